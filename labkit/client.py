@@ -1,0 +1,420 @@
+"""ChatClient: one end of a conversation, with a thread that listens while you speak.
+
+`recv_msg` runs in that thread: it answers the request for a nickname and keeps everything else, line by
+line. Your own thread speaks (`say`) and waits for what it expects (`wait_for`). There are also ways to
+misbehave on purpose: `vanish` pulls the plug, `freeze` stops reading.
+
+It builds on framing.py, messages.py and sockets.py. It knows nothing of the server's inside, and works
+with any server that speaks the wire.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from time import monotonic
+from types import TracebackType
+
+from labkit import sockets
+from labkit.framing import LINES, RAW, NewFraming, TooLong
+from labkit.messages import Refused, Request, Welcome, clean, from_server
+
+SIGN_OF_LIFE = 20.0
+"""Seconds after which a client that said nothing sends an empty line."""
+
+GOODBYE = 1.0
+"""Seconds that a server has to answer our goodbye with its own."""
+
+KEPT = 100_000
+"""Lines of the transcript that are kept; older ones make way."""
+
+CHUNK = 65536
+"""Bytes read at once."""
+
+# What the client is doing.
+JOINING, HERE, FROZEN, GONE = "joining", "here", "frozen", "gone"
+
+
+class Left(ConnectionError):
+    """This client has left, or was let go, and cannot do what was asked of it."""
+
+
+class NicknameRefused(ValueError):
+    """The server would not have this nickname; the text says why."""
+
+
+class ChatClient:
+    """A client of a chat server: connects, gives its nickname, and listens.
+
+    Use it as a context manager, or call `leave` in the end.
+
+    Args:
+        nickname: what to answer to the server's request. None: connect and be asked, no more; then
+            call `answer`.
+        address: (host, port), as `ChatServer.address` gives it.
+        framing: LINES, or RAW for the assignment's own dialect.
+        timeout: seconds for connecting, for the handshake, and for a line to be sent.
+
+    Raises:
+        NicknameRefused: the server refused the nickname.
+        ConnectionError: nobody listens there, or the server went away during the handshake.
+        TimeoutError: the server listens, but said nothing.
+        OSError: there is no such host.
+
+    With LINES it returns when the server has said that the nickname is accepted. In RAW no server need
+    say so, and it returns when it has answered the request.
+    """
+
+    def __init__(
+        self,
+        nickname: str | None,
+        address: sockets.Address,
+        *,
+        framing: NewFraming = LINES,
+        timeout: float = 5.0,
+    ) -> None:
+        self.nickname = nickname or ""  # as the server shows it, once it has accepted it
+        self.room = ""
+        self._framing = framing()
+        self._framed = framing is not RAW
+        self._timeout = timeout
+        # Guards the eight below, and is told of every change in them.
+        self._changed = threading.Condition()
+        self._transcript: deque[str] = deque(maxlen=KEPT)
+        self._inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
+        self._state = JOINING
+        self._asked = False  # the server has asked for a nickname and waits for the answer
+        self._refusal = ""  # why it refused the last one
+        self._leaving = False
+        self._end = ""  # why the connection ended, once it has
+        self._listeners: list[Callable[[], None]] = []
+        # Guards the sending of one line: two threads must not mix theirs.
+        self._sending = threading.Lock()
+        self._last_sent = monotonic()
+        self._thawed = threading.Event()
+        self._thawed.set()
+        self._unplugged = False
+
+        self._sock = sockets.connect(address, timeout)
+        sockets.prepare(self._sock)
+        self._sock.settimeout(timeout)
+        self._thread = threading.Thread(target=self.recv_msg, name="labkit-recv_msg", daemon=True)
+        self._name_thread()
+        self._thread.start()
+        try:
+            self._wait_until_asked()
+            if nickname is not None:
+                self.answer(nickname)
+        except BaseException:
+            self.leave()
+            raise
+
+    def answer(self, nickname: str) -> None:
+        """Answer the server's request for a nickname.
+
+        Raises:
+            NicknameRefused: it was refused. The server asks again: answer with another one.
+            Left: the server ended the connection, perhaps after too many refusals.
+            TimeoutError: the server neither accepted nor refused it.
+        """
+        self._wait_until_asked()
+        with self._changed:
+            self._asked = False
+            self._refusal = ""
+            self.nickname = nickname
+            if not self._framed:
+                self._state = HERE
+        self._send(self._framing.frame(nickname))
+        with self._changed:
+            done = self._changed.wait_for(
+                lambda: self._state != JOINING or (self._refusal and self._asked), self._timeout
+            )
+            if self._refusal:
+                raise NicknameRefused(self._refusal)
+            if self._state == GONE:
+                raise Left(f"the nickname {nickname!r} was answered by the end: {self._end}")
+            if not done:
+                raise TimeoutError(
+                    f"the server neither accepted nor refused the nickname {nickname!r} "
+                    f"within {self._timeout:g} s"
+                )
+        self._name_thread()
+        self._tell_listeners()
+
+    # --- speaking ---
+
+    def say(self, text: str) -> None:
+        """Send a line, just as if it were typed: `/who` asks who is here, `//who` says `/who`.
+
+        Raises:
+            ValueError: it holds a line end, and would be two lines.
+            Left: this client has left, or the server is gone.
+            TimeoutError: the server does not read; the line may have gone out in part.
+        """
+        data = self._framing.frame(text)
+        with self._changed:
+            if self._state == GONE or self._leaving:
+                raise Left(f"{self.nickname} cannot say {text!r}: {self._end or 'it has left'}")
+            if text:
+                self._transcript.append(f"> {text}")
+        self._send(data)
+        self._tell_listeners()
+
+    def whisper(self, nickname: str, text: str) -> None:
+        """Say something to one person alone. Raises as `say` does."""
+        self.say(f"/msg {nickname} {text}")
+
+    # --- listening ---
+
+    def wait_for(self, text: str | re.Pattern[str] | Callable[[str], bool], timeout: float = 5.0) -> str:
+        """The first line that holds `text`, among those not found by an earlier `wait_for`.
+
+        It may have come already; otherwise it has `timeout` seconds to come. Lines that do not match
+        stay, for another `wait_for` to find.
+
+        Args:
+            text: a part of the line, or a pattern to search for in it, or a function of the line.
+
+        Raises:
+            TimeoutError: it did not come; the text tells what came instead.
+            Left: the connection ended before it came.
+        """
+        matches, wanted = _matcher(text)
+        give_up = monotonic() + timeout
+        with self._changed:
+            while True:
+                for i, line in enumerate(self._inbox):
+                    if matches(line):
+                        del self._inbox[i]
+                        return line
+                if self._state == GONE:
+                    raise Left(f"{self.nickname} waited for {wanted}, but {self._end}; {self._came()}")
+                if not self._changed.wait(give_up - monotonic()):
+                    raise TimeoutError(f"{self.nickname} waited {timeout:g} s for {wanted}; {self._came()}")
+
+    def wait_until_gone(self, timeout: float = 5.0) -> str:
+        """Wait until the connection has ended; returns why, in words.
+
+        Raises:
+            TimeoutError: it still stands after `timeout` seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._state == GONE, timeout):
+                raise TimeoutError(f"{self.nickname} is still connected after {timeout:g} s")
+            return self._end
+
+    @property
+    def transcript(self) -> list[str]:
+        """All that this client heard, and what it said itself (`> ` before it), in order."""
+        with self._changed:
+            return list(self._transcript)
+
+    def tail(self, lines: int) -> list[str]:
+        """The last so many lines of the transcript."""
+        with self._changed:
+            return list(islice(reversed(self._transcript), lines))[::-1]
+
+    @property
+    def state(self) -> str:
+        """JOINING, HERE, FROZEN or GONE."""
+        with self._changed:
+            if self._state == HERE and not self._thawed.is_set():
+                return FROZEN
+            return self._state
+
+    @property
+    def end(self) -> str:
+        """Why the connection ended, in words; empty while it stands."""
+        with self._changed:
+            return self._end
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every line and every change of state, in whatever thread made it.
+
+        It must be quick, and must not wait for this client.
+        """
+        with self._changed:
+            self._listeners.append(listener)
+
+    # --- leaving, and misbehaving ---
+
+    def leave(self) -> None:
+        """A proper goodbye: FIN, read on until the server's own FIN, close. Twice does no harm."""
+        if self._begin_to_leave("you left"):
+            self._shut(socket.SHUT_WR)
+            self._join(min(self._timeout, GOODBYE))
+            self._cut()  # if the server said no goodbye
+        self._join(None)
+
+    def vanish(self) -> None:
+        """Pull the plug: the connection ends with RST, without a goodbye."""
+        if self._begin_to_leave("you pulled the plug"):
+            self._cut()
+        self._join(None)
+
+    def freeze(self) -> None:
+        """Stop reading, as a program does that hangs; the connection stands."""
+        self._thawed.clear()
+        self._tell_listeners()
+
+    def thaw(self) -> None:
+        """Read on."""
+        self._thawed.set()
+        self._tell_listeners()
+
+    def __enter__(self) -> ChatClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def __repr__(self) -> str:
+        return f"<ChatClient {self.nickname}, {self.state}>"
+
+    # --- the receiving thread ---
+
+    def recv_msg(self) -> None:
+        """Listen until the connection ends."""
+        end = "the server hung up"
+        try:
+            while data := self._recv():
+                lines: list[str] = []
+                for message in self._framing.feed(data):
+                    if isinstance(message, TooLong):
+                        lines.append(f"! a line of more than {message.limit} bytes came, and was dropped")
+                    else:
+                        # In RAW several lines may share a recv; a line of LINES is in one piece.
+                        lines += message.split("\n")
+                self._take(lines)
+        except OSError as error:
+            end = f"the connection broke ({error.strerror or error})"
+        with self._changed:
+            if self._unplugged:
+                sockets.reset_on_close(self._sock)
+            self._sock.close()
+            self._state = GONE
+            self._end = self._end or end
+            self._changed.notify_all()
+        self._tell_listeners()
+
+    def _recv(self) -> bytes:
+        """What came next; b"" at the end. Gives the server a sign of life now and then meanwhile."""
+        while True:
+            due = self._last_sent + SIGN_OF_LIFE - monotonic()
+            if due <= 0:
+                self._give_sign_of_life()
+            elif sockets.readable(self._sock, due):
+                self._thawed.wait()
+                return b"" if self._unplugged else self._sock.recv(CHUNK)
+
+    def _give_sign_of_life(self) -> None:
+        self._last_sent = monotonic()
+        # If somebody is sending right now, that is the sign.
+        if self._framed and self._sending.acquire(blocking=False):
+            try:
+                self._sock.sendall(self._framing.frame(""))
+            finally:
+                self._sending.release()
+
+    def _take(self, lines: list[str]) -> None:
+        with self._changed:
+            for line in lines:
+                line = clean(line)  # the server should have; a student's may not
+                message = from_server(line)
+                match message:
+                    case Request():
+                        self._asked = True
+                        continue
+                    case Refused(why) if self._state == JOINING:
+                        self._refusal = why
+                    case Welcome(who, room):
+                        self.nickname, self.room = who, room
+                        self._state = HERE
+                    case _ if self._state == JOINING and not self._asked:
+                        self._state = HERE  # a student's server may have no word of welcome
+                self._transcript.append(line)
+                self._inbox.append(line)
+            self._changed.notify_all()
+        self._tell_listeners()
+
+    # --- the parts they share ---
+
+    def _wait_until_asked(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._asked or self._state == GONE, self._timeout)
+            if self._asked:
+                return
+            came = self._came()
+            if self._state == GONE:
+                raise Left(f"the server asked for no nickname: {self._end}; {came}")
+            raise TimeoutError(f"the server asked for no nickname within {self._timeout:g} s; {came}")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            with self._sending:
+                self._sock.sendall(data)
+                self._last_sent = monotonic()
+        except TimeoutError:
+            # Part of a line may be out: whatever followed would be taken for the rest of it.
+            if self._begin_to_leave(f"the server read nothing for {self._timeout:g} s"):
+                self._cut()
+            raise TimeoutError(f"the server read nothing for {self._timeout:g} s") from None
+        except OSError as error:
+            raise Left(f"{self.nickname} is no longer connected ({error.strerror or error})") from None
+
+    def _begin_to_leave(self, why: str) -> bool:
+        """Whether there is anything left to leave."""
+        with self._changed:
+            if self._leaving or self._state == GONE:
+                return False
+            self._leaving = True
+            self._end = why
+        self._thawed.set()
+        return True
+
+    def _cut(self) -> None:
+        """Have the receiving thread close the socket with RST.
+
+        It must be that thread: while it waits for the socket, the kernel keeps the connection open
+        whoever else closes it. SHUT_RD sends nothing, and wakes it.
+        """
+        self._unplugged = True
+        self._shut(socket.SHUT_RD)
+
+    def _shut(self, how: int) -> None:
+        with self._changed:  # or the receiving thread may close it in between
+            if self._state != GONE:
+                sockets.shut(self._sock, how)
+
+    def _join(self, timeout: float | None) -> None:
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def _name_thread(self) -> None:
+        self._thread.name = f"labkit-recv_msg-{self.nickname}" if self.nickname else "labkit-recv_msg"
+
+    def _came(self) -> str:
+        """What came lately, for an error's text. The lock must be held."""
+        latest = list(self._inbox)[-5:]
+        return "instead came: " + " | ".join(latest) if latest else "nothing came instead"
+
+    def _tell_listeners(self) -> None:
+        with self._changed:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+
+def _matcher(text: str | re.Pattern[str] | Callable[[str], bool]) -> tuple[Callable[[str], object], str]:
+    """What to ask of a line, and how to call that in an error's text."""
+    if isinstance(text, str):
+        return lambda line: text in line, repr(text)
+    if isinstance(text, re.Pattern):
+        return text.search, f"a line like {text.pattern!r}"
+    return text, f"a line for which {getattr(text, '__name__', 'the function')} holds"

@@ -1,0 +1,106 @@
+"""What happened, in order: a bounded record that any thread may write to.
+
+The server writes down whom it asked, who joined, what was said where and who left, and which thread
+did it. A journal is for reading afterwards, or for waiting until something has happened. It is not a
+log file: it keeps the newest events in memory and counts the ones it had to drop.
+
+A leaf: it builds on nothing of labkit, so anything may use it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+LONGEST_TEXT = 200
+"""Characters kept of what was said: a journal must stay small whatever passes through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    n: int  # 1 for the first; no number is given twice
+    kind: str  # "joined", "said", "left", …
+    who: str  # the nickname, or "" where there is none yet
+    what: str  # the words: what was said, why somebody left
+    where: str  # the room, or whom it was said to
+    thread: str  # the name of the thread that wrote this down
+
+    def __str__(self) -> str:
+        said = f"{self.what!r}" if self.what else ""
+        parts = (f"{self.n:>3}", f"{self.kind:<9}", f"{self.who:<8}", f"{self.where:<8}", said)
+        return "  ".join(parts).rstrip()
+
+
+class Journal:
+    """The newest `limit` events, oldest first. Safe to use from any thread.
+
+    It may be read while others write: iterating walks over a copy.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        if limit < 1:
+            raise ValueError(f"a journal keeps at least one event, not {limit}")
+        self._events: deque[Event] = deque(maxlen=limit)
+        self._count = 0
+        # Guards the two above, so that the numbers run in the order of the events.
+        self._changed = threading.Condition()
+        self._waiting = 0  # guarded too: waking nobody is not free, and most of the time nobody waits
+
+    def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
+        """Write down that something happened, just now, in this thread."""
+        thread = threading.current_thread().name
+        if len(what) > LONGEST_TEXT:
+            what = what[: LONGEST_TEXT - 1] + "…"
+        with self._changed:
+            self._count += 1
+            self._events.append(Event(self._count, kind, who, what, where, thread))
+            if self._waiting:
+                self._changed.notify_all()
+
+    def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0) -> Event:
+        """The first event of this kind (and of this person), now or within `timeout` seconds.
+
+        Raises:
+            TimeoutError: none came; the text tells what came last instead.
+        """
+        give_up = monotonic() + timeout
+        with self._changed:
+            self._waiting += 1
+            try:
+                while True:
+                    for event in self._events:
+                        if event.kind == kind and who in (None, event.who):
+                            return event
+                    if not self._changed.wait(give_up - monotonic()):
+                        break
+            finally:
+                self._waiting -= 1
+            latest = "; ".join(" ".join(str(e).split()) for e in list(self._events)[-3:])
+        wanted = f"{who} {kind}" if who else kind
+        raise TimeoutError(f"{timeout:g} s passed without {wanted!r}; last came: {latest or 'nothing'}")
+
+    @property
+    def dropped(self) -> int:
+        """How many events were forgotten because newer ones needed the room."""
+        with self._changed:
+            return self._count - len(self._events)
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._events)
+
+    def __iter__(self) -> Iterator[Event]:
+        with self._changed:
+            return iter(list(self._events))
+
+    def __repr__(self) -> str:
+        """The events as text, one a line."""
+        lines = [str(event) for event in self]
+        if self.dropped:
+            lines.insert(0, f"… {self.dropped} earlier events dropped")
+        return "\n".join(lines) if lines else "nothing has happened"

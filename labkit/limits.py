@@ -1,0 +1,59 @@
+"""How much a server lets its clients do: every number in one place, each with its reason.
+
+Nothing here acts; server.py and courier.py do. It builds on framing.py, for the longest line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from labkit.framing import MAX_LINE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server allows. Each is also a flag of `python -m labkit serve`."""
+
+    max_clients: int = field(
+        default=10_000, metadata={"means": "connections at once; one more is turned away with a reason"}
+    )
+    line: int = field(
+        default=MAX_LINE, metadata={"means": "the longest line, in bytes with its LF (512 to 4096)"}
+    )
+    handshake: float = field(
+        default=60.0, metadata={"means": "seconds to give a nickname in: enough to type one"}
+    )
+    refusals: int = field(default=3, metadata={"means": "nicknames refused before the connection is ended"})
+    silence: float | None = field(
+        default=None,
+        metadata={"means": "seconds without a sign of life before a client is let go (off: nc sends none)"},
+    )
+    behind: int = field(
+        default=8 * 1024 * 1024,
+        metadata={"means": "bytes that may wait for a client that takes none; above, it is let go"},
+    )
+    grace: float = field(
+        default=10.0,
+        metadata={"means": "seconds a client may take nothing while something waits for it"},
+    )
+    messages: float | None = field(
+        default=None,
+        metadata={"means": "lines a second from one client, after a burst of a second's worth; it is "
+        "made to wait, nothing is lost (off)"},
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_clients", 1), ("refusals", 1), ("behind", 2 * MAX_LINE)):
+            if getattr(self, name) < least:
+                raise ValueError(f"Limits.{name} is at least {least}, not {getattr(self, name)}")
+        # 512 holds the longest notice: two nicknames of 32 characters, 4 bytes each.
+        if not 512 <= self.line <= MAX_LINE:
+            raise ValueError(f"Limits.line is from 512 to {MAX_LINE} bytes, not {self.line}")
+        for name in ("handshake", "silence", "grace", "messages"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"Limits.{name} is more than 0, not {value}")
+
+
+MEANS: dict[str, str] = {f.name: f.metadata["means"] for f in fields(Limits)}
+"""What each limit means, in words for a --help."""
