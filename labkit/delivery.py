@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from labkit.courier import Entry, ForOne, ForRoom, Hears, Reader
+from labkit.courier import Entry, ForOne, ForRoom, Hears
 from labkit.instruments.journal import Journal
 from labkit.messages import (
     Acted,
@@ -23,6 +23,7 @@ from labkit.messages import (
     Said,
     Whispered,
 )
+from labkit.outgoing import Reader
 from labkit.room import Delivery, ToOne, ToRoom
 
 R = TypeVar("R", bound=Reader)

@@ -22,6 +22,7 @@ WENT_SILENT = "went silent"  # no sign of life for Limits.silence seconds
 TOO_SLOW = "was too slow"  # stopped reading, and was let go
 QUIT = "quit"  # said /quit
 SERVER_STOPPED = "server stopped"
+NO_NICKNAME = "no nickname"  # was never let in; nobody is told, but the journal keeps it
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), and the two separators that some readers take

@@ -2,19 +2,18 @@
 
 The threads, and what each does:
 
-- one accepts connections, and does nothing else: no newcomer can hold it up;
+- one accepts connections, and does nothing else (door.py): no newcomer can hold it up;
 - one for each client, in `handle_client`: asks for the nickname, reads what the client says, and in the
   end says goodbye for it;
 - the courier, which alone writes to clients (courier.py).
 
 What is said means nothing here: room.py decides who hears it, messages.py how it reads. This file keeps
-the house under a lock, turns its deliveries into bytes, and looks after connections. Every way of
-leaving ends at one place, the end of `handle_client`.
+the house under a lock, and sees to it that whoever comes also goes: every way of leaving ends at one
+place, `_say_goodbye`.
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 from dataclasses import dataclass
@@ -22,13 +21,15 @@ from time import monotonic
 from types import TracebackType
 
 from labkit import sockets
-from labkit.courier import Close, Courier, ForOne, Hears, Reader
+from labkit.connection import Client, Gone
+from labkit.courier import Close, Courier, ForOne, Hears
 from labkit.delivery import as_bytes, as_entries, note
+from labkit.door import Door
 from labkit.framing import LINES, RAW, LineFraming, NewFraming, RawFraming, TooLong
 from labkit.instruments.journal import Journal
 from labkit.limits import Limits
 from labkit.messages import (
-    HUNG_UP,
+    NO_NICKNAME,
     QUIT,
     SERVER_STOPPED,
     TOO_SLOW,
@@ -49,26 +50,6 @@ from labkit.room import Delivery, House, Refusal, ToOne
 PORT = 14901
 """The assignment's port."""
 
-CHUNK = 65536
-"""Bytes read at once from a client."""
-
-NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""What `accept` says when the machine has no room for one more connection."""
-
-
-class Client(Reader):
-    """One connection: what its thread knows of it, on top of what the courier does."""
-
-    def __init__(self, sock: socket.socket, number: int, framing: LineFraming | RawFraming) -> None:
-        super().__init__(sock)
-        self.number = number
-        self.framing = framing
-        self.lines_in = 0
-        self.thread: threading.Thread | None = None
-        self.named = False  # has a nickname, so is in the house
-        self.leaving = False  # guarded by the server's lock: its socket is the courier's to close
-        self.paid_until = 0.0  # Limits.messages: what was said so far is paid for up to this time
-
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -80,14 +61,6 @@ class Present:
     lines_in: int
     lines_out: int
     behind: int  # bytes that wait because this client's socket would not take them
-
-
-class _Gone(Exception):
-    """The client is gone, or must go."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class ChatServer:
@@ -126,10 +99,8 @@ class ChatServer:
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
-        self._listener: socket.socket | None = None
+        self._door: Door | None = None
         self._courier: Courier
-        self._accepter: threading.Thread
-        self._address: sockets.Address | None = None
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
 
@@ -145,13 +116,12 @@ class ChatServer:
         with self._switch:
             if self._ending.is_set():
                 raise RuntimeError("this server was stopped; make a new one")
-            if self._listener is None:
-                self._listener = sockets.listen(self._host, self._port)
-                self._address = self._listener.getsockname()[:2]
+            if self._door is None:
+                door = Door(self._host, self._port, self._come_in, self._no_room)
                 self._courier = Courier(self.limits, "labkit-courier", raw=self._framing is RAW)
                 self._courier.start()
-                self._accepter = threading.Thread(target=self._accept, name="labkit-accept", daemon=True)
-                self._accepter.start()
+                self._door = door
+                door.open()
         return self
 
     def stop(self) -> None:
@@ -164,12 +134,13 @@ class ChatServer:
             if self._ending.is_set():
                 return
             self._ending.set()
-            if self._listener is None:
+            if self._door is None:
+                self._stopped.set()
                 return
-            self._stop_accepting(self._listener)
+            self._door.close()
             with self._lock:
                 # No thread starts any more, so these are all there are.
-                threads = [client.thread for client in self._clients if client.thread]
+                threads = [client.thread for client in self._clients]
                 here = [client for client in self._clients if not client.leaving]
                 farewell = as_bytes(Notice(SERVER_STOPPED))
                 self._courier.post([ForOne(client, farewell) for client in here])
@@ -199,13 +170,13 @@ class ChatServer:
     @property
     def address(self) -> sockets.Address:
         """(host, port) that it listens on, for a client to connect to."""
-        if self._address is None:
+        if self._door is None:
             raise RuntimeError("the server has no address before start()")
-        return self._address
+        return self._door.address
 
     @property
     def running(self) -> bool:
-        return self._address is not None and not self._ending.is_set()
+        return self._door is not None and not self._ending.is_set()
 
     def roster(self) -> list[str]:
         """The nicknames of all who are here, first come first."""
@@ -219,7 +190,7 @@ class ChatServer:
             Present(
                 nickname,
                 room,
-                client.thread.name if client.thread else "",
+                client.thread.name,
                 client.lines_in,
                 client.lines_out,
                 client.behind,
@@ -232,36 +203,17 @@ class ChatServer:
             return "<ChatServer, stopped>" if self._ending.is_set() else "<ChatServer, not started>"
         return f"<ChatServer on {self.address[0]}:{self.address[1]}, {len(self.roster())} here>"
 
-    # --- the accept thread ---
+    # --- in the accept thread ---
 
-    def _accept(self) -> None:
-        listener = self._listener
-        assert listener is not None
-        number = 0
-        while not self._ending.is_set():
-            try:
-                sock, _ = listener.accept()
-            except OSError as error:
-                if self._ending.is_set():
-                    break
-                if error.errno in NO_ROOM:
-                    # Nothing to accept it with. It stays in the queue; try again when others have left.
-                    self.journal.record("full", what=error.strerror or "")
-                    self._ending.wait(0.1)
-                continue  # otherwise a connection that was reset before it was accepted
-            number += 1
-            self._welcome(sock, number)
-        listener.close()
-
-    def _welcome(self, sock: socket.socket, number: int) -> None:
+    def _come_in(self, sock: socket.socket, number: int) -> None:
         """Give the connection its thread, or turn it away."""
         try:
             sockets.prepare(sock)
         except OSError:  # reset already
             sock.close()
             return
-        framing = LineFraming(self.limits.line) if self._framing is LINES else RawFraming(self.limits.line)
-        client = Client(sock, number, framing)
+        framing = LineFraming if self._framing is LINES else RawFraming
+        client = Client(sock, framing(self.limits.line), self.limits.messages)
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
@@ -280,20 +232,12 @@ class ChatServer:
             self._turn_away(client, "the server is full: no thread to be had")
 
     def _turn_away(self, client: Client, why: str) -> None:
-        self.journal.record("turned away", what=why)
+        self.journal.record("refused", what=why)
         self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, politely=True)])
         self._courier.wake()
 
-    def _stop_accepting(self, listener: socket.socket) -> None:
-        """Wake the accept thread out of `accept`, and wait until it has closed the listener."""
-        try:
-            listener.shutdown(socket.SHUT_RDWR)  # enough on Linux
-        except OSError:
-            try:  # elsewhere shutdown does not touch a listener: knock, and be accepted
-                socket.create_connection(self.address, timeout=1).close()
-            except OSError:
-                listener.close()
-        self._accepter.join()
+    def _no_room(self, why: str) -> None:
+        self.journal.record("full", what=why)
 
     # --- a thread for each client ---
 
@@ -305,7 +249,7 @@ class ChatServer:
             while True:
                 self._hear(client, said)
                 said = self._read(client, self.limits.silence)
-        except _Gone as gone:
+        except Gone as gone:
             reason = gone.reason
         finally:
             self._say_goodbye(client, reason)
@@ -316,16 +260,14 @@ class ChatServer:
         refused = 0
         self._answer(client, Request())
         while True:
-            left = give_up - monotonic()
             try:
-                said = self._read(client, left) if left > 0 else None
-            except _Gone as gone:
-                if gone.reason != WENT_SILENT:
-                    raise
-                said = None
-            if said is None:
-                self._answer(client, Refused(f"no nickname within {self.limits.handshake:g} s"))
-                raise _Gone(WENT_SILENT)
+                # Each byte of a slow answer starts a new recv, but not a new minute.
+                said = self._read(client, max(0.0, give_up - monotonic()))
+            except Gone as gone:
+                if gone.reason == WENT_SILENT:
+                    self._answer(client, Refused(f"no nickname within {self.limits.handshake:g} s"))
+                    raise Gone(NO_NICKNAME) from None
+                raise
             while said:
                 nickname = said.pop(0)
                 if nickname == "":
@@ -336,11 +278,9 @@ class ChatServer:
                     refused += 1
                     if refused == self.limits.refusals:
                         self._answer(client, Refused(f"{refusal}; that was the last try"))
-                        raise _Gone(QUIT) from None
+                        raise Gone(NO_NICKNAME) from None
                     self._answer(client, Refused(str(refusal)), Request())
                 else:
-                    # From now on recv gives up after `silence`, no longer after the handshake's time.
-                    sockets.patience(client.sock, self.limits.silence)
                     return said
 
     def _let_in(self, client: Client, nickname: str | TooLong) -> None:
@@ -352,29 +292,12 @@ class ChatServer:
         self._courier.wake()
 
     def _read(self, client: Client, seconds: float | None) -> list[str | TooLong]:
-        """What the client said next, at most one `recv` of it; waits while talkers are held back.
-
-        Raises:
-            _Gone: the client is, or must be; with the reason.
-        """
+        """What the client said next; raises Gone if it is, or must go."""
+        # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone.
         while not self._courier.flowing.wait(1.0):
             if client.failed or self._ending.is_set():
-                break  # recv will say so
-        if not client.named:
-            sockets.patience(client.sock, seconds)
-        try:
-            data = sockets.receive(client.sock, CHUNK if self.limits.messages is None else 4096, seconds)
-        except TimeoutError:
-            raise _Gone(WENT_SILENT) from None
-        except OSError:
-            data = b""
-            reason = VANISHED
-        else:
-            reason = HUNG_UP
-        if not data:
-            with client.telling:  # the courier may be just finding out more
-                raise _Gone(client.failed or (SERVER_STOPPED if self._ending.is_set() else reason))
-        return client.framing.feed(data)
+                break  # read will say so
+        return client.read(seconds, self._ending)
 
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
@@ -395,15 +318,8 @@ class ChatServer:
             self._post(deliveries)
         self._courier.wake()
         if Quit() in asked:
-            raise _Gone(QUIT)
-        if self.limits.messages is not None:
-            self._make_wait(client, len(said) / self.limits.messages)
-
-    def _make_wait(self, client: Client, price: float) -> None:
-        """Each line costs 1/messages seconds; one second's worth may be owed. Meanwhile TCP slows it."""
-        now = monotonic()
-        client.paid_until = max(client.paid_until, now) + price
-        self._ending.wait(max(0.0, client.paid_until - now - 1.0))
+            raise Gone(QUIT)
+        client.pace(len(said), self._ending)
 
     def _say_goodbye(self, client: Client, reason: str) -> None:
         """The one place where a client leaves: the nickname is free, and the others are told once."""

@@ -1,0 +1,79 @@
+"""One connection, as the thread that reads from it sees it.
+
+`read` returns what the client said next, or raises `Gone` with the reason for which there is nothing
+more to come. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
+giving up on it.
+
+It builds on outgoing.py (the writing side of the same client), framing.py and sockets.py.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from time import monotonic
+
+from labkit import sockets
+from labkit.framing import Framing, TooLong
+from labkit.messages import HUNG_UP, SERVER_STOPPED, VANISHED, WENT_SILENT
+from labkit.outgoing import Reader
+
+CHUNK = 65536
+"""Bytes read at once."""
+
+SMALL_CHUNK = 4096
+"""Bytes read at once from a client whose lines are counted: what it must wait for stays unread, and TCP
+slows it down."""
+
+
+class Gone(Exception):
+    """There is nothing more to come from this client."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason  # one of messages.REASONS, or NO_NICKNAME
+
+
+class Client(Reader):
+    """One client of a server. `read` and `pace` are for its own thread alone."""
+
+    def __init__(self, sock: socket.socket, framing: Framing, rate: float | None) -> None:
+        super().__init__(sock)
+        self.lines_in = 0
+        self.thread: threading.Thread
+        self.named = False  # it has a nickname, so it is in the house
+        self.leaving = False  # guarded by the server's lock: its socket is the courier's to close
+        self._framing = framing
+        self._rate = rate  # lines a second, or None
+        self._paid_until = 0.0
+        self._patience: float | None = None  # as the kernel was told
+
+    def read(self, seconds: float | None, ending: threading.Event) -> list[str | TooLong]:
+        """What one `recv` brought, in messages; `ending` is set when the server stops.
+
+        Raises:
+            Gone: it hung up, vanished, or said nothing for so many seconds; or the courier let it go.
+        """
+        if seconds != self._patience:
+            sockets.patience(self.sock, seconds)
+            self._patience = seconds
+        try:
+            data = sockets.receive(self.sock, CHUNK if self._rate is None else SMALL_CHUNK, seconds)
+            reason = HUNG_UP
+        except TimeoutError:
+            raise Gone(WENT_SILENT) from None
+        except OSError:
+            data = b""
+            reason = VANISHED
+        if data:
+            return self._framing.feed(data)
+        with self.telling:  # the courier may be just finding out more
+            raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else reason))
+
+    def pace(self, lines: int, ending: threading.Event) -> None:
+        """Wait until so many lines are within the rate; one second's worth may be ahead of it."""
+        if self._rate is None:
+            return
+        now = monotonic()
+        self._paid_until = max(self._paid_until, now) + lines / self._rate
+        ending.wait(max(0.0, self._paid_until - now - 1.0))

@@ -1,0 +1,82 @@
+"""The door: a thread that accepts connections, and does nothing else.
+
+`accept` hands over one connection after another, each with a number, to whoever was named. What is
+done with it must be quick: while it is being done, nobody else comes in. That is why the server gives
+each connection a thread at once and asks for the nickname there.
+
+It builds on sockets.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable
+
+from labkit import sockets
+
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What `accept` says when the machine has no room for one more connection."""
+
+PAUSE = 0.1
+"""Seconds to wait then, before trying again."""
+
+
+class Door:
+    """Listens from the start; `open` starts the thread, `close` ends it and frees the port.
+
+    Args:
+        comes_in: called in the thread for every connection, with its number: 1 for the first.
+        no_room: called when the machine has no room for one more, with its own words for it.
+
+    Raises:
+        OSError: the port is taken, or the host is none of this machine's; the text says which.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        comes_in: Callable[[socket.socket, int], None],
+        no_room: Callable[[str], None],
+    ) -> None:
+        self._comes_in = comes_in
+        self._no_room = no_room
+        self._listener = sockets.listen(host, port)
+        self.address: sockets.Address = self._listener.getsockname()[:2]
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._accept, name="labkit-accept", daemon=True)
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Nobody comes in any more. What was accepted before has been handed over when this returns."""
+        self._closing.set()
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # on Linux enough to wake a thread in accept
+        except OSError:
+            try:  # elsewhere shutdown does not touch a listener: knock, and be let in
+                socket.create_connection(self.address, timeout=1).close()
+            except OSError:
+                pass  # nobody can knock: then somebody else just did, and woke it
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        number = 0
+        while not self._closing.is_set():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    # It stays in the queue; try again when others may have left.
+                    self._no_room(error.strerror or str(error))
+                    self._closing.wait(PAUSE)
+                continue  # otherwise reset before it was accepted, or the door is closing
+            if self._closing.is_set():
+                sock.close()
+                break
+            number += 1
+            self._comes_in(sock, number)
