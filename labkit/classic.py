@@ -15,7 +15,8 @@ tests do, in tests/test_survey.py):
 - a reset, or bytes that are not UTF-8, in the handshake end that loop for good;
 - a clean goodbye is not noticed: `recv` returns b"" again and again, and a core burns;
 - a message that is not UTF-8, or a letter cut in two by `recv`, throws its sender out;
-- after somebody's reset, the next to speak is thrown out, and only those before the dead one heard it;
+- a send that fails in the middle of a broadcast throws out the one who spoke, and those who come after
+  the dead one in the list hear nothing;
 - both lists change while other threads walk them.
 
 labkit's own server (server.py) is the same idea with these mended. It builds on nothing but `socket`

@@ -14,16 +14,17 @@ import threading
 from time import monotonic
 
 from labkit import sockets
-from labkit.framing import Framing, TooLong
-from labkit.messages import HUNG_UP, SERVER_STOPPED, VANISHED, WENT_SILENT
+from labkit.framing import Framing, RawFraming, TooLong
+from labkit.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
 from labkit.outgoing import Reader
 
 CHUNK = 65536
 """Bytes read at once."""
 
-SMALL_CHUNK = 4096
-"""Bytes read at once from a client whose lines are counted: what it must wait for stays unread, and TCP
-slows it down."""
+SMALL_CHUNK = 1024
+"""Bytes read at once where that matters: in the raw dialect, where it is the longest message (and the
+assignment's own number); and from a client whose lines are counted, so that what it must wait for stays
+unread, and TCP slows it down."""
 
 
 class Gone(Exception):
@@ -39,6 +40,7 @@ class Client(Reader):
 
     def __init__(self, sock: socket.socket, framing: Framing, rate: float | None) -> None:
         super().__init__(sock)
+        self._chunk = SMALL_CHUNK if rate is not None or isinstance(framing, RawFraming) else CHUNK
         self.lines_in = 0
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
@@ -58,17 +60,16 @@ class Client(Reader):
             sockets.patience(self.sock, seconds)
             self._patience = seconds
         try:
-            data = sockets.receive(self.sock, CHUNK if self._rate is None else SMALL_CHUNK, seconds)
-            reason = HUNG_UP
+            data = sockets.receive(self.sock, self._chunk, seconds)
         except TimeoutError:
             raise Gone(WENT_SILENT) from None
         except OSError:
-            data = b""
-            reason = VANISHED
+            # The kernel told us, so the courier's next send may have met a mere EPIPE: do not ask it.
+            raise Gone(TOO_SLOW if self.failed == TOO_SLOW else VANISHED) from None
         if data:
             return self._framing.feed(data)
-        with self.telling:  # the courier may be just finding out more
-            raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else reason))
+        with self.telling:  # the courier may be just finding out that this was no goodbye
+            raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))
 
     def pace(self, lines: int, ending: threading.Event) -> None:
         """Wait until so many lines are within the rate; one second's worth may be ahead of it."""

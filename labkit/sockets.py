@@ -57,9 +57,6 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
             errno.EADDRNOTAVAIL: "this machine has no such address",
         }.get(error.errno or 0, error.strerror)
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {why}") from None
-    except OverflowError:
-        listener.close()
-        raise ValueError(f"a port is a number from 0 to 65535, not {port}") from None
     return listener
 
 
@@ -68,6 +65,8 @@ def resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
 
     `localhost` may mean ::1 first, where a client written for 127.0.0.1 would knock in vain.
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)  # stable: the rest keeps its order
     return found[0]
@@ -98,9 +97,6 @@ def connect(address: Address, timeout: float) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConnectionError(f"cannot reach {host}:{port}: {error.strerror}") from None
-    except OverflowError:
-        sock.close()
-        raise ValueError(f"a port is a number from 0 to 65535, not {port}") from None
     return sock
 
 

@@ -1,0 +1,30 @@
+"""`import labkit`: quick, and alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+HEAVY = ("IPython", "asyncio", "ipywidgets", "jupyter", "jupyterlab", "matplotlib", "prompt_toolkit")
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
+
+
+def test_import_pulls_in_neither_jupyter_nor_anything_heavy() -> None:
+    """Plain scripts pay for what they use, and no more."""
+    loaded = python("-c", "import sys, labkit; print(*sys.modules)").stdout.split()
+    assert not {name.partition(".")[0] for name in loaded} & set(HEAVY)
+
+
+def test_import_takes_under_100_ms() -> None:
+    """By Python's own count, the best of five: what else the machine does is not labkit's."""
+    best = min(
+        int(
+            re.search(r"\|\s*(\d+) \| labkit$", python("-X", "importtime", "-c", "import labkit").stderr)[1]
+        )  # type: ignore[index]
+        for _ in range(5)
+    )
+    assert best < 100_000, f"{best} µs"
