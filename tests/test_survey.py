@@ -73,10 +73,10 @@ class Peer:
         return True
 
     def join(self, nickname: str) -> Peer:
-        assert self.hears("nickname")
+        assert self.hears("nickname", SOON)
         self.send(nickname)
         if self.server.answers:
-            assert self.hears(f"you are {nickname}")
+            assert self.hears(f"you are {nickname}", SOON)
         else:
             give_up = time.monotonic() + SOON
             assert self.server.roster is not None
@@ -127,13 +127,13 @@ def one_client_that_stops_reading_stalls_the_room(server: Probed) -> bool:
 def two_clients_can_have_the_same_nickname(server: Probed) -> bool:
     """11 of 12."""
     alice, bob, second = Peer(server).join("alice"), Peer(server).join("bob"), Peer(server)
-    assert second.hears("nickname")
+    assert second.hears("nickname", SOON)
     second.send("alice")
     if second.hears("! "):
         return False
     assert alice.sock.fileno() >= 0  # she is still here
     second.send("I am the other one")
-    return bob.hears("alice: I am the other one")
+    return bob.hears("alice: I am the other one", SOON)
 
 
 def two_sends_arrive_as_one_message(server: Probed) -> bool:
@@ -146,14 +146,14 @@ def two_sends_arrive_as_one_message(server: Probed) -> bool:
 def one_silent_client_keeps_everybody_else_from_joining(server: Probed) -> bool:
     """9 of 12. Is a second newcomer asked for a nickname while the first has not answered?"""
     silent = Peer(server)
-    assert silent.hears("nickname")
+    assert silent.hears("nickname", SOON)
     return not Peer(server).hears("nickname")
 
 
 def a_reset_during_the_handshake_ends_all_joining(server: Probed) -> bool:
     """8 of 12."""
     dead = Peer(server)
-    assert dead.hears("nickname")
+    assert dead.hears("nickname", SOON)
     dead.reset()
     return not Peer(server).hears("nickname")
 
@@ -161,7 +161,7 @@ def a_reset_during_the_handshake_ends_all_joining(server: Probed) -> bool:
 def a_nickname_that_is_not_utf8_ends_all_joining(server: Probed) -> bool:
     """8 of 12."""
     odd = Peer(server)
-    assert odd.hears("nickname")
+    assert odd.hears("nickname", SOON)
     odd.send(b"ren\xe9")
     return not Peer(server).hears("nickname")
 
@@ -172,7 +172,7 @@ def a_clean_goodbye_is_not_noticed(server: Probed) -> bool:
     alice.sock.close()
     if bob.hears("* alice left (hung up)"):
         return False
-    return bob.hears("alice: alice: alice: ")
+    return bob.hears("alice: alice: alice: ", SOON)
 
 
 def a_message_that_is_not_utf8_throws_its_sender_out(server: Probed) -> bool:
