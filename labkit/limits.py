@@ -44,15 +44,19 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, least in (("max_clients", 1), ("refusals", 1), ("behind", 2 * MAX_LINE)):
-            if getattr(self, name) < least:
-                raise ValueError(f"Limits.{name} is at least {least}, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"Limits.{name} is a whole number, at least {least}, not {value!r}")
         # 512 holds the longest notice: two nicknames of 32 characters, 4 bytes each.
-        if not 512 <= self.line <= MAX_LINE:
-            raise ValueError(f"Limits.line is from 512 to {MAX_LINE} bytes, not {self.line}")
+        if not isinstance(self.line, int) or not 512 <= self.line <= MAX_LINE:
+            raise ValueError(f"Limits.line is from 512 to {MAX_LINE} bytes, not {self.line!r}")
         for name in ("handshake", "silence", "grace", "messages"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"Limits.{name} is more than 0, not {value}")
+            if value is None and name in ("silence", "messages"):
+                continue
+            # A billion seconds is 30 years; much more than that, and infinity, no kernel's clock takes.
+            if not isinstance(value, (int, float)) or not 0.001 <= value <= 1e9:
+                raise ValueError(f"Limits.{name} is from 0.001 to 1e9, not {value!r}")
 
 
 MEANS: dict[str, str] = {f.name: f.metadata["means"] for f in fields(Limits)}

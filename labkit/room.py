@@ -142,7 +142,10 @@ class House(Generic[W]):
 
         Raises:
             Refusal: the name is not fit, or somebody here has it.
+            ValueError: `who` is here already, and could only ask for another nickname.
         """
+        if who in self._people:
+            raise ValueError(f"{who!r} is here already, as {self.nickname(who)}")
         shown = self._claimable(nickname)
         person = Person(who, shown, self._room(LOBBY))
         self._people[who] = self._names[nicknames.key(shown)] = person

@@ -15,8 +15,13 @@ import os
 import select
 import socket
 import struct
+import sys
 from time import monotonic
 from typing import Any
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 Address = tuple[str, int]
 
@@ -187,6 +192,18 @@ def receive_now(sock: socket.socket, size: int) -> bytes | None:
         return sock.recv(size, _NOW)
     except BlockingIOError:
         return None
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that `send` took and the peer's kernel has not acknowledged yet; 0 where nobody can tell.
+
+    Linux: SIOCOUTQ, see tcp(7). macOS: SO_NWRITE.
+    """
+    if sys.platform == "linux":
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    if sys.platform == "darwin":
+        return sock.getsockopt(socket.SOL_SOCKET, 0x1024)
+    return 0
 
 
 def shut(sock: socket.socket, how: int) -> None:

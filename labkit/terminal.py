@@ -1,36 +1,135 @@
 """Chat in a terminal: what you type is said, what is heard is printed.
 
-As in the assignment, the main thread reads the keyboard and sends; what the client's receiving thread
-has heard is printed by a third, so that neither waits for the other. There are two keyboards:
+As in the assignment, the main thread reads the keyboard and sends. Another thread prints what the
+client's receiving thread has heard. When the server goes away, nobody is left typing to it.
 
-- `Typist`: a person at a terminal. prompt_toolkit keeps the line being typed apart from what arrives.
-- `Pipe`: lines from a file or another program, as in `printf 'alice\\nhello\\n' | python -m labkit join`.
-
-Both can be interrupted: when the server goes away, nobody is left typing to it.
-
-This file is no client of its own: it builds on ChatClient (client.py). prompt_toolkit is imported only
-when somebody sits at a terminal.
+This is no client of its own: it builds on ChatClient (client.py), and on keyboards.py for whoever types.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from time import sleep
-from typing import Protocol
 
 from labkit.client import GONE, ChatClient, Left, NicknameRefused
-from labkit.framing import RAW, LineFraming, NewFraming, TooLong
+from labkit.console import complain, is_terminal, use_any_letter
+from labkit.framing import LINES, RAW, NewFraming
+from labkit.keyboards import Interrupted, Keyboard, Pipe, Typist
 from labkit.messages import Quit, from_client
 from labkit.sockets import Address
 
-LONGEST = 1 << 20
-"""Bytes of the longest line that is read from a pipe. The server refuses much shorter ones, and says so."""
-
 RAW_PAUSE = 0.2
 """Seconds between two messages in the raw dialect, where nothing but time keeps them apart."""
+
+
+def join(nickname: str | None, address: Address, framing: NewFraming = LINES) -> int:
+    """Chat until the input or the connection ends; returns the exit status.
+
+    Args:
+        nickname: None asks for it: the first line is the nickname.
+        address: (host, port) of the server.
+        framing: LINES or RAW.
+    """
+    use_any_letter()
+    try:
+        client = ChatClient(None, address, framing=framing)
+    except (OSError, ValueError) as error:
+        return complain(error)
+    person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    keyboard: Keyboard = Typist(lambda: _where(client)) if person else Pipe()
+
+    def watch() -> None:
+        if client.state == GONE:
+            keyboard.interrupt()
+
+    client.on_change(watch)
+    watch()  # it may have gone before anybody watched
+    printer = threading.Thread(target=_print_heard, args=(client, keyboard), daemon=True)
+    problem = ""
+    try:
+        if _introduce(client, keyboard, nickname, framing is RAW):
+            printer.start()
+            _talk(client, keyboard, framing is RAW)
+        elif not keyboard.asks_again:
+            problem = "no nickname: the input ended before it gave one"
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is a way to leave
+    except (Interrupted, Left):
+        with suppress(TimeoutError):
+            client.wait_until_gone(timeout=1)
+        problem = client.end
+    except NicknameRefused as refused:
+        problem = f"nickname refused: {refused}"
+    except (TimeoutError, ValueError) as error:
+        problem = str(error)
+    try:
+        client.leave()
+        if not printer.ident:
+            printer.start()  # there may be a last word of the server
+        printer.join()
+    finally:
+        keyboard.close()
+    return complain(problem) if problem else 0
+
+
+def _where(client: ChatClient) -> str:
+    """What stands below the line being typed, once there is something to say to somebody."""
+    return f" {client.nickname} in {client.room}    /help: commands    Ctrl-D: leave" if client.room else ""
+
+
+def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw: bool) -> bool:
+    """Answer the server's request for a nickname; False if the input ended before there was one."""
+    while True:
+        answer = nickname or keyboard.ask("nickname: ")
+        nickname = None
+        if answer is None:
+            return False
+        if not answer.strip():
+            continue
+        try:
+            client.answer(answer)
+            if raw:
+                _expect_no_refusal(client)
+            return True
+        except NicknameRefused as refused:
+            with suppress(TimeoutError, Left):
+                client.wait_for(f"! {refused}", timeout=0)  # shown here, so not to be printed again
+            if not keyboard.asks_again:
+                raise
+            keyboard.show(f"! {refused}")
+
+
+def _expect_no_refusal(client: ChatClient) -> None:
+    """In the raw dialect a nickname is accepted by saying nothing, so a refusal must be waited for."""
+    try:
+        refused = client.wait_for(lambda line: line.startswith("! "), timeout=RAW_PAUSE)
+    except TimeoutError:
+        return
+    raise NicknameRefused(refused.removeprefix("! "))
+
+
+def _talk(client: ChatClient, keyboard: Keyboard, raw: bool) -> None:
+    """Say every line that is typed, until there are no more or one of them is /quit."""
+    while (line := keyboard.ask("> ")) is not None:
+        if not line:
+            continue
+        client.say(line)
+        if raw:
+            sleep(RAW_PAUSE)
+        if line.startswith("/quit"):
+            with suppress(ValueError):  # such as "/quitter", which is no command
+                if from_client(line) == Quit():
+                    return
+
+
+def _print_heard(client: ChatClient, keyboard: Keyboard) -> None:
+    """Show every line that is heard, until the connection has ended."""
+    while True:
+        try:
+            keyboard.show(client.wait_for(lambda line: True, timeout=3600))
+        except TimeoutError:
+            continue  # an hour of silence
+        except Left:
+            return

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 
 LONGEST_TEXT = 200
@@ -69,15 +70,22 @@ class Journal:
             TimeoutError: none came; the text tells what came last instead.
         """
         give_up = monotonic() + timeout
+        looked_at = 0
         with self._changed:
             self._waiting += 1
             try:
                 while True:
-                    for event in self._events:
+                    # Only what is new: whoever records waits for us meanwhile.
+                    new = list(islice(reversed(self._events), self._count - looked_at))
+                    for event in reversed(new):
                         if event.kind == kind and who in (None, event.who):
                             return event
-                    if not self._changed.wait(give_up - monotonic()):
+                    looked_at = self._count
+                    # An event can come at the last moment, after `wait` has given up; so look once more.
+                    left = give_up - monotonic()
+                    if left <= 0:
                         break
+                    self._changed.wait(left)
             finally:
                 self._waiting -= 1
             latest = "; ".join(" ".join(str(e).split()) for e in list(self._events)[-3:])
@@ -100,7 +108,9 @@ class Journal:
 
     def __repr__(self) -> str:
         """The events as text, one a line."""
-        lines = [str(event) for event in self]
-        if self.dropped:
-            lines.insert(0, f"… {self.dropped} earlier events dropped")
+        with self._changed:
+            events, dropped = list(self._events), self._count - len(self._events)
+        lines = [str(event) for event in events]
+        if dropped:
+            lines.insert(0, f"… {dropped} earlier events dropped")
         return "\n".join(lines) if lines else "nothing has happened"

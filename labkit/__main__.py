@@ -1,0 +1,201 @@
+"""python -m labkit …: the commands.
+
+Here are the commands' names and their options. What they do is in serve.py, terminal.py (`join`), lab.py
+and demo.py; each is loaded only when it is asked for.
+
+Every command returns an exit status: 0 if all went well, 1 if not, with one line that says why; 2 is
+argparse's, for a command line that cannot be understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from labkit.console import discard_output
+from labkit.framing import FRAMINGS
+from labkit.limits import MEANS, Limits
+from labkit.server import PORT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (default: the command line's) ask for; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 0  # Ctrl-C is how these commands are ended
+    except BrokenPipeError:
+        discard_output()
+        return 1
+
+
+# --- what the command line may say ---
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit",
+        description="Chat Lab: how a multi-user chat over TCP works, on real sockets and real threads.",
+        epilog="`python -m labkit COMMAND --help` tells more about a command.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_join(commands)
+    _add_lab(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""
+) -> Any:
+    text = help[0].upper() + help[1:] + "." + (" " + more if more else "")
+    parser = commands.add_parser(name, help=help, description=text)
+    parser.set_defaults(command=run, parser=parser)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "serve",
+        _serve,
+        "run a chat server",
+        "It listens until Ctrl-C. Try it with: nc localhost 14901",
+    )
+    parser.add_argument(
+        "--host",
+        default="localhost",
+        help="the address to listen on (default: localhost, which only this machine can reach)",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=PORT, help="0 takes a free one (default: %(default)s)"
+    )
+    _add_framing(parser)
+    limits = parser.add_argument_group("limits", "how much the server lets its clients do")
+    kinds = get_type_hints(Limits)
+    for limit in fields(Limits):
+        optional = kinds[limit.name] not in (int, float)
+        number = int if kinds[limit.name] is int else float
+        default = (
+            "none" if limit.default is None else f"{limit.default:g}" if number is float else limit.default
+        )
+        limits.add_argument(
+            "--" + limit.name.replace("_", "-"),
+            type=_number(number, optional),
+            default=limit.default,
+            metavar="N|none" if optional else "N",
+            help=f"{MEANS[limit.name]} (default: {default})".replace("%", "%%"),
+        )
+
+
+def _add_join(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "join",
+        _join,
+        "chat from this terminal",
+        "Ctrl-D leaves. On a pipe every line is said, the first one being the nickname if none is given: "
+        "printf 'alice\\nhello\\n' | python -m labkit join",
+    )
+    parser.add_argument(
+        "nickname", nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
+    )
+    parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=PORT, help="(default: %(default)s)")
+    _add_framing(parser)
+
+
+def _add_framing(parser: Any) -> None:
+    parser.add_argument(
+        "--framing",
+        choices=FRAMINGS,
+        default="lines",
+        help="lines: a message is a line; raw: a message is a recv, as in the assignment (default: lines)",
+    )
+
+
+def _add_lab(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "lab",
+        _lab,
+        "open the notebooks in JupyterLab",
+        "It runs until Ctrl-C. What follows -- is handed to JupyterLab.",
+    )
+    parser.add_argument("--port", type=_port, help="(default: the first free one from 8888 on)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address to open")
+    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options for JupyterLab itself")
+
+
+def _add_demo(commands: Any) -> None:
+    _add(commands, "demo", _demo, "watch three clients chat, and leave, in this terminal")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _number(kind: type[int] | type[float], optional: bool) -> Callable[[str], float | None]:
+    """What reads a limit from the command line."""
+
+    def read(text: str) -> float | None:
+        if optional and text.lower() == "none":
+            return None
+        with suppress(ValueError, OverflowError):
+            number = kind(text)
+            if math.isfinite(number):
+                return number
+        wanted = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(
+            f"{wanted}{' or none' if optional else ''} is needed, not {text!r}"
+        )
+
+    return read
+
+
+# --- the commands: from options to what runs them ---
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from labkit.serve import serve
+
+    try:
+        limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
+    except ValueError as error:
+        # It speaks of Limits.max_clients; whoever reads this typed --max-clients.
+        flag = re.compile(r"Limits\.(\w+)")
+        options.parser.error(flag.sub(lambda name: "--" + name[1].replace("_", "-"), str(error)))
+    return serve(options.host, options.port, options.framing, limits)
+
+
+def _join(options: argparse.Namespace) -> int:
+    from labkit.terminal import join
+
+    return join(options.nickname, (options.host, options.port), FRAMINGS[options.framing])
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from labkit.lab import open_notebooks
+
+    return open_notebooks(options.port, not options.no_browser, options.more)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from labkit.demo import show
+
+    return show()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

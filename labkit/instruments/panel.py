@@ -1,0 +1,376 @@
+"""Widgets for a notebook: a panel for each person, one for the server, and `board` for all at once.
+
+A panel shows a ChatClient and lets you drive it, by hand or by method calls, which do the same. It adds
+nothing to the chat: whatever it shows, the client or the server knows. A panel is also text: its `repr`
+is what you would read in it, so that a notebook makes sense without a front end.
+
+One thread for each board paints (painter.py); look.py makes the HTML. This file alone imports
+ipywidgets. It builds on client.py and server.py.
+
+Callbacks of widgets may run in another thread than the notebook's cells (JupyterLab gives them a
+subshell). So only the painter writes what is shown, and only callbacks write the text field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+
+import ipywidgets
+
+from labkit.client import FROZEN, GONE, ChatClient, NicknameRefused
+from labkit.framing import LINES, NewFraming
+from labkit.instruments import look
+from labkit.instruments.painter import Painter
+from labkit.server import ChatServer, Present
+
+LINES_SHOWN = 200
+"""The newest lines that a panel shows; the client's `transcript` has the others."""
+
+LOOKS = 0.2
+"""Seconds between two looks at a server, which gives no news of itself."""
+
+RIGHT_BEHIND = 0.25
+"""Seconds within which the text follows after the Enter that was pressed on it."""
+
+
+class ChatPanel:
+    """One person's window on the chat, and hands to act with.
+
+    Args:
+        client: whom it shows.
+        painter: who keeps it up to date, and is started later; None: a painter of its own, which ends
+            when the client is gone.
+
+    What goes wrong in `say` and the other deeds is shown in the panel, and raises nothing.
+    """
+
+    every: float | None = None  # the client tells of every change
+
+    def __init__(self, client: ChatClient, painter: Painter | None = None) -> None:
+        self.client = client
+        self._painter = painter or Painter()
+        self._changed = True
+        self._trouble = ""  # why the latest deed did not work, if it did not
+        self._enter = 0.0  # until when an Enter waits for its text
+        self._build()
+        self._painter.add(self)
+        client.on_change(self._news)
+        self.paint(last=False)
+        if painter is None:
+            self._painter.start()
+
+    # --- deeds; the buttons do the same ---
+
+    def say(self, text: str) -> None:
+        """Say it, as if it were typed: a line that begins with `/` is a command."""
+        self._do(self.client.say, text)
+
+    def whisper(self, nickname: str, text: str) -> None:
+        """Say it to one person alone."""
+        self._do(self.client.whisper, nickname, text)
+
+    def wait_for(self, text: str | re.Pattern[str] | Callable[[str], bool], timeout: float = 5.0) -> str:
+        """The first line that holds `text`, among those not yet found: `ChatClient.wait_for`.
+
+        Raises:
+            TimeoutError: it did not come within `timeout` seconds.
+            Left: the connection ended before it came.
+        """
+        return self.client.wait_for(text, timeout)
+
+    def leave(self) -> None:
+        """A proper goodbye. Takes about a second at most, if the server does not answer it."""
+        self._do(self.client.leave)
+
+    def pull_the_plug(self) -> None:
+        """End the connection without a goodbye."""
+        self._do(self.client.vanish)
+
+    def freeze(self) -> None:
+        """Stop reading, as a program does that hangs; the connection stands."""
+        self._do(self.client.freeze)
+
+    def thaw(self) -> None:
+        """Read on."""
+        self._do(self.client.thaw)
+
+    def _do(self, deed: Callable[..., None], *args: str) -> None:
+        try:
+            deed(*args)
+        except (OSError, ValueError) as error:  # gone; not to be sent: they say so themselves
+            self._trouble = f"! {error}"
+        else:
+            self._trouble = ""
+        self._news()
+        if self._painter.ended:  # all were gone, and it went home
+            self._painter.stop()
+            self.paint(last=True)
+
+    # --- what is shown ---
+
+    def __repr__(self) -> str:
+        _, words, lines, more = self._seen()
+        shown = ["… earlier lines are not shown"] * more + lines + [self._trouble] * bool(self._trouble)
+        return "\n".join([f"{self._name()} · {words}", *("  " + line for line in shown)])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return _bundle(self.widget, repr(self))
+
+    def _name(self) -> str:
+        return self.client.nickname or "(no nickname yet)"
+
+    def _seen(self) -> tuple[str, str, list[str], bool]:
+        """The state, the state in words, the newest lines, and whether there were older ones."""
+        state = self.client.state
+        if state == GONE:
+            words = f"gone: {self.client.end}"
+        else:
+            words = f"{state}, in {self.client.room}" if self.client.room else state
+        lines = self.client.tail(LINES_SHOWN + 1)
+        return state, words, lines[-LINES_SHOWN:], len(lines) > LINES_SHOWN
+
+    def _news(self) -> None:
+        self._changed = True
+        self._painter.wake()
+
+    def over(self) -> bool:
+        return self.client.state == GONE
+
+    def paint(self, last: bool) -> None:
+        """Show what is new. For the painter."""
+        if not (self._changed or last):
+            return
+        self._changed = False  # before looking: what changes now will be seen, now or next time
+        state, words, lines, more = self._seen()
+        self._head.value = look.head(self._name(), state, words)
+        self._lines.value = look.log(self._name(), lines, more)
+        self._problem.value = look.trouble(self._trouble)
+        self._freeze.description = "Thaw" if state == FROZEN else "Freeze"
+        for control in (self._field, self._send, self._leave, self._pull, self._freeze):
+            control.disabled = state == GONE
+
+    # --- widgets ---
+
+    def _build(self) -> None:
+        self._head, self._lines, self._problem = (ipywidgets.HTML() for _ in range(3))
+        self._field = ipywidgets.Text(
+            placeholder="say something, or /help",
+            tooltip=f"what {self._name()} says; Enter sends it",
+            continuous_update=False,
+        )
+        self._field.on_msg(self._enter_was_pressed)
+        self._field.observe(self._text_came, "value")
+        self._send = _button("Send", "say it (Enter does the same)", self._send_text)
+        self._leave = _button("Leave", "a proper goodbye: the others read “left (hung up)”", self.leave)
+        self._pull = _button(
+            "Pull the plug", "no goodbye: the others read “left (vanished)”", self.pull_the_plug
+        )
+        self._freeze = _button(
+            "Freeze", "stop reading, as a program does that hangs; thaw reads on", self._freeze_or_thaw
+        )
+        self.widget = _column(
+            "labkit-panel",
+            ipywidgets.HTML(look.STYLE).add_class("labkit-style"),
+            self._head,
+            _column("labkit-log", self._lines),
+            self._problem,
+            ipywidgets.HBox([self._field, self._send]).add_class("labkit-type"),
+            ipywidgets.HBox([self._leave, self._pull, self._freeze]).add_class("labkit-do"),
+        )
+
+    # The front end tells of Enter first. The text follows right behind it, and only if it was edited
+    # since the field last lost the focus, when it came without any Enter.
+
+    def _enter_was_pressed(self, _: object, content: dict[str, Any], __: object) -> None:
+        if content.get("event") != "submit":
+            return
+        self._enter = monotonic() + RIGHT_BEHIND
+        if self._field.value:  # came earlier: to be sent, unless an edited one comes
+            try:
+                asyncio.get_running_loop().call_later(RIGHT_BEHIND, self._send_entered)
+            except RuntimeError:  # no kernel, no loop, and nothing behind
+                self._send_text()
+
+    def _send_entered(self) -> None:
+        if self._enter:
+            self._send_text()
+
+    def _text_came(self, _: object) -> None:
+        if monotonic() < self._enter:
+            self._send_text()
+
+    def _send_text(self) -> None:
+        self._enter = 0.0
+        text, self._field.value = self._field.value, ""
+        if text:
+            self.say(text)
+
+    def _freeze_or_thaw(self) -> None:
+        if self.client.state == FROZEN:
+            self.thaw()
+        else:
+            self.freeze()
+
+
+class ServerPanel:
+    """Who is connected to a server, in what room, through which thread, and how far behind.
+
+    Args: as for ChatPanel.
+    """
+
+    every: float | None = LOOKS
+
+    def __init__(self, server: ChatServer, painter: Painter | None = None) -> None:
+        self.server = server
+        self._painter = painter or Painter()
+        self._look_again = 0.0
+        self._seen: tuple[str, list[Present]] | None = None
+        self._shown = ipywidgets.HTML()
+        self.widget = _column(
+            "labkit-panel", ipywidgets.HTML(look.STYLE).add_class("labkit-style"), self._shown
+        )
+        self._painter.add(self)
+        self.paint(last=False)
+        if painter is None:
+            self._painter.start()
+
+    def _state(self) -> str:
+        return "running" if self.server.running else "stopped"
+
+    def __repr__(self) -> str:
+        """Without the numbers, which change while you read."""
+        people = self.server.present()
+        lines = [f"  {who.nickname}: in {who.room}, {who.thread}" for who in people]
+        return "\n".join([f"server · {self._state()}, {len(people)} here", *lines])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return _bundle(self.widget, repr(self))
+
+    def over(self) -> bool:
+        return self.server.wait(0)
+
+    def paint(self, last: bool) -> None:
+        """Show what is new. For the painter."""
+        now = monotonic()
+        if now < self._look_again and not last:
+            return
+        self._look_again = now + LOOKS
+        state, people = self._state(), self.server.present()
+        if last and state == "running":
+            state = "no longer watched"
+        if (state, people) == self._seen:
+            return
+        self._seen = state, people
+        words = f"{state}, {len(people)} here"
+        if state == "running":
+            words += ", at {}:{}".format(*self.server.address)
+        rows = [
+            (who.nickname, who.room, who.thread, who.lines_in, who.lines_out, who.behind) for who in people
+        ]
+        heads = ("nickname", "room", "thread", "lines in", "lines out", "bytes behind")
+        self._shown.value = look.head("server", state, words) + look.table(heads, rows)
+
+
+class Board:
+    """Several people and their server, side by side: `board` makes one.
+
+    `board["alice"]` is alice's panel, and so is `board.alice`. Use it as a context manager, or call
+    `close` in the end.
+    """
+
+    def __init__(self, server: ChatServer, clients: dict[str, ChatClient]) -> None:
+        painter = Painter()
+        self._painter = painter
+        self._panels = {nickname: ChatPanel(client, painter) for nickname, client in clients.items()}
+        self.server = ServerPanel(server, painter)
+        people = ipywidgets.Box([panel.widget for panel in self])
+        people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
+        for panel in self:
+            panel.widget.layout = ipywidgets.Layout(flex="1 1 240px", width="auto")
+        self.widget = _column("labkit-board", people, self.server.widget)
+        painter.start()
+
+    def close(self) -> None:
+        """Everybody leaves, and every thread of the board ends. The server runs on. Twice does no harm."""
+        for panel in self:
+            panel.client.leave()
+        self._painter.stop()
+
+    def __getitem__(self, nickname: str) -> ChatPanel:
+        return self._panels[nickname]
+
+    def __getattr__(self, nickname: str) -> ChatPanel:
+        try:
+            return self.__dict__["_panels"][nickname]  # type: ignore[no-any-return]  # it is a ChatPanel
+        except KeyError:
+            raise AttributeError(f"nobody on this board is called {nickname}") from None
+
+    def __iter__(self) -> Iterator[ChatPanel]:
+        return iter(self._panels.values())
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return "\n\n".join([*map(repr, self), repr(self.server)])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return _bundle(self.widget, repr(self))
+
+
+def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES) -> Board:
+    """Connect somebody for each nickname, one after the other, and lay out their panels.
+
+    Returns when each of them has read of those who came later, so that it always begins alike. What they
+    have read by then, `wait_for` finds no more: "bob joined" means that he joins again.
+
+    Raises:
+        NicknameRefused: the server would not have one of the nicknames; those before it have left.
+        OSError, RuntimeError: the server does not run, or went away, or does not tell who joins.
+    """
+    clients: dict[str, ChatClient] = {}
+    try:
+        for nickname in nicknames:
+            if not nickname or not isinstance(nickname, str):
+                raise NicknameRefused(f"no board: a nickname is a string, and not empty, not {nickname!r}")
+            try:
+                clients[nickname] = ChatClient(nickname, server.address, framing=framing)
+            except NicknameRefused as error:
+                raise NicknameRefused(f"no board: {nickname!r} was refused: {error}") from None
+        if framing is LINES:
+            _wait_until_met([*clients.values()])
+        return Board(server, clients)
+    except BaseException:
+        for client in clients.values():
+            client.leave()
+        raise
+
+
+def _wait_until_met(clients: list[ChatClient]) -> None:
+    """Until each has read its welcome, and that the later ones joined. `wait_for` finds these no more."""
+    for i, client in enumerate(clients):
+        client.wait_for(f"* you are {client.nickname}")
+        for later in clients[i + 1 :]:
+            client.wait_for(f"* {later.nickname} joined")
+
+
+def _bundle(widget: Any, text: str) -> dict[str, Any]:
+    """What Jupyter shows: the widget, and where there is none (or to nbval), the text."""
+    return {**widget._repr_mimebundle_(), "text/plain": text}
+
+
+def _button(description: str, tooltip: str, deed: Callable[[], None]) -> Any:
+    button = ipywidgets.Button(description=description, tooltip=tooltip)
+    button.on_click(lambda _: deed())
+    return button
+
+
+def _column(css_class: str, *children: Any) -> Any:
+    return ipywidgets.VBox(children).add_class(css_class)

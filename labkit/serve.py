@@ -1,0 +1,68 @@
+"""python -m labkit serve: a chat server that runs until Ctrl-C.
+
+It says where it listens, warns if strangers can reach it, and ends in good order. It is not the server:
+that is ChatServer (server.py), on which it builds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import sys
+
+from labkit.console import complain, is_terminal, tell
+from labkit.framing import FRAMINGS
+from labkit.limits import Limits
+from labkit.server import PORT, ChatServer
+from labkit.sockets import Address
+
+LOOK_AROUND = 0.2
+"""Seconds; how often to look whether we were asked to stop."""
+
+WARNING = """\
+labkit: warning: this address is open to other machines.
+    Whoever can reach this machine can join and read along: there is no password,
+    and nothing is encrypted. Use it only on a network whose people you trust."""
+
+
+def serve(host: str, port: int, framing: str, limits: Limits) -> int:
+    """Run a server until Ctrl-C or SIGTERM; returns the exit status."""
+    asked_to_stop = []
+    # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.append(True))
+    server = ChatServer(host, port, framing=FRAMINGS[framing], limits=limits)
+    try:
+        server.start()
+    except (OSError, ValueError) as error:
+        return complain(error)
+    with server:
+        how_to_join = _how_to_join(server.address, framing)
+        tell(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
+        if not ipaddress.ip_address(server.address[0]).is_loopback:
+            print(WARNING, file=sys.stderr, flush=True)
+        while not asked_to_stop and not server.wait(LOOK_AROUND):
+            pass
+    end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
+    tell(f"{end_of_line}The server has stopped. Goodbye.")
+    return 0
+
+
+def _show(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _how_to_join(address: Address, framing: str) -> str:
+    """The command line that joins this server."""
+    host, port = ipaddress.ip_address(address[0]), address[1]
+    parts = ["python -m labkit join"]
+    if host.is_unspecified:
+        parts.append("--host ADDRESS-OF-THIS-MACHINE")
+    elif not host.is_loopback or host.version == 6:
+        parts.append(f"--host {host}")
+    if port != PORT:
+        parts.append(f"--port {port}")
+    if framing != "lines":
+        parts.append(f"--framing {framing}")
+    return " ".join(parts)
