@@ -32,7 +32,8 @@ class Event:
     thread: str  # the name of the thread that wrote this down
 
     def __str__(self) -> str:
-        said = f"{self.what!r}" if self.what else ""
+        # What a link saw is escaped already, and shows which bytes they were.
+        said = self.what if self.kind == "bytes" or not self.what else f"{self.what!r}"
         parts = (f"{self.n:>3}", f"{self.kind:<9}", f"{self.who:<8}", f"{self.where:<8}", said)
         return "  ".join(parts).rstrip()
 

@@ -1,0 +1,252 @@
+"""A journal as a sequence diagram: who sent what to whom, from top to bottom.
+
+Everybody who appears gets a vertical line, in order of appearance. Every event is an arrow from one to
+another, with what it carried: bytes escaped, shortened, and with their number. Time runs downwards, as
+order and not as seconds. FIN (▸, finished) and RST (✕, cut) look different.
+
+The journal of a `Link` shows the bytes on one wire; that of a server shows whom it asked, what was said,
+and to whom it went. Both are drawn alike. In Jupyter a ladder shows itself as a drawing (Mermaid); it is
+always text as well, with the same content, and lines up wherever letters have one width.
+
+It builds on journal.py; wcwidth knows how wide a letter is. No socket, no thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wcwidth import wcswidth
+
+from labkit.instruments.journal import Event
+from labkit.messages import HUNG_UP, QUIT, VANISHED
+
+ROWS = 40
+"""Arrows that a ladder shows; of a longer journal the middle is folded."""
+
+LABEL = 40
+"""Characters of a label; a longer one is shortened, and ends with …"""
+
+SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One rung: something went from `sender` to `receiver`, or (where both are one) happened there."""
+
+    sender: str
+    receiver: str
+    label: str
+    kind: str = "bytes"  # "bytes", "FIN", "RST" or "note"
+    thread: str = ""
+
+
+class Ladder:
+    """The picture of a journal, as it is now.
+
+    Args:
+        events: a Journal, or some of its events.
+        title: what it shows, in a few words; screen readers say it, too.
+        rows: how many arrows at most; of more, the middle is folded.
+        threads: whether to name the thread that did it, at the end of each row of the text.
+    """
+
+    def __init__(
+        self, events: Iterable[Event], title: str = "", *, rows: int = ROWS, threads: bool = False
+    ) -> None:
+        if rows < 2:
+            raise ValueError(f"a ladder has at least 2 rows, not {rows}")
+        self.title = title or "who sent what to whom"
+        self.arrows = list(_arrows(list(events)))
+        self._rows = rows
+        self._threads = threads
+
+    @property
+    def participants(self) -> list[str]:
+        """Everybody in the picture, in order of appearance."""
+        return list(dict.fromkeys(name for a in self.arrows for name in (a.sender, a.receiver)))
+
+    def _folded(self) -> list[Arrow | str]:
+        """The arrows that are shown; a text stands where some are not."""
+        hidden = len(self.arrows) - self._rows
+        if hidden <= 0:
+            return list(self.arrows)
+        first = self._rows - self._rows // 2
+        return [*self.arrows[:first], f"… {hidden} more …", *self.arrows[first + hidden :]]
+
+    # --- as text ---
+
+    def __str__(self) -> str:
+        if not self.arrows:
+            return f"{self.title}: nothing has happened"
+        names = self.participants
+        columns = self._columns(names)
+        lines = [self.title, "", _placed({columns[n]: n for n in names}, centred=True)]
+        for row in self._folded():
+            if isinstance(row, str):
+                lines.append(_placed({columns[n]: "⋮" for n in names}) + "   " + row)
+            else:
+                line = _rung(row, columns)
+                if self._threads and row.thread:
+                    line += "   " + row.thread
+                lines.append(line)
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _columns(self, names: list[str]) -> dict[str, int]:
+        """Where each one's line stands: so far apart that every label fits between its two ends."""
+        at = {name: i for i, name in enumerate(names)}
+        gaps = [0] * max(0, len(names) - 1)
+        for i in range(len(gaps)):
+            gaps[i] = (_width(names[i]) + _width(names[i + 1])) // 2 + 4
+        for row in self._folded():
+            if isinstance(row, str) or row.sender == row.receiver:
+                continue
+            left, right = sorted((at[row.sender], at[row.receiver]))
+            missing = _width(_text(row)) + 6 - sum(gaps[left:right])
+            if missing > 0:
+                gaps[right - 1] += missing
+        columns, here = {}, _width(names[0]) // 2 + 1
+        for name, gap in zip(names, [*gaps, 0], strict=True):
+            columns[name] = here
+            here += gap
+        return columns
+
+    # --- as a drawing ---
+
+    def mermaid(self) -> str:
+        """The ladder in Mermaid's language, for JupyterLab, GitHub and others that draw it."""
+        names = {name: f"p{i}" for i, name in enumerate(self.participants)}
+        lines = ["sequenceDiagram", f"    accTitle: {_escaped(self.title)}"]
+        told = "; ".join(f"{a.sender} to {a.receiver}: {_text(a)}" for a in self.arrows[: self._rows])
+        lines.append(f"    accDescr: {_escaped(told)}")
+        lines += [f"    participant {alias} as {_escaped(name)}" for name, alias in names.items()]
+        for row in self._folded():
+            if isinstance(row, str):
+                lines.append(
+                    f"    Note over {','.join(list(names.values())[:: max(1, len(names) - 1)])}: {row}"
+                )
+            elif row.sender == row.receiver:
+                lines.append(f"    Note over {names[row.sender]}: {_escaped(row.label)}")
+            else:
+                arrow = {"FIN": "--)", "RST": "-x"}.get(row.kind, "->>")
+                lines.append(f"    {names[row.sender]}{arrow}{names[row.receiver]}: {_escaped(_text(row))}")
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        bundle = {"text/plain": str(self)}
+        if self.arrows:
+            bundle["text/vnd.mermaid"] = self.mermaid()
+        return bundle
+
+
+# --- from events to arrows ---
+
+
+def _arrows(events: list[Event]) -> Iterator[Arrow]:
+    """What went from whom to whom. The server's own events are told as it saw them: what came in, and
+    to whom it went on."""
+    names = _who_is_who(events)
+    rooms: dict[str, str] = {}  # nickname -> room, of all who are here
+
+    def others(room: str, but: str) -> list[str]:
+        return [name for name, where in rooms.items() if where == room and name != but]
+
+    for e in events:
+        me = e.who or names.get(e.thread, "somebody")
+        if e.kind in ("bytes", "FIN", "RST"):
+            yield Arrow(e.who, e.where, e.what, e.kind, e.thread)
+        elif e.kind == "asked":
+            yield Arrow(SERVER, me, "nickname", thread=e.thread)
+        elif e.kind == "refused":
+            yield Arrow(SERVER, me, f"! {e.what}", thread=e.thread)
+        elif e.kind == "joined":
+            if me not in rooms:
+                yield Arrow(me, SERVER, me, thread=e.thread)
+            rooms[me] = e.where
+            yield Arrow(SERVER, me, f"* you are {me}, in {e.where}", thread=e.thread)
+            for name in others(e.where, me):
+                yield Arrow(SERVER, name, f"* {me} joined", thread=e.thread)
+        elif e.kind in ("said", "acted"):
+            line = f"{me}: {e.what}" if e.kind == "said" else f"{me} * {e.what}"
+            yield Arrow(me, SERVER, e.what if e.kind == "said" else f"/me {e.what}", thread=e.thread)
+            for name in others(e.where, me):
+                yield Arrow(SERVER, name, line, thread=e.thread)
+        elif e.kind == "whispered":
+            yield Arrow(me, SERVER, f"/msg {e.where} {e.what}", thread=e.thread)
+            yield Arrow(SERVER, e.where, f"{me} -> you: {e.what}", thread=e.thread)
+        elif e.kind == "moved":
+            room = e.what.removeprefix("to ")
+            yield Arrow(me, SERVER, f"/join {room}", thread=e.thread)
+            for name in others(e.where, me):
+                yield Arrow(SERVER, name, f"* {me} went to {room}", thread=e.thread)
+        elif e.kind == "renamed":
+            new = e.what.removeprefix("to ")
+            yield Arrow(me, SERVER, f"/nick {new}", thread=e.thread)
+            rooms[new] = rooms.pop(me, e.where)
+            yield Arrow(me, me, f"is now {new}", "note", e.thread)
+            for name in others(e.where, new):
+                yield Arrow(SERVER, name, f"* {me} is now {new}", thread=e.thread)
+        elif e.kind == "left":
+            kind = {HUNG_UP: "FIN", VANISHED: "RST"}.get(e.what, "bytes")
+            label = "/quit" if e.what == QUIT else e.what
+            yield Arrow(me, SERVER, label if kind == "bytes" else "", kind, e.thread)
+            rooms.pop(me, None)
+            for name in others(e.where, me):
+                yield Arrow(SERVER, name, f"* {me} left ({e.what})", thread=e.thread)
+        else:
+            yield Arrow(SERVER, SERVER, f"{e.kind} {e.what}".strip(), "note", e.thread)
+
+
+def _who_is_who(events: list[Event]) -> dict[str, str]:
+    """Thread -> nickname: who is asked has none yet, but the same thread soon tells it."""
+    return {e.thread: e.who for e in reversed(events) if e.who and e.kind == "joined"}
+
+
+# --- drawing ---
+
+
+def _text(arrow: Arrow) -> str:
+    sign = {"FIN": "FIN ▸", "RST": "RST ✕"}.get(arrow.kind, "")
+    label = arrow.label if _width(arrow.label) <= LABEL else arrow.label[: LABEL - 1] + "…"
+    return f"{sign} {label}".strip()
+
+
+def _rung(arrow: Arrow, columns: dict[str, int]) -> str:
+    """One row: the lines of all, and the arrow between two of them."""
+    start, end = columns[arrow.sender], columns[arrow.receiver]
+    text = _text(arrow)
+    if start == end:
+        lines = {column: "│" for column in columns.values() if column <= start}
+        return _placed({**lines, start: f"├ {text}"})
+    left, right = min(start, end), max(start, end)
+    shaft = right - left - 1 - _width(text) - 3  # without the point, and a space before and after the text
+    if start < end:
+        arrow_itself = f"{'─' * (shaft - shaft // 2)} {text} {'─' * (shaft // 2)}▶"
+    else:
+        arrow_itself = f"◀{'─' * (shaft // 2)} {text} {'─' * (shaft - shaft // 2)}"
+    lines = {column: "│" for column in columns.values() if not left < column < right}
+    return _placed({**lines, left: "│" + arrow_itself})
+
+
+def _placed(parts: dict[int, str], centred: bool = False) -> str:
+    """A line with each text at its column."""
+    line = ""
+    for column, text in sorted(parts.items()):
+        start = column - (_width(text) - 1) // 2 if centred else column
+        line += " " * (start - _width(line)) + text
+    return line
+
+
+def _width(text: str) -> int:
+    """Columns that the text takes in a terminal."""
+    width = wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+def _escaped(text: str) -> str:
+    """Text that Mermaid takes for nothing but text."""
+    safe = "".join(f"#{ord(c)};" if c in '#;%<>{}"\\' or ord(c) < 32 else c for c in text)
+    # The bare word ends a block in Mermaid.
+    return safe.replace("end", "e#110;d").replace("End", "E#110;d").replace("END", "E#78;D")
