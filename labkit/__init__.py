@@ -10,12 +10,15 @@ The files, in the order in which they are best read. The first four are pure: no
  6. sockets.py      where operating systems differ about sockets
  7. limits.py       how much a server lets its clients do
  8. server.py       ChatServer: accept, handle_client, stop
- 9. delivery.py     from what the house decided to what the courier carries
-10. courier.py      one thread that brings every client up to date, in batches
-11. client.py       ChatClient: recv_msg, say, wait_for
-12. terminal.py     chat in a terminal
-13. __main__.py     python -m labkit …
-14. instruments/    what a lab bench has: journal.py, panel.py
+ 9. door.py         the thread that accepts connections
+10. connection.py   what a client's thread reads, and how that can end
+11. delivery.py     from what the house decided to what the courier carries
+12. courier.py      one thread that brings every client up to date, in batches
+13. outgoing.py     bytes out, without ever waiting
+14. client.py       ChatClient: recv_msg, say, wait_for
+15. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
+16. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
+17. instruments/    what a lab bench has, listed there
 """
 
 from labkit.client import ChatClient

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import labkit
+from labkit import instruments
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,15 +58,14 @@ def test_every_link_leads_somewhere() -> None:
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
 
 
-def test_the_tour_leaves_no_file_out() -> None:
-    """README and the package's own docstring list every module, in the same order."""
-    tour = re.findall(r"\(labkit/([\w/.]+)\)", README)
-    modules = {
-        str(path.relative_to(ROOT / "labkit"))
-        for path in (ROOT / "labkit").rglob("*.py")
-        if path.name != "__init__.py"
+def test_the_tours_leave_no_file_out() -> None:
+    """README, the package's docstring and that of its instruments name every module that there is."""
+    package = ROOT / "labkit"
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py")}
+    modules = {name for name in modules if not name.endswith("__init__.py")}
+    assert set(re.findall(r"\(labkit/([\w/.]+\.py)\)", README)) == modules
+    own = {name for name in modules if "/" not in name}
+    assert set(re.findall(r"\b(\w+\.py)\b", labkit.__doc__ or "")) == own
+    assert {f"instruments/{name}" for name in re.findall(r"\b(\w+\.py)\b", instruments.__doc__ or "")} == {
+        name for name in modules if name.startswith("instruments/")
     }
-    assert modules - set(tour) == set()
-    assert labkit.__doc__ is not None
-    listed = re.findall(r"\b(\w+\.py)\b", labkit.__doc__)
-    assert listed == [name.rpartition("/")[2] for name in tour if name.endswith(".py")]
