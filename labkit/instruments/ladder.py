@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from wcwidth import wcswidth
 
 from labkit.instruments.journal import Event
-from labkit.messages import HUNG_UP, QUIT, VANISHED
+from labkit.messages import HUNG_UP, QUIT, VANISHED, clean
 
 ROWS = 40
 """Arrows that a ladder shows; of a longer journal the middle is folded."""
@@ -209,7 +209,9 @@ def _who_is_who(events: list[Event]) -> dict[str, str]:
 
 def _text(arrow: Arrow) -> str:
     sign = {"FIN": "FIN ▸", "RST": "RST ✕"}.get(arrow.kind, "")
-    label = arrow.label if _width(arrow.label) <= LABEL else arrow.label[: LABEL - 1] + "…"
+    label = clean(arrow.label)
+    if _width(label) > LABEL:
+        label = label[: LABEL - 1] + "…"
     return f"{sign} {label}".strip()
 
 
