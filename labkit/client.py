@@ -29,6 +29,9 @@ SIGN_OF_LIFE = 20.0
 GOODBYE = 1.0
 """Seconds that a server has to answer our goodbye with its own."""
 
+LOOK_AROUND = 0.05
+"""Seconds; how often a thread that waits to send looks whether the plug was pulled."""
+
 KEPT = 100_000
 """Lines of the transcript that are kept; older ones make way."""
 
@@ -82,12 +85,13 @@ class ChatClient:
         self._framing = framing()
         self._framed = framing is not RAW
         self._timeout = timeout
-        # Guards the eight below, and is told of every change in them.
+        # Guards the nine below, and is told of every change in them.
         self._changed = threading.Condition()
         self._transcript: deque[str] = deque(maxlen=KEPT)
         self._inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
         self._state = JOINING
         self._asked = False  # the server has asked for a nickname and waits for the answer
+        self._answered = False  # and has got it
         self._refusal = ""  # why it refused the last one
         self._leaving = False
         self._end = ""  # why the connection ended, once it has
@@ -97,11 +101,16 @@ class ChatClient:
         self._last_sent = monotonic()
         self._thawed = threading.Event()
         self._thawed.set()
-        self._unplugged = False
+        self._deaf = False  # the receiving thread is to read no more …
+        self._unplugged = False  # … and to close with RST
 
         self._sock = sockets.connect(address, timeout)
-        sockets.prepare(self._sock)
-        self._sock.settimeout(timeout)
+        try:
+            sockets.prepare(self._sock)
+        except OSError as error:
+            self._sock.close()
+            raise ConnectionError(f"the connection broke at once ({error.strerror})") from None
+        self._sock.setblocking(False)  # to wait is poll's business, so that it can be interrupted
         self._thread = threading.Thread(target=self.recv_msg, name="labkit-recv_msg", daemon=True)
         self._name_thread()
         self._thread.start()
@@ -123,10 +132,13 @@ class ChatClient:
         """
         self._wait_until_asked()
         with self._changed:
+            if self._state == GONE:
+                raise Left(f"the nickname {nickname!r} comes too late: {self._end}")
             self._asked = False
+            self._answered = True
             self._refusal = ""
             self.nickname = nickname
-            if not self._framed:
+            if not self._framed and self._state == JOINING:
                 self._state = HERE
         self._send(self._framing.frame(nickname))
         with self._changed:
@@ -193,8 +205,11 @@ class ChatClient:
                         return line
                 if self._state == GONE:
                     raise Left(f"{self.nickname} waited for {wanted}, but {self._end}; {self._came()}")
-                if not self._changed.wait(give_up - monotonic()):
+                # It can come at the last moment, when `wait` has given up already; so look once more.
+                left = give_up - monotonic()
+                if left <= 0:
                     raise TimeoutError(f"{self.nickname} waited {timeout:g} s for {wanted}; {self._came()}")
+                self._changed.wait(left)
 
     def wait_until_gone(self, timeout: float = 5.0) -> str:
         """Wait until the connection has ended; returns why, in words.
@@ -243,17 +258,24 @@ class ChatClient:
     # --- leaving, and misbehaving ---
 
     def leave(self) -> None:
-        """A proper goodbye: FIN, read on until the server's own FIN, close. Twice does no harm."""
+        """A proper goodbye: FIN, read on until the server's own FIN, close. Twice does no harm.
+
+        A server that still reads what was said before has all the time it needs. One that neither reads
+        on nor answers is left after GOODBYE seconds.
+        """
         if self._begin_to_leave("you left"):
             self._shut(socket.SHUT_WR)
-            self._join(min(self._timeout, GOODBYE))
-            self._cut()  # if the server said no goodbye
+            unread = None
+            while self._thread.is_alive() and unread != (unread := self._unread()):
+                self._join(min(self._timeout, GOODBYE))
+            self._stop_reading()
         self._join(None)
 
     def vanish(self) -> None:
         """Pull the plug: the connection ends with RST, without a goodbye."""
         if self._begin_to_leave("you pulled the plug"):
-            self._cut()
+            self._unplugged = True
+            self._stop_reading()
         self._join(None)
 
     def freeze(self) -> None:
@@ -311,14 +333,19 @@ class ChatClient:
                 self._give_sign_of_life()
             elif sockets.readable(self._sock, due):
                 self._thawed.wait()
-                return b"" if self._unplugged else self._sock.recv(CHUNK)
+                if self._deaf:
+                    return b""
+                data = sockets.receive_now(self._sock, CHUNK)
+                if data is not None:
+                    return data
 
     def _give_sign_of_life(self) -> None:
         self._last_sent = monotonic()
         # If somebody is sending right now, that is the sign.
-        if self._framed and self._sending.acquire(blocking=False):
+        # Before we have a nickname, an empty line might be taken for one.
+        if self._framed and self._state != JOINING and self._sending.acquire(blocking=False):
             try:
-                self._sock.sendall(self._framing.frame(""))
+                self._send_all(self._framing.frame(""))
             finally:
                 self._sending.release()
 
@@ -329,14 +356,14 @@ class ChatClient:
                 message = from_server(line)
                 match message:
                     case Request():
-                        self._asked = True
+                        self._asked, self._answered = True, False
                         continue
                     case Refused(why) if self._state == JOINING:
                         self._refusal = why
                     case Welcome(who, room):
                         self.nickname, self.room = who, room
                         self._state = HERE
-                    case _ if self._state == JOINING and not self._asked:
+                    case _ if self._state == JOINING and self._answered:
                         self._state = HERE  # a student's server may have no word of welcome
                 self._transcript.append(line)
                 self._inbox.append(line)
@@ -358,15 +385,28 @@ class ChatClient:
     def _send(self, data: bytes) -> None:
         try:
             with self._sending:
-                self._sock.sendall(data)
+                self._send_all(data)
                 self._last_sent = monotonic()
         except TimeoutError:
             # Part of a line may be out: whatever followed would be taken for the rest of it.
             if self._begin_to_leave(f"the server read nothing for {self._timeout:g} s"):
-                self._cut()
+                self._unplugged = True
+                self._stop_reading()
             raise TimeoutError(f"the server read nothing for {self._timeout:g} s") from None
         except OSError as error:
             raise Left(f"{self.nickname} is no longer connected ({error.strerror or error})") from None
+
+    def _send_all(self, data: bytes) -> None:
+        """Send it all, or raise: TimeoutError if it takes too long. `_sending` must be held."""
+        assert self._sending.locked()
+        give_up = monotonic() + self._timeout
+        rest = memoryview(data)
+        while rest := rest[sockets.send_now(self._sock, rest) :]:
+            if self._unplugged:
+                raise ConnectionAbortedError("the plug was pulled")
+            if monotonic() > give_up:
+                raise TimeoutError
+            sockets.writable(self._sock, LOOK_AROUND)
 
     def _begin_to_leave(self, why: str) -> bool:
         """Whether there is anything left to leave."""
@@ -378,14 +418,19 @@ class ChatClient:
         self._thawed.set()
         return True
 
-    def _cut(self) -> None:
-        """Have the receiving thread close the socket with RST.
+    def _stop_reading(self) -> None:
+        """Have the receiving thread close the socket, with RST if it is unplugged.
 
         It must be that thread: while it waits for the socket, the kernel keeps the connection open
         whoever else closes it. SHUT_RD sends nothing, and wakes it.
         """
-        self._unplugged = True
+        self._deaf = True
         self._shut(socket.SHUT_RD)
+
+    def _unread(self) -> int:
+        """Bytes on their way that the server's kernel has not taken yet."""
+        with self._changed:
+            return 0 if self._state == GONE else sockets.unsent(self._sock)
 
     def _shut(self, how: int) -> None:
         with self._changed:  # or the receiving thread may close it in between

@@ -46,6 +46,8 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
+    except UnicodeError:  # from the idna codec: a part that is empty, or too long
+        raise OSError(errno.EINVAL, f"cannot listen on {host}: no host can be called so") from None
     try:
         if os.name == "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
@@ -89,6 +91,8 @@ def connect(address: Address, timeout: float) -> socket.socket:
         family, kind, proto, _, where = resolve(host, port)
     except OSError as error:
         raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
+    except UnicodeError:
+        raise OSError(errno.EINVAL, f"no such host: {host} (no host can be called so)") from None
     sock = socket.socket(family, kind, proto)
     sock.settimeout(timeout)
     try:
@@ -180,6 +184,15 @@ def readable(sock: socket.socket, seconds: float) -> bool:
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(1000 * seconds))
     return bool(select.select([sock], [], [], min(seconds, _WAKE_UP))[0])
+
+
+def writable(sock: socket.socket, seconds: float) -> bool:
+    """Whether `send` would take something: now, or within so many seconds."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT)
+        return bool(poll.poll(1000 * seconds))
+    return bool(select.select([], [sock], [], seconds)[1])
 
 
 def receive_now(sock: socket.socket, size: int) -> bytes | None:

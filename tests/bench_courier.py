@@ -65,7 +65,9 @@ def on_processor(number: int) -> None:
 @contextlib.contextmanager
 def running(command: list[str]) -> Iterator[tuple[str, int]]:
     """The address of a server that runs this command."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
+    )
     try:
         assert process.stdout is not None
         host, _, port = process.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
@@ -76,7 +78,9 @@ def running(command: list[str]) -> Iterator[tuple[str, int]]:
         process.stdout.close()
 
 
-def deliveries_a_second(address: tuple[str, int], clients: int, talkers: int, lines: int, rounds: int) -> float:
+def deliveries_a_second(
+    address: tuple[str, int], clients: int, talkers: int, lines: int, rounds: int
+) -> float:
     """One repeat: connect everybody, do the rounds, and leave."""
     socks = [join(address, f"client{i:04}") for i in range(clients)]
     selector = selectors.DefaultSelector()
@@ -157,7 +161,11 @@ def main() -> None:
         serve_classic()
         return
     commands = {
-        "labkit": [sys.executable, "-c", "from labkit import ChatServer as C; s=C(port=0).start(); print('listening on localhost:%d'%s.address[1],flush=True); s.wait()"],
+        "labkit": [
+            sys.executable,
+            "-c",
+            "from labkit import ChatServer as C; s=C(port=0).start(); print('listening on localhost:%d'%s.address[1],flush=True); s.wait()",
+        ],
         "classic": [sys.executable, __file__, "--serve-classic"],
     }
     on_processor(1)
@@ -172,7 +180,9 @@ def main() -> None:
     ratios = [a / b for a, b in zip(figures["labkit"], figures["classic"], strict=True)]
     for name in commands:
         print(f"{name:>8}: {statistics.median(figures[name]):>11,.0f} deliveries a second (median)")
-    print(f"   ratio: {statistics.median(ratios):.1f} (median of {len(ratios)} pairs, worst {min(ratios):.1f})")
+    print(
+        f"   ratio: {statistics.median(ratios):.1f} (median of {len(ratios)} pairs, worst {min(ratios):.1f})"
+    )
 
 
 if __name__ == "__main__":

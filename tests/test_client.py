@@ -154,7 +154,6 @@ def test_a_server_without_a_word_of_welcome(
     peer.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a line before the request is taken for a word of welcome")
 def test_a_banner_before_the_request(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
     """A server may say something before it asks; that is no answer yet, and a refusal is still one."""
     joining = elsewhere.submit(ChatClient, "alice", bare_server.address)
@@ -171,7 +170,6 @@ def test_a_banner_before_the_request(bare_server: BareServer, elsewhere: ThreadP
                 joining.result().leave()
 
 
-@pytest.mark.xfail(strict=True, reason="answer() in RAW says HERE without asking whether it is GONE")
 def test_answering_a_raw_server_gone(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
     """In RAW too, answering a server that has hung up meanwhile is Left, and the client stays gone."""
     joining = elsewhere.submit(ChatClient, None, bare_server.address, framing=RAW)
@@ -211,7 +209,6 @@ def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
         ChatClient("alice", ("chat.example", 14901))
 
 
-@pytest.mark.xfail(strict=True, raises=UnicodeError, reason="resolve() lets the idna codec's error through")
 @pytest.mark.parametrize("host", ["a" * 70, "a..b"])
 def test_a_host_that_cannot_be_one(host: str) -> None:
     """A host name with a part that is too long, or empty, exists nowhere either: OSError, as documented."""
@@ -312,9 +309,6 @@ def test_a_timeout_with_nothing_to_tell(server: ChatServer) -> None:
             bob.wait_for("x", timeout=0)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TimeoutError, reason="wait_for does not look once more after its wait"
-)
 def test_a_line_at_the_very_last_moment_is_found(server: ChatServer) -> None:
     """What came while the wait was giving up is returned, not named in the timeout as what came instead."""
     with ChatClient("bob", server.address) as bob:
@@ -591,8 +585,6 @@ def test_a_server_that_stops_reading(elsewhere: ThreadPoolExecutor) -> None:
             alice.leave()
 
 
-# Not strict: shutdown() wakes the sending thread, and if the close comes before it has looked, it lets go.
-@pytest.mark.xfail(reason="the sending thread keeps the connection open until its own timeout")
 def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
     """The plug is pulled at once, even while another thread is in the middle of a long say()."""
     need(hasattr(select, "poll"), "needs poll, to see a reset without reading")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import BareServer, Wire
-from programs import LABKIT, OnTerminal, Program
+from programs import LABKIT, PATIENCE, OnTerminal, Program
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.classic import ClassicServer
@@ -39,6 +39,13 @@ def bob(server: ChatServer) -> Iterator[ChatClient]:
         yield bob
 
 
+@pytest.fixture
+def stranger(bare_server: BareServer) -> BareServer:
+    """A server that the test plays itself, with the patience that a starting program needs."""
+    bare_server.sock.settimeout(PATIENCE)
+    return bare_server
+
+
 # --- on a pipe ---
 
 
@@ -50,7 +57,7 @@ def test_the_first_line_is_the_nickname_and_the_others_are_said(
         alice.type("alice\nhello\nä line with lètters\n/who\nthe last")
         alice.hang_up()
         assert alice.ends() == 0
-        bob.wait_for("alice left (hung up)")
+        bob.wait_for("alice left (hung up)", timeout=PATIENCE)
         assert alice.said.splitlines() == ["* you are alice, in lobby", "* in lobby: bob, alice"]
         assert alice.complaints() == ""
     said = [line for line in bob.transcript if line.startswith("alice: ")]
@@ -61,7 +68,7 @@ def test_with_a_nickname_given_every_line_is_said(server: ChatServer, bob: ChatC
     """`join NICK` asks for nothing: the first line is said."""
     with on_pipe(server.address, "alice") as alice:
         alice.type("hello\n")
-        bob.wait_for("alice: hello")
+        bob.wait_for("alice: hello", timeout=PATIENCE)
         bob.say("hello yourself")
         alice.until("bob: hello yourself\n")
         alice.hang_up()
@@ -74,7 +81,7 @@ def test_a_thousand_lines_on_a_pipe_arrive_in_order(server: ChatServer, bob: Cha
         alice.type("".join(f"line {n}\n" for n in range(1000)))
         alice.hang_up()
         assert alice.ends() == 0
-    bob.wait_for("alice left")
+    bob.wait_for("alice left", timeout=PATIENCE)
     assert [line for line in bob.transcript if ": line" in line] == [
         f"alice: line {n}" for n in range(1000)
     ]
@@ -85,7 +92,7 @@ def test_quit_ends_the_pipe(server: ChatServer) -> None:
     with on_pipe(server.address) as alice:
         alice.type("alice\n/quit\nnot said\n")
         assert alice.ends() == 0
-    assert server.journal.wait_for("left", "alice").what == "quit"
+    assert server.journal.wait_for("left", "alice", timeout=PATIENCE).what == "quit"
     assert "said" not in [event.kind for event in server.journal]
 
 
@@ -96,7 +103,7 @@ def test_ctrl_c_on_a_pipe_leaves_properly(server: ChatServer) -> None:
         alice.interrupt()
         assert alice.ends() == 0
         assert alice.complaints() == ""
-    assert server.journal.wait_for("left", "alice").what == "hung up"
+    assert server.journal.wait_for("left", "alice", timeout=PATIENCE).what == "hung up"
 
 
 def test_no_nickname_on_a_pipe(server: ChatServer) -> None:
@@ -127,7 +134,7 @@ def test_too_long_a_line_is_refused_and_nobody_is_thrown_out(server: ChatServer,
     """The server says so for a line over its limit, the keyboard for one that nobody should hold."""
     with on_pipe(server.address, "alice") as alice:
         alice.type("x" * 5000 + "\n" + "y" * (1 << 21) + "\nstill here\n")
-        bob.wait_for("alice: still here")
+        bob.wait_for("alice: still here", timeout=PATIENCE)
         alice.until("! too long")
         alice.hang_up()
         assert alice.ends() == 0
@@ -143,9 +150,9 @@ def test_the_server_stops_while_a_pipe_waits() -> None:
         assert alice.said.splitlines()[-1] == "* server stopped"
 
 
-def test_the_connection_breaks_while_a_pipe_waits(bare_server: BareServer) -> None:
+def test_the_connection_breaks_while_a_pipe_waits(stranger: BareServer) -> None:
     """A reset is told apart from a goodbye."""
-    with on_pipe(bare_server.address, "alice") as alice, bare_server.accept() as wire:
+    with on_pipe(stranger.address, "alice") as alice, stranger.accept() as wire:
         wire.send("nickname")
         assert wire.line() == "alice"
         wire.send("* you are alice, in lobby")
@@ -183,9 +190,9 @@ def test_no_such_host() -> None:
         assert alice.fails().startswith("no such host: nowhere.invalid")
 
 
-def test_something_else_listens_there(bare_server: BareServer) -> None:
+def test_something_else_listens_there(stranger: BareServer) -> None:
     """A server that asks for no nickname is named as the trouble, with what it sent instead."""
-    with on_pipe(bare_server.address, "alice") as alice, bare_server.accept() as wire:
+    with on_pipe(stranger.address, "alice") as alice, stranger.accept() as wire:
         wire.send("SSH-2.0-OpenSSH_9.6")
         wire.hang_up()
         complaint = alice.fails()
@@ -205,7 +212,7 @@ def test_nobody_reads_what_is_printed(server: ChatServer, bob: ChatClient) -> No
         while "alice" in server.roster():  # each line is one more chance for the pipe to break
             bob.say("hello")
             bob.say("/who")
-            bob.wait_for("* in lobby")
+            bob.wait_for("* in lobby", timeout=PATIENCE)
         assert alice.ends() == 0
         assert alice.complaints() == ""
 
@@ -227,8 +234,8 @@ def test_raw_with_the_assignments_own_server() -> None:
     with ClassicServer(port=0) as server, ChatClient("bob", server.address, framing=RAW) as bob:
         with on_pipe(server.address, "--framing", "raw") as alice:
             alice.type("alice\nhello\nworld\n")
-            assert bob.wait_for("alice: hello", timeout=20) == "alice: hello"
-            assert bob.wait_for("alice: world") == "alice: world"
+            assert bob.wait_for("alice: hello", timeout=PATIENCE) == "alice: hello"
+            assert bob.wait_for("alice: world", timeout=PATIENCE) == "alice: world"
             bob.say("welcome")
             alice.until("bob: welcome\n")
             alice.hang_up()
@@ -238,7 +245,7 @@ def test_raw_with_the_assignments_own_server() -> None:
 def test_raw_refusal_on_a_pipe() -> None:
     """The raw dialect accepts a nickname by silence; a refusal is noticed all the same."""
     with ChatServer(port=0, framing=RAW) as server, ChatClient("bob", server.address, framing=RAW):
-        server.journal.wait_for("joined", "bob")
+        server.journal.wait_for("joined", "bob", timeout=PATIENCE)
         with on_pipe(server.address, "--framing", "raw") as second:
             second.type("bob\ncarol\n")
             assert second.fails() == "nickname refused: the nickname bob is taken"
@@ -261,7 +268,7 @@ def test_what_arrives_does_not_cut_through_what_is_typed(server: ChatServer, bob
         arrived = alice.shown.index("bob: watch out")
         alice.until_shown("> half a li", arrived)  # drawn again, below
         alice.type("ne\r")
-        assert bob.wait_for("alice: ") == "alice: half a line"
+        assert bob.wait_for("alice: ", timeout=PATIENCE) == "alice: half a line"
         alice.hang_up()
         assert alice.ends() == 0
         assert alice.complaints() == ""
@@ -286,7 +293,7 @@ def test_leaving_by_a_key(server: ChatServer, key: str, named: bool) -> None:
         alice.type(key)
         assert alice.ends() == 0
         assert alice.complaints() == ""
-    assert server.journal.wait_for("left").what == "hung up"
+    assert server.journal.wait_for("left", timeout=PATIENCE).what == "hung up"
 
 
 def test_quit_on_a_terminal(server: ChatServer) -> None:
@@ -304,7 +311,7 @@ def test_a_refused_nickname_is_asked_for_again(server: ChatServer, bob: ChatClie
         second.until_shown("! the nickname bob is taken")
         second.until_shown("nickname:")
         second.type("carol\r")
-        bob.wait_for("carol joined")
+        bob.wait_for("carol joined", timeout=PATIENCE)
         second.until_shown("* you are carol, in lobby")
         assert second.shown.count("! the nickname bob is taken") == 1
 
@@ -347,7 +354,7 @@ def test_several_lines_pasted_at_once(server: ChatServer, bob: ChatClient) -> No
         alice.until_shown(PROMPT)
         alice.type("\x1b[200~one\rtwo\rthree\x1b[201~\r")
         for line in ("one", "two", "three"):
-            assert bob.wait_for("alice: ") == f"alice: {line}"
+            assert bob.wait_for("alice: ", timeout=PATIENCE) == f"alice: {line}"
 
 
 def test_many_lines_arrive_in_order_while_somebody_types(server: ChatServer) -> None:

@@ -73,6 +73,21 @@ STYLE = """<style>
 .labkit-panel .widget-button {
   margin: 2px 0; width: auto; padding: 0 10px; border-radius: 5px; flex: none; box-shadow: none;
 }
+.labkit-person .labkit-panel { width: auto; }
+.labkit-person .labkit-panel:first-child { flex: 1 0 auto; margin-bottom: 0; border-radius: 8px 8px 0 0; }
+.labkit-person .labkit-wire { border-top: none; border-radius: 0 0 8px 8px; background: var(--shade); }
+.labkit-wire .labkit-head b { font-weight: 600; }
+.labkit-wire .labkit-bad { color: var(--bad); }
+.labkit-wire .widget-hslider { width: 100%; margin: 0; }
+.labkit-wire .widget-label { width: 44px; text-align: left; flex: none; }
+.labkit-wire .widget-readout { min-width: 56px; text-align: right; flex: none; }
+.labkit-ladder .widget-dropdown { width: auto; margin: 0; align-self: flex-start; }
+.labkit-ladder .widget-label { width: auto; margin-right: 8px; }
+.labkit-rungs { overflow-x: auto; }
+.labkit-rungs pre {
+  margin: 6px 0 2px; color: var(--ink); background: none; white-space: pre;
+  font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 16px;
+}
 .labkit-panel .widget-button:focus-visible { outline: 2px solid var(--own); outline-offset: 1px; }
 </style>"""
 
@@ -84,6 +99,20 @@ def head(name: str, state: str, words: str) -> str:
         f'<span class="labkit-name">{escape(name)}</span>'
         f'<span class="labkit-state">{escape(words)}</span></div>'
     )
+
+
+def wire(name: str, words: str, good: bool) -> str:
+    """Whose wire, and what is on it; what is wrong with it stands out."""
+    state = "labkit-state" if good else "labkit-bad"
+    return (
+        f'<div class="labkit-head" role="status"><b>{escape(name)}</b>'
+        f'<span class="{state}">{escape(words)}</span></div>'
+    )
+
+
+def ladder(name: str, text: str) -> str:
+    """A ladder that is text already."""
+    return f'<pre tabindex="0" aria-label="what passes on the wire of {escape(name)}">{escape(text)}</pre>'
 
 
 def log(name: str, lines: Iterable[str], more: bool) -> str:

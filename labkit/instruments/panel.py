@@ -4,8 +4,8 @@ A panel shows a ChatClient and lets you drive it, by hand or by method calls, wh
 nothing to the chat: whatever it shows, the client or the server knows. A panel is also text: its `repr`
 is what you would read in it, so that a notebook makes sense without a front end.
 
-One thread for each board paints (painter.py); look.py makes the HTML. This file alone imports
-ipywidgets. It builds on client.py and server.py.
+One thread for each board paints (painter.py); look.py makes the HTML. Only this file, wire_panel.py
+and widgets.py import ipywidgets. It builds on client.py and server.py.
 
 Callbacks of widgets may run in another thread than the notebook's cells (JupyterLab gives them a
 subshell). So only the painter writes what is shown, and only callbacks write the text field.
@@ -24,7 +24,10 @@ import ipywidgets
 from labkit.client import FROZEN, GONE, ChatClient, NicknameRefused
 from labkit.framing import LINES, NewFraming
 from labkit.instruments import look
+from labkit.instruments.link import Link
 from labkit.instruments.painter import Painter
+from labkit.instruments.widgets import bundle, button, column, style
+from labkit.instruments.wire_panel import LadderPanel, LinkPanel
 from labkit.server import ChatServer, Present
 
 LINES_SHOWN = 200
@@ -118,7 +121,7 @@ class ChatPanel:
         return "\n".join([f"{self._name()} · {words}", *("  " + line for line in shown)])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return _bundle(self.widget, repr(self))
+        return bundle(self.widget, repr(self))
 
     def _name(self) -> str:
         return self.client.nickname or "(no nickname yet)"
@@ -164,19 +167,19 @@ class ChatPanel:
         )
         self._field.on_msg(self._enter_was_pressed)
         self._field.observe(self._text_came, "value")
-        self._send = _button("Send", "say it (Enter does the same)", self._send_text)
-        self._leave = _button("Leave", "a proper goodbye: the others read “left (hung up)”", self.leave)
-        self._pull = _button(
+        self._send = button("Send", "say it (Enter does the same)", self._send_text)
+        self._leave = button("Leave", "a proper goodbye: the others read “left (hung up)”", self.leave)
+        self._pull = button(
             "Pull the plug", "no goodbye: the others read “left (vanished)”", self.pull_the_plug
         )
-        self._freeze = _button(
+        self._freeze = button(
             "Freeze", "stop reading, as a program does that hangs; thaw reads on", self._freeze_or_thaw
         )
-        self.widget = _column(
+        self.widget = column(
             "labkit-panel",
-            ipywidgets.HTML(look.STYLE).add_class("labkit-style"),
+            style(),
             self._head,
-            _column("labkit-log", self._lines),
+            column("labkit-log", self._lines),
             self._problem,
             ipywidgets.HBox([self._field, self._send]).add_class("labkit-type"),
             ipywidgets.HBox([self._leave, self._pull, self._freeze]).add_class("labkit-do"),
@@ -230,9 +233,7 @@ class ServerPanel:
         self._look_again = 0.0
         self._seen: tuple[str, list[Present]] | None = None
         self._shown = ipywidgets.HTML()
-        self.widget = _column(
-            "labkit-panel", ipywidgets.HTML(look.STYLE).add_class("labkit-style"), self._shown
-        )
+        self.widget = column("labkit-panel", style(), self._shown)
         self._painter.add(self)
         self.paint(last=False)
         if painter is None:
@@ -248,7 +249,7 @@ class ServerPanel:
         return "\n".join([f"server · {self._state()}, {len(people)} here", *lines])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return _bundle(self.widget, repr(self))
+        return bundle(self.widget, repr(self))
 
     def over(self) -> bool:
         return self.server.wait(0)
@@ -279,25 +280,59 @@ class Board:
     """Several people and their server, side by side: `board` makes one.
 
     `board["alice"]` is alice's panel, and so is `board.alice`. Use it as a context manager, or call
-    `close` in the end.
+    `close` in the end. With `links`, each person's wire is shown too, and can be broken.
     """
 
-    def __init__(self, server: ChatServer, clients: dict[str, ChatClient]) -> None:
+    def __init__(
+        self, server: ChatServer, clients: dict[str, ChatClient], links: dict[str, Link] | None = None
+    ) -> None:
         painter = Painter()
         self._painter = painter
         self._panels = {nickname: ChatPanel(client, painter) for nickname, client in clients.items()}
+        self._links = links or {}
+        self._faults = {nickname: LinkPanel(link, painter) for nickname, link in self._links.items()}
         self.server = ServerPanel(server, painter)
-        people = ipywidgets.Box([panel.widget for panel in self])
+        self.ladder = LadderPanel(self._links, painter) if self._links else None
+        columns = [panel.widget for panel in self]
+        if self._faults:
+            pairs = zip(columns, self._faults.values(), strict=True)
+            columns = [column("labkit-person", person, faults.widget) for person, faults in pairs]
+        people = ipywidgets.Box(columns)
         people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
-        for panel in self:
-            panel.widget.layout = ipywidgets.Layout(flex="1 1 240px", width="auto")
-        self.widget = _column("labkit-board", people, self.server.widget)
+        for one in columns:
+            one.layout = ipywidgets.Layout(flex="1 1 240px", width="auto")
+        below = [self.ladder.widget] if self.ladder else []
+        self.widget = column("labkit-board", people, self.server.widget, *below)
         painter.start()
 
+    def wire(self, nickname: str) -> Link:
+        """The wire between this person and the server.
+
+        Raises:
+            LookupError: there is none.
+        """
+        return self.faults(nickname).link
+
+    def faults(self, nickname: str) -> LinkPanel:
+        """The panel of that wire. Raises as `wire` does."""
+        if nickname not in self._faults:
+            why = (
+                f"nobody on this board is called {nickname}" if self._faults else "make it with wires=True"
+            )
+            raise LookupError(f"no such wire: {why}")
+        return self._faults[nickname]
+
     def close(self) -> None:
-        """Everybody leaves, and every thread of the board ends. The server runs on. Twice does no harm."""
+        """Everybody leaves, and every thread of the board ends. The server runs on. Twice does no harm.
+
+        Wires are mended first: goodbyes should arrive.
+        """
+        for faults in self._faults.values():
+            faults.mend()
         for panel in self:
             panel.client.leave()
+        for link in self._links.values():
+            link.stop()
         self._painter.stop()
 
     def __getitem__(self, nickname: str) -> ChatPanel:
@@ -319,37 +354,55 @@ class Board:
         self.close()
 
     def __repr__(self) -> str:
-        return "\n\n".join([*map(repr, self), repr(self.server)])
+        """As it begins it is always the same; so the ladder, which is not, is only named."""
+        people = [repr(panel) for panel in self]
+        if self.ladder:
+            pairs = zip(people, self._faults.values(), strict=True)
+            people = [f"{person}\n{faults}" for person, faults in pairs]
+        below = [f"on the wire of {self.ladder.whose}: a ladder"] if self.ladder else []
+        return "\n\n".join([*people, repr(self.server), *below])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return _bundle(self.widget, repr(self))
+        return bundle(self.widget, repr(self))
 
 
-def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES) -> Board:
+def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES, wires: bool = False) -> Board:
     """Connect somebody for each nickname, one after the other, and lay out their panels.
 
     Returns when each of them has read of those who came later, so that it always begins alike. What they
     have read by then, `wait_for` finds no more: "bob joined" means that he joins again.
+
+    With `wires`, each of them is connected through a `Link` of their own, `board(…).wire("bob")`, with
+    its faults below their panel; and what passes on one of these wires is drawn below the board.
 
     Raises:
         NicknameRefused: the server would not have one of the nicknames; those before it have left.
         OSError, RuntimeError: the server does not run, or went away, or does not tell who joins.
     """
     clients: dict[str, ChatClient] = {}
+    links: dict[str, Link] = {}
     try:
         for nickname in nicknames:
             if not nickname or not isinstance(nickname, str):
                 raise NicknameRefused(f"no board: a nickname is a string, and not empty, not {nickname!r}")
+            if nickname in clients:
+                raise NicknameRefused(f"no board: {nickname!r} is there twice")
+            address = server.address
+            if wires:
+                links[nickname] = Link(address, client=nickname)
+                address = links[nickname].address
             try:
-                clients[nickname] = ChatClient(nickname, server.address, framing=framing)
+                clients[nickname] = ChatClient(nickname, address, framing=framing)
             except NicknameRefused as error:
                 raise NicknameRefused(f"no board: {nickname!r} was refused: {error}") from None
         if framing is LINES:
             _wait_until_met([*clients.values()])
-        return Board(server, clients)
+        return Board(server, clients, links)
     except BaseException:
         for client in clients.values():
             client.leave()
+        for link in links.values():
+            link.stop()
         raise
 
 
@@ -359,18 +412,3 @@ def _wait_until_met(clients: list[ChatClient]) -> None:
         client.wait_for(f"* you are {client.nickname}")
         for later in clients[i + 1 :]:
             client.wait_for(f"* {later.nickname} joined")
-
-
-def _bundle(widget: Any, text: str) -> dict[str, Any]:
-    """What Jupyter shows: the widget, and where there is none (or to nbval), the text."""
-    return {**widget._repr_mimebundle_(), "text/plain": text}
-
-
-def _button(description: str, tooltip: str, deed: Callable[[], None]) -> Any:
-    button = ipywidgets.Button(description=description, tooltip=tooltip)
-    button.on_click(lambda _: deed())
-    return button
-
-
-def _column(css_class: str, *children: Any) -> Any:
-    return ipywidgets.VBox(children).add_class(css_class)
