@@ -161,11 +161,7 @@ def main() -> None:
         serve_classic()
         return
     commands = {
-        "labkit": [
-            sys.executable,
-            "-c",
-            "from labkit import ChatServer as C; s=C(port=0).start(); print('listening on localhost:%d'%s.address[1],flush=True); s.wait()",
-        ],
+        "labkit": [sys.executable, "-m", "labkit", "serve", "--port", "0"],
         "classic": [sys.executable, __file__, "--serve-classic"],
     }
     on_processor(1)
@@ -180,9 +176,8 @@ def main() -> None:
     ratios = [a / b for a, b in zip(figures["labkit"], figures["classic"], strict=True)]
     for name in commands:
         print(f"{name:>8}: {statistics.median(figures[name]):>11,.0f} deliveries a second (median)")
-    print(
-        f"   ratio: {statistics.median(ratios):.1f} (median of {len(ratios)} pairs, worst {min(ratios):.1f})"
-    )
+    middle, worst = statistics.median(ratios), min(ratios)
+    print(f"   ratio: {middle:.1f} (median of {len(ratios)} pairs, worst {worst:.1f})")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_a_servers_journal_tells_to_whom_it_went() -> None:
             alice.wait_for("went to tea")
             alice.say("gone?")
             alice.say("/nick al")
-            alice.wait_for("you are al")
+            alice.wait_for("you are al,")
             bob.vanish()
             server.journal.wait_for("left", "bob")
         server.journal.wait_for("left", "al")

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from store_notebooks import METADATA
 from test_notebook_in_browser import (
     CHROMIUM,
     DARK,
@@ -41,7 +42,8 @@ def page(lab: tuple[str, Path]) -> Iterator[Any]:  # noqa: F811
     from playwright.sync_api import sync_playwright
 
     address, folder = lab
-    nbformat.write(new_notebook(cells=[new_code_cell(BOARD)]), folder / "wires.ipynb")
+    notebook = new_notebook(cells=[new_code_cell(BOARD)], metadata=METADATA)
+    nbformat.write(notebook, folder / "wires.ipynb")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS.split())
         page = browser.new_page(viewport={"width": 1360, "height": 1400}, device_scale_factor=1.5)
