@@ -129,7 +129,11 @@ class ChatClient:
             NicknameRefused: it was refused. The server asks again: answer with another one.
             Left: the server ended the connection, perhaps after too many refusals.
             TimeoutError: the server neither accepted nor refused it.
+            ValueError: it is empty (on the wire that is a sign of life, no answer), or holds a line end.
         """
+        if not nickname:
+            raise ValueError("an empty line is no nickname")
+        answer = self._framing.frame(nickname)
         self._wait_until_asked()
         with self._changed:
             if self._state == GONE:
@@ -140,7 +144,7 @@ class ChatClient:
             self.nickname = nickname
             if not self._framed and self._state == JOINING:
                 self._state = HERE
-        self._send(self._framing.frame(nickname))
+        self._send(answer)
         with self._changed:
             done = self._changed.wait_for(
                 lambda: self._state != JOINING or (self._refusal and self._asked), self._timeout

@@ -14,8 +14,9 @@ from precis_i18n import get_profile
 MAX_CHARACTERS = 32
 """The longest nickname, in characters (code points) after normalisation."""
 
-FORBIDDEN_FIRST = "*!/#["
-"""First characters that stand for something else on the wire: notice, refusal, command, room, tag."""
+FORBIDDEN_FIRST = "*!/#[>"
+"""First characters that stand for something else: a notice, a refusal, a command, a room, a tag; and one's
+own lines, in a transcript."""
 
 # In this library "Nickname" maps case (RFC 8266 section 2.4, for comparing) and
 # "NicknameCasePreserved" does not (section 2.3, for showing).

@@ -682,3 +682,9 @@ def test_fifty_at_once(server: ChatServer, elsewhere: ThreadPoolExecutor) -> Non
     for name in names:
         server.journal.wait_for("left", name)
     assert server.roster() == []
+
+
+def test_an_empty_nickname_is_refused_at_once(server: ChatServer) -> None:
+    """On the wire an empty line is a sign of life: the server would wait on, and so would we."""
+    with pytest.raises(ValueError, match="an empty line is no nickname"):
+        ChatClient("", server.address)
