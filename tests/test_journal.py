@@ -175,3 +175,14 @@ def test_many_wait_at_once(elsewhere: ThreadPoolExecutor) -> None:
         journal.record("said", str(i))
     assert [event.result(timeout=5).who for event in waiting] == [str(i) for i in range(16)]
     assert journal._waiting == 0
+
+
+def test_wait_for_the_second_of_a_kind() -> None:
+    """`count` says which one; what is named in the timeout's text, too."""
+    journal = Journal()
+    for text in ("one", "two"):
+        journal.record("said", "alice", text)
+        journal.record("said", "bob", "between")
+    assert journal.wait_for("said", "alice", count=2).what == "two"
+    with pytest.raises(TimeoutError, match="'alice said number 3'"):
+        journal.wait_for("said", "alice", 0.01, count=3)

@@ -156,6 +156,14 @@ def test_bytes_pass_both_ways_and_are_written_down(ends: Ends) -> None:
     ]
 
 
+def test_the_journal_is_never_behind_what_is_received(ends: Ends) -> None:
+    """Whoever has received something finds it written down; 200 times."""
+    for n in range(1, 201):
+        ends.client.send_bytes(b"x")
+        assert ends.server.recv() == "x"
+        assert len(ends.link.journal) == n
+
+
 def test_a_half_closed_connection_still_carries_the_answer(ends: Ends) -> None:
     """FIN ends one direction alone."""
     ends.client.send("question")

@@ -64,14 +64,16 @@ class Journal:
             if self._waiting:
                 self._changed.notify_all()
 
-    def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0) -> Event:
-        """The first event of this kind (and of this person), now or within `timeout` seconds.
+    def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0, *, count: int = 1) -> Event:
+        """An event of this kind (and of this person), now or within `timeout` seconds.
+
+        The first one that is kept; or the second, with `count=2`, and so on.
 
         Raises:
-            TimeoutError: none came; the text tells what came last instead.
+            TimeoutError: so many did not come; the text tells what came last instead.
         """
         give_up = monotonic() + timeout
-        looked_at = 0
+        looked_at = found = 0
         with self._changed:
             self._waiting += 1
             try:
@@ -79,7 +81,8 @@ class Journal:
                     # Only what is new: whoever records waits for us meanwhile.
                     new = list(islice(reversed(self._events), self._count - looked_at))
                     for event in reversed(new):
-                        if event.kind == kind and who in (None, event.who):
+                        found += event.kind == kind and who in (None, event.who)
+                        if found == count:
                             return event
                     looked_at = self._count
                     # An event can come at the last moment, after `wait` has given up; so look once more.
@@ -91,6 +94,7 @@ class Journal:
                 self._waiting -= 1
             latest = "; ".join(" ".join(str(e).split()) for e in list(self._events)[-3:])
         wanted = f"{who} {kind}" if who else kind
+        wanted += f" number {count}" if count > 1 else ""
         raise TimeoutError(f"{timeout:g} s passed without {wanted!r}; last came: {latest or 'nothing'}")
 
     @property

@@ -270,6 +270,7 @@ class _Stream:
         self.broken = False  # RST, from either end or by a fault
         self.ended = False  # FIN has gone on
         self.blocked = False  # the sink takes no more just now
+        self._rest = False  # what is sent next is the rest of a piece
         self._direction = direction
         self._journal = journal
         self._chance = chance
@@ -381,7 +382,15 @@ class _Stream:
             self._queue.appendleft((due, data[took:]))
 
     def _send_now(self, data: bytes | memoryview) -> int:
-        """Send what the sink takes, and write it down; how much that was."""
+        """Send what the sink takes; how much that was. The rest must be the next to be sent."""
+        if self._rest:
+            self._rest = False  # was written down with what went before it
+        else:
+            # Before it is sent: whoever receives it must not be ahead of the journal.
+            shown = repr(bytes(data[:64]))[1:] + ("…" if len(data) > 64 else "")
+            self._journal.record(
+                "bytes", self._direction.sender, f"{shown} ({len(data)})", self._direction.receiver
+            )
         try:
             took = sockets.send_now(self.sink, data)
         except OSError:
@@ -389,12 +398,7 @@ class _Stream:
             self._queue.clear()
             self.broken = True
             return 0
-        self.blocked = took < len(data)
-        if took:
-            shown = repr(bytes(data[: min(took, 64)]))[1:] + ("…" if took > 64 else "")
-            self._journal.record(
-                "bytes", self._direction.sender, f"{shown} ({took})", self._direction.receiver
-            )
+        self.blocked = self._rest = took < len(data)
         return took
 
     def _send_fin(self) -> None:
