@@ -17,7 +17,8 @@ tests do, in tests/test_survey.py):
 - a message that is not UTF-8, or a letter cut in two by `recv`, throws its sender out;
 - a send that fails in the middle of a broadcast throws out the one who spoke, and those who come after
   the dead one in the list hear nothing;
-- both lists change while other threads walk them.
+- both lists change while other threads walk them, and two who leave at once can take away the wrong
+  nickname, or none, and die of it.
 
 labkit's own server (server.py) is the same idea with these mended. It builds on nothing but `socket`
 and `threading`, and the two speak to each other with `framing=RAW`.
@@ -28,6 +29,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from time import monotonic, sleep
 
 HOST, PORT = "localhost", 14901
 
@@ -84,13 +86,20 @@ class ClassicServer:
             pass  # stopped, or broken by a newcomer; either way nobody can join any more
 
     def stop(self) -> None:
-        """Close everything. Threads that wait in `recv` wake and end."""
+        """Close everything. Threads that wait in `recv` wake and end.
+
+        One after the other, and each has its moment to come off the two lists: threads that do that at
+        the same time can take away the wrong nickname, or fail (notebook 03).
+        """
         for sock in [self.server, *self.clients]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # gone already
             sock.close()
+            give_up = monotonic() + 1
+            while sock in self.clients and monotonic() < give_up:
+                sleep(0.001)
 
     def __enter__(self) -> ClassicServer:
         return self.start()

@@ -70,17 +70,17 @@ STYLE = """<style>
 .labkit-panel .labkit-type { flex-wrap: nowrap; }
 .labkit-panel .widget-text { margin: 2px 0; flex: 1 1 auto; width: auto; min-width: 0; }
 .labkit-panel .widget-text input { border-radius: 5px; }
-.labkit-panel .widget-button {
+.labkit-panel .widget-button, .labkit-panel .widget-toggle-button {
   margin: 2px 0; width: auto; padding: 0 10px; border-radius: 5px; flex: none; box-shadow: none;
 }
-.labkit-person .labkit-panel { width: auto; }
+.labkit-person { gap: 0; overflow: visible; }
 .labkit-person .labkit-panel:first-child { flex: 1 0 auto; margin-bottom: 0; border-radius: 8px 8px 0 0; }
-.labkit-person .labkit-wire { border-top: none; border-radius: 0 0 8px 8px; background: var(--shade); }
+.labkit-person .labkit-wire { margin-top: 0; border-top: none; border-radius: 0 0 8px 8px; }
 .labkit-wire .labkit-head b { font-weight: 600; }
 .labkit-wire .labkit-bad { color: var(--bad); }
 .labkit-wire .widget-hslider { width: 100%; margin: 0; }
 .labkit-wire .widget-label { width: 44px; text-align: left; flex: none; }
-.labkit-wire .widget-readout { min-width: 56px; text-align: right; flex: none; }
+.labkit-wire .widget-readout { min-width: 60px; text-align: right; flex: none; }
 .labkit-ladder .widget-dropdown { width: auto; margin: 0; align-self: flex-start; }
 .labkit-ladder .widget-label { width: auto; margin-right: 8px; }
 .labkit-rungs { overflow-x: auto; }
@@ -88,7 +88,10 @@ STYLE = """<style>
   margin: 6px 0 2px; color: var(--ink); background: none; white-space: pre;
   font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 16px;
 }
-.labkit-panel .widget-button:focus-visible { outline: 2px solid var(--own); outline-offset: 1px; }
+.labkit-panel .widget-toggle-button.mod-active { color: var(--paper); background: var(--bad); }
+.labkit-panel .widget-button:focus-visible, .labkit-panel .widget-toggle-button:focus-visible {
+  outline: 2px solid var(--own); outline-offset: 1px;
+}
 </style>"""
 
 

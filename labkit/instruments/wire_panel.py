@@ -40,8 +40,8 @@ from labkit.instruments.widgets import bundle, button, column, style
 LOOKS = 0.25
 """Seconds between two looks at a link."""
 
-LONGEST_DELAY = 2.0
-"""Seconds, each way."""
+DELAYS = [tenths / 10 for tenths in range(1, 21)]
+"""Seconds that the slider can be set to, each way."""
 
 LARGEST_PIECE = 64
 """Bytes."""
@@ -95,8 +95,8 @@ class LinkPanel:
         Raises:
             ValueError: it is out of that range.
         """
-        if not 0 <= seconds <= LONGEST_DELAY:
-            raise ValueError(f"a delay is from 0 to {LONGEST_DELAY:g} seconds, not {seconds!r}")
+        if not 0 <= seconds <= DELAYS[-1]:
+            raise ValueError(f"a delay is from 0 to {DELAYS[-1]:g} seconds, not {seconds!r}")
         self._use(delay=seconds)
 
     def slice(self, size: int) -> None:
@@ -137,10 +137,14 @@ class LinkPanel:
 
     def _use(self, **change: Any) -> None:
         now = replace(self._now(), **change)
-        shape: list[Fault] = [Delay(now.delay)] * (now.delay > 0) + [Slice(now.size, GAP)] * (now.size > 0)
-        silence: list[Fault] = [Silence()] * now.silent
-        freeze: list[Fault] = [Freeze()] * now.frozen
-        self._put([*shape, *silence], [*shape, *silence, *freeze])
+        both: list[Fault] = []
+        if now.delay:
+            both.append(Delay(now.delay))
+        if now.size:
+            both.append(Slice(now.size, GAP))
+        if now.silent:
+            both.append(Silence())
+        self._put(both, [*both, Freeze()] if now.frozen else both)
 
     def _put(self, to_server: list[Fault], to_client: list[Fault]) -> None:
         if not self.over():  # a stopped link takes nothing any more
@@ -154,7 +158,7 @@ class LinkPanel:
         for fault in self.link.to_client.faults:
             match fault:
                 case Delay(seconds):
-                    now = replace(now, delay=min(seconds, LONGEST_DELAY))
+                    now = replace(now, delay=seconds)
                 case Slice(size):
                     now = replace(now, size=min(size, LARGEST_PIECE))
                 case Freeze():
@@ -189,7 +193,8 @@ class LinkPanel:
         self._said.value = look.wire(self._name(), self._words(), good=not (over or any(there)))
         self._reflecting = threading.get_ident()
         at = self._now()
-        self._delay.value, self._size.value = at.delay, at.size
+        self._delay.value = min((0.0, *DELAYS), key=lambda delay: abs(delay - at.delay))
+        self._size.value = at.size
         self._freeze.value, self._silence.value = at.frozen, at.silent
         self._reflecting = None
         for control in (self._delay, self._size, self._freeze, self._silence, self._reset, self._mend):
@@ -199,12 +204,10 @@ class LinkPanel:
 
     def _build(self) -> None:
         self._said = ipywidgets.HTML()
-        self._delay = ipywidgets.FloatSlider(
+        self._delay = ipywidgets.SelectionSlider(
             description="delay",
-            tooltip="seconds by which everything arrives later, each way",
-            max=LONGEST_DELAY,
-            step=0.1,
-            readout_format=".1f",
+            tooltip="everything arrives so much later, each way",
+            options=[("off", 0.0), *((f"{delay:.1f} s", delay) for delay in DELAYS)],
             continuous_update=False,
         )
         self._size = ipywidgets.SelectionSlider(

@@ -101,7 +101,7 @@ def page(lab: tuple[str, Path], request: pytest.FixtureRequest) -> Iterator[Any]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS.split())
         page = browser.new_page(viewport={"width": 1360, "height": 1000}, device_scale_factor=1.5)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.route(ELSEWHERE, lambda route: route.abort())
         page.goto(address.format(notebook))
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
