@@ -40,7 +40,8 @@ class Client(Reader):
 
     def __init__(self, sock: socket.socket, framing: Framing, rate: float | None) -> None:
         super().__init__(sock)
-        self._chunk = SMALL_CHUNK if rate is not None or isinstance(framing, RawFraming) else CHUNK
+        self._raw = isinstance(framing, RawFraming)
+        self._chunk = SMALL_CHUNK if rate is not None or self._raw else CHUNK
         self.lines_in = 0
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
@@ -70,6 +71,16 @@ class Client(Reader):
             return self._framing.feed(data)
         with self.telling:  # the courier may be just finding out that this was no goodbye
             raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))
+
+    def goes_by(self, nickname: str) -> None:
+        """It has this nickname now, which will stand before what it says.
+
+        In the raw dialect less is read at once then: with the nickname it must still fit into the
+        receiver's own recv. Or what is left of it would be taken for another message.
+        """
+        self.named = True
+        if self._raw:
+            self._chunk = SMALL_CHUNK - len(f"{nickname}: \n".encode())
 
     def pace(self, lines: int, ending: threading.Event) -> None:
         """Wait until so many lines are within the rate; one second's worth may be ahead of it."""

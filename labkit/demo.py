@@ -25,6 +25,8 @@ def show() -> int:
     """Play the story; returns the exit status."""
     try:
         return _play()
+    except BrokenPipeError:
+        raise  # nobody reads our output: no news to anybody
     except OSError as error:  # what did not come in time, or could not be connected
         return complain(error)
 

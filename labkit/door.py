@@ -28,7 +28,7 @@ class Door:
 
     Args:
         comes_in: called in the thread for every connection, with its number: 1 for the first.
-        no_room: called when the machine has no room for one more, with its own words for it.
+        no_room: called when the machine begins to have no room for one more, with its words for it.
 
     Raises:
         OSError: the port is taken, or the host is none of this machine's; the text says which.
@@ -66,17 +66,21 @@ class Door:
 
     def _accept(self) -> None:
         number = 0
+        full = False
         while not self._closing.is_set():
             try:
                 sock, _ = self._listener.accept()
             except OSError as error:
                 if error.errno in NO_ROOM:
                     # It stays in the queue; try again when others may have left.
-                    self._no_room(error.strerror or str(error))
+                    if not full:
+                        self._no_room(error.strerror or str(error))
+                    full = True
                     self._closing.wait(PAUSE)
                 continue  # otherwise reset before it was accepted, or the door is closing
             if self._closing.is_set():
                 sock.close()
                 break
+            full = False
             number += 1
             self._comes_in(sock, number)

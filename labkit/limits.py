@@ -29,8 +29,11 @@ class Limits:
         metadata={"means": "seconds without a sign of life before a client is let go (off: nc sends none)"},
     )
     behind: int = field(
-        default=8 * 1024 * 1024,
-        metadata={"means": "bytes that may wait for a client that takes none; above, it is let go"},
+        default=64 * 1024 * 1024,
+        metadata={
+            "means": "bytes that may wait for a client; talkers are slowed from half of it on, and a "
+            "client that takes nothing is let go at all of it"
+        },
     )
     grace: float = field(
         default=10.0,

@@ -26,9 +26,10 @@ NO_NICKNAME = "no nickname"  # was never let in; nobody is told, but the journal
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
-# line end, and lone surrogates: a str can hold one, UTF-8 cannot.
+# line end, characters that nobody can see (but not U+200D, which joins emoji), and lone surrogates: a
+# str can hold one, UTF-8 cannot.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
@@ -36,7 +37,8 @@ def clean(text: str) -> str:
     """`text` with every character that could disturb a screen made visible and harmless.
 
     A tab becomes a space; the C0 controls and DEL become their pictures (U+2400 and on), so that ESC
-    shows as ␛; C1 controls, bidirectional controls, line separators and lone surrogates become U+FFFD.
+    shows as ␛; C1 controls, bidirectional controls, line separators, invisible characters and lone
+    surrogates become U+FFFD.
     """
     return _UNSAFE.sub(_picture, text)
 

@@ -45,7 +45,8 @@ def fit(name: str) -> str:
     # U+FFFD is what bytes that are not UTF-8 were turned into.
     if "\ufffd" in shown:
         raise BadName("it is not valid UTF-8")
-    if any(c.isspace() for c in shown):
+    # U+2800, the braille pattern without a dot, looks like a space and is none to Unicode.
+    if any(c.isspace() or c == "\u2800" for c in shown):
         raise BadName("no white space inside a name")
     # Looked for after normalising: the full-width colon becomes a plain one.
     if ":" in shown:

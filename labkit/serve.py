@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import sys
+from contextlib import suppress
 
 from labkit.console import complain, is_terminal, tell
 from labkit.framing import FRAMINGS
@@ -31,6 +32,7 @@ def serve(host: str, port: int, framing: str, limits: Limits) -> int:
     # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.append(True))
+    _allow_many_files()
     server = ChatServer(host, port, framing=FRAMINGS[framing], limits=limits)
     try:
         server.start()
@@ -46,6 +48,17 @@ def serve(host: str, port: int, framing: str, limits: Limits) -> int:
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
     tell(f"{end_of_line}The server has stopped. Goodbye.")
     return 0
+
+
+def _allow_many_files() -> None:
+    """Let this process have as many sockets as the system grants: often 1024 unless one asks for more."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _show(address: Address) -> str:

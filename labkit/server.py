@@ -21,7 +21,7 @@ from time import monotonic
 from types import TracebackType
 
 from labkit import sockets
-from labkit.connection import Client, Gone
+from labkit.connection import SMALL_CHUNK, Client, Gone
 from labkit.courier import Close, Courier, ForOne, Hears
 from labkit.delivery import as_bytes, as_entries, note
 from labkit.door import Door
@@ -49,6 +49,11 @@ from labkit.room import Delivery, House, Refusal, ToOne
 
 PORT = 14901
 """The assignment's port."""
+
+
+RAW_PAUSE = 0.2
+"""Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
+own, and nothing but time keeps two messages apart there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ class ChatServer:
         # Guards the three below. What happens in the house and what is posted for it happen under one
         # hold of the lock, so that everybody hears of things in the order in which they happened.
         self._lock = threading.Lock()
-        self._house: House[Client] = House(self.limits.line)
+        self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
+        self._house: House[Client] = House(self._longest)
         self._clients: dict[Client, None] = {}
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
@@ -213,7 +219,7 @@ class ChatServer:
             sock.close()
             return
         framing = LineFraming if self._framing is LINES else RawFraming
-        client = Client(sock, framing(self.limits.line), self.limits.messages)
+        client = Client(sock, framing(self._longest), self.limits.messages)
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
@@ -279,7 +285,10 @@ class ChatServer:
                     if refused == self.limits.refusals:
                         self._answer(client, Refused(f"{refusal}; that was the last try"))
                         raise Gone(NO_NICKNAME) from None
-                    self._answer(client, Refused(str(refusal)), Request())
+                    self._answer(client, Refused(str(refusal)))
+                    if self._framing is RAW:
+                        self._ending.wait(RAW_PAUSE)
+                    self._answer(client, Request())
                 else:
                     return said
 
@@ -288,7 +297,7 @@ class ChatServer:
             raise Refusal("that nickname will not do: too long")
         with self._lock:
             self._post(self._house.join(client, nickname))
-            client.named = True
+            client.goes_by(self._house.nickname(client))
         self._courier.wake()
 
     def _read(self, client: Client, seconds: float | None) -> list[str | TooLong]:

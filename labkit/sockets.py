@@ -72,6 +72,8 @@ def resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
 
     `localhost` may mean ::1 first, where a client written for 127.0.0.1 would knock in vain.
     """
+    if not host:
+        raise OSError(errno.EINVAL, "the host is empty")
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import IO
 
@@ -20,6 +21,10 @@ PATIENCE = 30.0
 LABKIT = (sys.executable, "-m", "labkit")
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTHONIO"))}
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
+HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
 
 
 class Program:
@@ -35,7 +40,9 @@ class Program:
 
     def _start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
-        process = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        process = subprocess.Popen(
+            arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, preexec_fn=HEED_CTRL_C
+        )
         assert process.stdout is not None and process.stdin is not None
         self._output = process.stdout.fileno()
         self._input: IO[bytes] = process.stdin
@@ -135,6 +142,7 @@ class OnTerminal(Program):
             stderr=subprocess.PIPE,
             env={**environment, "TERM": "xterm"},
             start_new_session=True,
+            preexec_fn=HEED_CTRL_C,
         )
         os.close(terminal)
         return process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit import instruments
+from labkit import ChatClient, ChatServer, instruments
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,12 +22,46 @@ def snippets(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("script", snippets("python"))
-def test_scripts_run_and_print_what_they_say(script: str) -> None:
-    """Each `print(…)  # text` prints that text, and nothing goes to stderr."""
+def test_scripts_print_what_they_say(script: str) -> None:
+    """In a comment behind each `print(…)`, or in the block of text below; and nothing goes to stderr."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
-    promised = re.findall(r"^\s*print\(.*\)\s+# (.*)$", script, re.MULTILINE)
+    below = re.match(r"\s*```text\n(.*?)```", README.partition(script + "```")[2], re.DOTALL)
+    comments = re.findall(r"^\s*print\(.*\)\s+# (.*)$", script, re.MULTILINE)
+    promised = below[1].splitlines() if below else comments
     assert promised
     assert (done.stdout.splitlines(), done.stderr, done.returncode) == (promised, "", 0)
+
+
+def test_the_drawing_is_the_ladders_own() -> None:
+    """README's Mermaid is what the script above it would draw."""
+    script = next(script for script in snippets("python") if "Ladder(" in script)
+    script = script.replace("alice's wire\"))", "alice's wire\").mermaid())")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert done.stdout == snippets("mermaid")[0]
+
+
+def test_four_lines_tap_a_server() -> None:
+    """The lines for one's own server, run against one."""
+    lines = snippets("py")[0]
+    with ChatServer(port=0) as server:
+        lines = lines.replace('("localhost", 14901)', repr(server.address))
+        command = [sys.executable, "-c", lines]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tap:
+            assert tap.stdout is not None and tap.stdin is not None
+            prompt = ""
+            while not prompt.endswith("Enter "):
+                prompt += tap.stdout.read(1)
+            host, port = re.search(r"\('(.*)', (\d+)\)", prompt).groups()  # type: ignore[union-attr]
+            ChatClient("alice", (host, int(port))).leave()
+            tap.stdin.write("\n")
+            tap.stdin.flush()
+            assert "'alice\\n' (6)" in tap.stdout.read()
+    assert len(lines.strip().splitlines()) == 4
+
+
+def test_no_figure_is_missing() -> None:
+    """A figure is a number, and not the place for one."""
+    assert "BENCH" not in README
 
 
 def test_the_first_two_commands_start_the_lab_and_the_tests() -> None:

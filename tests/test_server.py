@@ -351,16 +351,26 @@ def test_one_that_stops_reading_is_let_go_as_too_slow_and_holds_up_nobody() -> N
         frozen.close()
 
 
-def test_one_that_reads_slowly_loses_nothing() -> None:
-    """Talkers are slowed by TCP instead: 4 MB through a reader that may only be 200 kB behind."""
-    with ChatServer(port=0, limits=Limits(behind=200_000)) as server:
-        with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
+@pytest.mark.parametrize("pause", [0.002, 0.01])
+def test_one_that_reads_slowly_loses_nothing(pause: float) -> None:
+    """Talkers are slowed by TCP instead: more than all buffers hold, through one that takes its time."""
+    size = 20_000 if pause < 0.01 else 8_000  # kB
+    with ChatServer(port=0, limits=Limits(behind=4_000_000)) as server:
+        with Wire.joined(server.address, "alice") as alice, Wire(server.address) as bob:
+            alice.sock.settimeout(60)
+            bob.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            bob.send("bob")
             until(alice, text="bob joined")
-            flood = threading.Thread(target=alice.send, args=[f"{n} {'x' * 400}" for n in range(10_000)])
+            flood = threading.Thread(target=alice.send, args=[f"{n:>6} {'x' * 986}" for n in range(size)])
             flood.start()
-            for n in range(10_000):  # a line at a time is slow enough for a server
-                assert bob.line() == f"alice: {n} {'x' * 400}"
+            breath = threading.Event()
+            data = b""
+            while not data.endswith(f"{size - 1:>6} {'x' * 986}\n".encode()):
+                data += bob.sock.recv(65536)
+                breath.wait(pause)
             flood.join()
+            heard = [line for line in data.decode().splitlines() if line.startswith("alice: ")]
+            assert heard == [f"alice: {n:>6} {'x' * 986}" for n in range(size)]
             assert server.roster() == ["alice", "bob"]
 
 
@@ -523,8 +533,8 @@ def test_the_defaults_are_the_assignments() -> None:
     assert PORT == 14901
 
 
-def test_raw_asks_in_one_recv_and_refuses_in_one() -> None:
-    """A client that compares one recv with `nickname` works; a refusal comes with the request after it."""
+def test_raw_asks_again_in_a_recv_of_its_own() -> None:
+    """A client that compares one recv with `nickname` understands the request after a refusal, too."""
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as alice:
         assert alice.recv() == "nickname"
         alice.send_bytes(b"alice")
@@ -532,9 +542,28 @@ def test_raw_asks_in_one_recv_and_refuses_in_one() -> None:
         with Wire(server.address) as bob:
             assert bob.recv() == "nickname"
             bob.send_bytes(b"alice")
-            assert bob.recv() == "! the nickname alice is taken\nnickname"
+            assert bob.recv() == "! the nickname alice is taken"
+            assert bob.recv() == "nickname"
             bob.send_bytes(b"bob")
             assert bob.recv() == "* you are bob, in lobby"
             assert alice.recv() == "* bob joined"
             bob.send_bytes(b"hello")
             assert alice.recv() == "bob: hello"
+
+
+def test_raw_lines_fit_into_the_assignments_recv() -> None:
+    """No message is longer than 1024 bytes: or its second recv could be made to look like any line."""
+    with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as mallory:
+        assert mallory.recv() == "nickname"
+        mallory.send_bytes(b"mallory")
+        assert mallory.recv() == "* you are mallory, in lobby"
+        with Wire(server.address) as alice:
+            assert alice.recv() == "nickname"
+            alice.send_bytes(b"alice")
+            assert alice.recv() == "* you are alice, in lobby"
+            mallory.send_bytes(b"x" * 1015 + b"* bob left (hung up)" + b"nickname")
+            heard = ""
+            while not heard.endswith("nickname"):
+                message = alice.recv()
+                assert message.startswith("mallory: ")
+                heard += message

@@ -52,5 +52,6 @@ def harmless(line: str) -> bool:
         unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs")
         or unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
         or c in "\u200e\u200f\u061c"
+        or c in "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"  # nobody can see these
         for c in line
     )
