@@ -75,8 +75,11 @@ class ClassicServer:
 
     # --- not in the assignment: so that a notebook or a test can end it ---
 
+    _accepting: threading.Thread | None = None
+
     def start(self) -> ClassicServer:
-        threading.Thread(target=self._receive_until_stopped, daemon=True).start()
+        self._accepting = threading.Thread(target=self._receive_until_stopped, daemon=True)
+        self._accepting.start()
         return self
 
     def _receive_until_stopped(self) -> None:
@@ -91,15 +94,21 @@ class ClassicServer:
         One after the other, and each has its moment to come off the two lists: threads that do that at
         the same time can take away the wrong nickname, or fail (notebook 03).
         """
-        for sock in [self.server, *self.clients]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-            sock.close()
+        self._end(self.server)
+        if self._accepting is not None:
+            self._accepting.join(0.2)  # whoever is just being let in is on the lists by then
+        for sock in list(self.clients):
+            self._end(sock)
             give_up = monotonic() + 1
             while sock in self.clients and monotonic() < give_up:
                 sleep(0.001)
+
+    def _end(self, sock: socket.socket) -> None:
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # gone already
+        sock.close()
 
     def __enter__(self) -> ClassicServer:
         return self.start()

@@ -285,10 +285,12 @@ class ChatServer:
                     if refused == self.limits.refusals:
                         self._answer(client, Refused(f"{refusal}; that was the last try"))
                         raise Gone(NO_NICKNAME) from None
-                    self._answer(client, Refused(str(refusal)))
                     if self._framing is RAW:
+                        self._answer(client, Refused(str(refusal)))
                         self._ending.wait(RAW_PAUSE)
-                    self._answer(client, Request())
+                        self._answer(client, Request())
+                    else:
+                        self._answer(client, Refused(str(refusal)), Request())
                 else:
                     return said
 

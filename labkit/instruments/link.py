@@ -56,7 +56,14 @@ class Direction:
         self.faults: tuple[Fault, ...] = ()  # replaced as a whole, never changed: no lock needed
 
     def use(self, *faults: Fault) -> None:
-        """From now on these faults, in this order, instead of those before. None: a good wire."""
+        """From now on these faults, in this order, instead of those before. None: a good wire.
+
+        Raises:
+            OSError: the link was stopped.
+            TypeError: one of them is no fault.
+        """
+        if not self._link.running:
+            raise OSError("this link was stopped; make a new one")
         for fault in faults:
             if not isinstance(fault, Fault):
                 raise TypeError(f"a fault is one of those in faults.py, such as Delay(0.2), not {fault!r}")
@@ -102,6 +109,10 @@ class Link:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"labkit-link-{client}", daemon=True)
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return not self._ending.is_set()
 
     def reset(self) -> None:
         """RST to both ends of every connection, now."""
@@ -366,7 +377,8 @@ class _Stream:
                     data = data[: reset.after - self._passed]
                 self._send_bytes(due, data)
         if reset and self._passed >= reset.after and self._reset_by == inf:
-            self._journal.record("RST", "link", where=self._direction.receiver)
+            for end in (self._direction.receiver, self._direction.sender):
+                self._journal.record("RST", "link", where=end)
             self._queue.clear()
             self._reset_by = now + LAST_BYTES
         if now >= self._reset_by or (

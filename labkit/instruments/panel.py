@@ -299,8 +299,9 @@ class Board:
             columns = [column("labkit-person", person, faults.widget) for person, faults in pairs]
         people = ipywidgets.Box(columns)
         people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
+        least = "40%" if links and len(columns) == 4 else "240px"  # two and two, not three and one
         for one in columns:
-            one.layout = ipywidgets.Layout(flex="1 1 240px", width="auto")
+            one.layout = ipywidgets.Layout(flex=f"1 1 {least}", width="auto")
         below = [self.ladder.widget] if self.ladder else []
         self.widget = column("labkit-board", people, self.server.widget, *below)
         painter.start()

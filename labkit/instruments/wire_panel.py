@@ -182,7 +182,7 @@ class LinkPanel:
         return "stopped" if self.over() else words(self.link)
 
     def over(self) -> bool:
-        return not self.link._thread.is_alive()
+        return not self.link.running
 
     def paint(self, last: bool) -> None:
         """Show what is new. For the painter."""
@@ -190,7 +190,7 @@ class LinkPanel:
         if (over, there) == self._seen:
             return
         self._seen = over, there
-        self._said.value = look.wire(self._name(), self._words(), good=not (over or any(there)))
+        self._said.value = look.wire(self._name(), self._words(), good=over or not any(there))
         self._reflecting = threading.get_ident()
         at = self._now()
         self._delay.value = min((0.0, *DELAYS), key=lambda delay: abs(delay - at.delay))
@@ -342,7 +342,7 @@ class LadderPanel:
         return bundle(self.widget, repr(self))
 
     def over(self) -> bool:
-        return not any(link._thread.is_alive() for link in self._wires.values())
+        return not any(link.running for link in self._wires.values())
 
     def paint(self, last: bool) -> None:
         """Show what is new. For the painter."""
