@@ -34,7 +34,7 @@ from labkit import sockets
 from labkit.instruments.faults import Fault, Freeze, HalfClose, Piece, Reset, Silence, Stage
 from labkit.instruments.journal import Journal
 
-CHUNK = 256 * 1024
+CHUNK = 1024 * 1024
 """Bytes read at once."""
 
 FULL = 1024 * 1024
