@@ -4,7 +4,7 @@ A real server, three real clients, and what each of them said and heard. Every s
 going to happen. The output is the same every time: nothing in here waits for time to pass, only for
 what must come.
 
-It builds on ChatServer and ChatClient, and does nothing with them that a student could not.
+It builds on ChatServer, ChatClient and Ladder, and does nothing with them that a student could not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 
 from labkit.client import ChatClient
 from labkit.console import complain
+from labkit.instruments.ladder import Ladder
 from labkit.server import ChatServer
 from labkit.sockets import Address, connect
 
@@ -85,6 +86,10 @@ def _play() -> int:
             "Meanwhile the server has kept a journal: what happened, who did it, where, and the words."
         )
         print(*(f"     {event}" for event in server.journal), sep="\n")
+
+        story.step("The same as a ladder: who sent what to whom. Time runs downwards.")
+        ladder = str(Ladder(server.journal, rows=24)).splitlines()[2:]
+        print(*(f"     {row}" for row in ladder), sep="\n")
 
         story.step("Now nothing must be left: no thread, and nobody who answers at the server's port.")
         threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("labkit-")]

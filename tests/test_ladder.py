@@ -170,3 +170,25 @@ def test_it_shows_itself_in_jupyter_as_a_drawing_and_always_as_text() -> None:
     assert "    accDescr: server to alice: 'nickname" in drawing
     assert "alice: 'nickname" not in bundle["text/plain"]
     assert "'alice\\n' (6)" in bundle["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "arrow"),
+    [
+        ("hung up", ("alice", "server", "FIN")),
+        ("vanished", ("alice", "server", "RST")),
+        ("quit", ("alice", "server", "bytes")),
+        ("went silent", ("server", "alice", "FIN")),
+        ("was too slow", ("server", "alice", "RST")),
+        ("server stopped", ("server", "alice", "FIN")),
+    ],
+)
+def test_whoever_ends_a_connection_is_where_the_arrow_begins(
+    reason: str, arrow: tuple[str, str, str]
+) -> None:
+    """Three ways of leaving are the client's doing, three are the server's."""
+    journal = Journal()
+    journal.record("joined", "alice", where="lobby")
+    journal.record("left", "alice", reason, "lobby")
+    last = Ladder(journal).arrows[-1]
+    assert (last.sender, last.receiver, last.kind) == arrow

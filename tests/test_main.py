@@ -232,6 +232,7 @@ def test_the_demo_tells_the_same_story_every_time() -> None:
         "     carol  * bob left (hung up)",
         "     alice  * carol left (vanished)",
         "     alice  * server stopped",
+        "         │─────── bob: here I am ──────▶│       │       │",
         "     threads still running: none",
         "     at the port: nobody answers",
     ):

@@ -19,7 +19,16 @@ from dataclasses import dataclass
 from wcwidth import wcswidth
 
 from labkit.instruments.journal import Event
-from labkit.messages import HUNG_UP, QUIT, VANISHED, clean
+from labkit.messages import (
+    HUNG_UP,
+    NO_NICKNAME,
+    QUIT,
+    SERVER_STOPPED,
+    TOO_SLOW,
+    VANISHED,
+    WENT_SILENT,
+    clean,
+)
 
 ROWS = 40
 """Arrows that a ladder shows; of a longer journal the middle is folded."""
@@ -28,6 +37,9 @@ LABEL = 40
 """Characters of a label; a longer one is shortened, and ends with …"""
 
 SERVER = "server"
+
+ENDED_BY_SERVER = {SERVER_STOPPED: "FIN", WENT_SILENT: "FIN", NO_NICKNAME: "FIN", TOO_SLOW: "RST"}
+"""Reasons for leaving that are the server's doing, and how it ends the connection then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +201,11 @@ def _arrows(events: list[Event]) -> Iterator[Arrow]:
             for name in others(e.where, new):
                 yield Arrow(SERVER, name, f"* {me} is now {new}", thread=e.thread)
         elif e.kind == "left":
-            kind = {HUNG_UP: "FIN", VANISHED: "RST"}.get(e.what, "bytes")
-            label = "/quit" if e.what == QUIT else e.what
-            yield Arrow(me, SERVER, label if kind == "bytes" else "", kind, e.thread)
+            if e.what in ENDED_BY_SERVER:
+                yield Arrow(SERVER, me, e.what, ENDED_BY_SERVER[e.what], e.thread)
+            else:
+                kind = {HUNG_UP: "FIN", VANISHED: "RST"}.get(e.what, "bytes")
+                yield Arrow(me, SERVER, "/quit" if e.what == QUIT else "", kind, e.thread)
             rooms.pop(me, None)
             for name in others(e.where, me):
                 yield Arrow(SERVER, name, f"* {me} left ({e.what})", thread=e.thread)
