@@ -158,6 +158,9 @@ def receive(sock: socket.socket, size: int, seconds: float | None = None) -> byt
         except BlockingIOError:
             if HAS_DONTWAIT or (give_up is not None and monotonic() >= give_up):
                 raise TimeoutError("nothing came") from None
+        except TimeoutError as error:
+            # ETIMEDOUT: nobody answered the kernel's keepalive. The peer is gone, and not merely silent.
+            raise ConnectionAbortedError(error.errno, error.strerror) from None
         left = _WAKE_UP if give_up is None else min(_WAKE_UP, max(0.0, give_up - monotonic()))
         select.select([sock], [], [], left)
 

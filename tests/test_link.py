@@ -96,6 +96,11 @@ def test_bandwidth_spreads_bytes_over_time() -> None:
         lambda: Glue(1, seconds=0),
         lambda: Bandwidth(0),
         lambda: Reset(-1),
+        lambda: Slice(2.5),  # type: ignore[arg-type]
+        lambda: Reset(2.5),  # type: ignore[arg-type]
+        lambda: Bandwidth(inf),
+        lambda: Delay(inf),
+        lambda: Glue(1, float("nan")),
     ],
 )
 def test_an_impossible_fault_is_refused(wrong: object) -> None:
@@ -271,6 +276,73 @@ def test_reset_after_so_many_bytes_delivers_them_first(ends: Ends) -> None:
     assert data == b"12345"
     with pytest.raises(ConnectionResetError):
         ends.client.sock.recv(1)
+
+
+def test_reset_comes_through_although_the_receiver_does_not_read(ends: Ends) -> None:
+    """All buffers are full; the last bytes have their second, and then both sides end."""
+    ends.client.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            ends.client.sock.send(b"x" * 65536)
+    ends.link.reset()
+    ends.client.sock.settimeout(SOON)
+    with pytest.raises(ConnectionResetError):
+        ends.client.sock.recv(1)
+
+
+def test_reset_delivers_what_was_on_its_way_in_both_directions(ends: Ends) -> None:
+    """What a fault has delayed arrives first; and the next connection is not touched."""
+    ends.link.to_client.use(Delay(0.2))
+    ends.server.send("on its way")
+    while ends.link._connections and not any(s._queue for c in ends.link._connections for s in c._streams):
+        pass  # until the link has read it; bounded by the test's time limit
+    ends.link.reset()
+    assert ends.client.line() == "on its way"
+    with pytest.raises(ConnectionResetError):
+        ends.client.sock.recv(1)
+    assert ends.link.to_server.faults == ()
+
+
+def test_a_reset_is_drawn_below_what_came_before_it(ends: Ends) -> None:
+    """However late that is; and what the other side says meanwhile does not overtake it."""
+    ends.link.to_server.use(Delay(0.3))
+    ends.client.send("last words")
+    ends.client.reset()
+    ends.server.send("what is it?")
+    assert ends.server.line() == "last words"
+    with pytest.raises(ConnectionResetError):
+        ends.server.sock.recv(1)
+    told = [(kind, who) for kind, who, _ in ends.passed()]
+    assert told[-2:] == [("bytes", "client"), ("RST", "client")]
+
+
+def test_a_reset_that_is_found_out_by_sending_is_told_too(ends: Ends) -> None:
+    """The link does not read from the client just then; what the server sends is answered by RST."""
+    ends.link.to_server.use(Freeze())
+    ends.client.reset()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        while True:
+            ends.server.send("hello?")
+    assert ends.passed()[-1] == ("RST", "client", "")
+
+
+def test_a_mended_wire_holds_nothing_up(ends: Ends) -> None:
+    """Not even what a fault has put off for an hour."""
+    ends.link.to_server.use(Slice(4, gap=3600))
+    ends.client.send("abcdefgh")
+    assert ends.server.recv() == "abcd"
+    ends.link.to_server.use()
+    ends.client.send("on")
+    assert ends.server.lines(2) == ["efgh", "on"]
+
+
+def test_a_stopped_link_says_so(server: ChatServer) -> None:
+    """Faults put on it would do nothing."""
+    link = Link(server.address)
+    link.stop()
+    assert not link.running
+    with pytest.raises(OSError, match="stopped"):
+        link.to_server.use(Silence())
 
 
 def test_half_close_says_fin_in_one_direction(ends: Ends) -> None:

@@ -17,6 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
+LONGEST = 1e6
+"""Seconds that a fault may hold anything up: eleven days."""
+
 Piece = tuple[float, bytes]
 """When some bytes may go on (seconds on the caller's clock), and the bytes; b"" stands for FIN."""
 
@@ -57,9 +60,9 @@ class Delay(Fault):
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.jitter <= self.seconds:
+        if not 0 <= self.jitter <= self.seconds <= LONGEST:
             raise ValueError(
-                f"need 0 <= jitter <= seconds, not jitter={self.jitter}, seconds={self.seconds}"
+                f"need 0 <= jitter <= seconds <= {LONGEST:g}, not {self.jitter} and {self.seconds}"
             )
 
     def start(self, chance: random.Random) -> Stage:
@@ -94,8 +97,10 @@ class Slice(Fault):
     gap: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.gap < 0:
-            raise ValueError(f"need size >= 1 and gap >= 0, not size={self.size}, gap={self.gap}")
+        if not isinstance(self.size, int) or self.size < 1 or not 0 <= self.gap <= LONGEST:
+            raise ValueError(
+                f"need a whole size >= 1 and gap from 0 to {LONGEST:g}, not {self.size} and {self.gap}"
+            )
 
     def start(self, chance: random.Random) -> Stage:
         return _Sliced(self)
@@ -127,9 +132,9 @@ class Glue(Fault):
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.seconds <= 0:
+        if not isinstance(self.size, int) or self.size < 1 or not 0 < self.seconds <= LONGEST:
             raise ValueError(
-                f"need size >= 1 and seconds > 0, not size={self.size}, seconds={self.seconds}"
+                f"need a whole size >= 1, 0 < seconds <= {LONGEST:g}, not {self.size} and {self.seconds}"
             )
 
     def start(self, chance: random.Random) -> Stage:
@@ -169,7 +174,7 @@ class Bandwidth(Fault):
     bytes_per_second: float
 
     def __post_init__(self) -> None:
-        if self.bytes_per_second <= 0:
+        if not 0 < self.bytes_per_second < inf:
             raise ValueError(f"need more than 0 bytes a second, not {self.bytes_per_second}")
 
     def start(self, chance: random.Random) -> Stage:
@@ -219,8 +224,8 @@ class Reset(Fault):
     after: int = 0
 
     def __post_init__(self) -> None:
-        if self.after < 0:
-            raise ValueError(f"need after >= 0, not {self.after}")
+        if not isinstance(self.after, int) or self.after < 0:
+            raise ValueError(f"need a whole number after >= 0, not {self.after}")
 
 
 @dataclass(frozen=True, slots=True)

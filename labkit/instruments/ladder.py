@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from wcwidth import wcswidth
 
-from labkit.instruments.journal import Event
+from labkit.instruments.journal import Event, Journal
 from labkit.messages import (
     HUNG_UP,
     NO_NICKNAME,
@@ -69,6 +69,7 @@ class Ladder:
         if rows < 2:
             raise ValueError(f"a ladder has at least 2 rows, not {rows}")
         self.title = title or "who sent what to whom"
+        self._dropped = events.dropped if isinstance(events, Journal) else 0
         self.arrows = list(_arrows(list(events)))
         self._rows = rows
         self._threads = threads
@@ -81,10 +82,11 @@ class Ladder:
     def _folded(self) -> list[Arrow | str]:
         """The arrows that are shown; a text stands where some are not."""
         hidden = len(self.arrows) - self._rows
+        earlier = [f"… {self._dropped} earlier events dropped …"] * bool(self._dropped)
         if hidden <= 0:
-            return list(self.arrows)
+            return [*earlier, *self.arrows]
         first = self._rows - self._rows // 2
-        return [*self.arrows[:first], f"… {hidden} more …", *self.arrows[first + hidden :]]
+        return [*earlier, *self.arrows[:first], f"… {hidden} more …", *self.arrows[first + hidden :]]
 
     # --- as text ---
 
@@ -131,7 +133,10 @@ class Ladder:
         """The ladder in Mermaid's language, for JupyterLab, GitHub and others that draw it."""
         names = {name: f"p{i}" for i, name in enumerate(self.participants)}
         lines = ["sequenceDiagram", f"    accTitle: {_escaped(self.title)}"]
-        told = "; ".join(f"{a.sender} to {a.receiver}: {_text(a)}" for a in self.arrows[: self._rows])
+        told = "; ".join(
+            row if isinstance(row, str) else f"{row.sender} to {row.receiver}: {_text(row)}"
+            for row in self._folded()
+        )
         lines.append(f"    accDescr: {_escaped(told)}")
         lines += [f"    participant {alias} as {_escaped(name)}" for name, alias in names.items()]
         for row in self._folded():

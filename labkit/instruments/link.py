@@ -43,6 +43,9 @@ FULL = 1024 * 1024
 LAST_BYTES = 1.0
 """Seconds that the bytes before an RST have to reach the other end, before the RST goes on all the same."""
 
+LONGEST_SLEEP = 3600.0
+"""Seconds; more, and some systems' `select` fails."""
+
 FIN = b""
 """How the end of a stream is queued: as the piece that `recv` returns for it."""
 
@@ -106,6 +109,7 @@ class Link:
         self._wakes, self._waker = sockets.waker()
         self._listener = sockets.listen("localhost", 0)
         self.address: sockets.Address = self._listener.getsockname()[:2]
+        self._to_reset = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"labkit-link-{client}", daemon=True)
         self._thread.start()
@@ -115,8 +119,9 @@ class Link:
         return not self._ending.is_set()
 
     def reset(self) -> None:
-        """RST to both ends of every connection, now."""
-        self.to_server.use(Reset())
+        """RST to both ends of every connection that there is now."""
+        self._to_reset.set()
+        self._wake()
 
     def silence(self) -> None:
         """Nothing passes any more, either way; and nobody is told."""
@@ -153,25 +158,35 @@ class Link:
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wakes, selectors.EVENT_READ)
-        while not self._ending.is_set():
-            due = min((c.due() for c in self._connections), default=inf)
-            timeout = None if due == inf else max(0.0, due - monotonic())
-            for key, events in self._selector.select(timeout):
-                if key.fileobj is self._listener:
-                    self._accept()
-                elif key.fileobj is self._wakes:
-                    self._wakes.recv(4096)
-                else:
-                    key.data.ready(key.fileobj, events)
-            now = monotonic()
-            for connection in list(self._connections):
-                connection.go_on(now)
-                if connection.over:
-                    del self._connections[connection]
-        for connection in self._connections:
-            connection.end()
-        self._listener.close()
-        self._selector.close()
+        try:
+            while not self._ending.is_set():
+                self._go_on()
+        finally:  # also after a bug of ours: a link that is dead must not go on accepting
+            self._ending.set()
+            for connection in self._connections:
+                connection.end()
+            self._listener.close()
+            self._selector.close()
+
+    def _go_on(self) -> None:
+        due = min((c.due() for c in self._connections), default=inf)
+        timeout = None if due == inf else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
+        for key, events in self._selector.select(timeout):
+            if key.fileobj is self._listener:
+                self._accept()
+            elif key.fileobj is self._wakes:
+                self._wakes.recv(4096)
+            else:
+                key.data.ready(key.fileobj, events)
+        now = monotonic()
+        if self._to_reset.is_set():
+            self._to_reset.clear()
+            for connection in self._connections:
+                connection.reset_by_link(now)
+        for connection in list(self._connections):
+            connection.go_on(now)
+            if connection.over:
+                del self._connections[connection]
 
     def _accept(self) -> None:
         try:
@@ -205,18 +220,31 @@ class _Connection:
         self.over = False
         self._selector = selector
         self._buffer = buffer
+        self._journal = link.journal
         self._streams = (
-            _Stream(client, server, link.to_server, link.journal, chance),
-            _Stream(server, client, link.to_client, link.journal, chance),
+            _Stream(self, client, server, link.to_server, link.journal, chance),
+            _Stream(self, server, client, link.to_client, link.journal, chance),
         )
         self._watched: dict[socket.socket, int] = {}
+        # Once RST is to go on: when at the latest, and from whom to whom.
+        self._reset_by = inf
+        self._resets: list[tuple[str, str]] = []
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
         self.go_on(monotonic())
 
+    @property
+    def resetting(self) -> bool:
+        return self._reset_by < inf
+
     def due(self) -> float:
-        return min(stream.due() for stream in self._streams)
+        """When there is something to do next."""
+        if any(stream.silent for stream in self._streams):
+            return min(stream.due() for stream in self._streams)
+        # The kernel does not tell when it has sent all.
+        soon = min(self._reset_by, monotonic() + 0.005) if self.resetting else inf
+        return min(soon, *(stream.due() for stream in self._streams))
 
     def ready(self, sock: socket.socket, events: int) -> None:
         """A socket has something to read, or room to write."""
@@ -233,12 +261,33 @@ class _Connection:
         for stream in self._streams:
             stream.adopt(now)
             stream.send(now)
-        if any(stream.broken for stream in self._streams):
+        silent = any(stream.silent for stream in self._streams)
+        drained = all(stream.drained() for stream in self._streams)
+        if self.resetting and not silent and (drained or now >= self._reset_by):
+            for sender, receiver in self._resets:
+                self._journal.record("RST", sender, where=receiver)
             self.end(reset=True)
-        elif all(stream.ended for stream in self._streams):
+        elif all(stream.ended for stream in self._streams) and not self.resetting:
             self.end()
         else:
             self._watch()
+
+    def reset_by_peer(self, stream: _Stream, now: float) -> None:
+        """The source of `stream` is gone. What it sent before goes on first; then the other end is told."""
+        if not self.resetting:
+            self._reset_by = max([now, *(s.last_due() for s in self._streams)]) + LAST_BYTES
+            self._resets = [(stream.direction.sender, stream.direction.receiver)]
+
+    def sink_is_gone(self, stream: _Stream) -> None:
+        """The other stream came from there."""
+        other = self._streams[stream is self._streams[0]]
+        self.reset_by_peer(other, monotonic())
+
+    def reset_by_link(self, now: float) -> None:
+        """Nobody's wish but ours: both ends are told."""
+        if not self.resetting:
+            self._reset_by = now + LAST_BYTES
+            self._resets = [("link", stream.direction.receiver) for stream in self._streams]
 
     def end(self, reset: bool = False) -> None:
         self.over = True
@@ -271,6 +320,7 @@ class _Stream:
 
     def __init__(
         self,
+        connection: _Connection,
         source: socket.socket,
         sink: socket.socket,
         direction: Direction,
@@ -278,52 +328,64 @@ class _Stream:
         chance: random.Random,
     ) -> None:
         self.source, self.sink = source, sink
-        self.broken = False  # RST, from either end or by a fault
-        self.ended = False  # FIN has gone on
+        self.direction = direction
+        self.ended = False  # nothing more goes on: FIN has, or the sink is gone
         self.blocked = False  # the sink takes no more just now
-        self._rest = False  # what is sent next is the rest of a piece
-        self._direction = direction
+        self._connection = connection
         self._journal = journal
         self._chance = chance
         self._faults: tuple[Fault, ...] = ()
         self._stages: list[Stage] = []
         self._queue: deque[Piece] = deque()
+        self._rest = False  # what is sent next is the rest of a piece
         self._held = 0  # bytes read and not sent
         self._passed = 0  # bytes sent since the faults are these
         self._fin_read = False
-        self._reset_by = inf  # once RST is to go on: when, at the latest
 
     # --- what is wrong with it ---
 
     def _has(self, kind: type[Fault]) -> bool:
         return any(isinstance(fault, kind) for fault in self._faults)
 
+    @property
+    def silent(self) -> bool:
+        return self._has(Silence)
+
     def adopt(self, now: float) -> None:
         """Take over the faults that were set since the last look."""
-        if self._direction.faults is self._faults:
+        if self.direction.faults is self._faults:
             return
-        # What the old faults hold back goes on first: nothing is lost or overtaken.
-        for i, stage in enumerate(self._stages):
-            self._enqueue(stage.flush(now), i + 1)
-        self._faults = self._direction.faults
+        # What the old faults hold back goes on at once: nothing is lost or overtaken, or late for them.
+        self._flush(now)
+        self._queue = deque((min(due, now), data) for due, data in self._queue)
+        self._faults = self.direction.faults
         self._stages = [fault.start(self._chance) for fault in self._faults]
         self._passed = 0
         if self._has(HalfClose):
             self._queue.append((now, FIN))
 
+    def _flush(self, now: float) -> None:
+        for i, stage in enumerate(self._stages):
+            self._enqueue(stage.flush(now), i + 1)
+
     def reading(self) -> bool:
-        if self._fin_read or self._reset_by < inf or self._held >= FULL:
+        if self._fin_read or self._connection.resetting or self._held >= FULL:
             return False
-        return not (self._has(Freeze) or self._has(Silence))
+        return not (self._has(Freeze) or self.silent)
 
     def due(self) -> float:
-        """When there is something to do next."""
-        if self._has(Silence) or self.blocked:
+        """When there is something to send next."""
+        if self.silent or self.blocked:
             return inf
         first = self._queue[0][0] if self._queue else inf
-        if self._reset_by < inf:
-            return min(first, monotonic() + 0.005)  # the kernel does not tell when it has sent all
         return min([first, *(stage.timer() for stage in self._stages)])
+
+    def last_due(self) -> float:
+        return self._queue[-1][0] if self._queue else 0.0
+
+    def drained(self) -> bool:
+        """All that was read has arrived, as far as the kernel can tell."""
+        return self.ended or (not self._queue and not sockets.unsent(self.sink))
 
     # --- passing on ---
 
@@ -334,16 +396,15 @@ class _Stream:
         except BlockingIOError:
             return
         except OSError:
-            self._journal.record("RST", self._direction.sender, where=self._direction.receiver)
-            for i, stage in enumerate(self._stages):
-                self._enqueue(stage.flush(now), i + 1)
-            self._reset_by = now + LAST_BYTES
+            self._flush(now)
+            self._connection.reset_by_peer(self, now)
             return
         self._fin_read = size == 0
         if size and not (self._faults or self._queue or self.ended):
             # A good wire: straight on, without a copy.
-            size -= (took := self._send_now(buffer[:size]))
-            if not size or self.broken:
+            took = self._send_now(buffer[:size])
+            size -= took
+            if not size or self.ended:
                 return
             buffer = buffer[took:]
         self._held += size
@@ -357,7 +418,7 @@ class _Stream:
 
     def send(self, now: float) -> None:
         """Send what is due, as far as the sink takes it."""
-        if self.broken or self._has(Silence):
+        if self.silent:
             return
         for i, stage in enumerate(self._stages):
             if stage.timer() <= now:
@@ -368,7 +429,7 @@ class _Stream:
                 break
             due, data = self._queue.popleft()
             if self.ended:
-                self._held -= len(data)  # after FIN it goes nowhere
+                self._held -= len(data)  # it goes nowhere
             elif data == FIN:
                 self._send_fin()
             else:
@@ -376,21 +437,15 @@ class _Stream:
                     self._queue.appendleft((due, data[reset.after - self._passed :]))
                     data = data[: reset.after - self._passed]
                 self._send_bytes(due, data)
-        if reset and self._passed >= reset.after and self._reset_by == inf:
-            for end in (self._direction.receiver, self._direction.sender):
-                self._journal.record("RST", "link", where=end)
+        if reset and self._passed >= reset.after and not self._connection.resetting:
             self._queue.clear()
-            self._reset_by = now + LAST_BYTES
-        if now >= self._reset_by or (
-            not self._queue and self._reset_by < inf and not sockets.unsent(self.sink)
-        ):
-            self.broken = True
+            self._connection.reset_by_link(now)
 
     def _send_bytes(self, due: float, data: bytes) -> None:
         took = self._send_now(data)
         self._held -= took
         self._passed += took
-        if took < len(data) and not self.broken:
+        if took < len(data) and not self.ended:
             self._queue.appendleft((due, data[took:]))
 
     def _send_now(self, data: bytes | memoryview) -> int:
@@ -401,19 +456,20 @@ class _Stream:
             # Before it is sent: whoever receives it must not be ahead of the journal.
             shown = repr(bytes(data[:64]))[1:] + ("…" if len(data) > 64 else "")
             self._journal.record(
-                "bytes", self._direction.sender, f"{shown} ({len(data)})", self._direction.receiver
+                "bytes", self.direction.sender, f"{shown} ({len(data)})", self.direction.receiver
             )
         try:
             took = sockets.send_now(self.sink, data)
         except OSError:
-            # Its owner is gone, and a sender learns of that by RST.
+            # Its owner is gone, and what is sent to it is answered by RST.
+            self.ended = True
             self._queue.clear()
-            self.broken = True
+            self._connection.sink_is_gone(self)
             return 0
         self.blocked = self._rest = took < len(data)
         return took
 
     def _send_fin(self) -> None:
         self.ended = True
-        self._journal.record("FIN", self._direction.sender, where=self._direction.receiver)
+        self._journal.record("FIN", self.direction.sender, where=self.direction.receiver)
         sockets.shut(self.sink, socket.SHUT_WR)
