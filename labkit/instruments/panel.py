@@ -37,7 +37,10 @@ LOOKS = 0.2
 """Seconds between two looks at a server, which gives no news of itself."""
 
 RIGHT_BEHIND = 0.25
-"""Seconds within which the text follows after the Enter that was pressed on it."""
+"""Seconds within which an edited text follows the Enter or the click that was to send it."""
+
+ON_ITS_WAY = 1.0
+"""Seconds that it has where there is no earlier one to be sent instead."""
 
 
 class ChatPanel:
@@ -167,7 +170,7 @@ class ChatPanel:
         )
         self._field.on_msg(self._enter_was_pressed)
         self._field.observe(self._text_came, "value")
-        self._send = button("Send", "say it (Enter does the same)", self._send_text)
+        self._send = button("Send", "say it (Enter does the same)", self._send_what_was_typed)
         self._leave = button("Leave", "a proper goodbye: the others read “left (hung up)”", self.leave)
         self._pull = button(
             "Pull the plug", "no goodbye: the others read “left (vanished)”", self.pull_the_plug
@@ -185,18 +188,24 @@ class ChatPanel:
             ipywidgets.HBox([self._leave, self._pull, self._freeze]).add_class("labkit-do"),
         )
 
-    # The front end tells of Enter first. The text follows right behind it, and only if it was edited
-    # since the field last lost the focus, when it came without any Enter.
+    # The front end tells of Enter first, and then of the text, if it was edited since the field last lost
+    # the focus. A click on Send comes second, but may overtake the text: each widget's messages can have
+    # a thread of their own in the kernel. So whichever it was, what was typed may come right behind it.
 
     def _enter_was_pressed(self, _: object, content: dict[str, Any], __: object) -> None:
-        if content.get("event") != "submit":
+        if content.get("event") == "submit":
+            self._send_what_was_typed()
+
+    def _send_what_was_typed(self) -> None:
+        if not self._field.value:
+            self._enter = monotonic() + ON_ITS_WAY
             return
+        # This came earlier: to be sent, unless an edited one comes.
         self._enter = monotonic() + RIGHT_BEHIND
-        if self._field.value:  # came earlier: to be sent, unless an edited one comes
-            try:
-                asyncio.get_running_loop().call_later(RIGHT_BEHIND, self._send_entered)
-            except RuntimeError:  # no kernel, no loop, and nothing behind
-                self._send_text()
+        try:
+            asyncio.get_running_loop().call_later(RIGHT_BEHIND, self._send_entered)
+        except RuntimeError:  # no kernel, no loop, and nothing behind
+            self._send_text()
 
     def _send_entered(self) -> None:
         if self._enter:
