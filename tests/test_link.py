@@ -294,7 +294,7 @@ def test_reset_delivers_what_was_on_its_way_in_both_directions(ends: Ends) -> No
     """What a fault has delayed arrives first; and the next connection is not touched."""
     ends.link.to_client.use(Delay(0.2))
     ends.server.send("on its way")
-    while ends.link._connections and not any(s._queue for c in ends.link._connections for s in c._streams):
+    while not any(s._queue for c in list(ends.link._connections) for s in c._streams):
         pass  # until the link has read it; bounded by the test's time limit
     ends.link.reset()
     assert ends.client.line() == "on its way"
