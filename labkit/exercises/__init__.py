@@ -1,0 +1,45 @@
+"""Exercises that name the bug: write a part of a chat, and see at once what is wrong with it, and why.
+
+    from labkit.exercises import check
+    check("framing", LineFraming)
+
+`check` runs the code in a process of its own, under a time limit, step by step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit.exercises.checking import check
+    from labkit.exercises.exercise import Exercise
+
+__all__ = ["NAMES", "check", "exercise_called"]
+
+NAMES = ("framing",)
+"""The exercises, in the order of the notebooks."""
+
+
+def exercise_called(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"there is no exercise {name!r}{meant} There are: {', '.join(NAMES)}")
+    exercise: Exercise = importlib.import_module(f"labkit.exercises.{name}").EXERCISE
+    return exercise
+
+
+def __getattr__(name: str) -> Any:
+    # What runs code of others is loaded only where that is done, and not in each of its processes.
+    if name == "check":
+        from labkit.exercises.checking import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""What an exercise is: a task, an answer, steps that check it, wrong versions that prove the steps.
+
+Only the words are here. An exercise is a file of its own beside this one, and declares itself with them;
+what runs it is in checking.py. The stub is not written down: it is the answer without what stands between
+`### BEGIN SOLUTION` and `### END SOLUTION`, the marks that nbgrader knows. A wrong version is the answer
+with one thing exchanged, so that whoever reads it sees the bug and nothing else.
+
+It builds on nothing but bench.py, which says what a step has to work with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.exercises.bench import Bench
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+
+UNWRITTEN = "# YOUR CODE HERE\nraise NotImplementedError()"
+"""What stands in a stub for what is to be written; nbgrader puts the same there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that an answer must do.
+
+    Args:
+        name: what holds if it does, in a few words: "a line in two pieces is one message".
+        run: tries it; raises Missed where it does not hold. Anything else that the student's code raises
+            in it, and five seconds without an end, is a ✗ as well.
+        hints: what helps one who missed it: first a question, at last nearly the answer.
+        clues: other hints, for one who missed it with this clue (see Missed).
+        points: what it is worth.
+    """
+
+    name: str
+    run: Callable[[Bench], None]
+    hints: tuple[str, ...]
+    clues: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    points: int = 1
+
+    def hints_for(self, clue: str) -> tuple[str, ...]:
+        """The hints for one who missed it with this clue ("" for none)."""
+        return self.clues.get(clue, self.hints)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A wrong version: the answer with one bug, which must be caught in one step.
+
+    Args:
+        name: the bug, in a few words.
+        step: the name of the step that it must fail at.
+        swaps: pairs of (what stands in the answer exactly once, what stands here instead).
+        source: the whole wrong text, where a swap would not show the bug well.
+        clue: the clue that it must be missed with.
+        survey: the row of survey.py that this bug is.
+    """
+
+    name: str
+    step: str
+    swaps: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+    clue: str = ""
+    survey: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """An exercise.
+
+    Args:
+        name: what `check` knows it by.
+        title: what it is about, in a few words.
+        chapter: the name of the notebook it belongs to, without its ending.
+        wants: the name of the function or class to write.
+        task: what is to be written, as Markdown.
+        answer: Python source that does it, with the marks BEGIN and END around what a student writes.
+        steps: in the order in which they are tried; the first ✗ ends it.
+        wrong: wrong versions.
+        others: other right answers, by what is different about them: the steps must not insist on a style.
+    """
+
+    name: str
+    title: str
+    chapter: str
+    wants: str
+    task: str
+    answer: str
+    steps: tuple[Step, ...]
+    wrong: tuple[Wrong, ...]
+    others: dict[str, str]
+
+    @property
+    def points(self) -> int:
+        return sum(step.points for step in self.steps)
+
+    @property
+    def solution(self) -> str:
+        """The answer, without the marks."""
+        lines = dedent(self.answer).strip("\n").splitlines()
+        return "\n".join(line for line in lines if line.strip() not in (BEGIN, END)) + "\n"
+
+    @property
+    def stub(self) -> str:
+        """What a student starts from."""
+        return stub_of(dedent(self.answer).strip("\n") + "\n")
+
+    def version(self, wrong: Wrong) -> str:
+        """The source of a wrong version.
+
+        Raises:
+            ValueError: what is to be exchanged is not there exactly once.
+        """
+        if wrong.source:
+            return dedent(wrong.source).strip("\n") + "\n"
+        source = self.solution
+        for old, new in wrong.swaps:
+            if source.count(old) != 1:
+                raise ValueError(f"{wrong.name}: {old!r} stands {source.count(old)} times in the answer")
+            source = source.replace(old, new)
+        return source
+
+    def other(self, style: str) -> str:
+        """The source of another right answer."""
+        return dedent(self.others[style]).strip("\n") + "\n"
+
+
+def stub_of(answer: str) -> str:
+    """The answer with each marked part replaced by UNWRITTEN."""
+
+    def unwritten(marked: re.Match[str]) -> str:
+        return "".join(f"{marked[1]}{line}\n" for line in UNWRITTEN.splitlines())
+
+    return re.sub(rf"^([ ]*){BEGIN}\n.*?^[ ]*{END}\n", unwritten, answer, flags=re.DOTALL | re.MULTILINE)

@@ -1,0 +1,91 @@
+"""What the kernel knows of the other end of a connection: whether the server has read what was sent.
+
+Two sends can arrive as one. Whoever wants two messages to be two, whatever the server makes of it, must
+not send the second before the server has read the first. No byte on the wire tells that. But on one
+machine both ends belong to one kernel, and Linux shows its tables: proc(5), `/proc/net/tcp`.
+
+Elsewhere nobody can tell, and a pause has to do. It reads; it sends nothing, and touches no process. It
+builds on the package's sockets.py.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+from labkit import sockets
+
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+PAUSE = 0.3
+"""Seconds to wait between two sends where nobody can tell whether the first was read."""
+
+ARRIVED = 0.01
+"""Seconds after which what was sent on this machine has arrived, though it may not be acknowledged yet: an
+acknowledgement may wait 40 ms for something to travel with (TCP_DELACK_MIN in Linux)."""
+
+_LISTEN = "0A"  # TCP_LISTEN in the kernel's enumeration of states
+
+
+def _rows() -> Iterator[tuple[int, int, str, int]]:
+    """Local port, remote port, state and bytes not read yet, of every TCP socket of this machine."""
+    for table in TABLES:
+        try:
+            lines = table.read_text().splitlines()[1:]
+        except OSError:
+            continue  # no such table: another system, or no IPv6
+        for line in lines:
+            _, local, remote, state, queues, *_ = line.split()
+            yield (
+                int(local.rpartition(":")[2], 16),
+                int(remote.rpartition(":")[2], 16),
+                state,
+                int(queues.partition(":")[2], 16),
+            )
+
+
+def on_this_machine(sock: socket.socket) -> bool:
+    """Whether both ends of the connection are in this kernel's tables."""
+    try:
+        here, there = sock.getsockname()[0], sock.getpeername()[0]
+    except OSError:
+        return False  # no longer connected
+    return TABLES[0].exists() and (here == there or there.startswith("127."))
+
+
+def unread(sock: socket.socket) -> int:
+    """Bytes that have arrived at the other end and were not read there; 0 if that end is gone.
+
+    Only for a socket that is `on_this_machine`.
+    """
+    try:
+        ours, theirs = sock.getsockname()[1], sock.getpeername()[1]
+    except OSError:
+        return 0
+    return sum(queued for local, remote, _, queued in _rows() if (local, remote) == (theirs, ours))
+
+
+def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool:
+    """Wait until the other end has read all that was sent, the last of it at `sent_at` (monotonic).
+
+    Where nobody can tell, until PAUSE seconds have passed since then. False: it was not read within
+    `seconds`.
+    """
+    if not on_this_machine(sock):
+        sleep(max(0.0, sent_at + PAUSE - monotonic()))
+        return True
+    give_up = monotonic() + seconds
+    nap = 0.0005
+    while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
+        if monotonic() > give_up:
+            return False
+        sleep(nap)
+        nap = min(2 * nap, 0.02)
+    return True
+
+
+def listens(port: int) -> bool:
+    """Whether some program on this machine listens on this port. Linux; elsewhere always False."""
+    return any(local == port and state == _LISTEN for local, _, state, _ in _rows())

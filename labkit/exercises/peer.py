@@ -1,0 +1,359 @@
+"""A client that is nothing but a socket: it does what it is told, right or wrong, and hears what comes.
+
+For trying servers. labkit's own client would not do: it has manners, and threads. A `Peer` has neither.
+It can hang up in the middle, send bytes that are no text, stop reading; and everything that it sends
+and receives, FIN and RST too, is in its journal, from which a `Ladder` can be drawn.
+
+    with Peer(address, "alice") as alice, Peer(address, "bob") as bob:
+        alice.join("alice")
+        bob.join("bob")
+        meet(bob, alice)                    # each hears the other
+        alice.send("hello-17")
+        assert bob.hears("alice: hello-17")
+
+Nothing here is left to luck with timing. A send first waits until the server has read the one before, so
+that two messages stay two even where nothing frames them (kernel.py). What is heard is looked for in the
+stream, wherever `recv` has cut it, and among whatever else the server says. A Peer is for one thread.
+
+It builds on journal.py, kernel.py and the package's sockets.py. It knows the request `nickname`, and
+nothing else of chat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+from time import monotonic
+from types import TracebackType
+
+from labkit import sockets
+from labkit.exercises import kernel
+from labkit.exercises.missed import Missed
+from labkit.instruments.journal import Journal
+
+PATIENCE = 5.0
+"""Seconds that a server may take for anything, unless a Peer is told otherwise."""
+
+AT_MOST = 4
+"""Times its patience that a peer listens to a server that goes on and on about something else."""
+
+SLICE = 0.05
+"""Seconds of one turn of waiting."""
+
+KEPT = 4 * 1024 * 1024
+"""Bytes kept of what was heard; of more, the newest."""
+
+SERVER = "server"
+
+_numbers = itertools.count(1)
+
+
+def shown(data: bytes) -> str:
+    """Bytes as a journal has them: escaped, shortened, and with their number."""
+    return f"{bytes(data[:64])!r}"[1:] + ("…" if len(data) > 64 else "") + f" ({len(data)})"
+
+
+def unique(word: str) -> str:
+    """The word with a number that no other has: `hello-17`."""
+    return f"{word}-{next(_numbers)}"
+
+
+class Patience:
+    """Seconds of waiting that are left.
+
+    Waiting is done in short turns. A turn that took much longer was not the server's doing: this program
+    itself did not get to run, because the machine is busy or slept. So it counts little.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self._last = monotonic()
+
+    def spent(self) -> bool:
+        """Count the turn that is over; whether nothing is left."""
+        now = monotonic()
+        self.left -= min(now - self._last, 2 * SLICE)
+        self._last = now
+        return self.left <= 0
+
+
+class Peer:
+    """One connection to the server at `address`, open when this returns.
+
+    Args:
+        address: (host, port) of the server.
+        name: what it is called in the journal; not yet its nickname.
+        journal: where to write down what passes; by default a new one, in `journal`.
+        framing: "lines" puts LF behind each text that is sent, "raw" nothing.
+        receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
+        patience: seconds that it waits for anything, unless a call says otherwise.
+
+    Raises:
+        ConnectionError: nobody listens there, or nobody answered in time.
+    """
+
+    def __init__(
+        self,
+        address: sockets.Address,
+        name: str,
+        *,
+        journal: Journal | None = None,
+        framing: str = "lines",
+        receive_buffer: int | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.name = name
+        self.journal = Journal() if journal is None else journal
+        self.patience = patience
+        self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
+        self.passed_over = b""  # what came before that which `hears` last found
+        self._heard = bytearray()  # what came, and was not asked for yet
+        self._framing = framing
+        self._sent_at = 0.0
+        self._asked = False  # the LF behind the request may still come
+        self._sock = _connect(address, receive_buffer, patience)
+        self._sock.setblocking(False)
+
+    # --- what it says ---
+
+    def send(self, *texts: str | bytes) -> bool:
+        """Say these, framed, in one send. False: the connection has ended, or the server takes no more."""
+        end = b"\n" if self._framing == "lines" else b""
+        return self.send_bytes(b"".join((t if isinstance(t, bytes) else t.encode()) + end for t in texts))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Send exactly these bytes, once the server has read those before. False: as for `send`."""
+        self.until_read()
+        return self.push(data) == len(data)
+
+    def until_read(self) -> bool:
+        """Wait until the server has read all that was sent. False: it did not, within the patience."""
+        return not self._sent_at or kernel.wait_until_read(self._sock, self._sent_at, self.patience)
+
+    def push(self, data: bytes, patience: float | None = None) -> int:
+        """Send these bytes at once, whatever was read of those before; how many the server took."""
+        self.journal.record("bytes", self.name, shown(data), SERVER)
+        rest = memoryview(data)
+        waiting = Patience(self.patience if patience is None else patience)
+        while rest:
+            try:
+                took = sockets.send_now(self._sock, rest)
+            except OSError:
+                self._has_ended("RST")
+                break
+            self._sent_at = monotonic()
+            rest = rest[took:]
+            if rest and not took:
+                sockets.writable(self._sock, SLICE)
+                if waiting.spent():
+                    break
+        return len(data) - len(rest)
+
+    # --- what it hears ---
+
+    def hears(self, text: str, patience: float | None = None) -> bool:
+        """Whether this comes, or has come since it was last asked. What came before it is forgotten.
+
+        It gives up after `patience` seconds (0: looks only at what has arrived) in which nothing came at
+        all, or after four times as long, or at the end of the connection.
+        """
+        wanted = text.encode()
+        searched = 0
+        limit = self.patience if patience is None else patience
+        waiting = Patience(AT_MOST * limit)
+        while (at := self._heard.find(wanted, searched)) < 0:
+            searched = max(0, len(self._heard) - len(wanted) + 1)
+            before = len(self._heard)
+            if waiting.spent() and limit:
+                return False
+            if not self._listen(min(limit, max(waiting.left, 0))):
+                return False
+            searched = max(0, searched - (before - len(self._heard)) * (len(self._heard) < before))
+        self.passed_over = bytes(self._heard[:at])
+        del self._heard[: at + len(wanted)]
+        return True
+
+    def line(self, patience: float | None = None) -> str:
+        """The next line, without its end; in the raw dialect, what the next `recv` brings.
+
+        Raises:
+            TimeoutError: none came within the patience.
+            EOFError: the connection has ended; the text says how, and after what.
+        """
+        raw = self._framing == "raw"
+        waiting = Patience(self.patience if patience is None else patience)
+        while True:
+            if self._asked and self._heard:
+                self._asked = False
+                for end in (b"\r\n", b"\n"):
+                    if self._heard.startswith(end):
+                        del self._heard[: len(end)]
+                        break
+            if self._heard and (raw or b"\n" in self._heard):
+                break
+            if waiting.spent():
+                raise TimeoutError(f"{self.name} heard no line in time; {self.seen()}")
+            if not self._listen(min(SLICE, waiting.left)) and self.end:
+                raise EOFError(f"{self.name} hears no more; {self.seen()}")
+        size = len(self._heard) if raw else self._heard.index(b"\n") + 1
+        line = bytes(self._heard[:size])
+        del self._heard[:size]
+        return line.decode(errors="replace").rstrip("\r\n")
+
+    def ended(self, patience: float | None = None) -> str | None:
+        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the patience.
+
+        What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
+        """
+        limit = self.patience if patience is None else patience
+        waiting = Patience(AT_MOST * limit)
+        while not self.end and self._listen(min(limit, max(waiting.left, 0))):
+            if waiting.spent() and limit:
+                break
+        return self.end
+
+    def seen(self) -> str:
+        """What it heard that nobody asked for, in words: for a report."""
+        rest = bytes(self._heard)
+        what = (
+            f"heard {'…' * (len(rest) > 64)}{rest[-64:]!r}".replace(" b", " ", 1)
+            if rest
+            else "heard nothing"
+        )
+        return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
+
+    def forget(self) -> None:
+        """Let go of all that has arrived."""
+        while self._listen(0):
+            self._heard.clear()
+        self._heard.clear()
+
+    def fileno(self) -> int:
+        """So that `select` can wait for it; -1 once it is closed."""
+        return self._sock.fileno()
+
+    def _listen(self, seconds: float) -> bool:
+        """Take what has come, or comes within so many seconds. False: nothing, or no more."""
+        waiting = Patience(seconds)
+        while not self.end and self._sock.fileno() >= 0:
+            try:
+                data = sockets.receive_now(self._sock, 262144)
+            except OSError:
+                self._has_ended("RST")
+            else:
+                if data:
+                    self.journal.record("bytes", SERVER, shown(data), self.name)
+                    self._heard += data
+                    if len(self._heard) > KEPT:
+                        del self._heard[:-KEPT]
+                    return True
+                if data == b"":
+                    self._has_ended("FIN")
+                elif waiting.spent():
+                    break
+                else:
+                    sockets.readable(self._sock, min(SLICE, waiting.left))
+        return False
+
+    def _has_ended(self, how: str) -> None:
+        if self.end is None:
+            self.end = how
+            self.journal.record(how, SERVER, where=self.name)
+
+    # --- coming and going ---
+
+    def join(self, nickname: str) -> Peer:
+        """Wait for the request, answer it, and wait until the answer is read.
+
+        Whether it is in the room now, no server need tell: see `meet`.
+
+        Raises:
+            Missed: no request came.
+        """
+        self.is_asked()
+        self.send(nickname)
+        self.until_read()
+        return self
+
+    def is_asked(self) -> None:
+        """Wait for the request `nickname`.
+
+        Raises:
+            Missed: none came.
+        """
+        if not self.hears("nickname"):
+            raise Missed("`nickname` is asked for at connect", self.seen())
+        self._asked = True
+
+    def hang_up(self) -> None:
+        """Say goodbye: FIN. It can still hear."""
+        self.journal.record("FIN", self.name, where=SERVER)
+        with contextlib.suppress(OSError):  # closed already
+            sockets.shut(self._sock, socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Vanish: RST."""
+        if self._sock.fileno() >= 0:
+            self.journal.record("RST", self.name, where=SERVER)
+            with contextlib.suppress(OSError):
+                sockets.reset_on_close(self._sock)
+            self._sock.close()
+
+    def close(self) -> None:
+        """Close the socket: FIN; or RST, if something was not read. Twice does no harm."""
+        self._sock.close()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name}>"
+
+
+def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
+    """Wait until each of the two hears the other. Then the newcomer has joined, whatever the server says.
+
+    The newcomer says a word until `present` hears it, and then the other way round. Some of these words
+    may come twice, and later.
+
+    Raises:
+        Missed: one does not hear the other.
+    """
+    for speaker, listener in ((newcomer, present), (present, newcomer)):
+        word = unique("ping")
+        waiting = Patience(newcomer.patience if patience is None else patience)
+        nap = SLICE
+        while True:
+            speaker.send(word)
+            if listener.hears(word, min(nap, max(waiting.left, SLICE))):
+                break
+            if waiting.spent() or listener.end or speaker.ended(0):
+                seen = f"{speaker.seen()}; " if speaker.end else ""
+                raise Missed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
+            nap = min(2 * nap, 0.4)
+
+
+def _connect(address: sockets.Address, receive_buffer: int | None, seconds: float) -> socket.socket:
+    """As sockets.connect does; but how much is received ahead must be settled before."""
+    host, port = address
+    family, kind, proto, _, where = sockets.resolve(host, port)
+    sock = socket.socket(family, kind, proto)
+    try:
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(seconds)
+        sock.connect(where)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except TimeoutError:
+        sock.close()
+        raise ConnectionError(f"no answer from {host}:{port} within {seconds:g} s") from None
+    except OSError as error:
+        sock.close()
+        raise ConnectionError(f"cannot reach {host}:{port}: {error.strerror}") from None
+    return sock
