@@ -1,7 +1,7 @@
 """python -m labkit …: the commands.
 
-Here are the commands' names and their options. What they do is in serve.py, terminal.py (`join`), lab.py
-and demo.py; each is loaded only when it is asked for.
+Here are the commands' names and their options. What they do is in serve.py, terminal.py (`join`), lab.py,
+demo.py and exercises/; each is loaded only when it is asked for.
 
 Every command returns an exit status: 0 if all went well, 1 if not, with one line that says why; 2 is
 argparse's, for a command line that cannot be understood.
@@ -26,7 +26,12 @@ from labkit.server import PORT
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (default: the command line's) ask for; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    program: list[str] | None = None
+    if words[:1] == ["check"] and "--" in words:
+        # What follows is somebody else's command line, and none of argparse's business.
+        words, program = words[: words.index("--")], words[words.index("--") + 1 :]
+    options = _parser().parse_args(words, argparse.Namespace(program=program))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -51,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_join(commands)
     _add_lab(commands)
     _add_demo(commands)
+    _add_check(commands)
+    _add_exercises(commands)
     return parser
 
 
@@ -140,6 +147,39 @@ def _add_demo(commands: Any) -> None:
     _add(commands, "demo", _demo, "watch three clients chat, and leave, in this terminal")
 
 
+def _add_check(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "check",
+        _check,
+        "check a solution of an exercise, or any chat server",
+        "`check framing my.py` checks an exercise; `exercises list` names them all. "
+        "`check server HOST:PORT` tells whether the server there is right, whatever its language; "
+        "`check server -- COMMAND` starts it itself, with a free port in $PORT, and stops it. "
+        "Exit status 0: all holds; 1: something does not; 2: nothing could be checked.",
+    )
+    parser.add_argument("exercise", metavar="EXERCISE", help="the exercise's name, or server")
+    parser.add_argument("what", nargs="?", metavar="FILE.py|HOST:PORT", help="what to check")
+    parser.add_argument(
+        "--hints", type=int, default=1, metavar="N", help="how many hints to show (default: 1)"
+    )
+    _add_framing(parser)
+    parser.add_argument("--json", action="store_true", help="for a server: the verdicts as JSON")
+
+
+def _add_exercises(commands: Any) -> None:
+    parser = _add(commands, "exercises", _exercises, "list the exercises, begin one, make their notebooks")
+    ways = parser.add_subparsers(title="what to do", metavar="WHAT", required=True, dest="way")
+    ways.add_parser("list", help="name them all")
+    stub = ways.add_parser("stub", help="print an exercise's task and what to start from, as Python")
+    stub.add_argument("exercise", metavar="EXERCISE")
+    build = ways.add_parser("build", help="write the notebooks of exercises and solutions")
+    build.add_argument("--to", metavar="FOLDER", help="where to (default: the repository's notebooks/)")
+    build.add_argument(
+        "--check", action="store_true", help="write nothing; fail if one is not as its source says"
+    )
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
@@ -195,6 +235,31 @@ def _demo(options: argparse.Namespace) -> int:
     from labkit.demo import show
 
     return show()
+
+
+def _check(options: argparse.Namespace) -> int:
+    is_file = options.what is not None and options.what.endswith(".py")
+    if options.exercise == "server" and not is_file:
+        from labkit.exercises import conformance
+
+        if (options.what is None) == (options.program is None):
+            options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
+        return conformance.main(options.what, options.program or [], options.framing, options.json)
+    from labkit.exercises import commands
+
+    if options.what is None or options.program is not None:
+        options.parser.error(f"check {options.exercise} needs a FILE.py")
+    return commands.check_file(options.exercise, options.what, options.hints)
+
+
+def _exercises(options: argparse.Namespace) -> int:
+    from labkit.exercises import commands
+
+    if options.way == "list":
+        return commands.list_exercises()
+    if options.way == "stub":
+        return commands.print_stub(options.exercise)
+    return commands.build(options.to, options.check)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Exercises that name the bug: write a part of a chat, and see at once what is wrong with it, and why.
 
     from labkit.exercises import check
-    check("framing", LineFraming)
+    check("framing", Framing)
 
-`check` runs the code in a process of its own, under a time limit, step by step.
+`check` runs the code in a process of its own, under a time limit, step by step. `judge(my_test)` turns it
+round: you write the test, and it is tried on servers that are right, and on wrong ones.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labkit.exercises.checking import check
     from labkit.exercises.exercise import Exercise
+    from labkit.exercises.judging import judge
 
-__all__ = ["NAMES", "check", "exercise_called"]
+__all__ = ["NAMES", "check", "exercise_called", "judge"]
 
-NAMES = ("framing",)
+NAMES = ("framing", "nickname", "broadcast", "goodbye", "slow", "server")
 """The exercises, in the order of the notebooks."""
 
 
@@ -30,7 +32,7 @@ def exercise_called(name: str) -> Exercise:
     """
     if name not in NAMES:
         near = difflib.get_close_matches(str(name), NAMES, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"there is no exercise {name!r}{meant} There are: {', '.join(NAMES)}")
     exercise: Exercise = importlib.import_module(f"labkit.exercises.{name}").EXERCISE
     return exercise
@@ -42,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from labkit.exercises.checking import check
 
         return check
+    if name == "judge":
+        from labkit.exercises.judging import judge
+
+        return judge
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -146,15 +146,16 @@ def place(filename: str, line: int | None) -> str:
     return f"line {line}: {text}" if text else f"line {line}"
 
 
-def told(error: BaseException) -> str:
-    """An error in one line, with the last line of the student's code that it came through."""
+def told(error: BaseException, innermost: bool = True) -> str:
+    """An error in one line, with the line of the student's code that raised it (or called what did)."""
     words = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     if isinstance(error, NotImplementedError) and not str(error):
         words = "NotImplementedError: this is not written yet"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if is_students(frame.filename):
-            return f"{words} (in {place(frame.filename, frame.lineno)})"
-    return words
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_students(f.filename)]
+    if not frames:
+        return words
+    frame = frames[-1 if innermost else 0]
+    return f"{words} (in {place(frame.filename, frame.lineno)})"
 
 
 def whereabouts() -> list[str]:

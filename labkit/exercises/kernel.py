@@ -5,17 +5,20 @@ not send the second before the server has read the first. No byte on the wire te
 machine both ends belong to one kernel, and Linux shows its tables: proc(5), `/proc/net/tcp`.
 
 Elsewhere nobody can tell, and a pause has to do. It reads; it sends nothing, and touches no process. It
-builds on the package's sockets.py.
+builds on patience.py and the package's sockets.py.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
 from labkit import sockets
+from labkit.exercises.patience import Patience
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
@@ -29,21 +32,22 @@ acknowledgement may wait 40 ms for something to travel with (TCP_DELACK_MIN in L
 _LISTEN = "0A"  # TCP_LISTEN in the kernel's enumeration of states
 
 
-def _rows() -> Iterator[tuple[int, int, str, int]]:
-    """Local port, remote port, state and bytes not read yet, of every TCP socket of this machine."""
-    for table in TABLES:
-        try:
-            lines = table.read_text().splitlines()[1:]
-        except OSError:
-            continue  # no such table: another system, or no IPv6
-        for line in lines:
-            _, local, remote, state, queues, *_ = line.split()
-            yield (
-                int(local.rpartition(":")[2], 16),
-                int(remote.rpartition(":")[2], 16),
-                state,
-                int(queues.partition(":")[2], 16),
-            )
+def _rows(table: Path) -> Iterator[tuple[str, int, int, str, int]]:
+    """Local address and port, remote port, state and bytes not read yet, of the TCP sockets in a table."""
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except OSError:
+        return  # no such table: another system, or no IPv6
+    for line in lines:
+        _, here, there, state, queues, *_ = line.split()
+        address, _, port = here.partition(":")
+        yield (
+            address,
+            int(port, 16),
+            int(there.partition(":")[2], 16),
+            state,
+            int(queues.partition(":")[2], 16),
+        )
 
 
 def on_this_machine(sock: socket.socket) -> bool:
@@ -64,7 +68,11 @@ def unread(sock: socket.socket) -> int:
         ours, theirs = sock.getsockname()[1], sock.getpeername()[1]
     except OSError:
         return 0
-    return sum(queued for local, remote, _, queued in _rows() if (local, remote) == (theirs, ours))
+    for table in TABLES:  # reading one takes milliseconds; mostly the first is enough
+        for _, local, remote, _, queued in _rows(table):
+            if (local, remote) == (theirs, ours):
+                return queued
+    return 0
 
 
 def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool:
@@ -76,16 +84,34 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
     if not on_this_machine(sock):
         sleep(max(0.0, sent_at + PAUSE - monotonic()))
         return True
-    give_up = monotonic() + seconds
+    waiting = Patience(seconds)
     nap = 0.0005
     while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
-        if monotonic() > give_up:
+        if waiting.spent():
             return False
         sleep(nap)
         nap = min(2 * nap, 0.02)
     return True
 
 
-def listens(port: int) -> bool:
-    """Whether some program on this machine listens on this port. Linux; elsewhere always False."""
-    return any(local == port and state == _LISTEN for local, _, state, _ in _rows())
+def listens(port: int) -> str | None:
+    """The address under which a program on this machine listens on this port, for whoever is on it too.
+
+    Linux; elsewhere always None. Nothing is sent: to a server, to knock is to come.
+    """
+    for table in TABLES:
+        for address, local, _, state, _ in _rows(table):
+            if local == port and state == _LISTEN:
+                return _reached_at(address)
+    return None
+
+
+def _reached_at(address: str) -> str:
+    """An address of the tables as it is usually written; "any" is this machine itself."""
+    words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+    found = ipaddress.ip_address(b"".join(words) if sys.byteorder == "little" else bytes.fromhex(address))
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    if found.is_unspecified:
+        return "127.0.0.1" if found.version == 4 else "::1"
+    return str(found)

@@ -15,8 +15,8 @@ Nothing here is left to luck with timing. A send first waits until the server ha
 that two messages stay two even where nothing frames them (kernel.py). What is heard is looked for in the
 stream, wherever `recv` has cut it, and among whatever else the server says. A Peer is for one thread.
 
-It builds on journal.py, kernel.py and the package's sockets.py. It knows the request `nickname`, and
-nothing else of chat.
+It builds on journal.py, kernel.py, patience.py and the package's sockets.py. It knows the request
+`nickname`, and nothing else of chat.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from types import TracebackType
 from labkit import sockets
 from labkit.exercises import kernel
 from labkit.exercises.missed import Missed
+from labkit.exercises.patience import SLICE, Patience
 from labkit.instruments.journal import Journal
 
 PATIENCE = 5.0
@@ -38,10 +39,7 @@ PATIENCE = 5.0
 AT_MOST = 4
 """Times its patience that a peer listens to a server that goes on and on about something else."""
 
-SLICE = 0.05
-"""Seconds of one turn of waiting."""
-
-KEPT = 4 * 1024 * 1024
+KEPT = 1024 * 1024
 """Bytes kept of what was heard; of more, the newest."""
 
 SERVER = "server"
@@ -57,25 +55,6 @@ def shown(data: bytes) -> str:
 def unique(word: str) -> str:
     """The word with a number that no other has: `hello-17`."""
     return f"{word}-{next(_numbers)}"
-
-
-class Patience:
-    """Seconds of waiting that are left.
-
-    Waiting is done in short turns. A turn that took much longer was not the server's doing: this program
-    itself did not get to run, because the machine is busy or slept. So it counts little.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.left = seconds
-        self._last = monotonic()
-
-    def spent(self) -> bool:
-        """Count the turn that is over; whether nothing is left."""
-        now = monotonic()
-        self.left -= min(now - self._last, 2 * SLICE)
-        self._last = now
-        return self.left <= 0
 
 
 class Peer:
@@ -108,18 +87,26 @@ class Peer:
         self.patience = patience
         self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
         self.passed_over = b""  # what came before that which `hears` last found
+        self.received = 0  # bytes, in all
+        self.transcript = bytearray()  # all of them; of very many, the newest
         self._heard = bytearray()  # what came, and was not asked for yet
-        self._framing = framing
+        self.framing = framing
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
-        self._sock = _connect(address, receive_buffer, patience)
-        self._sock.setblocking(False)
+        self.sock = _connect(address, receive_buffer, patience)
+        self.sock.setblocking(False)
+
+    @property
+    def port(self) -> int:
+        """The port of its own end."""
+        port: int = self.sock.getsockname()[1]
+        return port
 
     # --- what it says ---
 
     def send(self, *texts: str | bytes) -> bool:
         """Say these, framed, in one send. False: the connection has ended, or the server takes no more."""
-        end = b"\n" if self._framing == "lines" else b""
+        end = b"\n" if self.framing == "lines" else b""
         return self.send_bytes(b"".join((t if isinstance(t, bytes) else t.encode()) + end for t in texts))
 
     def send_bytes(self, data: bytes) -> bool:
@@ -129,7 +116,7 @@ class Peer:
 
     def until_read(self) -> bool:
         """Wait until the server has read all that was sent. False: it did not, within the patience."""
-        return not self._sent_at or kernel.wait_until_read(self._sock, self._sent_at, self.patience)
+        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, self.patience)
 
     def push(self, data: bytes, patience: float | None = None) -> int:
         """Send these bytes at once, whatever was read of those before; how many the server took."""
@@ -138,14 +125,14 @@ class Peer:
         waiting = Patience(self.patience if patience is None else patience)
         while rest:
             try:
-                took = sockets.send_now(self._sock, rest)
+                took = sockets.send_now(self.sock, rest)
             except OSError:
                 self._has_ended("RST")
                 break
             self._sent_at = monotonic()
             rest = rest[took:]
             if rest and not took:
-                sockets.writable(self._sock, SLICE)
+                sockets.writable(self.sock, SLICE)
                 if waiting.spent():
                     break
         return len(data) - len(rest)
@@ -159,17 +146,16 @@ class Peer:
         all, or after four times as long, or at the end of the connection.
         """
         wanted = text.encode()
-        searched = 0
         limit = self.patience if patience is None else patience
         waiting = Patience(AT_MOST * limit)
+        searched = 0
         while (at := self._heard.find(wanted, searched)) < 0:
+            del self._heard[: max(0, len(self._heard) - KEPT)]
             searched = max(0, len(self._heard) - len(wanted) + 1)
-            before = len(self._heard)
-            if waiting.spent() and limit:
+            if limit and waiting.spent():
                 return False
             if not self._listen(min(limit, max(waiting.left, 0))):
                 return False
-            searched = max(0, searched - (before - len(self._heard)) * (len(self._heard) < before))
         self.passed_over = bytes(self._heard[:at])
         del self._heard[: at + len(wanted)]
         return True
@@ -181,7 +167,7 @@ class Peer:
             TimeoutError: none came within the patience.
             EOFError: the connection has ended; the text says how, and after what.
         """
-        raw = self._framing == "raw"
+        raw = self.framing == "raw"
         waiting = Patience(self.patience if patience is None else patience)
         while True:
             if self._asked and self._heard:
@@ -209,51 +195,58 @@ class Peer:
         limit = self.patience if patience is None else patience
         waiting = Patience(AT_MOST * limit)
         while not self.end and self._listen(min(limit, max(waiting.left, 0))):
-            if waiting.spent() and limit:
+            del self._heard[: max(0, len(self._heard) - KEPT)]
+            if limit and waiting.spent():
                 break
         return self.end
+
+    def follows(self, patience: float | None = None) -> bytes:
+        """What comes next, or has come: the first of it, and nothing is forgotten. b"": nothing does."""
+        if not self._heard:
+            self._listen(self.patience if patience is None else patience)
+        return bytes(self._heard[:64])
 
     def seen(self) -> str:
         """What it heard that nobody asked for, in words: for a report."""
         rest = bytes(self._heard)
-        what = (
-            f"heard {'…' * (len(rest) > 64)}{rest[-64:]!r}".replace(" b", " ", 1)
-            if rest
-            else "heard nothing"
-        )
+        what = f"heard {'…' * (len(rest) > 64)}{repr(rest[-64:])[1:]}" if rest else "heard nothing"
         return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
 
     def forget(self) -> None:
-        """Let go of all that has arrived."""
-        while self._listen(0):
+        """Let go of all that has arrived; of what goes on arriving, the most of it."""
+        for _ in range(64):
+            if not self._listen(0):
+                break
             self._heard.clear()
         self._heard.clear()
 
     def fileno(self) -> int:
         """So that `select` can wait for it; -1 once it is closed."""
-        return self._sock.fileno()
+        return self.sock.fileno()
 
     def _listen(self, seconds: float) -> bool:
         """Take what has come, or comes within so many seconds. False: nothing, or no more."""
         waiting = Patience(seconds)
-        while not self.end and self._sock.fileno() >= 0:
+        while not self.end and self.sock.fileno() >= 0:
             try:
-                data = sockets.receive_now(self._sock, 262144)
+                data = sockets.receive_now(self.sock, 262144)
             except OSError:
                 self._has_ended("RST")
             else:
                 if data:
                     self.journal.record("bytes", SERVER, shown(data), self.name)
                     self._heard += data
-                    if len(self._heard) > KEPT:
-                        del self._heard[:-KEPT]
+                    self.received += len(data)
+                    self.transcript += data
+                    if len(self.transcript) > 2 * KEPT:
+                        del self.transcript[:-KEPT]
                     return True
                 if data == b"":
                     self._has_ended("FIN")
                 elif waiting.spent():
                     break
                 else:
-                    sockets.readable(self._sock, min(SLICE, waiting.left))
+                    sockets.readable(self.sock, min(SLICE, waiting.left))
         return False
 
     def _has_ended(self, how: str) -> None:
@@ -290,19 +283,19 @@ class Peer:
         """Say goodbye: FIN. It can still hear."""
         self.journal.record("FIN", self.name, where=SERVER)
         with contextlib.suppress(OSError):  # closed already
-            sockets.shut(self._sock, socket.SHUT_WR)
+            sockets.shut(self.sock, socket.SHUT_WR)
 
     def reset(self) -> None:
         """Vanish: RST."""
-        if self._sock.fileno() >= 0:
+        if self.sock.fileno() >= 0:
             self.journal.record("RST", self.name, where=SERVER)
             with contextlib.suppress(OSError):
-                sockets.reset_on_close(self._sock)
-            self._sock.close()
+                sockets.reset_on_close(self.sock)
+            self.sock.close()
 
     def close(self) -> None:
         """Close the socket: FIN; or RST, if something was not read. Twice does no harm."""
-        self._sock.close()
+        self.sock.close()
 
     def __enter__(self) -> Peer:
         return self

@@ -1,0 +1,55 @@
+"""A behaviour: one thing that a chat server does, with a name, a clause of the wire, and a way to try it.
+
+It builds on missed.py and probed.py. The behaviours themselves are in behaviours.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labkit.exercises.probed import NotJudged, Probed
+
+Tries = Callable[[Probed], None]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One thing that a chat server does."""
+
+    number: int
+    name: str
+    clause: str  # of the wire
+    optional: bool
+    not_raw: str  # why it cannot be asked of the raw dialect; "": it can
+    tries: Tries
+
+    def required(self, framing: str) -> bool:
+        """Whether a server that speaks this dialect must behave so."""
+        return not self.optional and not (framing == "raw" and self.not_raw)
+
+    def judge(self, server: Probed) -> None:
+        """Try it.
+
+        Raises:
+            Missed: the server does not behave so.
+            NotJudged: nothing can be said of it, in this dialect or on this server.
+        """
+        if server.framing == "raw" and self.not_raw:
+            raise NotJudged(self.not_raw)
+        self.tries(server)
+
+
+class Section(list[Behaviour]):
+    """Some behaviours, in order; `behaviours.py` puts the sections together and numbers them."""
+
+    def has(
+        self, name: str, clause: str, *, optional: bool = False, not_raw: str = ""
+    ) -> Callable[[Tries], Tries]:
+        """A decorator: this function tries the behaviour of this name."""
+
+        def put(tries: Tries) -> Tries:
+            self.append(Behaviour(0, name, clause, optional, not_raw, tries))
+            return tries
+
+        return put

@@ -1,0 +1,364 @@
+"""python -m labkit check server: is that server right? A run of all behaviours against any server.
+
+Two ways. At an address there is one server, which others may use: the behaviours are tried one after the
+other, and once nobody can join any more, the rest is not tried. A command is started afresh for each
+behaviour, several at a time, so that no fault stands in the way of seeing another.
+
+What a behaviour is, behaviours.py tells; how a server is started, launch.py; what comes out, report.py.
+Here are the order of things and how long they may take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import statistics
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from labkit import sockets
+from labkit.console import use_any_letter
+from labkit.exercises.behaviour import Behaviour
+from labkit.exercises.behaviours import BEHAVIOURS
+from labkit.exercises.launch import Launched, NotStarted
+from labkit.exercises.missed import Missed
+from labkit.exercises.patience import SLICE
+from labkit.exercises.peer import PATIENCE, Peer, unique
+from labkit.exercises.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
+from labkit.exercises.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
+from labkit.instruments.journal import Journal
+
+AT_A_TIME = 4
+"""Servers that are tried at the same time."""
+
+LINE_END = 6 * SLICE
+"""Seconds after the request in which its line end must have come."""
+
+PINGS = 5
+"""Round trips of which the median is taken."""
+
+MOST_PATIENCE = 10.0
+"""Seconds; nobody waits longer than this for anything."""
+
+RESETS_ARE_SURVIVED = "nobody is skipped when several die"
+"""Once this behaviour holds, people may leave with RST."""
+
+Shows = Callable[[str], None]
+
+
+class CannotRun(Exception):
+    """There is nothing to try; the text says why."""
+
+
+@dataclass
+class Opening:
+    """What is known of a server before it is judged."""
+
+    speaks: str
+    patience: float
+    notes: list[str]
+
+
+# --- the two ways ---
+
+
+def check_address(host_port: str, framing: str = "lines", shows: Shows | None = None) -> Report:
+    """Try the server that listens there.
+
+    Args:
+        host_port: such as "localhost:14901" or "[::1]:14901".
+        framing: "lines" or "raw": what it is to speak.
+        shows: is given the text of the report, piece by piece, as soon as it is known.
+
+    Raises:
+        CannotRun: that is no address, or nobody listens there.
+    """
+    started = monotonic()
+    address = _address(host_port)
+    guests = Guests()
+    try:
+        server = Probed(address, framing, PATIENCE, guests=guests)
+        try:
+            first = server.peer("first")
+        except CannotJoin as missed:
+            raise CannotRun(f"{host_port}: {missed.seen}") from None
+        server.tail = f"q{first.port:x}"  # nobody else there has that port
+        opening = _opened(server, first)
+        server.leave()
+        report = Report(f"the server at {host_port}", framing, opening.notes)
+        shows = shows or (lambda text: None)
+        shows(report.head())
+        since = 0
+        all_stay = True
+        for behaviour in BEHAVIOURS:
+            if since:
+                verdict = _not_tried(behaviour, framing, f"nobody can join since {since}")
+            else:
+                tried = Probed(
+                    address,
+                    framing,
+                    opening.patience,
+                    speaks=opening.speaks,
+                    tail=f"{server.tail}{behaviour.number}",
+                    guests=guests,
+                    all_stay=all_stay,
+                )
+                verdict = _judged(behaviour, tried)
+                tried.leave()
+                if verdict.verdict == NOT_TRIED:
+                    since = behaviour.number - 1
+                    verdict = _not_tried(behaviour, framing, f"nobody can join since {since}")
+                elif verdict.verdict == MISSED and not _takes_newcomers(tried):
+                    since = behaviour.number
+                elif behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
+                    all_stay = False
+                    guests.leave()
+            report.verdicts.append(verdict)
+            shows(str(verdict))
+    finally:
+        guests.end()
+    report.seconds = monotonic() - started
+    shows(report.tail())
+    return report
+
+
+def check_command(command: list[str], framing: str = "lines", shows: Shows | None = None) -> Report:
+    """Try the server that this command starts: afresh for each behaviour, and stopped again.
+
+    Args:
+        command: the program and its arguments; the port it must listen on is in PORT of its environment,
+            and in place of `$PORT` or `{port}` in its arguments.
+        framing, shows: as for `check_address`.
+
+    Raises:
+        CannotRun: it does not start, or does not listen there; the text has its last lines.
+    """
+    started = monotonic()
+    shows = shows or (lambda text: None)
+    try:
+        with _running(command, []) as address:
+            server = Probed(address, framing, PATIENCE)
+            opening = _opened(server, server.peer("first"))
+            server.leave()
+    except NotStarted as error:
+        raise CannotRun(f"{shlex.join(command)}: {error}") from None
+    except CannotJoin as missed:
+        raise CannotRun(f"{shlex.join(command)}: it listens, but {missed.seen}") from None
+    report = Report(shlex.join(command), framing, opening.notes)
+    shows(report.head())
+    for verdict in _all_at_once(command, framing, opening):
+        report.verdicts.append(verdict)
+        shows(str(verdict))
+    report.seconds = monotonic() - started
+    shows(report.tail())
+    return report
+
+
+def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator[Verdict]:
+    """The verdicts in the order of the behaviours, each as soon as it and those before it are known."""
+    # Guards the three below: what is to be judged, what was, and the servers that run just now.
+    changed = threading.Condition()
+    to_do = list(BEHAVIOURS)
+    done: dict[int, Verdict] = {}
+    running: list[Launched] = []
+
+    def work() -> None:
+        while True:
+            with changed:
+                if not to_do:
+                    return
+                behaviour = to_do.pop(0)
+            verdict = _afresh(behaviour, command, framing, opening, running)
+            with changed:
+                done[behaviour.number] = verdict
+                changed.notify_all()
+
+    workers = [
+        threading.Thread(target=work, name=f"labkit-check-{n}", daemon=True) for n in range(AT_A_TIME)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for behaviour in BEHAVIOURS:
+            with changed:
+                while behaviour.number not in done:
+                    changed.wait(1.0)
+                verdict = done[behaviour.number]
+            yield verdict
+    finally:  # after Ctrl-C, too: without their servers, the workers soon end
+        with changed:
+            to_do.clear()
+        for server in list(running):
+            server.stop()
+        for worker in workers:
+            worker.join()
+
+
+def _afresh(
+    behaviour: Behaviour, command: list[str], framing: str, opening: Opening, running: list[Launched]
+) -> Verdict:
+    if framing == "raw" and behaviour.not_raw:  # no server is needed to say so
+        return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
+    try:
+        with _running(command, running) as address:
+            server = Probed(address, framing, opening.patience, speaks=opening.speaks)
+            try:
+                return _judged(behaviour, server)
+            finally:
+                server.leave()
+    except NotStarted as error:
+        return _not_tried(behaviour, framing, f"the server did not start again: {error}")
+
+
+@contextlib.contextmanager
+def _running(command: list[str], running: list[Launched]) -> Iterator[sockets.Address]:
+    """The address of a server that this starts, and stops."""
+    server = Launched(command)
+    running.append(server)
+    try:
+        yield server.address
+    finally:
+        server.stop()
+        running.remove(server)
+
+
+# --- one behaviour ---
+
+
+def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
+    required = behaviour.required(server.framing)
+    try:
+        behaviour.judge(server)
+    except NotJudged as why:
+        return Verdict(behaviour, required, NOT_JUDGED, because=str(why), journal=server.journal)
+    except CannotJoin as missed:
+        if behaviour.number > 2:  # the first two are about joining itself
+            return Verdict(
+                behaviour, required, NOT_TRIED, because="nobody can join", journal=server.journal
+            )
+        return Verdict(behaviour, required, MISSED, missed.expected, missed.seen, journal=server.journal)
+    except Missed as missed:
+        return Verdict(behaviour, required, MISSED, missed.expected, missed.seen, journal=server.journal)
+    return Verdict(behaviour, required, HOLDS, journal=server.journal)
+
+
+def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
+    return Verdict(behaviour, behaviour.required(framing), NOT_TRIED, because=why)
+
+
+def _takes_newcomers(tried: Probed) -> bool:
+    """Whether two can still join and hear each other."""
+    tried = replace(tried, tail=tried.tail + "y", journal=Journal())
+    try:
+        tried.people("any", "body")
+    except Missed:
+        return False
+    finally:
+        tried.leave()
+    return True
+
+
+# --- before it is judged ---
+
+
+def _opened(server: Probed, first: Peer) -> Opening:
+    """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
+    opening = Opening(server.framing, LEAST_PATIENCE, [])
+    with contextlib.suppress(Missed):
+        server.asked(first)
+        ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
+        if ends and server.framing == "raw":
+            opening.speaks = server.speaks = first.framing = "lines"
+            opening.notes.append(
+                "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, "
+                "and judged as raw; --framing lines judges it in its own dialect"
+            )
+        elif not ends and server.framing == "lines":
+            opening.notes.append(
+                "its request comes without LF, so it speaks raw and not lines. It is judged in lines all "
+                "the same; --framing raw judges it in its own dialect"
+            )
+        server.answer(first, server.nickname("first"))
+        (second,) = server.people("second", know=first)
+        opening.patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, ROUND_TRIPS * _round_trip(first, second)))
+    return opening
+
+
+def _round_trip(speaker: Peer, listener: Peer) -> float:
+    """Seconds from what one says to what the other hears, the median of a few."""
+    seconds = []
+    for _ in range(PINGS):
+        text = unique("ping")
+        speaker.until_read()
+        said = monotonic()
+        speaker.send(text)
+        if not listener.hears(text):
+            raise Missed(f"{listener.name} hears {text!r}", listener.seen())
+        seconds.append(monotonic() - said)
+    return statistics.median(seconds)
+
+
+def _address(host_port: str) -> sockets.Address:
+    host, _, port = host_port.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+        raise CannotRun(f"an address is HOST:PORT, such as localhost:14901, not {host_port!r}")
+    return host, int(port)
+
+
+# --- the command ---
+
+
+def main(host_port: str | None, command: list[str], framing: str, as_json: bool) -> int:
+    """Try the server at an address, or the one that a command starts; print what came out.
+
+    Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
+    nothing to try.
+    """
+    use_any_letter()
+    shows = None if as_json else lambda text: print(text, flush=True)
+    try:
+        if bool(host_port) == bool(command):
+            raise CannotRun(
+                "one of these is needed: an address, HOST:PORT, or a command that starts the server, "
+                "-- COMMAND"
+            )
+        with _ended_in_order():
+            report = (
+                check_address(host_port, framing, shows)
+                if host_port
+                else check_command(command, framing, shows)
+            )
+    except CannotRun as error:
+        print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
+        return 2
+    if as_json:
+        print(report.as_json())
+    return 0 if report.holds else 1
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Whoever ends this program by a signal ends the servers that it has started, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {
+        number: signal.signal(number, end)
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+        if number is not None
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

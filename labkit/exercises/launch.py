@@ -1,0 +1,177 @@
+"""A server in any language, started as a command, and stopped again with all that it has started.
+
+The port that it is to listen on is in PORT of its environment, and stands in its arguments wherever these
+say `$PORT` or `{port}`. It is taken to be ready when something listens there; nobody knocks to find out,
+for a server may take that for a client. What it prints is swallowed, but for the last lines.
+
+It builds on kernel.py; psutil knows which processes are whose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from time import monotonic, sleep
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+
+from labkit import sockets
+from labkit.exercises import kernel
+
+STARTING = 10.0
+"""Seconds that a server may take until it listens."""
+
+ELSEWHERE = 1.0
+"""Seconds after which a server that listens on another port is believed to stay there."""
+
+STOPPING = 1.0
+"""Seconds between the request to end and the order."""
+
+KEPT_OUTPUT = 8192
+"""Bytes kept of what a server prints, the last ones."""
+
+
+class NotStarted(Exception):
+    """The server did not start; the text says how that was seen, and what it printed last."""
+
+
+class Launched:
+    """A server that runs, until `stop`.
+
+    Args:
+        command: the program and its arguments.
+
+    Raises:
+        NotStarted: there is no such program; or it ended at once, or does not listen where it should.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        port = _free_port()
+        words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
+        try:
+            self._process = subprocess.Popen(
+                words,
+                env={**os.environ, "PORT": str(port)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=os.name == "posix",
+            )
+        except OSError as error:
+            raise NotStarted(f"cannot run {words[0]!r}: {error.strerror}") from None
+        self._printed = b""
+        self._reader = threading.Thread(target=self._read, name="labkit-check-output", daemon=True)
+        self._reader.start()
+        try:
+            self.address: sockets.Address = (self._wait_until_it_listens(port), port)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        output = self._process.stdout.fileno()
+        while data := os.read(output, 65536):
+            self._printed = (self._printed + data)[-KEPT_OUTPUT:]
+
+    def last_lines(self, count: int = 10) -> str:
+        """What it printed last, each line indented; "" if nothing."""
+        lines = self._printed.decode(errors="replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-count:])
+
+    def _wait_until_it_listens(self, port: int) -> str:
+        started = monotonic()
+        look_elsewhere = started + ELSEWHERE
+        while True:
+            ended = self._process.poll()
+            if host := _listens(port, self._tree()):
+                return host
+            if ended is not None:
+                self._reader.join(STOPPING)
+                printed = self.last_lines()
+                raise NotStarted(
+                    f"it ended at once, with status {ended}, and never listened on port {port}"
+                    + (f"; its last lines:{printed}" if printed else "; it printed nothing")
+                )
+            now = monotonic()
+            if now > look_elsewhere:
+                look_elsewhere = now + ELSEWHERE
+                if elsewhere := sorted(_ports(self._tree())):
+                    raise NotStarted(
+                        f"it listens on port {', '.join(map(str, elsewhere))} instead of {port}, which is "
+                        "in $PORT of its environment: have it read that, or write {port} where its "
+                        "arguments say the port"
+                    )
+            if now > started + STARTING:
+                raise NotStarted(
+                    f"it runs, but listens nowhere after {STARTING:g} s; it is to listen on port {port}, "
+                    f"which is in $PORT of its environment; its last lines:{self.last_lines() or ' none'}"
+                )
+            sleep(0.02)
+
+    def _tree(self) -> list[psutil.Process]:
+        """The process and all that it has started, as far as they still belong to it."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def stop(self) -> None:
+        """End it, and all that it has started: ask, then order. Twice does no harm."""
+        tree = self._tree()
+        self._signal("SIGTERM", tree)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOPPING)
+        self._signal("SIGKILL", tree)  # what it left behind, too
+        self._process.wait()
+        self._reader.join(STOPPING)
+        if not self._reader.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _signal(self, name: str, tree: list[psutil.Process]) -> None:
+        """To its whole group, and to those who left the group."""
+        if os.name == "posix":
+            # The group is called after the process, and lives as long as anybody in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, getattr(signal, name))
+        for process in tree:
+            with contextlib.suppress(psutil.Error):  # psutil knows if the number is another's by now
+                process.terminate() if name == "SIGTERM" else process.kill()
+
+
+_taken: list[int] = []
+
+
+def _free_port() -> int:
+    """A port that nobody has, and that was not handed out just now."""
+    while True:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+        if port not in _taken:
+            _taken.append(port)
+            del _taken[:-100]
+            return port
+
+
+def _listens(port: int, tree: list[psutil.Process]) -> str | None:
+    """Where the port is listened on, if it is."""
+    if kernel.TABLES[0].exists():
+        return kernel.listens(port)
+    return "127.0.0.1" if port in _ports(tree) else None
+
+
+def _ports(tree: list[psutil.Process]) -> set[int]:
+    """The ports that these processes listen on."""
+    ports = set()
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            # psutil 6 has renamed it.
+            connections = getattr(process, "net_connections", None) or process.connections
+            ports |= {c.laddr.port for c in connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return ports

@@ -1,0 +1,171 @@
+"""Behaviours of a chat server: somebody leaves, with a goodbye or in the middle of the handshake.
+
+The last of them may be the last thing that a server does. It builds on dying.py, and as talking.py does.
+"""
+
+from __future__ import annotations
+
+from labkit.exercises.behaviour import Section
+from labkit.exercises.dying import Clog
+from labkit.exercises.missed import Missed
+from labkit.exercises.naming import NOBODY_KEPT_OUT, still_asked, told_once
+from labkit.exercises.patience import SLICE, Patience
+from labkit.exercises.peer import Peer, unique
+from labkit.exercises.probed import CannotJoin, NotJudged, Probed
+
+LEAVING = Section()
+
+
+@LEAVING.has(
+    "a goodbye is noticed",
+    "every leaving is told; and whoever has hung up is gone, and holds nothing any more",
+)
+def _(server: Probed) -> None:
+    bob, alice = server.people("bob", "alice")
+    bob.forget()
+    alice.hang_up()
+    end = alice.ended()
+    if end is None:
+        bob.ended(0)  # whatever has come
+        seen = f"no end within {server.patience:.1f} s; {bob.seen()}"
+        server.stays(alice)  # if she were gone, the next send to her would fail
+        raise Missed("the server ends alice's connection after she has hung up", seen)
+
+
+@LEAVING.has(
+    "a leaving is told to the others, once, and with its reason",
+    "`* alice left (hung up)` after FIN, `* alice left (vanished)` after RST",
+    not_raw="the assignment tells nobody",
+)
+def _(server: Probed) -> None:
+    alice, dave = server.people("alice", "dave")
+    for name, reason in (("bob", "hung up"), ("carol", "vanished")):
+        (leaver,) = server.people(name, know=alice)
+        server.hears_from(dave, alice, "well")
+        before = len(alice.transcript)
+        if reason == "vanished":
+            leaver.reset()
+        else:
+            leaver.hang_up()
+            if leaver.ended() is None:
+                raise NotJudged("the server does not notice a goodbye, and cannot tell of it")
+        alice.hears(server.nickname(name))
+        for _ in range(2):  # a second telling, if there is one, comes before
+            server.hears_from(dave, alice, "well")
+        notice = f"* {server.nickname(name)} left ({reason})"
+        told = told_once(alice, before, server.nickname(name), f"`{notice}`")
+        if reason not in told:
+            raise Missed(f"alice hears `{notice}`", f"{told!r}")
+
+
+@LEAVING.has("a nickname is free again after its owner has left", "a nickname is one person's, who is here")
+def _(server: Probed) -> None:
+    bob, alice = server.people("bob", "alice")
+    alice.hang_up()
+    noticed = alice.ended()
+    alice.close()
+    if noticed is None:
+        raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
+    waiting = Patience(server.patience)
+    while True:  # it may hang up first, and strike out the name then
+        again = server.newcomer("alice again")
+        server.answer(again, server.nickname("alice"))
+        text = unique("back")
+        again.send(text)
+        heard = server.reaches(text, again, bob)
+        if heard and bob.passed_over.decode(errors="replace").endswith(server.nickname("alice") + ": "):
+            return
+        if waiting.spent():
+            raise Missed("another may be called alice now", again.seen())
+
+
+@LEAVING.has(
+    "nobody falls silent when people come and go",
+    "what is said reaches the others, whoever else comes, talks or leaves meanwhile",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    (visitor,) = server.people("visitor", know=alice)
+    visitor.hang_up()
+    visitor.ended()
+    _still_heard(server, bob, alice, "a visitor hung up")
+    if visitor.end:
+        visitor.close()
+    else:
+        server.stays(visitor)
+    second = _comes_in(server, "second", "one visitor has left")
+    server.answer(second, server.nickname("second"))
+    if not _heard_at_last(second, alice):
+        if second.end:
+            return  # thrown out: a fault, and another one
+        raise Missed("a second visitor is heard after one has left", alice.seen())
+    second.reset()
+    server.settle()
+    _still_heard(server, bob, alice, "a visitor vanished")
+    _comes_in(server, "third", "two visitors have left")
+
+
+def _still_heard(server: Probed, bob: Peer, alice: Peer, after: str) -> None:
+    """Alice came first: whatever goes wrong in a send to others, she has hers by then."""
+    text = unique("still-there")
+    bob.send(text)
+    if not server.reaches(text, bob, alice) and not bob.end:
+        raise Missed(f"alice hears bob after {after}", alice.seen())
+
+
+def _comes_in(server: Probed, name: str, after: str) -> Peer:
+    try:
+        return server.newcomer(name)
+    except CannotJoin as missed:
+        raise Missed(f"a newcomer is asked for a nickname after {after}", missed.seen) from None
+
+
+def _heard_at_last(speaker: Peer, listener: Peer) -> bool:
+    """Whether the speaker is heard, who may not have been let in yet at first."""
+    waiting = Patience(speaker.patience)
+    text = unique("hello")
+    while speaker.send(text) and not speaker.ended(0):
+        if listener.hears(text, 4 * SLICE):
+            return True
+        if waiting.spent():
+            break
+    return False
+
+
+@LEAVING.has(
+    "after a goodbye nobody else is thrown out",
+    "whoever keeps reading and talking stays, whatever becomes of the others",
+)
+def _(server: Probed) -> None:
+    alice, carol, gone, dave = server.people("alice", "carol", "gone", "dave")
+    say_goodbye(gone)
+    for speaker in (alice, carol):
+        server.hears_from(speaker, dave, "are-you-there")
+    clog = Clog(server)
+    if clog.stuck:
+        say_goodbye(clog.dead)
+        # The first send to a closed socket goes well, the next one fails: who pays for it?
+        for speaker in clog.speakers:
+            server.hears_from(speaker, clog.bob, "are-you-there")
+    clog.mallory.reset()
+
+
+def say_goodbye(peer: Peer) -> None:
+    """Leave with FIN, and be gone: closing with something unread would send RST."""
+    peer.forget()
+    peer.hang_up()
+    peer.close()
+
+
+@LEAVING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
+def _(server: Probed) -> None:
+    dead = server.newcomer("dead")
+    dead.reset()
+    still_asked(server, "after another reset its connection instead of answering")
+
+
+@LEAVING.has("a nickname that is not UTF-8 keeps nobody out", NOBODY_KEPT_OUT)
+def _(server: Probed) -> None:
+    odd = server.newcomer("odd")
+    server.answer(odd, b"ren\xe9")
+    still_asked(server, "after another answered b'ren\\xe9'")

@@ -1,0 +1,148 @@
+"""Behaviours of a chat server: nicknames, and how joining is told. It builds as talking.py does."""
+
+from __future__ import annotations
+
+import re
+
+from labkit.exercises.behaviour import Section
+from labkit.exercises.missed import Missed
+from labkit.exercises.patience import Patience
+from labkit.exercises.peer import Peer, unique
+from labkit.exercises.probed import CannotJoin, NotJudged, Probed
+
+NAMING = Section()
+
+NOBODY_KEPT_OUT = (
+    "a silent newcomer, a reset, bytes that are not text: none of these ends the joining of others"
+)
+
+
+@NAMING.has(
+    "a nickname that is taken is refused", "a nickname is one person's; `! …` says that it was refused"
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    second = server.newcomer("second")
+    server.answer(second, server.nickname("alice"))
+    # If it was refused, the first of these is taken for a nickname; or nobody listens any more.
+    second.send(unique("other").replace("-", "x"))
+    second.until_read()
+    text = unique("hello")
+    second.send(text)
+    if not server.reaches(text, second, bob):
+        return
+    before = bob.passed_over.decode(errors="replace")
+    if before.endswith(server.nickname("alice") + ": "):
+        raise Missed(
+            f"a second {server.nickname('alice')!r} is refused while the first is here",
+            f"bob heard {before[-len(server.nickname('alice')) - 2 :] + text!r} from the second",
+        )
+
+
+@NAMING.has("an empty nickname is refused", "what a person says begins with that person's nickname")
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    nobody = server.newcomer("nobody")
+    server.answer(nobody, "" if server.framing == "lines" else "\n")
+    name = unique("nobody").replace("-", "x")
+    nobody.send(name)
+    nobody.until_read()
+    server.hears_from(alice, bob, "meanwhile")
+    text = unique("hello")
+    nobody.send(text)
+    if not server.reaches(text, nobody, bob):
+        return
+    before = bob.passed_over.decode(errors="replace")
+    if re.search(r"(^|\s): $", before):
+        raise Missed(
+            "somebody without a nickname is asked again, or goes",
+            f"bob heard {before[-20:] + text!r} from it",
+        )
+
+
+@NAMING.has(
+    "a refused nickname is asked for again",
+    "`nickname` goes to a client at connect, and again after a refusal",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    second = server.newcomer("second")
+    second.forget()
+    server.answer(second, server.nickname("alice"))
+    asked = _asked_again(second, server.framing == "raw")
+    text, name = unique("hello"), unique("second").replace("-", "x")
+    if asked:
+        second.send(name)
+        second.until_read()
+    second.send(text)
+    heard = server.reaches(text, second, bob)
+    if heard and bob.passed_over.decode(errors="replace").endswith(server.nickname("alice") + ": "):
+        raise NotJudged("it refused no nickname")
+    if not asked:
+        raise Missed("`nickname`, once more", second.seen())
+    if not heard:
+        raise Missed(f"bob hears {text!r} from the one who then said {name!r}", bob.seen())
+
+
+def _asked_again(newcomer: Peer, raw: bool) -> bool:
+    """Whether the request comes once more, by itself: the words of the refusal may hold it, too."""
+    waiting = Patience(newcomer.patience)
+    heard = ""
+    while not waiting.spent():
+        try:
+            heard = newcomer.line(waiting.left)
+        except (TimeoutError, EOFError):
+            return False
+        if heard == "nickname" or (raw and heard.endswith("nickname")):
+            return True
+    return False
+
+
+@NAMING.has(
+    "a joining is told to the others, once",
+    "`* …` is a notice to a client: `* alice joined`",
+    not_raw="the assignment tells nobody",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    before = len(alice.transcript)
+    server.people("carol", know=alice)
+    server.hears_from(bob, alice, "well")
+    told_once(alice, before, server.nickname("carol"), "`* carol joined`")
+
+
+def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
+    """The one line about somebody that came after so many bytes, other than what they said themselves.
+
+    Raises:
+        Missed: there is none, or more than one.
+    """
+    heard = listener.transcript[since:].decode(errors="replace").splitlines()
+    about = [line for line in heard if nickname in line and not line.startswith(nickname + ": ")]
+    if len(about) != 1:
+        raise Missed(
+            f"{listener.name} hears {notice}, once",
+            f"{len(about)} lines about it: {about}" if about else "none",
+        )
+    return about[0]
+
+
+@NAMING.has("a silent newcomer keeps nobody out", NOBODY_KEPT_OUT)
+def _(server: Probed) -> None:
+    silent = server.newcomer("silent")
+    try:
+        still_asked(server, "while another has not answered")
+    finally:
+        server.answer(silent, server.nickname("silent"))
+
+
+def still_asked(server: Probed, when: str) -> Peer:
+    """The next newcomer, who is asked for a nickname all the same.
+
+    Raises:
+        Missed: it is not.
+    """
+    try:
+        return server.newcomer("next")
+    except CannotJoin as missed:
+        raise Missed(f"the next one is asked for a nickname {when}", missed.seen) from None

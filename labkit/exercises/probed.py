@@ -1,0 +1,280 @@
+"""A server that is being tried, as a behaviour sees it: whom to send there, and how long to wait.
+
+A behaviour (behaviours.py) asks it for people: `people("alice", "bob")` are two who have joined and hear
+each other. Whoever was asked for leaves again when the behaviour is over.
+
+There are two kinds. In a server that was started for one behaviour nobody else is, people go by their
+plain names, and what becomes of it afterwards is all the same. One that ran before, and goes on, has
+others in it: names get a tail that nobody else has, and nobody may leave before it is known that the
+server survives that. Until then they stay, and somebody reads for them (`Guests`).
+
+It builds on peer.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import threading
+from dataclasses import dataclass, field
+from time import sleep
+
+from labkit import sockets
+from labkit.exercises.missed import Missed
+from labkit.exercises.patience import SLICE, Patience
+from labkit.exercises.peer import AT_MOST, Peer, meet, unique
+from labkit.instruments.journal import Journal
+
+LEAST_PATIENCE = 1.5
+"""Seconds after which a server is taken not to do a thing, however quick it is."""
+
+ROUND_TRIPS = 50
+"""Or so many times the median of its round trips, if that is more."""
+
+
+class CannotJoin(Missed):
+    """Those whom a behaviour needs do not get in: nothing can be said of the behaviour itself."""
+
+
+class NotJudged(Exception):
+    """Nothing can be said of the behaviour, on this server or in this dialect; the text says why."""
+
+
+class Guests:
+    """People who have nothing to do any more and cannot leave yet. A thread reads for them."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wakes, self._waker = sockets.waker()
+        self._selector.register(self._wakes, selectors.EVENT_READ)
+        # Guards the list, which the thread takes newcomers from.
+        self._lock = threading.Lock()
+        self._coming: list[Peer] = []
+        self._staying: list[Peer] = []
+        self._leaving = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="labkit-check-guests", daemon=True)
+        self._thread.start()
+
+    def take(self, peers: list[Peer]) -> None:
+        """From now on they are the thread's."""
+        for peer in peers:
+            peer.journal = Journal(1)  # what they hear now is nobody's business
+        with self._lock:
+            self._coming += peers
+        self._waker.send(b"!")
+
+    def leave(self) -> None:
+        """All who are here by now leave, with RST, one after the other."""
+        self._leaving.set()
+        self._waker.send(b"!")
+        while self._leaving.is_set():
+            sleep(SLICE)
+
+    def end(self) -> None:
+        """Everybody leaves, rudely: there is nobody left to mind."""
+        self._ending.set()
+        self._waker.send(b"!")
+        self._thread.join()
+        for peer in self._coming + self._staying:
+            peer.reset()
+        self._selector.close()
+        self._wakes.close()
+        self._waker.close()
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    self._welcome()
+                else:
+                    self._read(key.data)
+            if self._leaving.is_set():
+                for peer in self._staying:
+                    if not peer.end:
+                        self._selector.unregister(peer)
+                    peer.reset()
+                    sleep(SLICE / 10)
+                self._staying.clear()
+                self._leaving.clear()
+            sleep(SLICE / 5)  # in a room full of noise it would do nothing but read
+
+    def _read(self, peer: Peer) -> None:
+        peer.forget()
+        if peer.end:
+            self._selector.unregister(peer)
+
+    def _welcome(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakes.recv(64)
+        with self._lock:
+            coming, self._coming = self._coming, []
+        for peer in coming:
+            self._staying.append(peer)
+            if not peer.end:
+                self._selector.register(peer, selectors.EVENT_READ, peer)
+
+
+@dataclass
+class Probed:
+    """A server to try.
+
+    Args:
+        address: (host, port).
+        framing: "lines" or "raw": the dialect in which it is judged.
+        patience: seconds that it is given for anything.
+        speaks: the dialect in which it is spoken to, where that is not the same.
+        tail: what is put behind everybody's name, where others may have the same.
+        guests: where people stay who cannot leave yet; None: they just leave.
+        all_stay: nobody can leave yet.
+    """
+
+    address: sockets.Address
+    framing: str = "lines"
+    patience: float = LEAST_PATIENCE
+    speaks: str = ""
+    tail: str = ""
+    guests: Guests | None = None
+    all_stay: bool = True
+    journal: Journal = field(default_factory=Journal)
+    _here: list[Peer] = field(default_factory=list, init=False)
+    _nameless: list[Peer] = field(default_factory=list, init=False)
+    _staying: list[Peer] = field(default_factory=list, init=False)
+
+    def nickname(self, name: str) -> str:
+        """What alice is called here."""
+        return name + self.tail
+
+    # --- people ---
+
+    def peer(self, name: str, receive_buffer: int | None = None) -> Peer:
+        """Somebody who is connected, and nothing more.
+
+        Raises:
+            CannotJoin: the server does not accept.
+        """
+        try:
+            peer = Peer(
+                self.address,
+                name,
+                journal=self.journal,
+                framing=self.speaks or self.framing,
+                receive_buffer=receive_buffer,
+                patience=self.patience,
+            )
+        except OSError as error:
+            raise CannotJoin(f"{name} can connect", str(error.strerror or error)) from None
+        self._here.append(peer)
+        self._nameless.append(peer)
+        return peer
+
+    def newcomer(self, name: str, receive_buffer: int | None = None) -> Peer:
+        """Somebody who was asked for a nickname, and has not answered.
+
+        Raises:
+            CannotJoin: nobody asks.
+        """
+        return self.asked(self.peer(name, receive_buffer))
+
+    def asked(self, peer: Peer) -> Peer:
+        """The same, once it was asked for a nickname.
+
+        Raises:
+            CannotJoin: nobody asks.
+        """
+        try:
+            peer.is_asked()
+        except Missed as missed:
+            raise CannotJoin(missed.expected, missed.seen) from None
+        return peer
+
+    def answer(self, newcomer: Peer, nickname: str | bytes) -> None:
+        """The newcomer says its nickname, and the server reads it."""
+        self._nameless.remove(newcomer)
+        newcomer.send(nickname)
+        newcomer.until_read()
+
+    def people(
+        self, *names: str, know: Peer | None = None, receive_buffer: int | None = None
+    ) -> list[Peer]:
+        """These people have joined, in this order; each hears the first (or `know`) and is heard.
+
+        Raises:
+            CannotJoin: one of them is not asked, or not heard.
+        """
+        joined: list[Peer] = []
+        for name in names:
+            peer = self.newcomer(name, receive_buffer)
+            self.answer(peer, self.nickname(name))
+            first = know or (joined[0] if joined else None)
+            if first:
+                try:
+                    meet(peer, first)
+                except Missed as missed:
+                    raise CannotJoin(missed.expected, missed.seen) from None
+            joined.append(peer)
+        return joined
+
+    # --- what they do ---
+
+    def reaches(self, text: str, speaker: Peer, listener: Peer) -> bool:
+        """Whether the listener hears this, which the speaker has said.
+
+        Nobody waits any longer once the speaker was thrown out; while something else comes, a backlog
+        perhaps, the listener listens on.
+        """
+        every, in_all = Patience(self.patience), Patience(AT_MOST * self.patience)
+        received = listener.received
+        while not listener.hears(text, 2 * SLICE):
+            if speaker.ended(0) or listener.end:
+                return listener.hears(text, 4 * SLICE)  # it may have been on its way
+            if listener.received != received:
+                every, received = Patience(self.patience), listener.received
+            if every.spent() or in_all.spent():
+                return False
+        return True
+
+    def hears_from(self, speaker: Peer, listener: Peer, word: str) -> None:
+        """The speaker says something, and the listener hears it.
+
+        Raises:
+            Missed: it does not. Perhaps because the speaker was thrown out: that is told, too.
+        """
+        text = unique(word)
+        speaker.send(text)
+        if not self.reaches(text, speaker, listener):
+            seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
+            raise Missed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
+
+    def settle(self) -> None:
+        """Give the server time to do what nobody is told of."""
+        sleep(self.patience / 5)
+
+    # --- the end of it ---
+
+    def stays(self, peer: Peer) -> None:
+        """This one must not leave before the very end, if the server is to go on."""
+        self._here.remove(peer)
+        self._staying.append(peer)
+
+    def leave(self) -> None:
+        """Everybody leaves: with RST; or, where the server may not survive that, is a guest from now on."""
+        if self.guests:
+            for peer in self._nameless:  # a server that waits for the answer waits no longer
+                if peer.send(unique(self.nickname("guest")).replace("-", "x")):
+                    peer.until_read()
+        here, staying = self._here, self._staying
+        self._here, self._nameless, self._staying = [], [], []
+        if self.guests and self.all_stay:
+            here, staying = [], here + staying
+        # Last come, first go, one after the other: who does not read came last, and may hold up the rest.
+        for peer in reversed(here):
+            peer.reset()
+            if self.guests:
+                sleep(SLICE / 5)
+        if self.guests:
+            self.guests.take([peer for peer in staying if peer.fileno() >= 0])
+            sleep(SLICE)
+        else:
+            for peer in staying:
+                peer.reset()

@@ -1,0 +1,329 @@
+"""Behaviours of a chat server: what is said, who hears it, and in which form and order.
+
+One fault should show as one ✗. So a behaviour that rests on another asks first whether that holds; and
+what nobody may hear is followed by something that somebody must hear. It builds on behaviour.py,
+probed.py and peer.py.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from labkit.exercises.behaviour import Section
+from labkit.exercises.missed import Missed
+from labkit.exercises.patience import SLICE
+from labkit.exercises.peer import Peer, unique
+from labkit.exercises.probed import NotJudged, Probed
+
+LONGEST = 4096
+"""Bytes of the longest line on the wire, its LF included."""
+
+ROUNDS, BURST = 8, 20
+"""How often three people talk at the same time, and how many lines each of them says then: few enough for
+a server that lets only so many wait for each client."""
+
+TALKING = Section()
+
+
+# --- what is said, and who hears it ---
+
+
+@TALKING.has(
+    "asks for a nickname at connect", "`nickname` is the first thing that goes to a client, by itself"
+)
+def _(server: Probed) -> None:
+    newcomer = server.newcomer("newcomer")
+    before = newcomer.passed_over
+    after = newcomer.follows(server.patience if server.framing == "lines" else 2 * SLICE)
+    seen = repr(before + b"nickname" + after)[1:]
+    if server.framing == "raw":
+        if before or after:
+            raise Missed("'nickname' and nothing else, for a recv is a message", seen)
+    elif not after.startswith((b"\n", b"\r")) or not (before == b"" or before.endswith(b"\n")):
+        raise Missed("a line 'nickname\\n'", seen)
+
+
+@TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
+def _(server: Probed) -> None:
+    people = server.people("alice", "bob", "carol")
+    for speaker in people:
+        text = unique("hello")
+        speaker.send(text)
+        for listener in people:
+            if listener is not speaker and not server.reaches(text, speaker, listener):
+                raise Missed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
+
+
+@TALKING.has(
+    "the name stands before what was said", "`alice: TEXT` goes to the others when alice said TEXT"
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    text = unique("hello")
+    alice.send(text)
+    if not server.reaches(text, alice, bob):
+        raise Missed(f"bob hears {text!r}", bob.seen())
+    name = server.nickname("alice") + ": "
+    before = bob.passed_over.rpartition(b"\n")[2]
+    whole = before == name.encode() if server.framing == "lines" else before.endswith(name.encode())
+    if not whole:
+        raise Missed(repr(name + text), repr(before[-60:] + text.encode())[1:])
+
+
+@TALKING.has("the sender does not hear itself", "nobody hears their own lines")
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    text = unique("echo")
+    alice.send(text)
+    if not server.reaches(text, alice, bob):
+        raise Missed(f"bob hears {text!r}", bob.seen())
+    # Twice: an echo that comes late comes before the second.
+    heard = b""
+    for _ in range(2):
+        server.hears_from(bob, alice, "answer")
+        heard += alice.passed_over
+    if text.encode() in heard:
+        raise Missed("alice hears bob's answer, and nothing of her own", f"alice heard {heard[-60:]!r}")
+
+
+# --- a line is a message, and any bytes may come ---
+
+
+def _heard_of(server: Probed, alice: Peer, bob: Peer) -> str:
+    """What bob heard of all that alice has said up to now."""
+    end = unique("end")
+    alice.send(end)
+    if not server.reaches(end, alice, bob):
+        seen = f"alice was thrown out ({alice.end}); " if alice.end else ""
+        raise Missed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
+    return bob.passed_over.decode(errors="replace")
+
+
+def _cut(server: Probed, alice: Peer, bob: Peer) -> tuple[str, str]:
+    """A line that is sent in two pieces: the line, and what bob heard."""
+    first, second = unique("first"), unique("second")
+    alice.send_bytes(first.encode())
+    alice.send(second)
+    return first + second, _heard_of(server, alice, bob)
+
+
+def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
+    line, heard = _cut(server, alice, bob)
+    if line not in heard:
+        raise NotJudged(
+            "what one says is not kept apart here (see: a line is a message), and this rests on it"
+        )
+
+
+@TALKING.has(
+    "a line is a message, however TCP cuts it",
+    "lines end with LF; a send may bring several, and a line may take several sends",
+    not_raw="a recv is a message there: two in one packet cannot be told from a longer one",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    name = server.nickname("alice")
+    one, two = unique("one"), unique("two")
+    alice.send(one, two)
+    heard = _heard_of(server, alice, bob)
+    if not all(f"{name}: {text}" in heard for text in (one, two)):
+        raise Missed(
+            f"two lines sent at once heard as two: '{name}: {one}', '{name}: {two}'", repr(heard[:80])
+        )
+    line, heard = _cut(server, alice, bob)
+    if line not in heard:
+        raise Missed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
+
+
+@TALKING.has(
+    "a CR before the LF is dropped",
+    "lines end with LF, and a CR before it belongs to the line's end",
+    not_raw="it has no line ends",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    _needs_framing(server, alice, bob)
+    ends = []
+    for end in ("", "\r"):
+        text = unique("hello")
+        alice.send(text + end)
+        heard = _heard_of(server, alice, bob)
+        ends.append(repr(heard.partition(text)[2].partition("\n")[0] + "\n"))
+    # A server may end its own lines with CR LF; but then all of them.
+    if ends[0] != ends[1]:
+        raise Missed(f"{text!r} and after it {ends[0]}, as after any line", f"after it {ends[1]}")
+
+
+@TALKING.has(
+    "bytes that are not UTF-8 throw nobody out",
+    "lines are UTF-8; whoever sends other bytes is not thrown out for it",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    alice.send(b"caf\xe9")
+    alice.until_read()
+    server.hears_from(alice, bob, "still-here")
+
+
+@TALKING.has(
+    "a long message in another alphabet throws nobody out",
+    "lines are UTF-8: a `recv` may cut a letter in two, and that is no error",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    # Two bytes a letter, and one before them: some recv cuts a letter.
+    alice.send("x" + "\u0436" * 1500)
+    alice.until_read()
+    server.hears_from(alice, bob, "still-here")
+    if "x\u0436\u0436\u0436".encode() not in bob.passed_over:
+        raise Missed("bob hears the long message", f"bob heard {bob.passed_over[-60:]!r} instead")
+
+
+_DISTURBING = {
+    "ESC": "\x1b[2J",
+    "BEL": "\x07",
+    "NUL": "\x00",
+    "CR": "\r",
+    "U+202E (right-to-left override)": "\u202e",
+}
+
+
+@TALKING.has(
+    "control characters of one do not reach another",
+    "only the server begins a line with `*` or `!`: nothing that one says may move another's cursor",
+    not_raw="the assignment passes on the bytes as they came",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    alice.send("a" + "b".join(_DISTURBING.values()) + "* bob left")
+    alice.until_read()
+    heard = _heard_of(server, alice, bob).replace("\r\n", "\n")
+    passed = [name for name, sign in _DISTURBING.items() if sign[0] in heard]
+    if passed:
+        raise Missed("none of " + ", ".join(_DISTURBING), ", ".join(passed) + f" in {heard[:60]!r}")
+
+
+@TALKING.has(
+    "an over-long line is refused, and nobody thrown out",
+    f"lines have at most {LONGEST} bytes; `! …` says that your last line was refused",
+    not_raw="a message is as long as the server's recv takes",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    _needs_framing(server, alice, bob)
+    alice.forget()
+    text = unique("long")
+    alice.send(text + "y" * LONGEST)
+    alice.until_read()
+    heard = _heard_of(server, alice, bob)
+    if text in heard or "yyyy" in heard:
+        raise Missed(
+            f"a line of {LONGEST + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
+        )
+    if not alice.hears("!"):
+        raise Missed("`! …` for alice", alice.seen())
+
+
+# --- one order for all ---
+
+
+@TALKING.has(
+    "all hear the same lines in the same order",
+    "everybody in a room hears the same lines in the same order, and those who read lose none",
+    not_raw="it takes many messages at once to show, and these run together there",
+)
+def _(server: Probed) -> None:
+    talkers = server.people("alice", "bob", "carol")
+    listeners = server.people("dave", "erin", know=talkers[0])
+    _needs_framing(server, talkers[0], talkers[1])
+    for turn in range(ROUNDS):
+        said = [[unique(talker.name) for _ in range(BURST)] for talker in talkers]
+        for talker, lines in zip(talkers, said, strict=True):
+            talker.push("".join(line + "\n" for line in lines).encode())
+        orders = [_order(listener, said) for listener in listeners]
+        for talker in talkers:
+            talker.forget()
+        if orders[0] != orders[1]:
+            one, other = next(pair for pair in zip(*orders, strict=True) if pair[0] != pair[1])
+            raise Missed(
+                "dave and erin hear three people in the same order",
+                f"in round {turn + 1} dave heard {one!r} where erin heard {other!r}",
+            )
+
+
+def _order(listener: Peer, said: list[list[str]]) -> list[str]:
+    """The lines in the order in which they are heard, all of them."""
+    wanted = {line for lines in said for line in lines}
+    heard: list[str] = []
+    while len(heard) < len(wanted):
+        try:
+            word = listener.line().rpartition(" ")[2]
+        except (TimeoutError, EOFError):
+            lost = [line for lines in said for line in lines if line not in heard]
+            raise Missed(
+                f"{listener.name} hears all that three people say at once, {len(wanted)} lines",
+                f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
+            ) from None
+        if word in wanted:
+            heard.append(word)
+    for lines in said:
+        for earlier, later in pairwise(lines):
+            if heard.index(earlier) > heard.index(later):
+                raise Missed(
+                    f"{listener.name} hears {earlier!r} before {later!r}, as it was said",
+                    "the other way round",
+                )
+    return heard
+
+
+# --- what a server may have besides ---
+
+_NO_COMMANDS = "the assignment has no commands"
+
+
+@TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
+def _(server: Probed) -> None:
+    alice, _bob = server.people("alice", "bob")
+    alice.send("/who")
+    if not alice.hears(server.nickname("bob")):
+        raise Missed("alice is told of bob", alice.seen())
+
+
+@TALKING.has(
+    "a private message reaches one alone",
+    "`alice -> you: TEXT` is for one alone (`/msg you TEXT`)",
+    optional=True,
+    not_raw=_NO_COMMANDS,
+)
+def _(server: Probed) -> None:
+    alice, bob, carol = server.people("alice", "bob", "carol")
+    text = unique("secret")
+    alice.send(f"/msg {server.nickname('bob')} {text}")
+    alice.until_read()
+    server.hears_from(alice, carol, "aloud")
+    if text.encode() in carol.passed_over:
+        raise Missed("carol hears nothing of it", f"carol heard {carol.passed_over[-60:]!r}")
+    wanted = f"{server.nickname('alice')} -> you: {text}"
+    if not bob.hears(wanted):
+        raise Missed(f"bob hears {wanted!r}", bob.seen())
+
+
+@TALKING.has(
+    "who is in another room does not hear",
+    "`/join ROOM`: what is said is for those in the same room",
+    optional=True,
+    not_raw=_NO_COMMANDS,
+)
+def _(server: Probed) -> None:
+    alice, bob, carol, dave = server.people("alice", "bob", "carol", "dave")
+    room = unique("room").replace("-", "x")
+    for person in (alice, carol):
+        person.send(f"/join {room}")
+        person.until_read()
+    text = unique("here")
+    alice.send(text)
+    if not server.reaches(text, alice, carol):
+        raise Missed(f"carol, in the same room, hears {text!r}", carol.seen())
+    server.hears_from(dave, bob, "aloud")
+    if text.encode() in bob.transcript:
+        raise Missed(f"bob, in the lobby, does not hear {text!r}", f"bob heard {bob.passed_over[-60:]!r}")

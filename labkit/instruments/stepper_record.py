@@ -1,0 +1,78 @@
+"""What is written down while a schedule is played: each line, and the state that it left behind.
+
+It looks at the state with stepper_state.py, or as the user wants it, and at local names that have got a
+new value. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from labkit.instruments import stepper_state
+from labkit.instruments.stepper_lines import NOWHERE, Place
+from labkit.instruments.stepper_locks import StillHeld
+
+Show = Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line that was executed, and what it left behind."""
+
+    thread: str
+    line: int
+    source: str
+    state: str = ""
+    note: str = ""  # what else there is to say: a local name that has changed, a wait
+    parts: tuple[str, ...] = ()  # the state in pieces, one for each attribute
+    place: Place = NOWHERE
+
+
+class Record:
+    """The steps of one schedule. `show`: state to text; None: as stepper_state.py has it."""
+
+    def __init__(self, state: Any, show: Show | None) -> None:
+        self._state, self._show = state, show
+        self.steps: list[Step] = []
+        self.looking = False  # the state is being shown: the user's code that does this is no step
+        self._frame: tuple[FrameType, dict[str, Any]] | None = None  # whose locals are known, and they
+        self.start, self.start_parts = self._look()
+
+    def begins(self, name: str, place: Place) -> None:
+        """A worker executes this line now."""
+        self.steps.append(Step(name, place.line, place.text, place=place))
+
+    def locals_of(self, frame: FrameType) -> None:
+        """The line is in this frame."""
+        # Not where a name is shared with another function: up to Python 3.12, who looks at these and then
+        # lets another thread run undoes what that one does to them.
+        shared = frame.f_code.co_freevars or frame.f_code.co_cellvars
+        self._frame = None if shared else (frame, dict(frame.f_locals))
+
+    def made(self, name: str, frame: FrameType | None = None, note: str = "") -> None:
+        """The line that this worker began was executed, or has to wait."""
+        if not self.steps or self.steps[-1].thread != name:
+            return
+        if frame and self._frame and self._frame[0] is frame:
+            before = self._frame[1]
+            now = {k: v for k, v in frame.f_locals.items() if k not in before or before[k] is not v}
+            with contextlib.suppress(StillHeld):
+                note = note or ", ".join(f"{k} = {stepper_state.text(v)}" for k, v in now.items())
+        self._frame = None
+        state, pieces = self._look()
+        self.steps[-1] = replace(self.steps[-1], state=state, parts=pieces, note=note)
+
+    def _look(self) -> tuple[str, tuple[str, ...]]:
+        """The state as text, whole and in pieces."""
+        self.looking = True
+        try:
+            pieces = (self._show(self._state),) if self._show else stepper_state.parts(self._state)
+        except StillHeld:
+            pieces = ("(cannot be shown while a lock is held)",)
+        finally:
+            self.looking = False
+        return ", ".join(pieces), pieces

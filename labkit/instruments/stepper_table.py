@@ -1,0 +1,207 @@
+"""A schedule as a table: one column for each thread, one row for each line, and the state after it.
+
+As text and as HTML; everything that comes from the user's code goes through `html.escape` here. It holds
+what stepper_record.py wrote down, and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from wcwidth import wcswidth
+
+from labkit.instruments.stepper_lines import Place
+from labkit.instruments.stepper_record import Step
+
+if TYPE_CHECKING:
+    from labkit.instruments.stepper_panel import StepPanel
+
+ROWS = 60
+"""Rows of a table; of a longer schedule the middle is folded."""
+
+CELL = 38
+"""Columns that a thread's line may take in the text; a longer one ends with …"""
+
+STATE = 66
+"""Columns that a state may take in the text, before it is set in several lines."""
+
+# Named twice, so that it counts for more than what Jupyter says of all tables.
+HTML_STYLE = """<style>
+.labkit-steps { color: var(--jp-ui-font-color1, #222); font-size: 13px; overflow-x: auto; }
+.labkit-steps.labkit-steps table { border-collapse: collapse; margin: 6px 0; font-size: 13px; }
+.labkit-steps.labkit-steps tr { background: none; }
+.labkit-steps.labkit-steps th, .labkit-steps.labkit-steps td {
+  text-align: left; vertical-align: top; padding: 2px 18px 2px 0; background: none; max-width: none;
+  border: none; border-bottom: 1px solid var(--jp-border-color2, #ccc); white-space: nowrap;
+}
+.labkit-steps.labkit-steps th { font-weight: 600; }
+.labkit-steps.labkit-steps code {
+  font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre;
+  background: none; color: inherit; padding: 0;
+}
+.labkit-steps .n, .labkit-steps .note, .labkit-steps .same, .labkit-steps .at {
+  color: var(--jp-ui-font-color2, #666); font-weight: 400;
+}
+.labkit-steps .note { padding-left: 2em; }
+.labkit-steps .why { color: var(--jp-error-color1, #d32f2f); font-weight: 600; }
+</style>"""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A schedule that was played."""
+
+    names: tuple[str, ...]
+    steps: tuple[Step, ...]
+    why: str  # what broke, in one sentence; "" if nothing did
+    start: str  # the state before the first step
+    start_parts: tuple[str, ...] = ()
+    stands: dict[str, Place | None] = field(default_factory=dict)  # at the end; None: it has ended
+
+    @property
+    def schedule(self) -> tuple[str, ...]:
+        """Who made each step; `replay` takes it."""
+        return tuple(step.thread for step in self.steps)
+
+    def slider(self) -> StepPanel:
+        """Widgets to walk through the steps."""
+        from labkit.instruments.stepper_panel import StepPanel  # here, for it needs ipywidgets
+
+        return StepPanel(self)
+
+    def __str__(self) -> str:
+        heads = ["", *self.names]
+        rows: list[list[list[str]]] = [[[""] for _ in heads]]
+        states = [_state(self.start, self.start_parts, False)]
+        before = self.start
+        for row in self._folded():
+            if isinstance(row, str):
+                rows.append([[""], [row], *([""] for _ in self.names[1:])])
+                states.append([""])
+                continue
+            number, step = row
+            known = step.place.source  # where it is not, the text is the number already
+            cell = _cut(f"{step.line:>3} {step.source}" if known else f"    {step.source}", CELL)
+            lines = [cell, *([f"    → {_cut(step.note, CELL - 6)}"] if step.note else [])]
+            rows.append([[str(number)], *([*lines] if n == step.thread else [""] for n in self.names)])
+            states.append(_state(step.state, step.parts, step.state != before))
+            before = step.state
+        if any(filled for lines in states for filled in lines):
+            heads.append("  state (▸ changed)")
+            for cells, lines in zip(rows, states, strict=True):
+                cells.append(lines)
+        else:
+            del rows[0]
+        widths = [
+            max(_width(head), *(_width(line) for cells in rows for line in cells[i]))
+            for i, head in enumerate(heads)
+        ]
+        told = [_line(heads, widths), _line(["─" * width for width in widths], widths)]
+        for cells in rows:
+            for i in range(max(map(len, cells))):
+                told.append(_line([cell[i] if i < len(cell) else "" for cell in cells], widths))
+        return "\n".join([*told, "", self.verdict])
+
+    __repr__ = __str__
+
+    @property
+    def verdict(self) -> str:
+        """What came of it."""
+        return f"✗ {self.why}" if self.why else "✓ nothing breaks"
+
+    def _folded(self) -> Iterator[tuple[int, Step] | str]:
+        """The steps that are shown, with their numbers; a text stands where some are not."""
+        hidden = len(self.steps) - ROWS
+        for i, step in enumerate(self.steps):
+            if hidden <= 0 or not ROWS // 2 <= i < ROWS // 2 + hidden:
+                yield i + 1, step
+            elif i == ROWS // 2:
+                yield f"… {hidden} more steps …"
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+def as_html(run: Run, words: str = "") -> str:
+    """The table, with what was tried before it."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in run.names)
+    rows = [_html_row("", run.names, None, state_as_html(run.start_parts, run.start_parts))]
+    before = run.start_parts
+    for row in run._folded():
+        if isinstance(row, str):
+            rows.append(f'<tr><td></td><td colspan="{len(run.names) + 1}">{escape(row)}</td></tr>')
+            continue
+        number, step = row
+        rows.append(_html_row(str(number), run.names, step, state_as_html(step.parts, before)))
+        before = step.parts
+    said = f"<div>{escape(words)}</div>" if words else ""
+    return (
+        f'{HTML_STYLE}<div class="labkit-steps">{said}<table><thead><tr><th></th>{heads}'
+        f'<th scope="col">state</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f"{verdict_as_html(run)}</div>"
+    )
+
+
+def _html_row(number: str, names: tuple[str, ...], step: Step | None, state: str) -> str:
+    done = step_as_html(step) if step else ""
+    cells = "".join(f"<td>{done if step and step.thread == name else ''}</td>" for name in names)
+    return f'<tr><td class="n">{number}</td>{cells}<td>{state}</td></tr>'
+
+
+def step_as_html(step: Step) -> str:
+    """What a thread did."""
+    line = f'<span class="at">{step.line}</span> ' if step.place.source else ""
+    note = f'<div class="note">→ {escape(step.note)}</div>' if step.note else ""
+    return f"{line}<code>{escape(step.source)}</code>{note}"
+
+
+def state_as_html(parts: tuple[str, ...], before: tuple[str, ...]) -> str:
+    """The state, a line for each part; what has changed stands out."""
+    told = []
+    for i, part in enumerate(parts):
+        shown = f"<code>{escape(part)}</code>"
+        if before != parts:
+            kept = i < len(before) and before[i] == part
+            told.append(f'<div class="same">{shown}</div>' if kept else f"<div><b>{shown}</b></div>")
+        else:
+            told.append(f'<div class="same">{shown}</div>')
+    return "".join(told)
+
+
+def verdict_as_html(run: Run) -> str:
+    """What came of it."""
+    return f'<div class="{"why" if run.why else "fine"}">{escape(run.verdict)}</div>'
+
+
+def note_as_html(words: str) -> str:
+    """One sentence."""
+    return f'<div class="labkit-steps">{escape(words)}</div>'
+
+
+def _state(whole: str, parts: tuple[str, ...], changed: bool) -> list[str]:
+    """The cell of a state. What has changed is marked: of two long lists it is hard to see."""
+    if not whole:
+        return [""]
+    first, *others = [whole] if _width(whole) <= STATE else parts
+    return [("▸ " if changed else "  ") + first, *("  " + part for part in others)]
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    return "  ".join(padded).rstrip()
+
+
+def _cut(text: str, columns: int) -> str:
+    if _width(text) <= columns:
+        return text
+    while _width(text) >= columns:
+        text = text[:-1]
+    return text + "…"
+
+
+def _width(text: str) -> int:
+    width = wcswidth(text)
+    return width if width >= 0 else len(text)
