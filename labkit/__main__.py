@@ -164,7 +164,7 @@ def _add_check(commands: Any) -> None:
         "--hints", type=int, default=1, metavar="N", help="how many hints to show (default: 1)"
     )
     _add_framing(parser)
-    parser.add_argument("--json", action="store_true", help="for a server: the verdicts as JSON")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
 def _add_exercises(commands: Any) -> None:
@@ -249,7 +249,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.what is None or options.program is not None:
         options.parser.error(f"check {options.exercise} needs a FILE.py")
-    return commands.check_file(options.exercise, options.what, options.hints)
+    return commands.check_file(options.exercise, options.what, options.hints, options.json)
 
 
 def _exercises(options: argparse.Namespace) -> int:

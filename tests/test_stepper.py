@@ -7,6 +7,7 @@ import linecache
 import queue
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -765,6 +766,13 @@ def test_names_that_functions_share() -> None:
         setup, [lambda _: add(), lambda _: add()], lambda _: counts.add(count), switches=99, seconds=20
     )
     assert not result.found and counts == {1, 2}
+
+
+def test_import_is_cheap() -> None:
+    """Whoever wants no slider pays for no widgets."""
+    script = "import sys, labkit.instruments.stepper; print('ipywidgets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 # --- locks ---

@@ -6,7 +6,7 @@ was expected and what was seen if it does not. It takes the server as it is, in 
 that says besides (a welcome, a prompt, who has joined) is passed over, unless it is what is judged.
 
 Those that may cost the server its life come last. Each section is in a file of its own: talking.py,
-naming.py, dying.py and leaving.py.
+naming.py, staying.py, leaving.py and dying.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from labkit.exercises.behaviour import Behaviour
 from labkit.exercises.dying import DYING
 from labkit.exercises.leaving import LEAVING
 from labkit.exercises.naming import NAMING
+from labkit.exercises.staying import STAYING
 from labkit.exercises.talking import TALKING
 
 BEHAVIOURS: list[Behaviour] = [
     replace(behaviour, number=number)
-    for number, behaviour in enumerate([*TALKING, *NAMING, *DYING, *LEAVING], 1)
+    for number, behaviour in enumerate([*TALKING, *NAMING, *STAYING, *LEAVING, *DYING], 1)
 ]
 
 

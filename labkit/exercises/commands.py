@@ -6,6 +6,7 @@ and what a check does, is elsewhere: checking.py, build.py. It builds on these.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from labkit.console import complain, use_any_letter
@@ -15,7 +16,7 @@ UNUSABLE = 2
 """The exit status when nothing could be checked at all."""
 
 
-def check_file(name: str, filename: str, hints: int) -> int:
+def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
     from labkit.exercises.checking import check
 
@@ -26,6 +27,9 @@ def check_file(name: str, filename: str, hints: int) -> int:
         return _unusable(_why(error, filename))
     use_any_letter()
     result = check(name, source, filename=filename)
+    if as_json:
+        print(json.dumps(result.as_json(), ensure_ascii=False))
+        return 0 if result.ok else 1
     print(result)
     for _ in range(min(hints, len(result.hints)) - 1):
         print(result.hint())

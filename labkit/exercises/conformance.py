@@ -1,7 +1,7 @@
 """python -m labkit check server: is that server right? A run of all behaviours against any server.
 
 Two ways. At an address there is one server, which others may use: the behaviours are tried one after the
-other, and once nobody can join any more, the rest is not tried. A command is started afresh for each
+other, and once nobody can join any more, or hear, the rest is not tried. A command is started afresh for each
 behaviour, several at a time, so that no fault stands in the way of seeing another.
 
 What a behaviour is, behaviours.py tells; how a server is started, launch.py; what comes out, report.py.
@@ -48,6 +48,9 @@ MOST_PATIENCE = 10.0
 RESETS_ARE_SURVIVED = "nobody is skipped when several die"
 """Once this behaviour holds, people may leave with RST."""
 
+NOISE = 1000
+"""Bytes that two hear in a short while in which nobody should say anything: more is no chat."""
+
 Shows = Callable[[str], None]
 
 
@@ -93,11 +96,11 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
         report = Report(f"the server at {host_port}", framing, opening.notes)
         shows = shows or (lambda text: None)
         shows(report.head())
-        since = 0
+        trouble = ""
         all_stay = True
         for behaviour in BEHAVIOURS:
-            if since:
-                verdict = _not_tried(behaviour, framing, f"nobody can join since {since}")
+            if trouble:
+                verdict = _not_tried(behaviour, framing, trouble)
             else:
                 tried = Probed(
                     address,
@@ -111,10 +114,10 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
                 verdict = _judged(behaviour, tried)
                 tried.leave()
                 if verdict.verdict == NOT_TRIED:
-                    since = behaviour.number - 1
-                    verdict = _not_tried(behaviour, framing, f"nobody can join since {since}")
-                elif verdict.verdict == MISSED and not _takes_newcomers(tried):
-                    since = behaviour.number
+                    trouble = f"nobody can join since {behaviour.number - 1}"
+                    verdict = _not_tried(behaviour, framing, trouble)
+                elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
+                    trouble += f" since {behaviour.number}"
                 elif behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
                     all_stay = False
                     guests.leave()
@@ -251,16 +254,21 @@ def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
     return Verdict(behaviour, behaviour.required(framing), NOT_TRIED, because=why)
 
 
-def _takes_newcomers(tried: Probed) -> bool:
-    """Whether two can still join and hear each other."""
+def _trouble(tried: Probed) -> str:
+    """Why no more can be tried: two cannot join and hear each other, or hear no word of their own. Or ""."""
     tried = replace(tried, tail=tried.tail + "y", journal=Journal())
     try:
-        tried.people("any", "body")
+        people = tried.people("any", "body")
+        before = sum(peer.received for peer in people)
+        tried.settle()
+        for peer in people:
+            peer.forget()
+        noise = sum(peer.received for peer in people) - before
     except Missed:
-        return False
+        return "nobody can join"
     finally:
         tried.leave()
-    return True
+    return "somebody who has left talks on and on" if noise > NOISE else ""
 
 
 # --- before it is judged ---

@@ -1,14 +1,10 @@
-"""Behaviours of a chat server: somebody leaves, with a goodbye or in the middle of the handshake.
-
-The last of them may be the last thing that a server does. It builds on dying.py, and as talking.py does.
-"""
+"""Behaviours of a chat server: somebody leaves, and that is noticed and told. It builds as talking.py does."""
 
 from __future__ import annotations
 
 from labkit.exercises.behaviour import Section
-from labkit.exercises.dying import Clog
 from labkit.exercises.missed import Missed
-from labkit.exercises.naming import NOBODY_KEPT_OUT, still_asked, told_once
+from labkit.exercises.naming import told_once
 from labkit.exercises.patience import SLICE, Patience
 from labkit.exercises.peer import Peer, unique
 from labkit.exercises.probed import CannotJoin, NotJudged, Probed
@@ -130,42 +126,3 @@ def _heard_at_last(speaker: Peer, listener: Peer) -> bool:
         if waiting.spent():
             break
     return False
-
-
-@LEAVING.has(
-    "after a goodbye nobody else is thrown out",
-    "whoever keeps reading and talking stays, whatever becomes of the others",
-)
-def _(server: Probed) -> None:
-    alice, carol, gone, dave = server.people("alice", "carol", "gone", "dave")
-    say_goodbye(gone)
-    for speaker in (alice, carol):
-        server.hears_from(speaker, dave, "are-you-there")
-    clog = Clog(server)
-    if clog.stuck:
-        say_goodbye(clog.dead)
-        # The first send to a closed socket goes well, the next one fails: who pays for it?
-        for speaker in clog.speakers:
-            server.hears_from(speaker, clog.bob, "are-you-there")
-    clog.mallory.reset()
-
-
-def say_goodbye(peer: Peer) -> None:
-    """Leave with FIN, and be gone: closing with something unread would send RST."""
-    peer.forget()
-    peer.hang_up()
-    peer.close()
-
-
-@LEAVING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
-    dead = server.newcomer("dead")
-    dead.reset()
-    still_asked(server, "after another reset its connection instead of answering")
-
-
-@LEAVING.has("a nickname that is not UTF-8 keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
-    odd = server.newcomer("odd")
-    server.answer(odd, b"ren\xe9")
-    still_asked(server, "after another answered b'ren\\xe9'")

@@ -164,6 +164,7 @@ class Asking:
         self.alice.send(answer)
         line = self.line()
         if line is not None:
+            self.line()  # the next request: then the code is where it waits for the answer
             raise self.misses(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
         self.returns(expected, why, clue)
 

@@ -91,6 +91,7 @@ class Peer:
         self.transcript = bytearray()  # all of them; of very many, the newest
         self._heard = bytearray()  # what came, and was not asked for yet
         self.framing = framing
+        self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
         self.sock = _connect(address, receive_buffer, patience)
@@ -219,6 +220,12 @@ class Peer:
                 break
             self._heard.clear()
         self._heard.clear()
+
+    def widen(self) -> None:
+        """From now on its kernel may keep as much for it as is usual."""
+        if self._narrow and self.sock.fileno() >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KEPT)
+            self._narrow = False
 
     def fileno(self) -> int:
         """So that `select` can wait for it; -1 once it is closed."""

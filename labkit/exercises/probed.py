@@ -263,12 +263,12 @@ class Probed:
             for peer in self._nameless:  # a server that waits for the answer waits no longer
                 if peer.send(unique(self.nickname("guest")).replace("-", "x")):
                     peer.until_read()
+            self._calm_down()
         here, staying = self._here, self._staying
         self._here, self._nameless, self._staying = [], [], []
         if self.guests and self.all_stay:
             here, staying = [], here + staying
-        # Last come, first go, one after the other: who does not read came last, and may hold up the rest.
-        for peer in reversed(here):
+        for peer in here:
             peer.reset()
             if self.guests:
                 sleep(SLICE / 5)
@@ -278,3 +278,21 @@ class Probed:
         else:
             for peer in staying:
                 peer.reset()
+
+    def _calm_down(self) -> None:
+        """Whoever did not read reads now, until nothing more comes.
+
+        To leave in the middle of it would do harm: a reset is told once, to whoever sends or receives
+        first, and a thread that was not told may go on for ever.
+        """
+        for peer in self._here:
+            peer.widen()
+        in_all, calm = Patience(AT_MOST * self.patience), Patience(2 * SLICE)
+        received = -1
+        while not calm.spent() and not in_all.spent():
+            for peer in self._here:
+                peer.forget()
+            now = sum(peer.received for peer in self._here)
+            if now != received:
+                received, calm = now, Patience(2 * SLICE)
+            sleep(SLICE / 10)

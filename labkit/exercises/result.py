@@ -126,6 +126,20 @@ class Result:
             return None
         return Ladder(self.failure.events, f"step {self.held + 1}: {self.failed}", rows=ROWS)
 
+    def as_json(self) -> dict[str, object]:
+        """What a script wants to know of it."""
+        failure = self.failure
+        return {
+            "exercise": self.exercise.name,
+            "ok": self.ok,
+            "score": self.score,
+            "points": self.points,
+            "steps_held": self.held,
+            "failed": self.failed,
+            "expected": failure and failure.expected,
+            "seen": failure and failure.seen,
+        }
+
     # --- as text ---
 
     @property

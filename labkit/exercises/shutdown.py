@@ -9,26 +9,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
-from labkit.exercises import kernel
-from labkit.exercises.bench import SOON, Bench, Running
+from labkit.exercises.bench import SOON, Bench, Running, told
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.exercises.missed import Missed
 from labkit.exercises.peer import Peer
 
 TASK = """
 Write `Server`, which can be stopped. What it serves is simple: it greets each client with the line
-`* hello`, and sends each line that a client says back to that client. It has a thread for each.
+`* hello`, and says each line of a client back to that client. Each client has a thread.
 
-- `Server(port=0)` makes one, on 127.0.0.1; with port 0 on any free port. `.start()` begins to serve, and
-  returns. From then on `.address` is `(host, port)`.
-- `.stop()` returns within 2 seconds, whoever is connected, talking or silent. When it returns:
-  nobody can connect any more; every client's connection has ended, also of one who came in at the very
-  last moment; all threads that the server started have ended.
+- `Server(port=0)` makes one, on 127.0.0.1; port 0 is any free one. `.start()` begins to serve, and
+  returns. From then on, `.address` is `(host, port)`.
+- `.stop()` returns within 2 seconds, whoever is connected, talking or silent. When it has returned,
+  nobody can connect any more; every client's connection has ended, also that of one who came in at the
+  last moment; and all threads that the server started have ended.
 - The port is free at once: another `Server` can have it.
-- `.stop()` does no harm if clients have left before, if it was called before, or if the server was never
-  started.
+- `.stop()` raises nothing: not if clients have left before, not if it was called before, and not if the
+  server was never started.
 """
 
 ANSWER = '''
@@ -38,15 +37,15 @@ import threading
 
 
 class Server:
-    """Greets each client and says each line back to it, until it is stopped."""
+    """Greets each client and says its lines back to it, until it is stopped."""
 
     def __init__(self, port=0):
         ### BEGIN SOLUTION
-        self.listener = socket.create_server(("127.0.0.1", port))  # it sets SO_REUSEADDR
+        self.listener = socket.create_server(("127.0.0.1", port))  # sets SO_REUSEADDR
         self.address = self.listener.getsockname()
         self.door = threading.Thread(target=self.accept_clients)
-        self.threads = []  # of clients; only the door adds to it
-        self.clients = set()
+        self.threads = []  # of the clients
+        self.clients = set()  # their sockets
         self.lock = threading.Lock()  # guards clients: a socket in there is open
         ### END SOLUTION
 
@@ -86,14 +85,14 @@ class Server:
     def stop(self):
         """Leave nothing behind: no thread, no connection, no busy port."""
         ### BEGIN SOLUTION
-        with contextlib.suppress(OSError):  # it is closed already
-            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        if self.door.is_alive():
-            self.door.join()  # from here on, nobody comes in
+        with contextlib.suppress(OSError):  # it may be closed already
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
         self.listener.close()
+        if self.door.is_alive():
+            self.door.join()  # from here on nobody comes in
         with self.lock:
             for client in self.clients:
-                with contextlib.suppress(OSError):  # it has vanished
+                with contextlib.suppress(OSError):  # it may have vanished
                     client.shutdown(socket.SHUT_RDWR)  # wakes recv
         for thread in self.threads:
             thread.join()
@@ -101,42 +100,42 @@ class Server:
 '''
 
 HELD = 0.8
-"""Seconds for which a thread is held, at most, to see whether stop() waits for it. Whoever does not is back
-in a millisecond; whoever joins it is seen doing so; whoever waits in another way waits this long."""
+"""Seconds for which a thread is held, at most, to see whether stop() waits for it. Whoever does not wait is
+back in a millisecond; whoever joins it is seen to; whoever waits in another way waits for so long."""
+
+STOP = "check-stop"
 
 
 class House:
-    """A server of the student's, and the threads that it started.
-
-    Args:
-        port: for the server.
-        holding: whether its threads can be held: see `hold`.
-    """
+    """A server of the student's, and the threads that it started."""
 
     def __init__(self, bench: Bench, port: int = 0, *, start: bool = True) -> None:
         self.bench = bench
         self.before = set(threading.enumerate())
         self.server = bench.code(port)
-        self.host, self.port = "127.0.0.1", port
+        self.address = ("127.0.0.1", port)
         if start:
             self.server.start()
-            self.host, self.port = self.server.address[:2]
+            host, number, *_ = self.server.address
+            self.address = (host, number)
+
+    def knock(self, name: str) -> Peer:
+        """A client that has connected."""
+        try:
+            return self.bench.peer(self.address, name)
+        except ConnectionError as error:
+            raise Missed(f"{name} can connect", str(error), "refused") from None
 
     def guest(self, name: str, says: str = "") -> Peer:
         """A client that has been greeted; and that was answered, if it says something."""
         guest = self.knock(name)
-        bench, line = self.bench, "* hello\n"
-        bench.expect(guest.hears(line), f"{name} hears '* hello'", guest.seen(), "no greeting")
+        if not guest.hears("* hello\n"):
+            raise Missed(f"{name} hears '* hello\\n'", guest.seen(), "not greeted")
         if says:
             guest.send(says)
-            bench.expect(guest.hears(f"{says}\n"), f"{name} hears {says!r}", guest.seen())
+            if not guest.hears(f"{says}\n"):
+                raise Missed(f"{name} hears '{says}\\n'", guest.seen(), "no answer")
         return guest
-
-    def knock(self, name: str) -> Peer:
-        try:
-            return self.bench.peer((self.host, self.port), name)
-        except ConnectionError as error:
-            raise Missed(f"{name} can connect to {self.host}:{self.port}", str(error)) from None
 
     def stopping(self) -> Running:
         """Call stop(), in a thread of its own."""
@@ -146,86 +145,732 @@ class House:
             self.server.stop()
             self.bench.said("stop() has returned", "server", "check")
 
-        return self.bench.thread(stop, name="stop")
+        return self.bench.thread(stop, name=STOP)
 
-    def stop(self) -> None:
-        self.stopping().result("stop() returns within 2 s", SOON)
+    def stop(self, seconds: float = SOON) -> None:
+        self.stopping().result(f"stop() returns within {seconds:g} s", seconds)
+
+    def stop_does_no_harm(self, clue: str) -> None:
+        """Stop it; whatever it raises is missed with this clue."""
+        try:
+            self.stop()
+        except Missed:
+            raise
+        except Exception as error:
+            raise Missed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
+
+    def sends_home(self, *guests: Peer) -> None:
+        """Each of these connections has ended."""
+        left = [guest.name for guest in guests if guest.ended(SOON / len(guests)) is None]
+        if left:
+            seen = f"{SOON:g} s after stop() {' and '.join(left)} could still talk"
+            clue = "all" if len(left) == len(guests) else "some"
+            raise Missed("every client's connection has ended", seen, clue)
 
     def threads(self) -> list[threading.Thread]:
-        """The threads that the server started, and that are alive."""
+        """The threads that the server started, and that live."""
         ours = self.before | {running.thread for running in self.bench.running}
         return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
 
-    def ends(self, guest: Peer, clue: str) -> None:
-        """This client's connection has ended."""
-        if guest.ended() is None:
-            raise Missed(f"{guest.name}'s connection ends", f"after stop() it is still open after {SOON:g} s", clue)
-
     def is_empty(self) -> None:
-        """No thread is left, now or soon."""
+        """No thread lives any more, now or soon."""
         give_up = time.monotonic() + SOON
         for thread in self.threads():
             thread.join(max(0.0, give_up - time.monotonic()))
-        left = len(self.threads())
-        if left:
-            threads = "a thread of the server's is" if left == 1 else f"{left} threads of the server's are"
-            raise Missed("all threads end", f"{threads} still there {SOON:g} s after stop()", "left")
+        if left := len(self.threads()):
+            seen = f"{left} {'lives' if left == 1 else 'live'} {SOON:g} s after stop()"
+            raise Missed("no thread of the server's lives", seen, "left")
 
-    def settle(self) -> None:
-        """Wait until all threads of the server's wait for something: in accept, recv, select.
-
-        Linux tells whether a thread sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere only the line
-        that it is in can tell.
-        """
-        same, last = 0, None
+    def settles(self) -> None:
+        """Wait until all its threads wait for something: in accept, recv, select."""
         give_up = time.monotonic() + SOON / 4
+        same, last = 0, None
         while same < 3 and time.monotonic() < give_up:
-            time.sleep(0.003)  # not in the hope of anything: it hands them the interpreter
-            now = [(t.native_id, asleep(t)) for t in self.threads()]
+            time.sleep(0.002)  # their turn
+            now = [(thread.ident, asleep(thread)) for thread in self.threads()]
             same = same + 1 if now == last and all(where for _, where in now) else 0
             last = now
 
 
 def asleep(thread: threading.Thread) -> object:
-    """Where a thread sleeps; None if it does not."""
-    frame = sys._current_frames().get(thread.ident or 0)
+    """Where a thread sleeps; None if it does not.
+
+    Linux tells whether one sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere, that it stays in one
+    place must do.
+    """
     try:
-        state = Path(f"/proc/self/task/{thread.native_id}/stat").read_text().rpartition(")")[2].split()[0]
+        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
     except OSError:
-        state = "S"
-    return (frame.f_code, frame.f_lasti) if frame is not None and state == "S" else None
+        stat = ") S"
+    frame = sys._current_frames().get(thread.ident or 0)
+    return (frame.f_code, frame.f_lasti) if frame and stat.rpartition(")")[2].split()[0] == "S" else None
 
 
 class Hold:
-    """Holds each thread that is started meanwhile, once `begin` was called, when it next does anything.
+    """Holds each of the server's threads as soon as it does anything, to see whether stop() waits for it.
 
-    So it can be seen whether stop() waits for them. A held thread goes on when somebody joins it, when
-    stop() has returned, or after HELD seconds.
+    It goes on when somebody joins it; when stop() has returned, which then did not wait for it; or after
+    HELD seconds, if stop() waits in a way that cannot be seen.
     """
 
     def __init__(self) -> None:
-        self.held: list[threading.Thread] = []
-        self.holds = threading.Event()  # one is held now
-        self.stopped: Running | None = None
-        self.not_waited_for: list[threading.Thread] = []
-        self._beginning = False
+        self.on = False
+        self.holds = threading.Event()  # at least one thread
+        self.not_waited_for = False
+        self._held: set[threading.Thread] = set()
+        self._stop: Running | None = None
+        self._until = float("inf")
 
-    def begin(self) -> None:
-        self._beginning = True
+    def stop(self, house: House) -> None:
+        """Stop it, and see for whom it waits. It gets the time for which they are held."""
+        self._until = time.monotonic() + HELD
+        self._stop = house.stopping()
+        self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
 
-    def seen(self, frame: Any, event: str, arg: Any) -> None:
-        """The profile function of those threads."""
-        me = threading.current_thread()
-        if not self._beginning or me in self.held or "check" in me.name:
+    def profile(self, frame: FrameType, event: str, argument: object) -> None:
+        """Called by the interpreter in those threads, whenever one calls or returns."""
+        if not self.on:
             return
-        self.held.append(me)
+        # Not current_thread(): one that is about to end has no entry there, and would get another.
+        me = next((t for t in threading.enumerate() if t.ident == threading.get_ident()), None)
+        if me is None or me.name == STOP or me in self._held:
+            return
+        self._held.add(me)
         self.holds.set()
-        give_up = time.monotonic() + SOON
-        while time.monotonic() < give_up and not joined(me):
-            if self.stopped is not None:
-                give_up = min(give_up, self.since + HELD)
-                if self.stopped.ended(0.002):
-                    self.not_waited_for.append(me)
-                    return
-            else:
+        while self.on and time.monotonic() < self._until and not joined(me):
+            if self._stop is None:
                 time.sleep(0.002)
+            elif self._stop.ended(0.002):
+                self.not_waited_for = True
+                return
+
+
+def joined(thread: threading.Thread) -> bool:
+    """Whether somebody waits in thread.join()."""
+    for frame in sys._current_frames().values():
+        at: FrameType | None = frame
+        while at is not None:
+            if at.f_code is threading.Thread.join.__code__ and at.f_locals.get("self") is thread:
+                return True
+            at = at.f_back
+    return False
+
+
+@contextmanager
+def holding() -> Iterator[Hold]:
+    """Threads that are started meanwhile can be held, from when `on` is set."""
+    hold = Hold()
+    threading.setprofile(hold.profile)
+    try:
+        yield hold
+    finally:
+        threading.setprofile(None)
+        hold.on = False
+
+
+# --- the steps ---
+
+
+def serves(bench: Bench) -> None:
+    house = House(bench)
+    alice = house.guest("alice")  # silent for now: bob must not have to wait for her
+    house.guest("bob", says="I am bob")
+    alice.send("I am alice")
+    if not alice.hears("I am alice\n"):
+        raise Missed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
+
+
+def nobody_there(bench: Bench) -> None:
+    house = House(bench)
+    house.settles()
+    house.stop()
+    try:
+        bench.peer(house.address, "alice")
+    except ConnectionError:
+        house.is_empty()
+    else:
+        raise Missed("nobody can connect after stop()", "alice could", "open")
+
+
+def clients_there(bench: Bench) -> None:
+    house = House(bench)
+    guests = [house.guest("alice"), house.guest("bob", says="hi"), house.guest("carol", says="hi")]
+    house.settles()
+    house.stop()
+    house.sends_home(*guests)
+    house.is_empty()
+
+
+def comes_late(bench: Bench) -> None:
+    with holding() as hold:
+        house = House(bench)
+        alice = house.guest("alice", says="hi")
+        house.settles()
+        hold.on = True
+        carol = house.knock("carol")
+        hold.holds.wait(SOON)  # the thread at the door has her, and is held there
+        hold.stop(house)
+        house.sends_home(alice, carol)
+
+
+def waits_for_threads(bench: Bench) -> None:
+    with holding() as hold:
+        house = House(bench)
+        house.guest("alice", says="hi")
+        house.settles()
+        hold.on = True
+        hold.stop(house)
+        house.is_empty()
+    if hold.not_waited_for:
+        seen = "it returned while one was still at work"
+        raise Missed("stop() returns when all threads have ended", seen)
+
+
+def port_is_free(bench: Bench) -> None:
+    first = House(bench)
+    guests = [first.guest("alice", says="hi"), first.guest("bob", says="hi")]
+    first.stop()
+    first.sends_home(*guests)
+    for guest in guests:
+        guest.hang_up()
+    try:
+        second = House(bench, first.address[1])
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Missed("another Server starts on this port", told(error), "in use") from error
+    second.guest("carol", says="hi")
+    second.stop()
+
+
+def left_before(bench: Bench) -> None:
+    house = House(bench)
+    alice, bob, carol = (house.guest(name, says="hi") for name in ("alice", "bob", "carol"))
+    alice.hang_up()
+    bob.reset()
+    alice.ended()
+    house.settles()
+    house.stop_does_no_harm("raised")
+    house.sends_home(carol)
+    house.is_empty()
+
+
+def stops_again(bench: Bench) -> None:
+    house = House(bench)
+    alice = house.guest("alice")
+    house.stop()
+    house.sends_home(alice)
+    house.stop_does_no_harm("twice")
+    house = House(bench, start=False)
+    house.stop_does_no_harm("not started")
+    house.is_empty()
+
+
+WAKE_ACCEPT = """\
+        with contextlib.suppress(OSError):  # it may be closed already
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
+"""
+SHUT_THE_DOOR = (
+    WAKE_ACCEPT
+    + """\
+        self.listener.close()
+        if self.door.is_alive():
+            self.door.join()  # from here on nobody comes in
+"""
+)
+SEND_HOME = """\
+        with self.lock:
+            for client in self.clients:
+                with contextlib.suppress(OSError):  # it may have vanished
+                    client.shutdown(socket.SHUT_RDWR)  # wakes recv
+"""
+JOIN = """\
+        for thread in self.threads:
+            thread.join()
+"""
+"""Parts of the answer that wrong versions leave out, or move."""
+
+LIVE_LIST = """
+import socket
+import threading
+
+
+class Server:
+    def __init__(self, port=0):
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.address = self.listener.getsockname()
+        self.door = threading.Thread(target=self.accept_clients)
+        self.clients = []
+
+    def start(self):
+        self.door.start()
+
+    def accept_clients(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self.handle_client, args=(client,))
+            self.clients.append((client, thread))
+            thread.start()
+
+    def handle_client(self, client):
+        with client:
+            client.sendall(b"* hello\\n")
+            while data := client.recv(4096):
+                client.sendall(data)
+        self.clients.remove((client, threading.current_thread()))
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.door.join()
+        self.listener.close()
+        for client, thread in self.clients:
+            client.shutdown(socket.SHUT_RDWR)
+            thread.join()
+"""
+
+OTHERS = {
+    "one thread, with select and a waker": """
+    import selectors
+    import socket
+    import threading
+
+
+    class Server:
+        def __init__(self, port=0):
+            self.port, self.thread = port, None
+
+        def start(self):
+            self.listener = socket.socket()
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind(("127.0.0.1", self.port))
+            self.listener.listen()
+            self.address = self.listener.getsockname()
+            self.wake, self.woken = socket.socketpair()
+            self.thread = threading.Thread(target=self.serve, daemon=True)
+            self.thread.start()
+
+        def serve(self):
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.listener, selectors.EVENT_READ)
+                selector.register(self.woken, selectors.EVENT_READ)
+                while True:
+                    for key, _ in selector.select():
+                        if key.fileobj is self.woken:
+                            for key in list(selector.get_map().values()):
+                                key.fileobj.close()
+                            return
+                        if key.fileobj is self.listener:
+                            client, _ = self.listener.accept()
+                            client.sendall(b"* hello\\n")
+                            selector.register(client, selectors.EVENT_READ)
+                        else:
+                            self.read(selector, key.fileobj)
+
+        def read(self, selector, client):
+            try:
+                data = client.recv(4096)
+            except ConnectionError:
+                data = b""
+            if data:
+                client.sendall(data)
+            else:
+                selector.unregister(client)
+                client.close()
+
+        def stop(self):
+            if self.thread is not None:
+                self.wake.close()
+                self.thread.join()
+    """,
+    "a function; threads that look up now and then": """
+    import socket
+    import threading
+    import types
+
+
+    def Server(port=0):
+        listener = socket.create_server(("127.0.0.1", port))
+        listener.settimeout(0.05)
+        stopping = threading.Event()
+        threads = []
+
+        def handle(client):
+            with client:
+                client.settimeout(0.05)
+                client.sendall(b"* hello\\n")
+                while not stopping.is_set():
+                    try:
+                        data = client.recv(4096)
+                    except TimeoutError:
+                        continue
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    client.sendall(data)
+
+        def accept():
+            while not stopping.is_set():
+                try:
+                    client, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                threads.append(threading.Thread(target=handle, args=(client,)))
+                threads[-1].start()
+
+        door = threading.Thread(target=accept)
+
+        def stop():
+            stopping.set()
+            while door.is_alive() or any(thread.is_alive() for thread in threads):
+                stopping.wait(0.001)
+                threading.Event().wait(0.001)
+            listener.close()
+
+        return types.SimpleNamespace(start=door.start, stop=stop, address=listener.getsockname())
+    """,
+    "socketserver": """
+    import contextlib
+    import socket
+    import socketserver
+    import threading
+
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.server.guests[self.request] = True
+            if not self.server.running:
+                return
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"* hello\\n")
+                for line in self.rfile:
+                    self.wfile.write(line)
+
+        def finish(self):
+            with contextlib.suppress(OSError):
+                super().finish()
+            del self.server.guests[self.request]
+
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+
+        def __init__(self, port=0):
+            super().__init__(("127.0.0.1", port), Handler)
+            self.guests, self.running, self.address = {}, False, self.server_address
+
+        def start(self):
+            self.running = True
+            self.thread = threading.Thread(target=self.serve_forever, args=(0.02,))
+            self.thread.start()
+
+        def stop(self):
+            if self.running:
+                self.running = False
+                self.shutdown()
+                self.thread.join()
+                for guest in list(self.guests):
+                    with contextlib.suppress(OSError):
+                        guest.shutdown(socket.SHUT_RDWR)
+            self.server_close()
+    """,
+    "a thread class; a knock at the door; a count of who is inside": """
+    import socket
+    import threading
+
+
+    class Guest(threading.Thread):
+        def __init__(self, server, sock):
+            super().__init__(daemon=True)
+            self.server, self.sock = server, sock
+
+        def run(self):
+            try:
+                self.sock.sendall(b"* hello\\n")
+                for line in self.sock.makefile("rb"):
+                    self.sock.sendall(line)
+            except OSError:
+                pass
+            finally:
+                with self.server.changed:
+                    self.sock.close()
+                    self.server.inside.discard(self)
+                    self.server.changed.notify_all()
+
+
+    class Server:
+        def __init__(self, port=0):
+            self.port, self.listener, self.open = port, None, False
+            self.changed = threading.Condition()
+            self.inside = set()
+
+        def start(self):
+            self.listener = socket.create_server(("127.0.0.1", self.port))
+            self.address = self.listener.getsockname()
+            self.open = True
+            self.door = threading.Thread(target=self.accept)
+            self.door.start()
+
+        def accept(self):
+            with self.listener:
+                while True:
+                    sock, _ = self.listener.accept()
+                    with self.changed:
+                        if not self.open:
+                            sock.close()
+                            return
+                        guest = Guest(self, sock)
+                        self.inside.add(guest)
+                    guest.start()
+
+        def stop(self):
+            with self.changed:
+                if not self.open:
+                    return
+                self.open = False
+            socket.create_connection(self.address).close()
+            self.door.join()
+            with self.changed:
+                for guest in self.inside:
+                    try:
+                        guest.sock.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+                self.changed.wait_for(lambda: not self.inside)
+    """,
+}
+"""Other right answers."""
+
+EXERCISE = Exercise(
+    name="shutdown",
+    title="a server that can be stopped",
+    chapter="05_goodbyes",
+    wants="Server",
+    task=TASK,
+    answer=ANSWER,
+    steps=(
+        Step(
+            "greets each client, and says its lines back",
+            serves,
+            (
+                "Which of your threads should have done that, and what did it do instead?",
+                "A thread at the door accepts, and starts one for each client; that one greets and reads.",
+            ),
+            {
+                "refused": (
+                    "Nobody listens there. When does your server begin to listen, and what is .address?",
+                    "self.address = listener.getsockname()",
+                ),
+                "not greeted": (
+                    "Who greets the second client, while the first one says nothing?",
+                    "Start a thread for each client; the first that it does is client.sendall(b'* hello\\n')",
+                ),
+                "no answer": (
+                    "The greeting came, the answer did not. Does your thread read in a loop?",
+                    "while data := client.recv(4096): client.sendall(data)",
+                ),
+            },
+        ),
+        Step(
+            "stop() ends the waiting for newcomers",
+            nobody_there,
+            (
+                "What does stop() have to do about the listener, and about the thread that waits on it?",
+                "listener.shutdown(socket.SHUT_RDWR), listener.close(), and then join the thread.",
+            ),
+            {
+                "does not come back": (
+                    "Somebody sits in accept. Does it notice that another thread closes the listener?",
+                    "On Linux close() wakes nobody. shutdown() does; so does a connection of your own.",
+                    "listener.shutdown(socket.SHUT_RDWR), then listener.close(), then join.",
+                ),
+                "open": (
+                    "Alice came in after stop(). Who has let her in?",
+                    "Close the listener. And wake who sits in accept, or Linux keeps it open for them.",
+                ),
+                "left": (
+                    "A thread outlives your server. In which line does it wait?",
+                    "On Linux close() alone wakes nobody who sits in accept: shutdown() first.",
+                ),
+            },
+        ),
+        Step(
+            "stop() ends every client's connection, also of one who says nothing",
+            clients_there,
+            (
+                "What does stop() have to do for each client?",
+                "client.shutdown(socket.SHUT_RDWR) ends the connection, and wakes who sits in recv.",
+            ),
+            {
+                "does not come back": (
+                    "A client's thread sits in recv. What would make recv return?",
+                    "Not close(): Linux keeps a connection open for whoever sits in its recv.",
+                    "client.shutdown(socket.SHUT_RDWR), and then join its thread.",
+                ),
+                "all": (
+                    "stop() closed the door. From where does it know who is inside?",
+                    "Keep each client's socket when you accept it. In stop(), shut each of them down.",
+                ),
+                "some": (
+                    "Some were sent home, and some not. What became of your list while you went along it?",
+                    "A thread that ends takes its client off the list, and the next one is skipped.",
+                    "Walk along a copy: for client in list(self.clients):",
+                ),
+                "RuntimeError": (
+                    "What became of your set, or dict, while you went along it?",
+                    "Threads that end take their clients out. Walk along a copy: list(self.clients)",
+                ),
+                "left": (
+                    "The connections have ended, and a thread goes on. In which line?",
+                    "After shutdown, recv returns b''. That must end the loop.",
+                ),
+            },
+            points=2,
+        ),
+        Step(
+            "one who comes in at the last moment is sent home, too",
+            comes_late,
+            (
+                "Carol was at the door when stop() began. When did it look who is inside?",
+                "As long as the door is open, somebody may come in behind your back.",
+                "First shut the door, and join its thread. Then look who is inside.",
+            ),
+        ),
+        Step(
+            "stop() returns when all threads have ended, and not before",
+            waits_for_threads,
+            (
+                "stop() has woken them. How does it know that they have ended?",
+                "Keep the threads, too, and join each of them, after you have woken it.",
+                "for thread in self.threads: thread.join()",
+            ),
+            points=2,
+        ),
+        Step(
+            "the port is free at once",
+            port_is_free,
+            (
+                "The first server is gone. What is left of it in the second one's way?",
+                "Both need the same port, and each its own listener.",
+            ),
+            {
+                "in use": (
+                    "All its sockets are closed. Who still holds the port, and for how long?",
+                    "Who says FIN first waits for stragglers: a minute in TIME_WAIT. One option allows it.",
+                    "listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1), before bind",
+                )
+            },
+        ),
+        Step(
+            "clients who have left before do no harm",
+            left_before,
+            ("Two have left before stop(). What does it try to do with their sockets?",),
+            {
+                "raised": (
+                    "Two have left before stop(). What does shutdown() say of a connection that is gone?",
+                    "It raises an OSError, and the clients behind that one are never reached.",
+                    "Catch it for each client alone: with contextlib.suppress(OSError):",
+                ),
+            },
+        ),
+        Step(
+            "stop() twice, or before start(), does no harm",
+            stops_again,
+            ("Which line of stop() needs something that is not there, or not there any more?",),
+            {
+                "twice": (
+                    "What has the first stop() left for the second?",
+                    "A closed socket cannot be shut down: OSError. Catch it, or remember that you stopped.",
+                ),
+                "not started": (
+                    "Nothing was started. For what does stop() wait, or what does it look for?",
+                    "A thread that was never started cannot be joined: ask is_alive() first.",
+                ),
+                "does not come back": (
+                    "For which thread, or which word from it, does stop() wait? Will it ever come?",
+                    "Wait only for a thread that is_alive().",
+                ),
+            },
+        ),
+    ),
+    wrong=(
+        Wrong(
+            "closes the listener under accept",
+            "stop() ends the waiting for newcomers",
+            ((WAKE_ACCEPT, ""),),
+            clue="does not come back",
+        ),
+        Wrong(
+            "leaves the listener open",
+            "stop() ends the waiting for newcomers",
+            ((SHUT_THE_DOOR, ""),),
+            clue="open",
+        ),
+        Wrong(
+            "closes the clients under recv",
+            "stop() ends every client's connection, also of one who says nothing",
+            (("client.shutdown(socket.SHUT_RDWR)  # wakes recv", "client.close()"),),
+            clue="does not come back",
+        ),
+        Wrong(
+            "forgets the clients",
+            "stop() ends every client's connection, also of one who says nothing",
+            ((SEND_HOME, ""), (JOIN, "")),
+            clue="all",
+        ),
+        Wrong(
+            "walks the live list",
+            "stop() ends every client's connection, also of one who says nothing",
+            source=LIVE_LIST,
+            clue="some",
+        ),
+        Wrong(
+            "shuts the door last",
+            "one who comes in at the last moment is sent home, too",
+            ((SHUT_THE_DOOR, ""), (JOIN, JOIN + SHUT_THE_DOOR)),
+        ),
+        Wrong(
+            "doesn't join the clients' threads",
+            "stop() returns when all threads have ended, and not before",
+            ((JOIN, ""),),
+        ),
+        Wrong(
+            "no SO_REUSEADDR",
+            "the port is free at once",
+            (
+                (
+                    'socket.create_server(("127.0.0.1", port))  # sets SO_REUSEADDR',
+                    'socket.socket()\n        self.listener.bind(("127.0.0.1", port))\n'
+                    "        self.listener.listen()",
+                ),
+            ),
+            clue="in use",
+            survey="no SO_REUSEADDR",
+        ),
+        Wrong(
+            "shuts down connections that are gone",
+            "clients who have left before do no harm",
+            (
+                ("            self.clients.remove(client)\n", ""),
+                ("                with contextlib.suppress(OSError):  # it may have vanished\n    ", ""),
+            ),
+            clue="raised",
+        ),
+        Wrong(
+            "cannot be stopped twice",
+            "stop() twice, or before start(), does no harm",
+            (("        with contextlib.suppress(OSError):  # it may be closed already\n    ", ""),),
+            clue="twice",
+        ),
+        Wrong(
+            "joins a thread that was never started",
+            "stop() twice, or before start(), does no harm",
+            (("        if self.door.is_alive():\n    ", ""),),
+            clue="not started",
+        ),
+    ),
+    others=OTHERS,
+)

@@ -19,10 +19,10 @@ or of any call into a library, though on a real machine something can. It does n
 waits for outside the process, or at a clock, and it knows no thread but its own. Locks are its own
 (stepper_locks.py) as long as they are made in `setup` or by a worker: `threading.Lock()` gives one.
 
-Files: stepper_search.py has the order of the search; stepper_play.py plays one schedule, in the threads of
-stepper_hands.py; stepper_lines.py says which lines are steps, stepper_record.py writes them down, with the
-state as in stepper_state.py; stepper_words.py says what broke; stepper_table.py shows it all, and
-stepper_panel.py is the slider.
+Files: stepper_search.py has the order of the search; stepper_play.py plays one schedule, with the workers
+of stepper_worker.py in the threads of stepper_hands.py; stepper_lines.py says which lines are steps;
+stepper_record.py writes them down, with the state as in stepper_state.py; stepper_words.py says what
+broke; stepper_table.py shows it all, and stepper_panel.py is the slider.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One schedule, played once: real threads, of which exactly one runs at any moment.
 
-Each worker has a thread. `sys.settrace` stops it before each line; there it decides itself, by the plan,
-who goes on, and either runs on or hands over and waits for its turn. Nobody stands between them. A worker
-that would wait for a lock hands over, too. So what is known at any moment is who can go on, and when
-nobody can, that is a deadlock.
+Each worker (stepper_worker.py) has a thread, which is stopped before each line. There it decides itself,
+by the plan, who goes on, and either runs on or hands over and waits for its turn. Nobody stands between
+them. A worker that would wait for a lock hands over, too. So what is known at any moment is who can go
+on, and when nobody can, that is a deadlock.
 
 When something has broken, or all is done, every thread ends: those that wait get an exception that no
 student's code expects, and what they have in `finally` and `with` runs without a plan.
@@ -14,19 +14,17 @@ stepper_lines.py and stepper_record.py.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from labkit.instruments.stepper_hands import Ended, Hand, interrupt
-from labkit.instruments.stepper_lines import NOWHERE, Lines, Place
-from labkit.instruments.stepper_locks import REAL_LOCK, RUNNING, Lock, StillHeld
+from labkit.instruments.stepper_hands import Ended, Hand
+from labkit.instruments.stepper_lines import Lines, Place
+from labkit.instruments.stepper_locks import REAL_LOCK, Lock, StillHeld
 from labkit.instruments.stepper_record import Record
 from labkit.instruments.stepper_words import at, deadlock, first_line
+from labkit.instruments.stepper_worker import Wait, Worker
 
 LINES = 2000
 """Lines that one worker may execute; one that needs more is taken to go on for ever."""
@@ -37,97 +35,8 @@ PATIENCE = 2.0
 SPIN = 100
 """Lines in a row after which it is looked whether a worker goes round and round and changes nothing."""
 
-UNWINDING = 200
-"""Lines that a worker may still execute, in `finally` and `with`, when all is over."""
-
 LOOKS = 0.25
 """Seconds between two looks at whether anything moves."""
-
-
-@dataclass(slots=True)
-class _Wait:
-    lock: Lock
-    timeout: float
-    expired: bool = False
-
-
-class Worker:
-    """One worker in one schedule: where it stands, and its half of every hand-over."""
-
-    def __init__(self, play: Play, index: int, name: str, function: Callable[[Any], object]) -> None:
-        self.play, self.index, self.name, self.function = play, index, name, function
-        self.place = NOWHERE  # the line it executes, or is about to
-        self.wait: _Wait | None = None
-        self.done = False
-        self.begun = False  # its first line was reached
-        self.count = 0  # lines
-        self.told = False  # that all is over
-        self.unwound = 0  # lines since then
-        self.hand: Hand | None = None
-
-    @property
-    def lock(self) -> Lock | None:
-        """What it waits for."""
-        return self.wait.lock if self.wait else None
-
-    @property
-    def able(self) -> bool:
-        return not self.done and (self.wait is None or self.wait.lock.free)
-
-    def perform(self) -> None:
-        """The whole job of its thread."""
-        if self.play.over:
-            return
-        problem: BaseException | None = None
-        before = sys.gettrace()
-        me = _thread.get_ident()
-        RUNNING[me] = self
-        try:
-            try:
-                sys.settrace(self._call)
-                self.function(self.play.state)
-            finally:
-                sys.settrace(before)
-        except Ended:
-            pass
-        except BaseException as error:  # whatever it is, it is what broke
-            problem = error
-        finally:
-            RUNNING.pop(me, None)
-        try:
-            self.play.ended(self, problem)
-        except Exception as error:  # the stepper's own fault: told to the caller
-            self.play.crashed(error)
-
-    def _call(self, frame: FrameType, event: str, arg: object) -> Any:
-        if self.play.looking() or not self.play.lines.theirs(frame):
-            return None
-        return self._line
-
-    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line" and not self.play.looking():
-            if self.play.over:
-                self._unwind()
-            else:
-                self.play.arrive(self, frame)
-        return self._line
-
-    def end(self) -> None:
-        """All is over: leave the user's code."""
-        self.told = True
-        raise Ended
-
-    def _unwind(self) -> None:
-        if not self.told:  # it waited for something unknown
-            self.end()
-        self.unwound += 1
-        # Raised from here it would end the tracing, and `except:` in a loop would swallow it.
-        if self.unwound > UNWINDING and self.hand:
-            self.hand.lost = True  # it may meet this too late
-            interrupt(self.hand)
-
-    def wait_for(self, lock: Lock, timeout: float) -> bool:
-        return self.play.wait_for(self, lock, timeout)
 
 
 class Play:
@@ -247,7 +156,7 @@ class Play:
             self.equal = True
             self._end()
             me.end()
-        me.wait = _Wait(lock, timeout)
+        me.wait = Wait(lock, timeout)
         self._step_made(me, None, "waits to be woken" if lock.to_wake else f"waits: {lock.holder} holds it")
         choice = self._choose(me)
         if choice is None:

@@ -35,13 +35,14 @@ HTML_STYLE = """<style>
 .labkit-steps.labkit-steps tr { background: none; }
 .labkit-steps.labkit-steps th, .labkit-steps.labkit-steps td {
   text-align: left; vertical-align: top; padding: 2px 18px 2px 0; background: none; max-width: none;
-  border: none; border-bottom: 1px solid var(--jp-border-color2, #ccc); white-space: nowrap;
+  border: none; border-bottom: 1px solid var(--jp-border-color2, #ccc); white-space: normal;
 }
 .labkit-steps.labkit-steps th { font-weight: 600; }
 .labkit-steps.labkit-steps code {
-  font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre;
-  background: none; color: inherit; padding: 0;
+  font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre-wrap;
+  background: none !important; color: inherit; padding: 0 !important;
 }
+.labkit-steps.labkit-steps .state code { white-space: pre; }
 .labkit-steps .n, .labkit-steps .note, .labkit-steps .same, .labkit-steps .at {
   color: var(--jp-ui-font-color2, #666); font-weight: 400;
 }
@@ -148,7 +149,7 @@ def as_html(run: Run, words: str = "") -> str:
 def _html_row(number: str, names: tuple[str, ...], step: Step | None, state: str) -> str:
     done = step_as_html(step) if step else ""
     cells = "".join(f"<td>{done if step and step.thread == name else ''}</td>" for name in names)
-    return f'<tr><td class="n">{number}</td>{cells}<td>{state}</td></tr>'
+    return f'<tr><td class="n">{number}</td>{cells}<td class="state">{state}</td></tr>'
 
 
 def step_as_html(step: Step) -> str:

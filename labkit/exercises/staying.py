@@ -1,0 +1,69 @@
+"""Behaviours of a chat server: some vanish, or stop reading, and the others go on. It builds as talking.py does."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from labkit.exercises.behaviour import Section
+from labkit.exercises.missed import Missed
+from labkit.exercises.peer import unique
+from labkit.exercises.probed import NotJudged, Probed
+
+LINE = b"x" * 999
+"""What is said when it is only the amount that matters; with its LF, 1000 bytes."""
+
+TINY = 4096
+"""Bytes of the receive buffer of one who will not read."""
+
+STAYING = Section()
+
+
+def kernel_holds() -> int:
+    """Bytes that a server's kernel may take for somebody who does not read: tcp(7), tcp_wmem."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        most = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
+        return max(1, min(most, 32 * 1024 * 1024))
+    return 4 * 1024 * 1024  # as Linux has it, unless it is told otherwise
+
+
+@STAYING.has(
+    "nobody is skipped when several die",
+    "everybody in a room hears the same lines",
+)
+def _(server: Probed) -> None:
+    alice, *people, last = server.people("alice", "dead0", "other0", "dead1", "other1", "last")
+    others = [*people[1::2], last]
+    for dead in people[::2]:
+        dead.reset()
+        server.settle()  # who notices by itself has noticed
+    text = unique("who-hears-me")
+    alice.send(text)
+    deaf = [peer for peer in others if not server.reaches(text, alice, peer)]
+    if len(deaf) == len(others):
+        raise NotJudged("nobody at all is heard after a reset")
+    if deaf:
+        heard = " and ".join(peer.name for peer in others if peer not in deaf)
+        raise Missed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
+
+
+@STAYING.has(
+    "one who stops reading holds up nobody",
+    "whoever stops reading holds up nobody; nobody who keeps reading loses a line",
+)
+def _(server: Probed) -> None:
+    alice, bob = server.people("alice", "bob")
+    (mallory,) = server.people("mallory", know=alice, receive_buffer=TINY)
+    lines = (LINE + b"\n") * 32
+    said, most = 0, 2 * kernel_holds()
+    while said < most:
+        # Bob has heard all before more is said: nobody is behind but mallory.
+        text = unique("so-far")
+        said += alice.push(lines)
+        if not (alice.until_read() and alice.send(text) and server.reaches(text, alice, bob)):
+            seen = (
+                f"nothing more after {said // 1000} kB"
+                + f", and alice was thrown out ({alice.end})" * bool(alice.end)
+            )
+            raise Missed("bob hears alice while mallory does not read", seen)
+        alice.forget()

@@ -1,0 +1,112 @@
+"""One worker in one schedule: its function, traced line by line.
+
+It stops before each line and asks its schedule, stepper_play.py, which returns when it is its turn. When
+all is over it leaves the user's code, whatever that does against it.
+
+It builds on stepper_hands.py, stepper_lines.py and stepper_locks.py.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from labkit.instruments.stepper_hands import Ended, Hand, interrupt
+from labkit.instruments.stepper_lines import NOWHERE
+from labkit.instruments.stepper_locks import RUNNING, Lock
+
+if TYPE_CHECKING:
+    from labkit.instruments.stepper_play import Play
+
+UNWINDING = 200
+"""Lines that a worker may still execute, in `finally` and `with`, when all is over."""
+
+
+@dataclass(slots=True)
+class Wait:
+    lock: Lock
+    timeout: float
+    expired: bool = False
+
+
+class Worker:
+    """One worker in one schedule: where it stands, and its half of every hand-over."""
+
+    def __init__(self, play: Play, index: int, name: str, function: Callable[[Any], object]) -> None:
+        self.play, self.index, self.name, self.function = play, index, name, function
+        self.place = NOWHERE  # the line it executes, or is about to
+        self.wait: Wait | None = None
+        self.done = False
+        self.begun = False  # its first line was reached
+        self.count = 0  # lines
+        self.told = False  # that all is over
+        self.unwound = 0  # lines since then
+        self.hand: Hand | None = None
+
+    @property
+    def lock(self) -> Lock | None:
+        """What it waits for."""
+        return self.wait.lock if self.wait else None
+
+    @property
+    def able(self) -> bool:
+        return not self.done and (self.wait is None or self.wait.lock.free)
+
+    def perform(self) -> None:
+        """The whole job of its thread."""
+        if self.play.over:
+            return
+        problem: BaseException | None = None
+        before = sys.gettrace()
+        me = _thread.get_ident()
+        RUNNING[me] = self
+        try:
+            try:
+                sys.settrace(self._call)
+                self.function(self.play.state)
+            finally:
+                sys.settrace(before)
+        except Ended:
+            pass
+        except BaseException as error:  # whatever it is, it is what broke
+            problem = error
+        finally:
+            RUNNING.pop(me, None)
+        try:
+            self.play.ended(self, problem)
+        except Exception as error:  # the stepper's own fault: told to the caller
+            self.play.crashed(error)
+
+    def _call(self, frame: FrameType, event: str, arg: object) -> Any:
+        if self.play.looking() or not self.play.lines.theirs(frame):
+            return None
+        return self._line
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        if event == "line" and not self.play.looking():
+            if self.play.over:
+                self._unwind()
+            else:
+                self.play.arrive(self, frame)
+        return self._line
+
+    def end(self) -> None:
+        """All is over: leave the user's code."""
+        self.told = True
+        raise Ended
+
+    def _unwind(self) -> None:
+        if not self.told:  # it waited for something unknown
+            self.end()
+        self.unwound += 1
+        # Raised from here it would end the tracing, and `except:` in a loop would swallow it.
+        if self.unwound > UNWINDING and self.hand:
+            self.hand.lost = True  # it may meet this too late
+            interrupt(self.hand)
+
+    def wait_for(self, lock: Lock, timeout: float) -> bool:
+        return self.play.wait_for(self, lock, timeout)
