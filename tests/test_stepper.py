@@ -883,6 +883,18 @@ def test_a_queue_is_known() -> None:
     assert "to be woken, and nobody is left to do it" in explore(queue.Queue, [get, get]).why
 
 
+def test_a_worker_may_start_a_thread() -> None:
+    """It is not led, and runs beside the others; to start it and to wait for its end is one step each."""
+
+    def spawn(state: list[int]) -> None:
+        other = threading.Thread(target=lambda: state.append(1))
+        other.start()
+        other.join()
+
+    result = explore(list, [spawn, spawn], lambda state: len(state) == 2)
+    assert not result.found and result.tried > 2
+
+
 # --- wrong use ---
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "check", "exercise_called", "judge"]
 
-NAMES = ("framing", "nickname", "broadcast", "goodbye", "shutdown", "roster", "slow", "server")
+NAMES = ("framing", "accept", "nickname", "broadcast", "goodbye", "shutdown", "roster", "slow", "server")
 """The exercises, in the order of the notebooks."""
 
 

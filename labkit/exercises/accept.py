@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from queue import SimpleQueue
 from time import monotonic, sleep
 from types import CodeType, FrameType
 from typing import Any
@@ -19,6 +21,7 @@ from labkit.exercises.bench import SOON, Bench, is_students
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.exercises.missed import Missed
 from labkit.exercises.peer import Peer
+from labkit.instruments.journal import Journal
 
 TASK = """
 Write `serve(listener)`. `listener` is a listening socket; `listener.accept()` gives the next client that
@@ -29,8 +32,8 @@ connects. Serve each of them, in a thread of its own:
 - Then read on. What the client says is of no interest here; but when its end comes, close the socket, and
   let the thread end.
 
-Nobody waits for anybody else: not for one who stays, not for one who never answers. Nobody is kept out by a
-client that breaks off (a reset), or whose nickname is not UTF-8; what that client itself gets does not matter.
+Nobody waits for anybody else: not for one who stays, not for one who never answers. Nobody is kept out
+by a client that breaks off (a reset), or whose nickname is not UTF-8; what that one gets does not matter.
 
 When the listener is closed, `accept` raises an `OSError`. Then `serve` returns.
 """
@@ -68,6 +71,13 @@ def serve(listener):
 
 MANY = 20
 
+AFTER_RESET = ", who comes after mallory's reset,"
+
+NO_FIN = {
+    "reads on": f"no FIN in {SOON:g} s, and her thread was still running",
+    "open": f"no FIN in {SOON:g} s, though her thread had ended",
+}
+
 TURN = 0.01
 """Seconds of one turn of waiting."""
 
@@ -75,8 +85,8 @@ TURN = 0.01
 class Listener(socket.socket):
     """A listening socket that remembers what it gave, so that only a close closes it, and who asked."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(fileno=sock.detach())
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
         self.given: list[socket.socket] = []
         self.used = threading.Event()  # somebody has begun to wait for clients
         self.loop: CodeType | None = None  # the function that calls accept
@@ -101,13 +111,16 @@ class Serving:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.listener = Listener(bench.listener())
+        self.listener = Listener(fileno=bench.listener().detach())
         self.address = self.listener.getsockname()
         self.call = bench.thread(bench.code, self.listener, name="serve")
-        self.listener.used.wait(SOON if self.call.error is None else 0)
+        give_up = monotonic() + SOON
+        while not (self.listener.used.wait(TURN) or self.call.ended(0) or monotonic() > give_up):
+            pass
         self.before = set(self.students_threads())
 
     def peer(self, name: str) -> Peer:
+        self.bench.said("connects", name, "server")
         return self.bench.peer(self.address, name)
 
     def line(self, peer: Peer) -> str | None:
@@ -149,13 +162,8 @@ class Serving:
         self.hears(peer, f"* you are {name}", when)
         return peer
 
-    def leaves(self, peer: Peer) -> None:
-        """It hangs up, and the server lets it go."""
-        peer.hang_up()
-        peer.ended()
-
-    def shut(self) -> bool:
-        """Close the listener; whether serve comes back."""
+    def shut(self, seconds: float = SOON) -> bool:
+        """Close the listener; whether serve comes back within so many seconds."""
         self.bench.said("the listener is closed", "check", "server")
         try:
             self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes whoever waits in accept
@@ -164,19 +172,19 @@ class Serving:
                 socket.create_connection(self.address, timeout=SOON).close()
         self.call.ended(0.2)
         self.listener.close()
-        return self.call.ended()
+        return self.call.ended(seconds)
 
     # --- where the code is ---
 
     def students_threads(self) -> Iterator[int]:
         """The threads that are in the student's code, but for that of serve itself."""
         for ident, frame in sys._current_frames().items():
-            if ident != self.call.thread.ident and students(frame):
+            if ident != self.call.thread.ident and students(stack(frame)):
                 yield ident
 
-    def threads_left(self) -> bool:
-        """Whether there are more of these threads than before, now and for some time."""
-        give_up = monotonic() + SOON
+    def threads_left(self, seconds: float) -> bool:
+        """Whether there are more of these threads than before, now and for so many seconds."""
+        give_up = monotonic() + seconds
         while left := set(self.students_threads()) - self.before:
             if monotonic() > give_up:
                 break
@@ -189,35 +197,42 @@ class Serving:
             return ": serve had died", type(self.call.error).__name__
         if self.call.ended(0):
             return ": serve had returned", "returned"
-        top = sys._current_frames().get(self.call.thread.ident or 0)
-        frames = students(top)
-        if not frames or (top and any(frame.f_code is Listener.accept.__code__ for frame in stack(top))):
+        frames = stack(sys._current_frames().get(self.call.thread.ident or 0))
+        codes = [frame.f_code for frame in frames]
+        if not students(frames) or Listener.accept.__code__ in codes:
             return "", ""  # it is where it should be
-        clue = "itself" if frames[-1].f_code is self.listener.loop else "called"
-        callees: list[FrameType | None] = [*frames[1:], None]
-        for frame, callee in zip(frames, callees, strict=True):
-            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-            name = re.escape(callee.f_code.co_name) if callee else r"\w+"
-            if re.search(rf"target\s*=\s*[\w.]*\b{name}\(", text):
+        if self.listener.loop in codes:
+            frames = frames[codes.index(self.listener.loop) :]
+        loop, *called = students(frames)
+        line = source(loop)
+        clue = "called" if called else "itself"
+        for caller, callee in pairwise([loop, *called]):
+            if re.search(rf"target\s*=\s*[\w.]*\b{re.escape(callee.f_code.co_name)}\(", source(caller)):
                 clue = "target=f()"
-            elif re.search(r"\.(run|join)\(", text) and (not callee or name != "run"):
-                clue = "run" if ".run(" in text else "join"
-        loop = next((frame for frame in frames if frame.f_code is self.listener.loop), frames[0])
-        text = linecache.getline(loop.f_code.co_filename, loop.f_lineno).strip()
-        return f": meanwhile the loop that accepts was in {text!r}", clue
+        if ".run(" in line:
+            clue = "run"
+        if threading.Thread.join.__code__ in codes:
+            clue = "join"
+        return f": the loop that accepts was in `{line}`", clue
 
 
-def stack(top: FrameType) -> list[FrameType]:
+def stack(top: FrameType | None) -> list[FrameType]:
     """This frame and those that called it, the outermost first."""
-    frames = [top]
-    while frames[-1].f_back is not None:
-        frames.append(frames[-1].f_back)
+    frames = []
+    while top is not None:
+        frames.append(top)
+        top = top.f_back
     return frames[::-1]
 
 
-def students(top: FrameType | None) -> list[FrameType]:
+def students(frames: list[FrameType]) -> list[FrameType]:
     """Those of them that are the student's code."""
-    return [frame for frame in stack(top) if is_students(frame.f_code.co_filename)] if top else []
+    return [frame for frame in frames if is_students(frame.f_code.co_filename)]
+
+
+def source(frame: FrameType) -> str:
+    """The line of code that it is in."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
 
 
 @contextmanager
@@ -225,14 +240,14 @@ def serving(bench: Bench) -> Iterator[Serving]:
     """The student's serve, running; ended again, unless something was missed, which is then looked into."""
     serve = Serving(bench)
     yield serve
-    serve.shut()
+    serve.shut(0.3)
     for client in serve.listener.given:
         client.close()
 
 
 def asks(bench: Bench) -> None:
     with serving(bench) as serve:
-        serve.leaves(serve.joins("alice"))
+        serve.joins("alice").hang_up()
 
 
 def goodbye(bench: Bench) -> None:
@@ -243,16 +258,16 @@ def goodbye(bench: Bench) -> None:
             alice.until_read()
         bench.expect(not alice.ended(0), "alice can say more than one line", alice.seen(), "early")
         alice.hang_up()
-        if not alice.ended():
-            running = bool(set(serve.students_threads()) - serve.before)
-            expected = "alice hung up; then the server's end is closed, too"
-            raise Missed(expected, f"{alice.seen()}, and no FIN", "reads on" if running else "open")
-        bench.expect(not serve.threads_left(), "alice's thread ends", "it was still running", "reads on")
+        ended = alice.ended()
+        alone = not serve.threads_left(0 if ended is None else SOON)
+        clue = "open" if alone else "reads on"
+        bench.expect(ended, "alice hung up, so the server's end is closed, too", NO_FIN[clue], clue)
+        bench.expect(alone, "alice hung up, so her thread ends", "it was still running", clue)
 
 
 def listener_closed(bench: Bench) -> None:
     with serving(bench) as serve:
-        serve.leaves(serve.joins("alice"))
+        serve.joins("alice").hang_up()
         expected = "the listener is closed, and serve returns"
         bench.expect(serve.shut(), expected, f"it was still running after {SOON:g} s", "goes on")
         if serve.call.error is not None:
@@ -273,19 +288,19 @@ def reset(bench: Bench) -> None:
         mallory = serve.peer("mallory")
         serve.hears(mallory, "nickname")
         mallory.reset()
-        serve.joins("bob", ", who comes after mallory's reset,")
-        mallory = serve.peer("mallory")
+        serve.joins("bob", AFTER_RESET)
+    bench.journal = Journal()
+    with serving(bench) as serve:
+        doomed: SimpleQueue[Peer] = SimpleQueue()
 
-        def at_accept(client: socket.socket) -> None:
+        def vanish(client: socket.socket) -> None:
             serve.listener.at_accept = None
-            mallory.reset()
+            doomed.get(timeout=SOON).reset()
             sockets.readable(client, SOON)  # then the reset has arrived
 
-    with serving(bench) as serve:
-        # The next one vanishes in the very moment in which it is accepted.
-        serve.listener.at_accept = at_accept
-        mallory = serve.peer("mallory")
-        serve.joins("bob", ", who comes after mallory's reset,")
+        serve.listener.at_accept = vanish
+        doomed.put(serve.peer("mallory"))
+        serve.joins("bob", AFTER_RESET)
 
 
 def not_text(bench: Bench) -> None:
@@ -308,26 +323,511 @@ def one_who_is_silent(bench: Bench) -> None:
     with serving(bench) as serve:
         alice = serve.peer("alice")
         serve.hears(alice, "nickname")
-        serve.joins("bob", ", who comes while alice says nothing,")
+        # A short timeout for each would only hide it: so there are more of them.
+        others = [Peer(serve.address, "another") for _ in range(5)]
+        bench.said("connect, and say nothing either", "5 others", "server")
+        serve.joins("bob", ", who comes while they say nothing,")
+        for other in others:
+            other.close()
 
 
 def twenty(bench: Bench) -> None:
-    with serving(bench) as serve, contextlib.ExitStack() as stack:
+    with serving(bench) as serve:
         # Their wires are not drawn: a ladder of twenty is no picture.
-        names = [f"guest-{n}" for n in range(1, MANY + 1)]
-        guests = [stack.enter_context(Peer(serve.address, name, patience=SOON)) for name in names]
+        guests = [Peer(serve.address, f"guest-{n}", patience=SOON) for n in range(1, MANY + 1)]
         bench.said(f"{MANY} connect", f"{MANY} guests", "server")
-        asked = [guest for guest in guests if serve.line(guest) == "nickname"]
-        bench.said(f"{len(asked)} are asked", "server", f"{MANY} guests")
-        if len(asked) < MANY:
-            where, clue = serve.whereabouts()
-            raise Missed(f"all {MANY} are asked", f"{len(asked)} of {MANY} were asked{where}", clue)
+        for guest in guests:
+            if serve.line(guest) != "nickname":
+                asked = guests.index(guest) + sum(other.hears("nickname\n", 0) for other in guests)
+                where, clue = serve.whereabouts()
+                raise Missed(f"all {MANY} are asked at once", f"only {asked} were asked{where}", clue)
+        bench.said(f"all {MANY} are asked", "server", f"{MANY} guests")
         for guest in guests:
             guest.send(guest.name)
         for guest in guests:
+            welcome = f"* you are {guest.name}"
             line = serve.line(guest)
-            if line != f"* you are {guest.name}":
-                others = [other for other in guests if other.hears(f"* you are {guest.name}\n", 0)]
-                seen = "".join(f"; {other.name} heard it" for other in others)
+            if line != welcome:
+                others = [other.name for other in guests if other.hears(welcome + "\n", 0)]
                 heard = f"{guest.name} heard {line!r}" if line else guest.seen()
-                raise Missed(f"{guest.name} is welcomed by that name", heard + seen, "mixed" if others else "")
+                seen = f"; it came to {others[0]}" if others else ""
+                raise Missed(f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else "")
+        for guest in guests:
+            guest.close()
+
+
+IN_THE_LOOP = """
+import threading
+
+
+def handshake(client):
+    client.sendall(b"nickname\\n")
+    nickname = client.makefile("rb").readline().decode({decode})
+    client.sendall(f"* you are {{nickname}}".encode())
+
+
+def read_on(client):
+    try:
+        while client.recv(1024):
+            pass
+    except OSError:
+        pass
+    client.close()
+
+
+def serve(listener):
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            handshake(client)
+        except {except_for}:
+            continue
+        threading.Thread(target=read_on, args=(client,), daemon=True).start()
+"""
+
+WHO_WAITS = (
+    "bob came, and nobody asked him. In which line was the thread that should accept him?",
+    "serve itself only accepts, and starts a thread for each: in that one it may wait as long as it likes.",
+    "threading.Thread(target=handle_client, args=(client,)).start()",
+)
+APART = (
+    "What can go wrong with one client belongs into the thread of that client: there it hurts nobody else.",
+    "In the loop: accept, and start a thread. All of the handshake is done in that thread.",
+)
+
+EXERCISE = Exercise(
+    name="accept",
+    title="a thread each",
+    chapter="02_a_thread_each",
+    wants="serve",
+    task=TASK,
+    answer=ANSWER,
+    steps=(
+        Step(
+            "asks who connects, and welcomes by nickname",
+            asks,
+            (
+                "Follow the ladder: what did the client hear, what did it say, what came then?",
+                "accept, and then for that client: send, read a line, send.",
+            ),
+            {
+                "no LF": (
+                    "How does the client know that what it hears is complete?",
+                    "By its LF: client.sendall(b'nickname\\n')",
+                )
+            },
+        ),
+        Step(
+            "reads on until the client hangs up; then closes, and the thread ends",
+            goodbye,
+            ("What came last from the client, and what did its thread do then?",),
+            {
+                "early": (
+                    "After its welcome a client may say many lines. How many did you read?",
+                    "Read in a loop, until the end comes.",
+                ),
+                "reads on": (
+                    "What do recv and readline return when the other side has hung up? Who looks at it?",
+                    "b'' means the end: it comes at once, and again and again. Leave the loop then.",
+                    "while reader.readline(): pass",
+                ),
+                "open": (
+                    "Your thread has ended. And its socket?",
+                    "client.close(), or with client: around it all.",
+                ),
+            },
+        ),
+        Step(
+            "serve returns when the listener is closed",
+            listener_closed,
+            ("What does accept do when its listener is closed, and what does serve make of it?",),
+            {
+                "OSError": (
+                    "accept raised an OSError. Whose business is it to catch that?",
+                    "try: client, _ = listener.accept(), and then except OSError: return",
+                ),
+                "goes on": (
+                    "The listener is closed. Can there ever be another client?",
+                    "Do not try again: except OSError: return",
+                ),
+            },
+        ),
+        Step(
+            "a nickname in two pieces is one nickname",
+            two_pieces,
+            (
+                "'al' came, and then 'ice\\n'. After which of them is the nickname complete?",
+                "recv returns what is there. Read until the LF: client.makefile('rb').readline() does.",
+            ),
+        ),
+        Step(
+            "a reset keeps nobody else out",
+            reset,
+            ("mallory is gone. In which thread was that noticed, and what else is it for?", *APART),
+            {
+                "ConnectionResetError": (
+                    "mallory vanished, and serve died of it. What was serve doing with mallory's socket?",
+                    *APART,
+                ),
+                "returned": (
+                    "mallory vanished, and serve returned. Which call failed, and was the except for it?",
+                    "Only accept tells that the listener is closed. Put nothing else into that try.",
+                    "Send and read in the client's thread, with a try of its own.",
+                ),
+            },
+        ),
+        Step(
+            "a nickname that is not UTF-8 keeps nobody else out",
+            not_text,
+            ("mallory's nickname is no text. Which thread had to find that out?", *APART),
+            {
+                "UnicodeDecodeError": (
+                    "decode() raised, and serve died of it. Whose thread should decode mallory's bytes?",
+                    *APART,
+                    "And decode('utf-8', 'replace') never raises.",
+                )
+            },
+        ),
+        Step(
+            "a client that stays keeps nobody out",
+            one_who_stays,
+            WHO_WAITS,
+            {
+                "target=f()": (
+                    "target=f(client): who calls f here, and when?",
+                    "The brackets call it at once, in serve's own thread. The new one is given None.",
+                    "target=handle_client, args=(client,): without brackets.",
+                ),
+                "run": (
+                    "There is a Thread. In which thread does run() run?",
+                    "In the one that calls it. start() makes a new one, and calls run() there.",
+                ),
+                "join": (
+                    "What does join() wait for?",
+                    "For the end of the thread. Then nothing is won by having started it. Leave it out.",
+                ),
+                "called": (
+                    "bob came, and serve was busy with alice. Which call of serve's does not come back?",
+                    "Give that call a thread of its own.",
+                    "threading.Thread(target=handle_client, args=(client,)).start()",
+                ),
+            },
+        ),
+        Step(
+            "a silent client keeps nobody out",
+            one_who_is_silent,
+            WHO_WAITS,
+            {
+                "called": (
+                    "The handshake is a function. Which thread calls it, and how long may alice think?",
+                    "Call it first thing in the client's own thread, and not before that is started.",
+                ),
+                "itself": (
+                    "The loop that accepts also reads. Whom does it wait for, and who waits meanwhile?",
+                    "Take it out of the loop: into the function that is the client's thread.",
+                ),
+            },
+            points=2,
+        ),
+        Step(
+            "twenty at once",
+            twenty,
+            (
+                "How many got an answer, and what stopped the next one?",
+                "A pool has so many threads and no more. A client may stay for hours: give each its own.",
+            ),
+            {
+                "mixed": (
+                    "Somebody heard what was meant for another. Which variable do all the threads share?",
+                    "An attribute or a global is one for all. What belongs to one client is an argument.",
+                    "threading.Thread(target=handle_client, args=(client,)).start()",
+                )
+            },
+        ),
+    ),
+    wrong=(
+        Wrong(
+            "the request has no LF",
+            "asks who connects, and welcomes by nickname",
+            (('b"nickname\\n"', 'b"nickname"'),),
+            clue="no LF",
+        ),
+        Wrong(
+            "reads one line more",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (("while reader.readline():\n                pass", "reader.readline()"),),
+            clue="early",
+        ),
+        Wrong(
+            "reads on after the end",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (("reader.readline():\n                pass", "True:\n                reader.readline()"),),
+            clue="reads on",
+        ),
+        Wrong(
+            "leaves the socket open",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (("with client, client.makefile", "with client.makefile"),),
+            clue="open",
+        ),
+        Wrong(
+            "dies with the listener",
+            "serve returns when the listener is closed",
+            (("        try:\n            client, _ = listener.accept()\n        except OSError:\n"
+              "            return  # the listener is closed\n",
+              "        client, _ = listener.accept()\n"),),
+            clue="OSError",
+        ),
+        Wrong(
+            "goes on without a listener",
+            "serve returns when the listener is closed",
+            (("return  # the listener is closed", "continue"),),
+            clue="goes on",
+        ),
+        Wrong(
+            "a recv is the nickname",
+            "a nickname in two pieces is one nickname",
+            (("reader.readline().decode", "client.recv(1024).decode"),),
+        ),
+        Wrong(
+            "a handshake that breaks off ends the loop",
+            "a reset keeps nobody else out",
+            source=IN_THE_LOOP.format(except_for="EOFError", decode='"utf-8", "replace"'),
+            survey="a reset during the handshake ends all joining",
+            clue="ConnectionResetError",
+        ),
+        Wrong(
+            "takes a failing send for the end of the listener",
+            "a reset keeps nobody else out",
+            (('            client.sendall(b"nickname\\n")\n', ""),
+             ("client, _ = listener.accept()\n",
+              'client, _ = listener.accept()\n            client.sendall(b"nickname\\n")\n')),
+            clue="returned",
+        ),
+        Wrong(
+            "bytes that are no text end the loop",
+            "a nickname that is not UTF-8 keeps nobody else out",
+            source=IN_THE_LOOP.format(except_for="OSError", decode=""),
+            survey="a nickname that isn't UTF-8 ends all joining",
+            clue="UnicodeDecodeError",
+        ),
+        Wrong(
+            "calls it, instead of naming it",
+            "a client that stays keeps nobody out",
+            (("target=handle_client, args=(client,)", "target=handle_client(client)"),),
+            survey="target=f()",
+            clue="target=f()",
+        ),
+        Wrong(
+            "run, not start",
+            "a client that stays keeps nobody out",
+            ((").start()", ").run()"),),
+            clue="run",
+        ),
+        Wrong(
+            "waits for each thread",
+            "a client that stays keeps nobody out",
+            (("threading.Thread(target", "thread = threading.Thread(target"),
+             (".start()", "\n        thread.start()\n        thread.join()")),
+            clue="join",
+        ),
+        Wrong(
+            "no thread",
+            "a client that stays keeps nobody out",
+            (("threading.Thread(target=handle_client, args=(client,), daemon=True).start()",
+              "handle_client(client)"),),
+            clue="called",
+        ),
+        Wrong(
+            "the handshake is called by the loop",
+            "a silent client keeps nobody out",
+            source=IN_THE_LOOP.format(except_for="(OSError, UnicodeDecodeError)", decode=""),
+            survey="one silent client keeps everybody else from joining",
+            clue="called",
+        ),
+        Wrong(
+            "the loop itself reads",
+            "a silent client keeps nobody out",
+            source="""
+            import threading
+
+
+            def read_on(client):
+                try:
+                    while client.recv(1024):
+                        pass
+                except OSError:
+                    pass
+                client.close()
+
+
+            def serve(listener):
+                while True:
+                    try:
+                        client, _ = listener.accept()
+                    except OSError:
+                        return
+                    try:
+                        client.sendall(b"nickname\\n")
+                        nickname = b""
+                        while not nickname.endswith(b"\\n"):
+                            nickname += client.recv(1)
+                        client.sendall(b"* you are " + nickname)
+                    except OSError:
+                        continue
+                    threading.Thread(target=read_on, args=(client,), daemon=True).start()
+            """,
+            survey="recv in the accept loop",
+            clue="itself",
+        ),
+        Wrong(
+            "a pool of eight",
+            "twenty at once",
+            (("import threading\n",
+              "from concurrent.futures import ThreadPoolExecutor\n\npool = ThreadPoolExecutor(8)\n"),
+             ("threading.Thread(target=handle_client, args=(client,), daemon=True).start()",
+              "pool.submit(handle_client, client)")),
+        ),
+        Wrong(
+            "one variable for all clients",
+            "twenty at once",
+            source="""
+            import threading
+
+
+            class Server:
+                def handle(self):
+                    reader = self.client.makefile("rb")
+                    try:
+                        with self.client, reader:
+                            self.client.sendall(b"nickname\\n")
+                            nickname = reader.readline().decode("utf-8", "replace").strip()
+                            self.client.sendall(f"* you are {nickname}\\n".encode())
+                            while reader.readline():
+                                pass
+                    except OSError:
+                        pass
+
+                def run(self, listener):
+                    while True:
+                        try:
+                            self.client, _ = listener.accept()
+                        except OSError:
+                            return
+                        threading.Thread(target=self.handle, daemon=True).start()
+
+
+            def serve(listener):
+                Server().run(listener)
+            """,
+            clue="mixed",
+        ),
+    ),
+    others={
+        "a class for each, which is a thread": """
+        from threading import Thread
+
+
+        class Guest(Thread):
+            def __init__(self, sock):
+                super().__init__(daemon=True)
+                self.sock = sock
+                self.rest = b""
+
+            def line(self):
+                while b"\\n" not in self.rest:
+                    data = self.sock.recv(4096)
+                    if not data:
+                        raise EOFError
+                    self.rest += data
+                line, _, self.rest = self.rest.partition(b"\\n")
+                return line
+
+            def run(self):
+                try:
+                    self.sock.sendall(b"nickname\\n")
+                    self.sock.sendall(b"* you are %b\\n" % self.line())
+                    while self.line() is not None:
+                        pass
+                except (EOFError, OSError):
+                    self.sock.close()
+
+
+        class Door:
+            def __init__(self, listener):
+                self.listener = listener
+                self.guests = []
+
+            def run(self):
+                try:
+                    while True:
+                        self.guests.append(Guest(self.listener.accept()[0]))
+                        self.guests[-1].start()
+                except OSError:
+                    pass
+
+
+        def serve(listener):
+            Door(listener).run()
+        """,
+        "a function within, that dies of what is not text": """
+        import _thread
+
+
+        def serve(listener):
+            def talk(client):
+                with client:
+                    client.send(b"nickname\\n")
+                    nickname = b""
+                    while (byte := client.recv(1)) not in (b"", b"\\n"):
+                        nickname += byte
+                    client.send(("* you are " + nickname.decode() + "\\n").encode())
+                    while client.recv(1000):
+                        pass
+
+            while listener.fileno() != -1:
+                try:
+                    client = listener.accept()[0]
+                except OSError:
+                    break
+                _thread.start_new_thread(talk, (client,))
+        """,
+        "a pool that is large enough, and a timeout": """
+        from concurrent.futures import ThreadPoolExecutor
+
+
+        def serve(listener):
+            listener.settimeout(0.1)
+            pool = ThreadPoolExecutor(max_workers=200)
+            clients = set()
+            while True:
+                try:
+                    client, address = listener.accept()
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break
+                client.settimeout(None)
+                clients.add(client)
+                pool.submit(talk, client, clients)
+            pool.shutdown(wait=False)
+
+
+        def talk(client, clients):
+            try:
+                lines = client.makefile("r", encoding="utf-8", errors="replace", newline="\\n")
+                client.sendall(b"nickname\\n")
+                nickname = next(lines, "")
+                client.sendall(("* you are " + nickname).encode())
+                for line in lines:
+                    pass
+                lines.close()
+            finally:
+                clients.discard(client)
+                client.close()
+        """,
+    },
+)  # fmt: skip

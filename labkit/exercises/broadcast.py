@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from labkit import sockets
@@ -20,7 +21,7 @@ Somebody has said something. Write `broadcast(clients, line, sender)`, which bri
 
 - `clients` is a list of connected sockets. Other threads may put clients on it, or take some off, at any
   moment: also while you send.
-- `line` is `bytes`, and goes out whole, once, to everybody in `clients` except `sender`, which is one of them.
+- `line` is `bytes`, and goes out whole, once, to everybody in `clients` but `sender`, which is one of them.
 - The sockets have a timeout. With one, `send` sends what fits and returns how many bytes that was.
 - A client that cannot be sent to (sending raises any `OSError`: reset, timed out, closed already) is taken
   off `clients` and closed. Nobody else loses the line or the place in `clients`, and nothing is raised.
@@ -47,6 +48,7 @@ def broadcast(clients, line, sender):
 '''
 
 LINE = "alice: hi"
+SENT = b"alice: hi\n"
 
 
 class Client(socket.socket):
@@ -54,8 +56,8 @@ class Client(socket.socket):
 
     at_send: Callable[[], None] | None = None
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(fileno=sock.detach())
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
         self.settimeout(SOON)
         self.tried = threading.Event()  # a send has taken what fits, or a sendall has begun
 
@@ -84,10 +86,10 @@ class Room:
         self.peers: dict[str, Peer] = {}
         for name in names:
             end, self.peers[name] = bench.pair(name, **options)
-            self.ends[name] = Client(end)
+            self.ends[name] = Client(fileno=end.detach())
         self.clients = list(self.ends.values())
 
-    def broadcast(self, line: Any = LINE.encode() + b"\n") -> None:
+    def broadcast(self, line: Any = SENT) -> None:
         shown = f"{line!r}" if len(line) < 40 else f"{len(line):,} bytes"
         self.bench.said(f"broadcast(…, {shown}, alice)", "check", "server")
         self.bench.code(self.clients, line, self.ends["alice"])
@@ -224,7 +226,7 @@ def others_leave(bench: Bench) -> None:
             room.clients.remove(room.ends[reached[0]])
 
     for name in ("bob", "carol", "dave", "erin"):
-        room.ends[name].at_send = lambda name=name: sending_to(name)  # type: ignore[misc]
+        room.ends[name].at_send = partial(sending_to, name)
     room.broadcast()
     room.hears("bob", "carol", "dave", "erin")
 
@@ -333,7 +335,7 @@ EXERCISE = Exercise(
             ),
             {
                 "innocent": (
-                    "An index counts places in one list. In which list did you count, and from which remove?",
+                    "An index is a place in one list. In which did you count, from which did you pop?",
                     "clients.remove(client) takes off that client, wherever it stands.",
                 )
             },
@@ -377,7 +379,7 @@ EXERCISE = Exercise(
             a_bug,
             (
                 "A str cannot be sent, to nobody. What did your except make of that?",
-                "except Exception, or except alone, catches your own mistakes too. except OSError does not.",
+                "except Exception, or except alone, also catches your mistakes. except OSError does not.",
             ),
         ),
     ),

@@ -1,7 +1,7 @@
 """python -m labkit check server: is that server right? A run of all behaviours against any server.
 
 Two ways. At an address there is one server, which others may use: the behaviours are tried one after the
-other, and once nobody can join any more, or hear, the rest is not tried. A command is started afresh for each
+other, and once nobody can join any more, the rest is not tried. A command is started afresh for each
 behaviour, several at a time, so that no fault stands in the way of seeing another.
 
 What a behaviour is, behaviours.py tells; how a server is started, launch.py; what comes out, report.py.
@@ -47,9 +47,6 @@ MOST_PATIENCE = 10.0
 
 RESETS_ARE_SURVIVED = "nobody is skipped when several die"
 """Once this behaviour holds, people may leave with RST."""
-
-NOISE = 1000
-"""Bytes that two hear in a short while in which nobody should say anything: more is no chat."""
 
 Shows = Callable[[str], None]
 
@@ -112,13 +109,13 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
                     all_stay=all_stay,
                 )
                 verdict = _judged(behaviour, tried)
-                tried.leave()
                 if verdict.verdict == NOT_TRIED:
                     trouble = f"nobody can join since {behaviour.number - 1}"
                     verdict = _not_tried(behaviour, framing, trouble)
                 elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
                     trouble += f" since {behaviour.number}"
-                elif behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
+                tried.leave()
+                if behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
                     all_stay = False
                     guests.leave()
             report.verdicts.append(verdict)
@@ -255,20 +252,18 @@ def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
 
 
 def _trouble(tried: Probed) -> str:
-    """Why no more can be tried: two cannot join and hear each other, or hear no word of their own. Or ""."""
-    tried = replace(tried, tail=tried.tail + "y", journal=Journal())
+    """Why no more can be tried on this server, after a ✗; "" if it can."""
+    if not tried.calms_down():
+        return "somebody who has left talks on and on"
+    tried.leave()
+    newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())
     try:
-        people = tried.people("any", "body")
-        before = sum(peer.received for peer in people)
-        tried.settle()
-        for peer in people:
-            peer.forget()
-        noise = sum(peer.received for peer in people) - before
+        newcomers.people("any", "body")
     except Missed:
         return "nobody can join"
     finally:
-        tried.leave()
-    return "somebody who has left talks on and on" if noise > NOISE else ""
+        newcomers.leave()
+    return ""
 
 
 # --- before it is judged ---

@@ -2,14 +2,16 @@
 
 Two sends can arrive as one. Whoever wants two messages to be two, whatever the server makes of it, must
 not send the second before the server has read the first. No byte on the wire tells that. But on one
-machine both ends belong to one kernel, and Linux shows its tables: proc(5), `/proc/net/tcp`.
+machine both ends belong to one kernel, and Linux answers (netlink.py), or shows its tables: proc(5),
+`/proc/net/tcp`.
 
 Elsewhere nobody can tell, and a pause has to do. It reads; it sends nothing, and touches no process. It
-builds on patience.py and the package's sockets.py.
+builds on netlink.py, patience.py and the package's sockets.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from labkit import sockets
+from labkit.exercises import netlink
 from labkit.exercises.patience import Patience
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -65,9 +68,12 @@ def unread(sock: socket.socket) -> int:
     Only for a socket that is `on_this_machine`.
     """
     try:
-        ours, theirs = sock.getsockname()[1], sock.getpeername()[1]
+        here, there = sock.getsockname()[:2], sock.getpeername()[:2]
     except OSError:
         return 0
+    with contextlib.suppress(netlink.CannotTell):
+        return netlink.unread_at(there, here)
+    ours, theirs = here[1], there[1]
     for table in TABLES:  # reading one takes milliseconds; mostly the first is enough
         for _, local, remote, _, queued in _rows(table):
             if (local, remote) == (theirs, ours):

@@ -1,4 +1,7 @@
-"""Behaviours of a chat server: somebody leaves, and that is noticed and told. It builds as talking.py does."""
+"""Behaviours of a chat server: somebody leaves, and that is noticed and told.
+
+It builds as talking.py does.
+"""
 
 from __future__ import annotations
 

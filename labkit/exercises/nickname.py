@@ -14,13 +14,14 @@ from labkit.instruments.journal import Journal
 TASK = """
 Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
 
-- `client` is the connected socket, `reader` is `client.makefile("rb")`, `nicknames` the list of those taken.
-- Send `nickname` and LF, and read the answer: a line, that is all up to its LF. A CR before the LF is dropped.
+- `client` is the connected socket, `reader` is `client.makefile("rb")`, `nicknames` a list of those taken.
+- Send `nickname` and LF, and read the answer: a line, which ends with LF. A CR before the LF is dropped.
 - A nickname that is fit is put into `nicknames`, and returned as a `str`.
-- One that is not fit is refused: send `! ` with the reason, and LF. Then ask again. After the third refusal
-  return `None`, without asking.
-- Not fit is what is taken (in other capitals as well: `Bob` is `BOB`), is empty, has more than 32 characters,
-  has white space (any, see `str.isspace`) or a `:` in it, begins with one of `* ! / # [ >`, or is not UTF-8.
+- One that is not fit is refused: send `! `, the reason, and LF. Then ask again; but after the third refusal
+  return `None`.
+- Not fit is one that is taken (in other capitals as well: `Bob` is `BOB`), is empty or only spaces, has
+  more than 32 characters, has white space in it (any: see `str.isspace`) or a `:`, begins with one of
+  `* ! / # [ >`, or is not UTF-8.
 - If the client leaves (FIN or reset) before its line is complete, return `None`. Nothing is added then.
 - What the client sends behind its line is for others to read: it stays in `reader`.
 """
@@ -67,6 +68,8 @@ def ask_nickname(client, reader, nicknames):
     ### END SOLUTION
 '''
 
+ASKED = ": 'nickname\\n'"
+
 TURN = 0.005
 """Seconds of one turn of waiting for a line, or for the end of the call."""
 
@@ -83,6 +86,7 @@ class Asking:
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a second line waits 40 ms
         self.reader = self.client.makefile("rb")
         bench.said(f"ask_nickname(…, {self.nicknames})", "check", "server")
+        self.refusal: str | None = None  # the last one that alice heard
         self.call = bench.thread(bench.code, self.client, self.reader, self.nicknames)
 
     def misses(self, expected: str, seen: str, clue: str = "") -> Missed:
@@ -120,10 +124,15 @@ class Asking:
             Missed: she does not.
         """
         line = self.line()
-        if line != "nickname":
-            clue = "no LF" if line is None and self.alice.hears("nickname", 0) else ""
-            seen = "alice heard 'nickname', without an LF" if clue else self.heard(line)
-            raise self.misses("alice is asked: 'nickname\\n'", seen, clue)
+        if line == "nickname":
+            return
+        seen, clue = self.heard(line), ""
+        if line is None and self.alice.hears("nickname", 0):
+            seen, clue = "alice heard 'nickname', without an LF", "no LF"
+        elif line is None and self.refusal is not None:
+            glued = self.refusal.endswith("nickname")
+            seen, clue = f"after {self.refusal + chr(10)!r} nothing came", "glued" if glued else "not again"
+        raise self.misses("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
 
     def is_refused(self, answer: str | bytes, clue: str = "") -> None:
         """Alice gives this answer, and is told that it is not fit.
@@ -135,6 +144,7 @@ class Asking:
         line = self.line()
         if line is None or not line.startswith("!"):
             raise self.misses(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
+        self.refusal = line
 
     def returns(self, expected: str | None, why: str, clue: str = "") -> None:
         """The call comes back with this, and has added it to the list, and nothing else.
@@ -311,7 +321,7 @@ EXERCISE = Exercise(
             stays_in_reader,
             (
                 "alice sent two lines at once. Who has the second one now?",
-                "client.recv takes all that is there, and so does a second makefile. reader hands out lines.",
+                "client.recv takes all that is there; so does a second makefile. reader has lines.",
                 "line = reader.readline()",
             ),
         ),
@@ -328,6 +338,14 @@ EXERCISE = Exercise(
                     "Would you tell bob and BOB apart, in a chat?",
                     "Compare what is left when capitals do not count, and on both sides.",
                     "nickname.casefold() in [other.casefold() for other in nicknames]",
+                ),
+                "glued": (
+                    "How does the client know where the refusal ends, and where the request begins?",
+                    "Each is a line: f'! {reason}\\n', and then b'nickname\\n'.",
+                ),
+                "not again": (
+                    "alice knows that it did not work. How does she know that she may try again?",
+                    "The request belongs into the loop, before each reading of an answer.",
                 ),
                 "too much": (
                     "bo is not bob. Did you look into the list, or into the letters of a nickname?",
@@ -381,12 +399,12 @@ EXERCISE = Exercise(
             ("Which bytes came, and what became of them?",),
             {
                 "UnicodeDecodeError": (
-                    "Who has to live with bytes that are no text: your thread, or the client that sent them?",
+                    "Whose mistake is it when bytes are no text: your code's, or the client's?",
                     "decode() raises UnicodeDecodeError. Catch it, and refuse as for any other reason.",
                 ),
                 "accepted": (
                     "Is that what the client called itself?",
-                    "'replace' and 'ignore' make a nickname that nobody chose. Without them decode() raises.",
+                    "'replace' and 'ignore' make a nickname that nobody chose. decode() alone raises.",
                 ),
             },
         ),
@@ -449,8 +467,22 @@ EXERCISE = Exercise(
         Wrong(
             "BOB is not bob",
             "what is taken is refused, and asked for again",
-            (("nickname.casefold() in [other.casefold() for other in nicknames]", "nickname in nicknames"),),
+            (("nickname.casefold() in [other.casefold() for other in nicknames]", "nickname in nicknames"),
+             ),
             clue="capitals",
+        ),
+        Wrong(
+            "asks only once",
+            "what is taken is refused, and asked for again",
+            (("        for _ in range(3):\n            client.sendall(b\"nickname\\\\n\")\n",
+              "        client.sendall(b\"nickname\\\\n\")\n        for _ in range(3):\n"),),
+            clue="not again",
+        ),
+        Wrong(
+            "the refusal has no LF",
+            "what is taken is refused, and asked for again",
+            (('f"! {reason}\\\\n"', 'f"! {reason}"'),),
+            clue="glued",
         ),
         Wrong(
             "an empty nickname",

@@ -263,7 +263,8 @@ class Probed:
             for peer in self._nameless:  # a server that waits for the answer waits no longer
                 if peer.send(unique(self.nickname("guest")).replace("-", "x")):
                     peer.until_read()
-            self._calm_down()
+            if self._here and not self.all_stay:
+                self.calms_down()
         here, staying = self._here, self._staying
         self._here, self._nameless, self._staying = [], [], []
         if self.guests and self.all_stay:
@@ -274,25 +275,28 @@ class Probed:
                 sleep(SLICE / 5)
         if self.guests:
             self.guests.take([peer for peer in staying if peer.fileno() >= 0])
-            sleep(SLICE)
         else:
             for peer in staying:
                 peer.reset()
 
-    def _calm_down(self) -> None:
-        """Whoever did not read reads now, until nothing more comes.
+    def calms_down(self) -> bool:
+        """Whoever did not read reads now, until nothing more comes. False: it never ends.
 
         To leave in the middle of it would do harm: a reset is told once, to whoever sends or receives
         first, and a thread that was not told may go on for ever.
         """
-        for peer in self._here:
+        people = self._here + self._staying
+        for peer in people:
             peer.widen()
-        in_all, calm = Patience(AT_MOST * self.patience), Patience(2 * SLICE)
+        in_all, calm = Patience(2 * self.patience), Patience(2 * SLICE)
         received = -1
-        while not calm.spent() and not in_all.spent():
-            for peer in self._here:
+        while not calm.spent():
+            if in_all.spent():
+                return False
+            for peer in people:
                 peer.forget()
-            now = sum(peer.received for peer in self._here)
+            now = sum(peer.received for peer in people)
             if now != received:
                 received, calm = now, Patience(2 * SLICE)
             sleep(SLICE / 10)
+        return True

@@ -116,7 +116,7 @@ def play(
     holds: Callable[[Any], None],
     *,
     on: str,
-    clue: str,
+    clue: str = "",
 ) -> None:
     """Play two threads in every order; Missed tells the shortest in which something breaks.
 
@@ -125,7 +125,7 @@ def play(
         threads: name -> what it does with that.
         holds: called with it afterwards; raises `Broken` with what was expected and what was seen.
         on: what the threads work on, as it is called on the ladder.
-        clue: where `holds` raised it. That of an exception which leaves a thread is its name; that of a
+        clue: where `holds` raised it, and gave none itself. That of an exception which leaves a thread is its name; that of a
             deadlock is "deadlock".
     """
     named = " and ".join(threads) + " at the same time"
@@ -156,7 +156,7 @@ def play(
     for step in found.run.steps:
         bench.said(_line(step), step.thread, on)
     if broken:
-        raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, clue)
+        raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
     raise Missed(f"{named}: each comes to its end", found.why, why)
@@ -173,9 +173,9 @@ def _line(step: stepper.Step) -> str:
 class Broken(AssertionError):
     """What the threads left behind is wrong."""
 
-    def __init__(self, expected: str, seen: str) -> None:
+    def __init__(self, expected: str, seen: str, clue: str = "") -> None:
         super().__init__(seen)
-        self.expected, self.seen = expected, seen
+        self.expected, self.seen, self.clue = expected, seen, clue
 
 
 def _globals_of(code: Any) -> dict[str, Any]:
@@ -227,10 +227,14 @@ ALICE, BOB, CAROL, DAVE = map(Client, ("alice", "bob", "carol", "dave"))
 
 
 class Calls:
-    """A roster of the student's, called so that it is told on the ladder."""
+    """Something of the student's, called so that it is told on the ladder.
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.roster = bench, bench.code()
+    Args:
+        on: what it is called there.
+    """
+
+    def __init__(self, bench: Bench, made: Any, on: str) -> None:
+        self.bench, self.made, self.on = bench, made, on
         self.names: dict[Any, str] = {}
 
     def socket(self, name: str) -> socket.socket:
@@ -240,24 +244,34 @@ class Calls:
         return sock
 
     def call(self, method: str, *arguments: Any) -> Any:
-        named = ", ".join(self.names.get(a, repr(a)) for a in arguments)
-        self.bench.said(f"{method}({named})", receiver="roster")
-        value = self.bench.thread(getattr(self.roster, method), *arguments).result(f"{method} comes back")
-        self.bench.said(self.shown(value), "roster", "check")
+        call = self.written(method, arguments)
+        self.bench.said(call, receiver=self.on)
+        value = self.bench.thread(getattr(self.made, method), *arguments).result(f"{call} comes back")
+        self.bench.said(self.shown(value), self.on, "check")
         return value
+
+    def written(self, method: str, arguments: tuple[Any, ...]) -> str:
+        return f"{method}({', '.join(map(self.shown, arguments))})"
 
     def shown(self, value: Any) -> str:
         if isinstance(value, list):
             return "[" + ", ".join(map(self.shown, value)) + "]"
         if isinstance(value, tuple):
-            return "(" + ", ".join(self.names.get(v) or repr(v) for v in value) + ")"
-        return repr(value)
+            return "(" + ", ".join(map(self.shown, value)) + ")"
+        return self.names.get(value) or repr(value)
 
     def gives(self, expected: Any, method: str, *arguments: Any, clue: str = "") -> None:
         value = self.call(method, *arguments)
         if value != expected:
-            named = ", ".join(self.names.get(a, repr(a)) for a in arguments)
-            raise Missed(f"{self.shown(expected)} from {method}({named})", self.shown(value), clue)
+            wanted = f"{self.shown(expected)} from {self.written(method, arguments)}"
+            raise Missed(wanted, self.shown(value), clue)
+
+
+class Roster(Calls):
+    """A roster of the student's."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench, bench.code(), "roster")
 
     def are_here(self, *pairs: tuple[Any, str], clue: str = "") -> None:
         """Everybody is here under this nickname, and nobody else is."""
@@ -267,7 +281,7 @@ class Calls:
 
 
 def comes(bench: Bench) -> None:
-    roster = Calls(bench)
+    roster = Roster(bench)
     roster.are_here()
     alice, bob, carol = map(roster.socket, ("alice", "bob", "carol"))
     roster.gives(None, "nickname_of", alice)
@@ -278,7 +292,7 @@ def comes(bench: Bench) -> None:
 
 
 def once(bench: Bench) -> None:
-    roster = Calls(bench)
+    roster = Roster(bench)
     alice, bob = map(roster.socket, ("alice", "bob"))
     roster.gives(True, "add", alice, "alice")
     roster.gives(False, "add", bob, "alice", clue="nickname")
@@ -289,7 +303,7 @@ def once(bench: Bench) -> None:
 
 
 def leaves(bench: Bench) -> None:
-    roster = Calls(bench)
+    roster = Roster(bench)
     alice, bob, carol = map(roster.socket, ("alice", "bob", "carol"))
     for sock, name in ((alice, "alice"), (bob, "bob"), (carol, "carol")):
         roster.gives(True, "add", sock, name)
@@ -305,7 +319,7 @@ def leaves(bench: Bench) -> None:
 
 
 def renamed(bench: Bench) -> None:
-    roster = Calls(bench)
+    roster = Roster(bench)
     alice, bob, carol = map(roster.socket, ("alice", "bob", "carol"))
     roster.gives(True, "add", alice, "alice")
     roster.gives(True, "add", bob, "bob")
@@ -320,7 +334,7 @@ def renamed(bench: Bench) -> None:
 
 
 def copied(bench: Bench) -> None:
-    roster = Calls(bench)
+    roster = Roster(bench)
     alice, bob = map(roster.socket, ("alice", "bob"))
     roster.gives(True, "add", alice, "alice")
     roster.gives(True, "add", bob, "bob")
@@ -331,10 +345,8 @@ def copied(bench: Bench) -> None:
         told.append(nickname)
         roster.gives(nickname, "remove", client)
     if told != ["alice", "bob"]:
-        raise Missed(
-            "alice and bob are met on the way, though each is removed",
-            f"{' and '.join(told) or 'nobody'} alone",
-        )
+        seen = f"{' and '.join(told) or 'nobody'} alone"
+        raise Missed("alice and bob are met on the way, though each is removed", seen)
     bench.expect(len(everyone) == 2, "the list stays as it was", f"now it is {roster.shown(everyone)}")
     roster.call("everyone").append("somebody else")
     roster.are_here()
@@ -552,7 +564,7 @@ class Roster:
             return list(self.pairs)
 """
 
-STUCK = {
+STUCK: dict[str, tuple[str, ...]] = {
     "does not come back": (
         "Which line does it wait in, and which thread could let it go on?",
         "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",
@@ -736,7 +748,7 @@ EXERCISE = Exercise(
         Wrong(
             "two lists and no lock",
             "two who leave at the same time take nobody else's nickname",
-            source=TWO_LISTS.replace("self.lock = Lock()", "pass").replace("with self.lock:", "if True:"),
+            source=re.sub(r"^    (?= {8})|^.*lock.*\n", "", TWO_LISTS, flags=re.IGNORECASE | re.MULTILINE),
             clue="nickname",
             survey="keeps two lists in step by .index()",
         ),
@@ -747,9 +759,9 @@ EXERCISE = Exercise(
               "                return False\n"
               "            self.nicknames[client] = nickname\n"
               "            return True\n",
-              "            free = client not in self.nicknames and nickname not in self.nicknames.values()\n"
+              "            taken = client in self.nicknames or nickname in self.nicknames.values()\n"
               "            self.nicknames[client] = nickname\n"
-              "            return free\n"),),
+              "            return not taken\n"),),
             clue="changed",
         ),
         Wrong(
@@ -804,7 +816,7 @@ EXERCISE = Exercise(
             "whenever you look, everybody has their own nickname",
             source=TWO_LISTS.replace(
                 "        with self.lock:\n            return list(zip",
-                "        if True:\n            return list(zip",
+                "        return list(zip",
             ),
             clue="everyone",
         ),

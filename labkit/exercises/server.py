@@ -6,7 +6,8 @@ runs in a thread of the student's process. What the steps expect is said there; 
 
 from __future__ import annotations
 
-from labkit.exercises.behaviours import BEHAVIOURS, Behaviour
+from labkit.exercises.behaviour import Behaviour
+from labkit.exercises.behaviours import BEHAVIOURS
 from labkit.exercises.bench import Bench, whereabouts
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.exercises.missed import Missed
@@ -331,7 +332,7 @@ def step(behaviour: Behaviour) -> Step:
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
             raise Missed(missed.expected, missed.seen, "lock" if at_a_lock else "") from None
         finally:
-            server.leave(politely=False)
+            server.leave()
 
     return Step(behaviour.name, run, HINTS[behaviour.name], {"lock": AT_A_LOCK})
 

@@ -1,4 +1,7 @@
-"""Behaviours of a chat server: some vanish, or stop reading, and the others go on. It builds as talking.py does."""
+"""Behaviours of a chat server: some vanish, or stop reading, and the others go on.
+
+It builds as talking.py does.
+"""
 
 from __future__ import annotations
 

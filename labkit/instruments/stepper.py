@@ -48,6 +48,12 @@ SHORT_PATIENCE = 0.5
 """Seconds, once it is known that a schedule ends with a wait for something unknown."""
 
 
+_ANOTHER_WAY = (
+    "a schedule broke something, and went another way when it was played again: setup must make everything "
+    "anew, and workers must not leave anything to chance, to the clock or to threads of their own"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Exploration:
     """What `explore` has found: a schedule that breaks something, or that there is none."""
@@ -124,12 +130,12 @@ def explore(
         if result.found is None:
             return Exploration(False, None, "", result.tried, result.complete, None, result.words)
         found = result.found
-        run = _run(stage, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
+        try:
+            run = _run(stage, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
+        except ValueError as error:
+            raise ValueError(f"{_ANOTHER_WAY} ({found.why}; then: {error})") from None
     if not run.why:
-        raise ValueError(
-            f"a schedule broke something ({found.why}), and the same one did not when it was played again: "
-            "setup must make everything anew, each time the same"
-        )
+        raise ValueError(f"{_ANOTHER_WAY} ({found.why}; then nothing)")
     return Exploration(True, run.schedule, run.why, result.tried, result.complete, run, result.words)
 
 

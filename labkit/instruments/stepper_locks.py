@@ -13,6 +13,7 @@ It decides nothing: who goes on is for stepper_play.py. It builds on the standar
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -149,7 +150,10 @@ def _led() -> bool:
 
 
 def _new_lock() -> Any:
-    return Lock() if _led() else REAL_LOCK()
+    # A thread that a worker starts is not led: the event by which it tells that it runs stays real.
+    caller = sys._getframe(1).f_back
+    starts = caller is not None and caller.f_code is threading.Thread.__init__.__code__
+    return Lock() if _led() and not starts else REAL_LOCK()
 
 
 def _new_rlock() -> Any:
@@ -157,7 +161,9 @@ def _new_rlock() -> Any:
 
 
 def _new_sleeper() -> Any:
-    return _Sleeper() if _led() else REAL_LOCK()
+    """For a Condition to sleep on: known to the stepper if its lock is."""
+    condition = sys._getframe(1).f_locals.get("self")
+    return _Sleeper() if _led() and isinstance(getattr(condition, "_lock", None), Lock) else REAL_LOCK()
 
 
 class Caller:

@@ -118,7 +118,7 @@ class StepPanel:
         before = steps[made - 2].parts if made > 1 else self.run.start_parts
         now = steps[made - 1].parts if made else self.run.start_parts
         done = (
-            f"{escape(steps[made - 1].thread)}, line {step_as_html(steps[made - 1])}" if made else "&nbsp;"
+            f"<b>{escape(steps[made - 1].thread)}</b>{step_as_html(steps[made - 1])}" if made else "&nbsp;"
         )
         verdict = verdict_as_html(self.run) if made == len(steps) else "&nbsp;"
         self._shown.value = (

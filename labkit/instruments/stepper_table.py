@@ -42,7 +42,7 @@ HTML_STYLE = """<style>
   font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre-wrap;
   background: none !important; color: inherit; padding: 0 !important;
 }
-.labkit-steps.labkit-steps .state code { white-space: pre; }
+.labkit-steps .step { display: flex; gap: 8px; }
 .labkit-steps .n, .labkit-steps .note, .labkit-steps .same, .labkit-steps .at {
   color: var(--jp-ui-font-color2, #666); font-weight: 400;
 }
@@ -154,9 +154,9 @@ def _html_row(number: str, names: tuple[str, ...], step: Step | None, state: str
 
 def step_as_html(step: Step) -> str:
     """What a thread did."""
-    line = f'<span class="at">{step.line}</span> ' if step.place.source else ""
+    line = f'<span class="at">{step.line}</span>' if step.place.source else ""
     note = f'<div class="note">→ {escape(step.note)}</div>' if step.note else ""
-    return f"{line}<code>{escape(step.source)}</code>{note}"
+    return f'<div class="step">{line}<code>{escape(step.source)}</code></div>{note}'
 
 
 def state_as_html(parts: tuple[str, ...], before: tuple[str, ...]) -> str:
