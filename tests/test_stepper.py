@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from labkit.instruments import stepper, stepper_lines, stepper_play
-from labkit.instruments.stepper import Exploration, explore, replay
-from labkit.instruments.stepper_state import parts
+from labkit.instruments import stepper
+from labkit.instruments.stepper import Exploration, explore, lines, replay
+from labkit.instruments.stepper import play as playing
+from labkit.instruments.stepper.snapshot import parts
 
 QUICK = 5.0
 """Seconds that a search may take."""
@@ -694,8 +695,8 @@ def test_what_is_left_out_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -
         None,
     )
     few = outcomes(case)
-    monkeypatch.setattr(stepper_lines, "_TAKES_A_LOCK", re.compile("(?!)"))
-    monkeypatch.setattr(stepper_lines, "_QUIET_NAMES", re.compile("(?!)"))
+    monkeypatch.setattr(lines, "_TAKES_A_LOCK", re.compile("(?!)"))
+    monkeypatch.setattr(lines, "_QUIET_NAMES", re.compile("(?!)"))
     assert outcomes(case) == few and len(few) > 2
 
 
@@ -958,12 +959,12 @@ def test_an_interrupt_ends_everything() -> None:
     """Ctrl-C while a schedule is played: threads end, and the locks are real again."""
     before = threading.Lock
 
-    class Interrupted(stepper_play.Play):
+    class Interrupted(playing.Play):
         def _watch(self) -> None:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("labkit.instruments.stepper_search.Play", Interrupted)
+        patch.setattr("labkit.instruments.stepper.searching.Play", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             explore(Counter, [add_one, add_one])
     assert threading.Lock is before

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "check", "exercise_called", "judge"]
 
-NAMES = ("framing", "accept", "nickname", "broadcast", "goodbye", "shutdown", "roster", "slow", "server")
+NAMES = (
+    "framing",
+    "accept",
+    "nickname",
+    "broadcast",
+    "goodbye",
+    "shutdown",
+    "roster",
+    "lock",
+    "slow",
+    "server",
+)
 """The exercises, in the order of the notebooks."""
 
 

@@ -253,7 +253,7 @@ def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
 
 def _trouble(tried: Probed) -> str:
     """Why no more can be tried on this server, after a ✗; "" if it can."""
-    if not tried.calms_down():
+    if not tried.calms_down(8 * SLICE):
         return "somebody who has left talks on and on"
     tried.leave()
     newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())

@@ -474,14 +474,14 @@ EXERCISE = Exercise(
         Wrong(
             "asks only once",
             "what is taken is refused, and asked for again",
-            (("        for _ in range(3):\n            client.sendall(b\"nickname\\\\n\")\n",
-              "        client.sendall(b\"nickname\\\\n\")\n        for _ in range(3):\n"),),
+            (('        for _ in range(3):\n            client.sendall(b"nickname\\n")\n',
+              '        client.sendall(b"nickname\\n")\n        for _ in range(3):\n'),),
             clue="not again",
         ),
         Wrong(
             "the refusal has no LF",
             "what is taken is refused, and asked for again",
-            (('f"! {reason}\\\\n"', 'f"! {reason}"'),),
+            (('f"! {reason}\\n"', 'f"! {reason}"'),),
             clue="glued",
         ),
         Wrong(

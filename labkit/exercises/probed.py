@@ -279,8 +279,8 @@ class Probed:
             for peer in staying:
                 peer.reset()
 
-    def calms_down(self) -> bool:
-        """Whoever did not read reads now, until nothing more comes. False: it never ends.
+    def calms_down(self, seconds: float = 2 * SLICE) -> bool:
+        """Whoever did not read reads now, until nothing has come for so long. False: it never ends.
 
         To leave in the middle of it would do harm: a reset is told once, to whoever sends or receives
         first, and a thread that was not told may go on for ever.
@@ -288,7 +288,7 @@ class Probed:
         people = self._here + self._staying
         for peer in people:
             peer.widen()
-        in_all, calm = Patience(2 * self.patience), Patience(2 * SLICE)
+        in_all, calm = Patience(2 * self.patience), Patience(seconds)
         received = -1
         while not calm.spent():
             if in_all.spent():
@@ -297,6 +297,6 @@ class Probed:
                 peer.forget()
             now = sum(peer.received for peer in people)
             if now != received:
-                received, calm = now, Patience(2 * SLICE)
+                received, calm = now, Patience(seconds)
             sleep(SLICE / 10)
         return True

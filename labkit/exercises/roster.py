@@ -125,8 +125,8 @@ def play(
         threads: name -> what it does with that.
         holds: called with it afterwards; raises `Broken` with what was expected and what was seen.
         on: what the threads work on, as it is called on the ladder.
-        clue: where `holds` raised it, and gave none itself. That of an exception which leaves a thread is its name; that of a
-            deadlock is "deadlock".
+        clue: where `holds` raised it, and gave none itself. The clue of an exception which leaves a thread
+            is its name; that of a deadlock is "deadlock".
     """
     named = " and ".join(threads) + " at the same time"
     broken: list[Broken] = []
@@ -164,6 +164,8 @@ def play(
 
 def _line(step: stepper.Step) -> str:
     """A step as an arrow has it: the line, and what it gave to a name."""
+    if step.place.function == "__hash__":
+        return f"… looks up {step.note}" if step.note else "… looks it up"
     name, _, value = step.note.partition(" = ")
     if value and step.source.startswith(f"{name} = "):
         return step.source + ("" if step.source == step.note else f" → {value}")

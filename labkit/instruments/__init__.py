@@ -9,4 +9,5 @@
 - widgets.py     the small parts that every panel is made of
 - painter.py     the thread that keeps widgets up to date
 - look.py        how they look
+- stepper/       two threads, one line at a time; its files are listed there
 """

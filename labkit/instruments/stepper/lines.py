@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
+import labkit
+
 _LIBRARY = tuple(
     os.path.normcase(os.path.join(folder, ""))
     for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 )
-_LABKIT = os.path.normcase(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ""))
+_LABKIT = os.path.normcase(os.path.join(os.path.dirname(labkit.__file__), ""))
 _INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
 _PART_OF_A_LINE = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 

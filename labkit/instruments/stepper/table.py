@@ -1,7 +1,7 @@
 """A schedule as a table: one column for each thread, one row for each line, and the state after it.
 
 As text and as HTML; everything that comes from the user's code goes through `html.escape` here. It holds
-what stepper_record.py wrote down, and runs nothing.
+what record.py wrote down, and runs nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from wcwidth import wcswidth
 
-from labkit.instruments.stepper_lines import Place
-from labkit.instruments.stepper_record import Step
+from labkit.instruments.stepper.lines import Place
+from labkit.instruments.stepper.record import Step
 
 if TYPE_CHECKING:
-    from labkit.instruments.stepper_panel import StepPanel
+    from labkit.instruments.stepper.panel import StepPanel
 
 ROWS = 60
 """Rows of a table; of a longer schedule the middle is folded."""
@@ -69,7 +69,7 @@ class Run:
 
     def slider(self) -> StepPanel:
         """Widgets to walk through the steps."""
-        from labkit.instruments.stepper_panel import StepPanel  # here, for it needs ipywidgets
+        from labkit.instruments.stepper.panel import StepPanel  # here, for it needs ipywidgets
 
         return StepPanel(self)
 

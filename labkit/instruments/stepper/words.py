@@ -1,7 +1,7 @@
 """What broke, in words: where, and who waits for which lock.
 
-It looks up what a student calls a lock, and runs nothing. It builds on stepper_lines.py and
-stepper_locks.py.
+It looks up what a student calls a lock, and runs nothing. It builds on lines.py and
+locks.py.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, Protocol
 
-from labkit.instruments.stepper_lines import Place, plain
-from labkit.instruments.stepper_locks import Lock
+from labkit.instruments.stepper.lines import Place, plain
+from labkit.instruments.stepper.locks import Lock
 
 SELF = {"alice": "herself", "carol": "herself", "bob": "himself", "dave": "himself"}
 """A thread is an `it`; those who go by the names of the course are not."""

@@ -13,7 +13,7 @@ from dataclasses import is_dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
-from labkit.instruments.stepper_locks import Lock
+from labkit.instruments.stepper.locks import Lock
 
 ITEMS = 8
 """Items of a list that are shown; more are …"""

@@ -1,6 +1,6 @@
 """What is written down while a schedule is played: each line, and the state that it left behind.
 
-It looks at the state with stepper_state.py, or as the user wants it, and at local names that have got a
+It looks at the state with snapshot.py, or as the user wants it, and at local names that have got a
 new value. It decides nothing.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
-from labkit.instruments import stepper_state
-from labkit.instruments.stepper_lines import NOWHERE, Place
-from labkit.instruments.stepper_locks import StillHeld
+from labkit.instruments.stepper import snapshot
+from labkit.instruments.stepper.lines import NOWHERE, Place
+from labkit.instruments.stepper.locks import StillHeld
 
 Show = Callable[[Any], str]
 
@@ -33,7 +33,7 @@ class Step:
 
 
 class Record:
-    """The steps of one schedule. `show`: state to text; None: as stepper_state.py has it."""
+    """The steps of one schedule. `show`: state to text; None: as snapshot.py has it."""
 
     def __init__(self, state: Any, show: Show | None) -> None:
         self._state, self._show = state, show
@@ -61,7 +61,7 @@ class Record:
             before = self._frame[1]
             now = {k: v for k, v in frame.f_locals.items() if k not in before or before[k] is not v}
             with contextlib.suppress(StillHeld):
-                note = note or ", ".join(f"{k} = {stepper_state.text(v)}" for k, v in now.items())
+                note = note or ", ".join(f"{k} = {snapshot.text(v)}" for k, v in now.items())
         self._frame = None
         state, pieces = self._look()
         self.steps[-1] = replace(self.steps[-1], state=state, parts=pieces, note=note)
@@ -70,7 +70,7 @@ class Record:
         """The state as text, whole and in pieces."""
         self.looking = True
         try:
-            pieces = (self._show(self._state),) if self._show else stepper_state.parts(self._state)
+            pieces = (self._show(self._state),) if self._show else snapshot.parts(self._state)
         except StillHeld:
             pieces = ("(cannot be shown while a lock is held)",)
         finally:

@@ -1,9 +1,9 @@
 """One worker in one schedule: its function, traced line by line.
 
-It stops before each line and asks its schedule, stepper_play.py, which returns when it is its turn. When
+It stops before each line and asks its schedule, play.py, which returns when it is its turn. When
 all is over it leaves the user's code, whatever that does against it.
 
-It builds on stepper_hands.py, stepper_lines.py and stepper_locks.py.
+It builds on hands.py, lines.py and locks.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from labkit.instruments.stepper_hands import Ended, Hand, interrupt
-from labkit.instruments.stepper_lines import NOWHERE
-from labkit.instruments.stepper_locks import RUNNING, Lock
+from labkit.instruments.stepper.hands import Ended, Hand, interrupt
+from labkit.instruments.stepper.lines import NOWHERE
+from labkit.instruments.stepper.locks import RUNNING, Lock
 
 if TYPE_CHECKING:
-    from labkit.instruments.stepper_play import Play
+    from labkit.instruments.stepper.play import Play
 
 UNWINDING = 200
 """Lines that a worker may still execute, in `finally` and `with`, when all is over."""

@@ -6,7 +6,7 @@ the number of their switches. Some are not played: where a line touches only loc
 difference on which side of it another comes in; where a worker is let on and can only wait, it might as
 well not have been.
 
-It starts no thread: stepper_play.py does. It builds on that and on stepper_locks.py.
+It starts no thread: play.py does. It builds on that and on locks.py.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from labkit.instruments.stepper_hands import Hand
-from labkit.instruments.stepper_lines import Lines, plain
-from labkit.instruments.stepper_locks import REAL_LOCK, RUNNING, Caller, OwnLocks
-from labkit.instruments.stepper_play import PATIENCE, Play
-from labkit.instruments.stepper_record import Record, Show
-from labkit.instruments.stepper_state import parts
-from labkit.instruments.stepper_words import first_line
+from labkit.instruments.stepper.hands import Hand
+from labkit.instruments.stepper.lines import Lines, plain
+from labkit.instruments.stepper.locks import REAL_LOCK, RUNNING, Caller, OwnLocks
+from labkit.instruments.stepper.play import PATIENCE, Play
+from labkit.instruments.stepper.record import Record, Show
+from labkit.instruments.stepper.snapshot import parts
+from labkit.instruments.stepper.words import first_line
 
 FURTHER = 200
 """Schedules with as many switches that are tried after the first that breaks, to find a shorter one."""

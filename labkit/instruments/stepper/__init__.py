@@ -17,12 +17,12 @@ switches first, so that what it finds can be followed. `replay` runs one schedul
 What it takes for a step is a line: nothing comes between the two halves of `x += 1`, of a comprehension,
 or of any call into a library, though on a real machine something can. It does not know what a worker
 waits for outside the process, or at a clock, and it knows no thread but its own. Locks are its own
-(stepper_locks.py) as long as they are made in `setup` or by a worker: `threading.Lock()` gives one.
+(locks.py) as long as they are made in `setup` or by a worker: `threading.Lock()` gives one.
 
-Files: stepper_search.py has the order of the search; stepper_play.py plays one schedule, with the workers
-of stepper_worker.py in the threads of stepper_hands.py; stepper_lines.py says which lines are steps;
-stepper_record.py writes them down, with the state as in stepper_state.py; stepper_words.py says what
-broke; stepper_table.py shows it all, and stepper_panel.py is the slider.
+Files: searching.py has the order of the search; play.py plays one schedule, with the workers
+of worker.py in the threads of hands.py; lines.py says which lines are steps;
+record.py writes them down, with the state as in snapshot.py; words.py says what
+broke; table.py shows it all, and panel.py is the slider.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.instruments.stepper_lines import plain
-from labkit.instruments.stepper_locks import Lock, RLock
-from labkit.instruments.stepper_play import PATIENCE
-from labkit.instruments.stepper_record import Show, Step
-from labkit.instruments.stepper_search import Stage, search
-from labkit.instruments.stepper_table import Run, as_html, note_as_html
+from labkit.instruments.stepper.lines import plain
+from labkit.instruments.stepper.locks import Lock, RLock
+from labkit.instruments.stepper.play import PATIENCE
+from labkit.instruments.stepper.record import Show, Step
+from labkit.instruments.stepper.searching import Stage, search
+from labkit.instruments.stepper.table import Run, as_html, note_as_html
 
 __all__ = ["Exploration", "Lock", "RLock", "Run", "Step", "explore", "replay"]
 

@@ -1,6 +1,6 @@
 """One schedule, played once: real threads, of which exactly one runs at any moment.
 
-Each worker (stepper_worker.py) has a thread, which is stopped before each line. There it decides itself,
+Each worker (worker.py) has a thread, which is stopped before each line. There it decides itself,
 by the plan, who goes on, and either runs on or hands over and waits for its turn. Nobody stands between
 them. A worker that would wait for a lock hands over, too. So what is known at any moment is who can go
 on, and when nobody can, that is a deadlock.
@@ -8,8 +8,8 @@ on, and when nobody can, that is a deadlock.
 When something has broken, or all is done, every thread ends: those that wait get an exception that no
 student's code expects, and what they have in `finally` and `with` runs without a plan.
 
-Which plans are worth playing is for stepper_search.py. It builds on stepper_hands.py, stepper_locks.py,
-stepper_lines.py and stepper_record.py.
+Which plans are worth playing is for searching.py. It builds on hands.py, locks.py,
+lines.py and record.py.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from labkit.instruments.stepper_hands import Ended, Hand
-from labkit.instruments.stepper_lines import Lines, Place
-from labkit.instruments.stepper_locks import REAL_LOCK, Lock, StillHeld
-from labkit.instruments.stepper_record import Record
-from labkit.instruments.stepper_words import at, deadlock, first_line
-from labkit.instruments.stepper_worker import Wait, Worker
+from labkit.instruments.stepper.hands import Ended, Hand
+from labkit.instruments.stepper.lines import Lines, Place
+from labkit.instruments.stepper.locks import REAL_LOCK, Lock, StillHeld
+from labkit.instruments.stepper.record import Record
+from labkit.instruments.stepper.words import at, deadlock, first_line
+from labkit.instruments.stepper.worker import Wait, Worker
 
 LINES = 2000
 """Lines that one worker may execute; one that needs more is taken to go on for ever."""
