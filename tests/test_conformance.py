@@ -1,4 +1,4 @@
-"""A server, in whatever language, is tried from outside: what it does right and wrong is seen, and no more."""
+"""A server, in whatever language, is tried from outside: what it does wrong is seen, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import pytest
 from conftest import SOON, BareServer, Wire, need
 
 from labkit import ChatServer
-from labkit.classic import ClassicServer
 from labkit.exercises.behaviours import BEHAVIOURS, called
 from labkit.exercises.conformance import check_address, check_command, main
 from labkit.exercises.missed import Missed
@@ -34,8 +33,9 @@ CLASSIC = [
     "import os; from labkit.classic import ClassicServer; "
     "ClassicServer(port=int(os.environ['PORT'])).receive()",
 ]
-LONGEST = 20.0
-"""Seconds that a run may take, whatever is wrong with the server."""
+LONGEST = 60.0
+"""Seconds that a run may take, whatever is wrong with the server, on a machine that does much else.
+On one that does not, it is under 20."""
 
 # The faults that its docstring tells of, as they are called here.
 OF_THE_ASSIGNMENT = {
@@ -288,12 +288,13 @@ def test_a_server_that_takes_nobody_is_told_once() -> None:
 
 def test_a_server_that_speaks_raw_is_told_so() -> None:
     """Asked for lines: a note at the start, and ✗ where the missing line end is judged."""
-    with ClassicServer(port=0) as classic:
-        report = check_address(f"localhost:{classic.address[1]}")
+    report = check_command(CLASSIC)
     assert "speaks raw and not lines" in report.notes[0]
-    assert "--framing raw" in str(report).splitlines()[2]
+    assert "--framing raw" in report.head()
     assert called("asks for a nickname at connect").number in report.missed
     assert called("what one says, all others hear").number not in report.missed
+    assert called("a joining is told to the others, once").number in report.missed
+    assert called("a nickname that is taken is refused").number in report.missed
     framing = report.verdicts[called("a line is a message, however TCP cuts it").number - 1]
     assert framing.verdict == MISSED and "\\n" in framing.seen
 
@@ -349,7 +350,7 @@ def test_the_first_miss_is_shown_as_a_ladder(broken: Report) -> None:
     first = broken.missed[0]
     assert str(broken.ladder(first)) in str(broken)
     assert isinstance(broken.ladder(1), Ladder)
-    assert "'nickname" in str(broken.ladder(1))
+    assert "nickname" in str(broken.ladder(1)) and "RST" not in str(broken.ladder(1))
     with pytest.raises(KeyError, match="99"):
         broken.ladder(99)
 

@@ -8,7 +8,6 @@ out.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -21,6 +20,11 @@ from labkit.exercises.survey import ROWS
 EXERCISES = [exercise_called(name) for name in NAMES]
 WRONG = [(exercise, wrong) for exercise in EXERCISES for wrong in exercise.wrong]
 OTHERS = [(exercise, style) for exercise in EXERCISES for style in exercise.others]
+
+AT_ONCE = 4
+"""Checks that run at the same time. They wait most of the time."""
+
+pytestmark = pytest.mark.timeout(400)  # the first test waits for all of them
 
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 
@@ -35,7 +39,7 @@ Checks = dict[tuple[str, str], "Future[Result]"]
 
 
 @pytest.fixture(scope="module")
-def checks(request: pytest.FixtureRequest) -> Iterator[Checks]:
+def checks(request: pytest.FixtureRequest) -> Checks:
     """What check says of every version of every exercise that these tests ask about."""
     sources: dict[tuple[str, str], str] = {}
     for exercise in EXERCISES:
@@ -43,12 +47,14 @@ def checks(request: pytest.FixtureRequest) -> Iterator[Checks]:
         sources[exercise.name, "stub"] = exercise.stub
         sources |= {(exercise.name, "wrong: " + w.name): exercise.version(w) for w in exercise.wrong}
         sources |= {(exercise.name, "other: " + style): exercise.other(style) for style in exercise.others}
-    asked = " ".join(item.nodeid for item in request.session.items)
-    with ThreadPoolExecutor(4, thread_name_prefix="test-check") as pool:
-        yield {
+    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    asked = {params["exercise"].name for params in parameters if "exercise" in params}
+    # All are waited for: none runs on behind a test that has nothing to do with it.
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
+        return {
             (name, version): pool.submit(check, name, source)
             for (name, version), source in sources.items()
-            if f"{name}" in asked
+            if name in asked
         }
 
 

@@ -15,6 +15,7 @@ from labkit import ChatClient, ChatServer, instruments
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
 
 
 def snippets(language: str) -> list[str]:
@@ -22,9 +23,11 @@ def snippets(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("script", snippets("python"))
-def test_scripts_print_what_they_say(script: str) -> None:
+def test_scripts_print_what_they_say(script: str, tmp_path: Path) -> None:
     """In a comment behind each `print(…)`, or in the block of text below; and nothing goes to stderr."""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    file = tmp_path / "script.py"
+    file.write_text(script, encoding="utf-8")
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=30)
     below = re.match(r"\s*```text\n(.*?)```", README.partition(script + "```")[2], re.DOTALL)
     comments = re.findall(r"^\s*print\(.*\)\s+# (.*)$", script, re.MULTILINE)
     promised = below[1].splitlines() if below else comments
@@ -73,10 +76,13 @@ def test_the_first_two_commands_start_the_lab_and_the_tests() -> None:
     assert (ROOT / "requirements.txt").read_text().splitlines()[-1] == "-e ."
 
 
-@pytest.mark.parametrize(
-    "command",
-    sorted(set(re.findall(r"python -m labkit[^\n`]*", "\n".join(re.split(r"```py.*?```", README))))),
-)
+def commands(text: str) -> set[str]:
+    """The commands of ours that it names, up to where the shell or another program takes over."""
+    named = re.findall(r"python -m labkit[^\n`]*", "\n".join(re.split(r"```py.*?```", text)))
+    return {re.split(r" (?:--|>)(?: |$)|;", command)[0] for command in named}
+
+
+@pytest.mark.parametrize("command", sorted(commands(README) | commands(TEACHING)))
 def test_every_command_that_is_named_exists(command: str) -> None:
     """With these options: the command's own parser takes them."""
     words = [sys.executable, *shlex.split(command)[1:], "--help"]
@@ -85,11 +91,12 @@ def test_every_command_that_is_named_exists(command: str) -> None:
     assert done.stdout.startswith("usage: python -m labkit")
 
 
-def test_every_link_leads_somewhere() -> None:
-    """Files that README names are in the repository."""
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+@pytest.mark.parametrize(("text", "folder"), [(README, ROOT), (TEACHING, ROOT / "notebooks")])
+def test_every_link_leads_somewhere(text: str, folder: Path) -> None:
+    """Files that README and TEACHING.md name are in the repository."""
+    links = re.findall(r"\]\(([^)#]+)\)", text)
     assert len(links) > 15
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+    assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
 
 
 def test_the_tours_leave_no_file_out() -> None:

@@ -27,6 +27,7 @@ NAMES = (
     "broadcast",
     "goodbye",
     "shutdown",
+    "client",
     "roster",
     "lock",
     "slow",

@@ -71,6 +71,9 @@ def serve(listener):
 
 MANY = 20
 
+LATE = 0.1
+"""Seconds that a thread is kept from beginning, at most."""
+
 AFTER_RESET = ", who comes after mallory's reset,"
 
 NO_FIN = {
@@ -89,11 +92,13 @@ class Listener(socket.socket):
         super().__init__(*how, **more)
         self.given: list[socket.socket] = []
         self.used = threading.Event()  # somebody has begun to wait for clients
-        self.loop: CodeType | None = None  # the function that calls accept
+        self.calls = 0  # of accept
+        self.loop: CodeType | None = None  # the function that calls it
         self.at_accept: Callable[[socket.socket], None] | None = None
 
     def accept(self) -> tuple[socket.socket, Any]:
         self.loop = sys._getframe(1).f_code
+        self.calls += 1
         self.used.set()
         client, address = super().accept()
         self.given.append(client)
@@ -114,7 +119,7 @@ class Serving:
         self.listener = Listener(fileno=bench.listener().detach())
         self.address = self.listener.getsockname()
         self.call = bench.thread(bench.code, self.listener, name="serve")
-        give_up = monotonic() + SOON
+        give_up = monotonic() + SOON / 2
         while not (self.listener.used.wait(TURN) or self.call.ended(0) or monotonic() > give_up):
             pass
         self.before = set(self.students_threads())
@@ -173,6 +178,17 @@ class Serving:
         self.call.ended(0.2)
         self.listener.close()
         return self.call.ended(seconds)
+
+    def late(self, frame: FrameType, event: str, arg: object) -> None:
+        """As a profile function: let a thread begin with the student's code when the next is accepted.
+
+        That may happen at any time. So it is made to happen always.
+        """
+        if event == "call" and is_students(frame.f_code.co_filename):
+            sys.setprofile(None)
+            enough, give_up = self.listener.calls + 2, monotonic() + LATE
+            while self.listener.calls < enough and monotonic() < give_up:
+                sleep(TURN)
 
     # --- where the code is ---
 
@@ -267,7 +283,8 @@ def goodbye(bench: Bench) -> None:
 
 def listener_closed(bench: Bench) -> None:
     with serving(bench) as serve:
-        serve.joins("alice").hang_up()
+        for name in ("alice", "bob"):
+            serve.joins(name).hang_up()
         expected = "the listener is closed, and serve returns"
         bench.expect(serve.shut(), expected, f"it was still running after {SOON:g} s", "goes on")
         if serve.call.error is not None:
@@ -332,16 +349,18 @@ def one_who_is_silent(bench: Bench) -> None:
 
 
 def twenty(bench: Bench) -> None:
+    # The wires are not drawn: a ladder of twenty is no picture.
+    everybody = f"{MANY} guests"
     with serving(bench) as serve:
-        # Their wires are not drawn: a ladder of twenty is no picture.
-        guests = [Peer(serve.address, f"guest-{n}", patience=SOON) for n in range(1, MANY + 1)]
-        bench.said(f"{MANY} connect", f"{MANY} guests", "server")
-        for guest in guests:
+        guests: list[Peer] = []
+        bench.said(f"{MANY} connect, one by one", everybody, "server")
+        while len(guests) < MANY:
+            guest = Peer(serve.address, f"guest-{len(guests) + 1}", patience=SOON)
             if serve.line(guest) != "nickname":
-                asked = guests.index(guest) + sum(other.hears("nickname\n", 0) for other in guests)
                 where, clue = serve.whereabouts()
-                raise Missed(f"all {MANY} are asked at once", f"only {asked} were asked{where}", clue)
-        bench.said(f"all {MANY} are asked", "server", f"{MANY} guests")
+                raise Missed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
+            guests.append(guest)
+        bench.said("all are asked", "server", everybody)
         for guest in guests:
             guest.send(guest.name)
         for guest in guests:
@@ -352,8 +371,21 @@ def twenty(bench: Bench) -> None:
                 heard = f"{guest.name} heard {line!r}" if line else guest.seen()
                 seen = f"; it came to {others[0]}" if others else ""
                 raise Missed(f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else "")
+        bench.said("all are welcomed", "server", everybody)
         for guest in guests:
             guest.close()
+    with serving(bench) as serve:
+        bench.said(f"{MANY} more connect, all at once", everybody, "server")
+        threading.setprofile(serve.late)
+        guests = [Peer(serve.address, f"guest-{n}", patience=SOON) for n in range(1, MANY + 1)]
+        for guest in guests:
+            if serve.line(guest) != "nickname":
+                twice = [other.name for other in guests if other.hears("nickname\nnickname\n", 0)]
+                seen = f"{guest.name} was not asked"
+                seen += f", and {twice[-1]} more than once" if twice else serve.whereabouts()[0]
+                raise Missed(f"all {MANY} are asked, once", seen, "twice" if twice else "")
+            guest.close()
+        threading.setprofile(None)
 
 
 IN_THE_LOOP = """
@@ -441,10 +473,14 @@ EXERCISE = Exercise(
             },
         ),
         Step(
-            "serve returns when the listener is closed",
+            "serve goes on until the listener is closed, and then returns",
             listener_closed,
             ("What does accept do when its listener is closed, and what does serve make of it?",),
             {
+                "returned": (
+                    "One client was served, and then serve returned. Which line should come again?",
+                    "while True: with the accept in it.",
+                ),
                 "OSError": (
                     "accept raised an OSError. Whose business is it to catch that?",
                     "try: client, _ = listener.accept(), and then except OSError: return",
@@ -540,6 +576,11 @@ EXERCISE = Exercise(
                 "A pool has so many threads and no more. A client may stay for hours: give each its own.",
             ),
             {
+                "twice": (
+                    "One was asked twice, and another not at all. When does a lambda look what client is?",
+                    "When it runs: by then the loop may be one client further. Hand it over at once.",
+                    "threading.Thread(target=handle_client, args=(client,)).start()",
+                ),
                 "mixed": (
                     "Somebody heard what was meant for another. Which variable do all the threads share?",
                     "An attribute or a global is one for all. What belongs to one client is an argument.",
@@ -575,7 +616,7 @@ EXERCISE = Exercise(
         ),
         Wrong(
             "dies with the listener",
-            "serve returns when the listener is closed",
+            "serve goes on until the listener is closed, and then returns",
             (("        try:\n            client, _ = listener.accept()\n        except OSError:\n"
               "            return  # the listener is closed\n",
               "        client, _ = listener.accept()\n"),),
@@ -583,7 +624,7 @@ EXERCISE = Exercise(
         ),
         Wrong(
             "goes on without a listener",
-            "serve returns when the listener is closed",
+            "serve goes on until the listener is closed, and then returns",
             (("return  # the listener is closed", "continue"),),
             clue="goes on",
         ),
@@ -690,6 +731,12 @@ EXERCISE = Exercise(
               "from concurrent.futures import ThreadPoolExecutor\n\npool = ThreadPoolExecutor(8)\n"),
              ("threading.Thread(target=handle_client, args=(client,), daemon=True).start()",
               "pool.submit(handle_client, client)")),
+        ),
+        Wrong(
+            "a lambda, which looks later who client is",
+            "twenty at once",
+            (("target=handle_client, args=(client,)", "target=lambda: handle_client(client)"),),
+            clue="twice",
         ),
         Wrong(
             "one variable for all clients",

@@ -114,6 +114,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
                     verdict = _not_tried(behaviour, framing, trouble)
                 elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
                     trouble += f" since {behaviour.number}"
+                    tried.all_stay = True  # to the very end
                 tried.leave()
                 if behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
                     all_stay = False
@@ -231,20 +232,19 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[sockets.Ad
 
 
 def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
-    required = behaviour.required(server.framing)
+    verdict, expected, seen, because = HOLDS, "", "", ""
     try:
         behaviour.judge(server)
     except NotJudged as why:
-        return Verdict(behaviour, required, NOT_JUDGED, because=str(why), journal=server.journal)
-    except CannotJoin as missed:
-        if behaviour.number > 2:  # the first two are about joining itself
-            return Verdict(
-                behaviour, required, NOT_TRIED, because="nobody can join", journal=server.journal
-            )
-        return Verdict(behaviour, required, MISSED, missed.expected, missed.seen, journal=server.journal)
+        verdict, because = NOT_JUDGED, str(why)
     except Missed as missed:
-        return Verdict(behaviour, required, MISSED, missed.expected, missed.seen, journal=server.journal)
-    return Verdict(behaviour, required, HOLDS, journal=server.journal)
+        # The first two are about joining itself.
+        if isinstance(missed, CannotJoin) and behaviour.number > 2:
+            verdict, because = NOT_TRIED, "nobody can join"
+        else:
+            verdict, expected, seen = MISSED, missed.expected, missed.seen
+    required = behaviour.required(server.framing)
+    return Verdict(behaviour, required, verdict, expected, seen, because, tuple(server.journal))
 
 
 def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:

@@ -131,7 +131,8 @@ class Life:
             clue = "thrown out" if error is None else type(error).__name__
             raise Missed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), clue)
         if seen != text:
-            raise Missed(f"hear({text!r})", f"hear({seen!r})")
+            cut = "\ufffd" in str(seen) and "\n" not in str(seen)
+            raise Missed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else "")
 
     def ends(self, expected: str) -> list[str]:
         """Wait until it has ended; with which calls of `gone`. There must have been one."""
@@ -152,17 +153,21 @@ class Life:
         (seen,) = self.ends(expected)
         if seen != expected:
             raise Missed(expected, seen, (clues or {}).get(seen, ""))
+        if self.thread.error is not None:
+            raise Missed(
+                "handle_client returns", f"{type(self.thread.error).__name__} came out of it", "raised"
+            )
 
 
 def each_line(bench: Bench) -> None:
     life = Life(bench)
     life.alice.send("hi")
     life.hears("hi")
-    life.alice.send_bytes(b"one\ntwo\nthr")
+    life.alice.send_bytes(b"one\ntwo\nse\xc3")
     life.hears("one")
     life.hears("two")
-    life.alice.send_bytes(b"ee\n")
-    life.hears("three")
+    life.alice.send_bytes(b"\xb1ora\n")
+    life.hears("señora")
     life.alice.reset()
 
 
@@ -267,6 +272,10 @@ EXERCISE = Exercise(
                     "A line is complete once its LF has come. What does your code still wait for?",
                     "recv returns what there is. Take it apart at b'\\n' and hear each line at once.",
                 ),
+                "letter": (
+                    "ñ is two bytes, and recv cut between them. What does decode make of half of it?",
+                    "Join the bytes first, cut them at LF, and decode only whole lines.",
+                ),
                 "thrown out": (
                     "She said a line and stayed. Why did handle_client return?",
                     "Read in a loop: only b'' and an OSError end it.",
@@ -302,6 +311,10 @@ EXERCISE = Exercise(
                 "alike": (
                     "Her plug was pulled. From what could a reader of the log know that?",
                     "An error of recv and its b'' are two ways to end. Give each its own reason.",
+                ),
+                "raised": (
+                    "Her leaving was told, and then something raised. What was her socket still used for?",
+                    "Of a connection that was reset, shutdown() raises an OSError. close() never does.",
                 ),
                 "goes on": (
                     "recv has raised an error, and your loop goes round again. What should end it?",
@@ -396,6 +409,16 @@ EXERCISE = Exercise(
             "a recv is a line",
             "each line is heard, however recv cuts them",
             (("(rest + data).split(b\"\\n\")", '[data.rstrip(b"\\n"), b""]'),),
+        ),
+        Wrong(
+            "decodes each piece",
+            "each line is heard, however recv cuts them",
+            (
+                ('rest = b""', 'rest = ""'),
+                ('(rest + data).split(b"\\n")', '(rest + data.decode("utf-8", "replace")).split("\\n")'),
+                ('hear(line.decode("utf-8", "replace"))', "hear(line)"),
+            ),
+            clue="letter",
         ),
         Wrong(
             "the end of the stream is ignored",

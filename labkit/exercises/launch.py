@@ -101,7 +101,8 @@ class Launched:
             now = monotonic()
             if now > look_elsewhere:
                 look_elsewhere = now + ELSEWHERE
-                if elsewhere := sorted(_ports(self._tree())):
+                elsewhere = sorted(_ports(self._tree()))
+                if elsewhere and port not in elsewhere:
                     raise NotStarted(
                         f"it listens on port {', '.join(map(str, elsewhere))} instead of {port}, which is "
                         "in $PORT of its environment: have it read that, or write {port} where its "

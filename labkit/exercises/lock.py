@@ -11,7 +11,7 @@ from typing import Any
 from labkit.exercises.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.exercises.missed import Missed
-from labkit.exercises.roster import STUCK, Broken, Calls, play
+from labkit.exercises.roster import STUCK, Broken, Calls, play, unlocked
 
 TASK = """
 Several threads, one building: write `Rooms`, for all of them to use at the same time. One lock, or several,
@@ -339,7 +339,7 @@ def to_and_fro(bench: Bench) -> None:
     play(bench, setup, {"bob": bob, "server": release_bob}, one_is_left, on="rooms", clue="gone")
 
 
-NO_LOCK = re.sub(r"^    (?= {8})|^.*(self\.lock|###).*\n", "", ANSWER, flags=re.MULTILINE)
+NO_LOCK = re.sub(r"^.*(self\.lock|###).*\n", "", unlocked(ANSWER), flags=re.MULTILINE)
 
 LOCK_EACH = """
 import contextlib
@@ -566,8 +566,12 @@ EXERCISE = Exercise(
                     "Always in the same order, whoever moves where: sorted([source, target]).",
                     "Or one lock for all rooms.",
                 ),
+                "ValueError": (
+                    "It was in the list when this thread looked. Who took it away since?",
+                    "with self.lock: around all of move, and around all of release",
+                ),
                 "gone": (
-                    "For a moment she was in neither room, or in both. Did release wait until that was over?",
+                    "For a moment she was in neither room, or in both. Did release wait for that to end?",
                     "move and release both hold the lock, from the first line to the last.",
                 ),
             },

@@ -129,7 +129,7 @@ class Asking:
         seen, clue = self.heard(line), ""
         if line is None and self.alice.hears("nickname", 0):
             seen, clue = "alice heard 'nickname', without an LF", "no LF"
-        elif line is None and self.refusal is not None:
+        elif line is None and self.refusal is not None and not self.call.ended(0):
             glued = self.refusal.endswith("nickname")
             seen, clue = f"after {self.refusal + chr(10)!r} nothing came", "glued" if glued else "not again"
         raise self.misses("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)

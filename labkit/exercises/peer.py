@@ -115,12 +115,15 @@ class Peer:
         self.until_read()
         return self.push(data) == len(data)
 
-    def until_read(self) -> bool:
+    def until_read(self, patience: float | None = None) -> bool:
         """Wait until the server has read all that was sent. False: it did not, within the patience."""
-        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, self.patience)
+        limit = self.patience if patience is None else patience
+        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit)
 
     def push(self, data: bytes, patience: float | None = None) -> int:
         """Send these bytes at once, whatever was read of those before; how many the server took."""
+        if patience == 0 and not sockets.writable(self.sock, 0):
+            return 0
         self.journal.record("bytes", self.name, shown(data), SERVER)
         rest = memoryview(data)
         waiting = Patience(self.patience if patience is None else patience)

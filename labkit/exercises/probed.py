@@ -262,7 +262,7 @@ class Probed:
         if self.guests:
             for peer in self._nameless:  # a server that waits for the answer waits no longer
                 if peer.send(unique(self.nickname("guest")).replace("-", "x")):
-                    peer.until_read()
+                    peer.until_read(4 * SLICE)
             if self._here and not self.all_stay:
                 self.calms_down()
         here, staying = self._here, self._staying

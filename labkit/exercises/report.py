@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass, field
 
 from labkit.exercises.behaviour import Behaviour
-from labkit.instruments.journal import Journal
+from labkit.instruments.journal import Event
 from labkit.instruments.ladder import Ladder
 
 HOLDS, MISSED, NOT_JUDGED, NOT_TRIED = "holds", "missed", "not judged", "not tried"
@@ -35,7 +35,7 @@ class Verdict:
     expected: str = ""
     seen: str = ""
     because: str = ""  # why it was not judged, or not tried
-    journal: Journal = field(default_factory=Journal)
+    events: tuple[Event, ...] = ()  # what passed while it was tried
 
     def __str__(self) -> str:
         mark = f"{self.behaviour.number:>3} {SIGNS[self.verdict]} "
@@ -97,7 +97,7 @@ class Report:
         """
         for v in self.verdicts:
             if v.behaviour.number == number and v.verdict != NOT_TRIED:
-                return Ladder(v.journal, f"{number}: {v.behaviour.name}", rows=ROWS)
+                return Ladder(v.events, f"{number}: {v.behaviour.name}", rows=ROWS)
         raise KeyError(f"no behaviour number {number} was tried")
 
     # --- as text ---

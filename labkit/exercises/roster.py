@@ -10,7 +10,7 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -29,7 +29,7 @@ it keeps, and how, is up to you.
 - `.remove(client)` returns the client's nickname, and `None` if the client is not here. So a departure is
   told once, even if two threads notice it at the same time.
 - `.rename(client, new)` returns `True`, and the client keeps its place in the order. Is the client not
-  here, or `new` taken by another, it returns `False` and changes nothing.
+  here, or `new` taken, it returns `False` and changes nothing.
 - `.nickname_of(client)` returns its nickname, or `None`.
 - `.everyone()` returns a list of pairs `(client, nickname)`, in order of arrival; the list is the caller's.
 
@@ -112,7 +112,7 @@ _LOCKS: dict[type, Callable[[], Any]] = {
 def play(
     bench: Bench,
     setup: Callable[[], Any],
-    threads: dict[str, Thread],
+    threads: Mapping[str, Thread],
     holds: Callable[[Any], None],
     *,
     on: str,
@@ -139,9 +139,9 @@ def play(
             broken.append(what)
             raise
 
-    before = threading.active_count()
+    alive = threading.active_count()
     setup()
-    if threading.active_count() > before:
+    if threading.active_count() > alive:
         return  # the stepper leads two threads, and knows nothing of a third that they wait for
     with _own_locks(bench.code) as renew:
 
@@ -153,19 +153,25 @@ def play(
         found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
     if not found.run:
         return
+    before = ""
     for step in found.run.steps:
-        bench.said(_line(step), step.thread, on)
+        inside = step.place.function == "__hash__"  # in the middle of a line that uses a dict
+        if not inside:
+            bench.said(_line(step), step.thread, on)
+        elif step.note or step.thread != before:
+            bench.said(f"… {step.note or 'and the rest of that line'}", step.thread, on)
+        before = step.thread
     if broken:
         raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
-    raise Missed(f"{named}: each comes to its end", found.why, why)
+    # Where they wait, the ladder shows; it may be in the middle of a line.
+    seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
+    raise Missed(f"{named}: each comes to its end", seen, why)
 
 
 def _line(step: stepper.Step) -> str:
     """A step as an arrow has it: the line, and what it gave to a name."""
-    if step.place.function == "__hash__":
-        return f"… looks up {step.note}" if step.note else "… looks it up"
     name, _, value = step.note.partition(" = ")
     if value and step.source.startswith(f"{name} = "):
         return step.source + ("" if step.source == step.note else f" → {value}")
@@ -516,6 +522,13 @@ class Roster:
             return list(zip(self.clients, self.nicknames))
 """
 
+
+def unlocked(source: str) -> str:
+    """The same, without its `with self.lock:`."""
+    block = re.compile(r"^ {8}with self\.lock:\n((?: {12}.*\n)+)", re.MULTILINE)
+    return block.sub(lambda inside: re.sub(r"^    ", "", inside[1], flags=re.MULTILINE), source)
+
+
 ONE_LIST = """
 import threading
 
@@ -750,7 +763,7 @@ EXERCISE = Exercise(
         Wrong(
             "two lists and no lock",
             "two who leave at the same time take nobody else's nickname",
-            source=re.sub(r"^    (?= {8})|^.*lock.*\n", "", TWO_LISTS, flags=re.IGNORECASE | re.MULTILINE),
+            source=unlocked(TWO_LISTS),
             clue="nickname",
             survey="keeps two lists in step by .index()",
         ),

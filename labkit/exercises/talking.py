@@ -83,7 +83,9 @@ def _(server: Probed) -> None:
         server.hears_from(bob, alice, "answer")
         heard += alice.passed_over
     if text.encode() in heard:
-        raise Missed("alice hears bob's answer, and nothing of her own", f"alice heard {heard[-60:]!r}")
+        raise Missed(
+            "alice hears bob's answer, and nothing of her own", f"alice heard {repr(heard[-60:])[1:]}"
+        )
 
 
 # --- a line is a message, and any bytes may come ---
@@ -176,7 +178,7 @@ def _(server: Probed) -> None:
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
     if "x\u0436\u0436\u0436".encode() not in bob.passed_over:
-        raise Missed("bob hears the long message", f"bob heard {bob.passed_over[-60:]!r} instead")
+        raise Missed("bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead")
 
 
 _DISTURBING = {
@@ -302,7 +304,7 @@ def _(server: Probed) -> None:
     alice.until_read()
     server.hears_from(alice, carol, "aloud")
     if text.encode() in carol.passed_over:
-        raise Missed("carol hears nothing of it", f"carol heard {carol.passed_over[-60:]!r}")
+        raise Missed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
     wanted = f"{server.nickname('alice')} -> you: {text}"
     if not bob.hears(wanted):
         raise Missed(f"bob hears {wanted!r}", bob.seen())
@@ -326,4 +328,6 @@ def _(server: Probed) -> None:
         raise Missed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
     if text.encode() in bob.transcript:
-        raise Missed(f"bob, in the lobby, does not hear {text!r}", f"bob heard {bob.passed_over[-60:]!r}")
+        raise Missed(
+            f"bob, in the lobby, does not hear {text!r}", f"bob heard {repr(bob.passed_over[-60:])[1:]}"
+        )
