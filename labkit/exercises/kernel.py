@@ -96,7 +96,7 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
         if waiting.spent():
             return False
         sleep(nap)
-        nap = min(2 * nap, 0.02)
+        nap = min(2 * nap, 0.002)
     return True
 
 

@@ -205,6 +205,7 @@ def serve(listener):
 PATIENCE = 1.5
 """Seconds that the server is given for anything; the machine's own pauses are not counted."""
 
+# In the order in which they are tried: those that take longest come last.
 HINTS: dict[str, tuple[str, ...]] = {
     "asks for a nickname at connect": (
         "What does a client hear when it has just connected?",
@@ -282,23 +283,6 @@ HINTS: dict[str, tuple[str, ...]] = {
         "Somebody left, and since then nothing is heard. Which thread holds which lock?",
         "A function that is called under the lock must not take it again.",
     ),
-    "after a goodbye nobody else is thrown out": (
-        "A send to one who has gone fails. In whose thread, and what happens to that thread?",
-        "Catch OSError at that one send; the client it was for is the one that is gone.",
-    ),
-    "after a reset all others are still heard": (
-        "A send to a dead client failed. What became of the rest of the loop?",
-        "try and except inside the loop, around the one send; or a queue and a thread for each client.",
-    ),
-    "nobody is skipped when several die": (
-        "Somebody was taken off the list while a loop walked it. Who comes next in that loop?",
-        "Walk a copy: for member in list(members.values()).",
-    ),
-    "one who stops reading holds up nobody": (
-        "mallory does not read. Which of your threads waits for her, and who waits for that thread?",
-        "A queue for each client, with an end, and a thread that sends from it.",
-        "queue.Queue(500), put(line, timeout=0.5); whoever's queue stays full is let go.",
-    ),
     "a silent newcomer keeps nobody out": (
         "The first newcomer says nothing. In which thread do you wait for its nickname?",
         "In the accept loop there is accept and Thread(…).start(), and nothing else.",
@@ -311,7 +295,26 @@ HINTS: dict[str, tuple[str, ...]] = {
         "What does decode() do with the nickname b'ren\\xe9', and in which thread?",
         "Decode nicknames as all lines: with 'replace', in the client's own thread.",
     ),
+    "nobody is skipped when several die": (
+        "Somebody was taken off the list while a loop walked it. Who comes next in that loop?",
+        "Walk a copy: for member in list(members.values()).",
+    ),
+    "after a reset all others are still heard": (
+        "A send to a dead client failed. What became of the rest of the loop?",
+        "try and except inside the loop, around the one send; or a queue and a thread for each client.",
+    ),
+    "after a goodbye nobody else is thrown out": (
+        "A send to one who has gone fails. In whose thread, and what happens to that thread?",
+        "Catch OSError at that one send; the client it was for is the one that is gone.",
+    ),
+    "one who stops reading holds up nobody": (
+        "mallory does not read. Which of your threads waits for her, and who waits for that thread?",
+        "A queue for each client, with an end, and a thread that sends from it.",
+        "queue.Queue(500), put(line, timeout=0.5); whoever's queue stays full is let go.",
+    ),
 }
+
+BEHAVIOUR = {behaviour.name: behaviour for behaviour in BEHAVIOURS if behaviour.required("lines")}
 
 AT_A_LOCK = (
     "A thread of yours stands at a lock, in the line shown. Who holds it, and what does that one wait for?",
@@ -344,7 +347,7 @@ EXERCISE = Exercise(
     wants="serve",
     task=TASK,
     answer=ANSWER,
-    steps=tuple(step(behaviour) for behaviour in BEHAVIOURS if behaviour.required("lines")),
+    steps=tuple(step(BEHAVIOUR[name]) for name in HINTS),
     wrong=(
         Wrong(
             "does not ask",

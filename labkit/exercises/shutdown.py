@@ -103,8 +103,8 @@ HELD = 1.5
 """Seconds for which a thread is held, at most, to see whether stop() waits for it."""
 
 LOOKS = 25
-"""Looks, some milliseconds apart, at all of which stop() must be asleep in one place: then it waits. A stop()
-that does not wait is never asleep for so long."""
+"""Times that stop() must be seen asleep, some milliseconds apart: then it waits for something. A stop() that
+does not wait is over before."""
 
 CHECK = "check"
 """The name of threads that are ours."""
@@ -242,16 +242,15 @@ class Hold:
             return
         self._held.add(me)
         self.holds.set()
-        same, last = 0, None
-        while self.on and time.monotonic() < self._until and not joined(me) and same < LOOKS:
+        seen_asleep = 0
+        while self.on and time.monotonic() < self._until and not joined(me) and seen_asleep < LOOKS:
             if self._stop is None:
                 time.sleep(0.002)
                 continue
             if self._stop.ended(0.002):
                 self.not_waited_for = True
                 return
-            now = asleep(self._stop.thread)
-            same, last = (same + 1 if now and now == last else 0), now
+            seen_asleep += asleep(self._stop.thread) is not None
 
 
 def joined(thread: threading.Thread) -> bool:
