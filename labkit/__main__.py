@@ -240,12 +240,12 @@ def _demo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     is_file = options.what is not None and options.what.endswith(".py")
     if options.exercise == "server" and not is_file:
-        from labkit.exercises import conformance
+        from labkit.conformance import run as conformance
 
         if (options.what is None) == (options.program is None):
             options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
         return conformance.main(options.what, options.program or [], options.framing, options.json)
-    from labkit.exercises import commands
+    from labkit.grading import commands
 
     if options.what is None or options.program is not None:
         options.parser.error(f"check {options.exercise} needs a FILE.py")
@@ -253,7 +253,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _exercises(options: argparse.Namespace) -> int:
-    from labkit.exercises import commands
+    from labkit.grading import commands
 
     if options.way == "list":
         return commands.list_exercises()

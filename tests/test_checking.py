@@ -22,9 +22,9 @@ import pytest
 from programs import LABKIT, PATIENCE
 
 from labkit.exercises import check, exercise_called, judge
-from labkit.exercises.checking import GRACE, STEP_SECONDS
-from labkit.exercises.judging import JUDGE, JUDGED, SECONDS, Judgement, Trial
-from labkit.exercises.result import Result
+from labkit.grading.checking import GRACE, STEP_SECONDS
+from labkit.grading.judging import JUDGE, JUDGED, SECONDS, Judgement, Trial
+from labkit.grading.result import Result
 
 FRAMING = exercise_called("framing")
 LIMIT = STEP_SECONDS + GRACE + 3  # and some time to start and end a process, on a busy machine

@@ -18,11 +18,11 @@ import pytest
 from conftest import SOON, BareServer, Wire, need
 
 from labkit import ChatServer
-from labkit.exercises.behaviours import BEHAVIOURS, called
-from labkit.exercises.conformance import check_address, check_command, main
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import Peer, meet
-from labkit.exercises.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
+from labkit.conformance.behaviours import BEHAVIOURS, called
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import Peer, meet
+from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
+from labkit.conformance.run import check_address, check_command, main
 from labkit.framing import FRAMINGS
 from labkit.instruments.ladder import Ladder
 
@@ -410,7 +410,7 @@ def test_a_server_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
         "threading.Thread(target=lambda: [print('x' * 1000) for _ in range(100000)], daemon=True).start(); "
     )
     code += "from labkit import ChatServer; ChatServer(port=int(os.environ['PORT'])).start().wait()"
-    from labkit.exercises.launch import Launched
+    from labkit.conformance.launch import Launched
 
     server = Launched([sys.executable, "-c", code])
     family = psutil.Process(server._process.pid).children(recursive=True)

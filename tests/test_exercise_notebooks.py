@@ -21,7 +21,7 @@ from conftest import need
 from programs import LABKIT, PATIENCE
 
 from labkit.exercises import NAMES, exercise_called
-from labkit.exercises.notebooks import CHAPTERS, NOTEBOOKS, drifted, notebooks
+from labkit.grading.notebooks import CHAPTERS, NOTEBOOKS, drifted, notebooks
 
 CHAPTER = "01_bytes_on_a_wire"
 

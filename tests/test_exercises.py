@@ -14,8 +14,8 @@ import pytest
 
 from labkit.exercises import NAMES, check, exercise_called
 from labkit.exercises.exercise import Exercise, Wrong
-from labkit.exercises.result import Result
 from labkit.exercises.survey import ROWS
+from labkit.grading.result import Result
 
 EXERCISES = [exercise_called(name) for name in NAMES]
 WRONG = [(exercise, wrong) for exercise in EXERCISES for wrong in exercise.wrong]

@@ -18,9 +18,9 @@ import pytest
 
 from labkit import ChatServer
 from labkit.classic import ClassicServer
-from labkit.exercises.behaviours import called
-from labkit.exercises.missed import Missed
-from labkit.exercises.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.behaviours import called
+from labkit.conformance.missed import Missed
+from labkit.conformance.probed import CannotJoin, NotJudged, Probed
 from labkit.framing import FRAMINGS
 
 FAULTS = {

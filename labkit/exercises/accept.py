@@ -17,10 +17,10 @@ from types import CodeType, FrameType
 from typing import Any
 
 from labkit import sockets
-from labkit.exercises.bench import SOON, Bench, is_students
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import Peer
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import Peer
+from labkit.grading.bench import SOON, Bench, is_students
 from labkit.instruments.journal import Journal
 
 TASK = """

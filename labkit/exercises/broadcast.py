@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from labkit import sockets
-from labkit.exercises.bench import SOON, Bench
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import Peer
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import Peer
+from labkit.grading.bench import SOON, Bench
 from labkit.instruments.journal import Journal
 
 TASK = """

@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 from labkit import sockets
-from labkit.exercises import kernel
-from labkit.exercises.bench import SOON, YOU, Bench
+from labkit.conformance import kernel
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import shown
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import shown
+from labkit.grading.bench import SOON, YOU, Bench
 
 TASK = """
 Write `run_client(address, keyboard, show)`, a whole client. `address` is `(host, port)`. `keyboard` is a

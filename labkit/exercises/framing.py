@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from labkit.exercises.bench import Bench
+from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
+from labkit.grading.bench import Bench
 
 TASK = """
 TCP carries bytes, and keeps no message apart from the next. Write `Framing`: it is fed what each `recv`

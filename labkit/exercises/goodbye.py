@@ -9,9 +9,9 @@ import threading
 from typing import Any
 
 from labkit import sockets
-from labkit.exercises.bench import SOON, Bench
+from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
+from labkit.grading.bench import SOON, Bench
 
 TASK = """
 A server has a thread for each client. This is what it does: write `handle_client(client, hear, gone)`.

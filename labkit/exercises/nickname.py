@@ -6,9 +6,9 @@ import contextlib
 import socket
 from time import monotonic
 
-from labkit.exercises.bench import SOON, Bench
+from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
+from labkit.grading.bench import SOON, Bench
 from labkit.instruments.journal import Journal
 
 TASK = """

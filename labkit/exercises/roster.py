@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
-from labkit.exercises.bench import Bench
+from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
+from labkit.grading.bench import Bench
 from labkit.instruments import stepper
 
 TASK = """

@@ -6,12 +6,12 @@ runs in a thread of the student's process. What the steps expect is said there; 
 
 from __future__ import annotations
 
-from labkit.exercises.behaviour import Behaviour
-from labkit.exercises.behaviours import BEHAVIOURS
-from labkit.exercises.bench import Bench, whereabouts
+from labkit.conformance.behaviour import Behaviour
+from labkit.conformance.behaviours import BEHAVIOURS
+from labkit.conformance.missed import Missed
+from labkit.conformance.probed import Probed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
-from labkit.exercises.probed import Probed
+from labkit.grading.bench import Bench, whereabouts
 
 TASK = """
 Write `serve(listener)`: a chat server, on a listening socket that is given. It returns when that socket

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from labkit.exercises.bench import SOON, Bench, Running, told
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import Peer
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import Peer
+from labkit.grading.bench import SOON, Bench, Running, told
 
 TASK = """
 Write `Server`, which can be stopped. What it serves is simple: it greets each client with the line

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Any
 
-from labkit.exercises.bench import SOON, Bench, Running, told
+from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.missed import Missed
+from labkit.grading.bench import SOON, Bench, Running, told
 from labkit.instruments.journal import Journal
 
 TASK = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labkit.exercises.probed import NotJudged, Probed
+from labkit.conformance.probed import NotJudged, Probed
 
 Tries = Callable[[Probed], None]
 

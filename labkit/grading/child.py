@@ -1,6 +1,6 @@
 """The process in which a student's code runs: it tries the steps, and reports each as a line of JSON.
 
-Started by process.py, as `python -m labkit.exercises.child`, with the job on its standard input. Nothing
+Started by process.py, as `python -m labkit.grading.child`, with the job on its standard input. Nothing
 that the code does can hurt more than this process: it may print, loop for ever, lock itself up, or end
 the process. Reports go where standard output went; what the code prints, to standard error, where it is
 collected and counted.
@@ -21,9 +21,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from labkit.exercises import bench as benches
+from labkit.conformance.missed import Missed
 from labkit.exercises import exercise_called
-from labkit.exercises.missed import Missed
+from labkit.grading import bench as benches
 
 STUCK = 70
 """The exit status of a process that ended itself because a step took too long."""
@@ -94,7 +94,7 @@ def state(bench: benches.Bench | None) -> dict[str, Any]:
     if bench is None:
         return {"at": benches.whereabouts(), "events": [], "deaths": []}
     events = [[e.kind, e.who, e.what, e.where] for e in bench.journal]
-    return {"at": benches.whereabouts(), "events": events, "deaths": bench.deaths() + _deaths}
+    return {"at": bench.whereabouts(), "events": events, "deaths": bench.deaths() + _deaths}
 
 
 _deaths: list[str] = []  # what threads died of that the code itself started; appending is atomic
@@ -113,7 +113,9 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
     code: Any = None
 
     def fail(expected: str, seen: str, clue: str = "") -> None:
-        reports.send(state="missed", expected=expected, seen=seen, clue=clue, **state(bench))
+        known = state(bench)
+        known["deaths"] = [death for death in known["deaths"] if death != seen]  # it is told already
+        reports.send(state="missed", expected=expected, seen=seen, clue=clue, **known)
 
     def begin() -> None:
         nonlocal code

@@ -20,8 +20,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from labkit import sockets
-from labkit.exercises import netlink
-from labkit.exercises.patience import Patience
+from labkit.conformance import netlink
+from labkit.conformance.patience import Patience
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 

@@ -15,8 +15,8 @@ import threading
 import traceback
 from typing import Any
 
-from labkit.exercises import bench as benches
-from labkit.exercises.child import NotThere, Reports, Watchdog, load
+from labkit.grading import bench as benches
+from labkit.grading.child import NotThere, Reports, Watchdog, load
 
 
 def host(job: dict[str, Any], reports: Reports) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labkit.exercises.behaviour import Behaviour
-from labkit.exercises.dying import DYING
-from labkit.exercises.leaving import LEAVING
-from labkit.exercises.naming import NAMING
-from labkit.exercises.staying import STAYING
-from labkit.exercises.talking import TALKING
+from labkit.conformance.behaviour import Behaviour
+from labkit.conformance.dying import DYING
+from labkit.conformance.leaving import LEAVING
+from labkit.conformance.naming import NAMING
+from labkit.conformance.staying import STAYING
+from labkit.conformance.talking import TALKING
 
 BEHAVIOURS: list[Behaviour] = [
     replace(behaviour, number=number)

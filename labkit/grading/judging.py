@@ -17,9 +17,9 @@ from html import escape
 from typing import Any
 
 from labkit.exercises import exercise_called
-from labkit.exercises.checking import GRACE, CannotTravel, parcel
-from labkit.exercises.process import Process
-from labkit.exercises.result import BUSY
+from labkit.grading.checking import GRACE, CannotTravel, parcel
+from labkit.grading.process import Process
+from labkit.grading.result import BUSY
 
 SECONDS = 6.0
 """Seconds that a test may take on one server."""
@@ -182,11 +182,11 @@ class Unusable(Exception):
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
     job = parcel(server, "<server>") | {"role": "host", "wants": "serve"}
-    with Process("labkit.exercises.hosting", job) as hosted:
+    with Process("labkit.grading.hosting", job) as hosted:
         report = hosted.report(SECONDS)
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {hosted.printed}")
-        with Process("labkit.exercises.hosting", test | {"address": report["address"]}) as testing:
+        with Process("labkit.grading.hosting", test | {"address": report["address"]}) as testing:
             try:
                 said = testing.report(SECONDS + GRACE)
             except TimeoutError:

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from time import sleep
 
 from labkit import sockets
-from labkit.exercises.missed import Missed
-from labkit.exercises.patience import SLICE, Patience
-from labkit.exercises.peer import AT_MOST, Peer, meet, unique
+from labkit.conformance.missed import Missed
+from labkit.conformance.patience import SLICE, Patience
+from labkit.conformance.peer import AT_MOST, Peer, meet, unique
 from labkit.instruments.journal import Journal
 
 LEAST_PATIENCE = 1.5

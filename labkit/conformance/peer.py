@@ -28,9 +28,9 @@ from time import monotonic
 from types import TracebackType
 
 from labkit import sockets
-from labkit.exercises import kernel
-from labkit.exercises.missed import Missed
-from labkit.exercises.patience import SLICE, Patience
+from labkit.conformance import kernel
+from labkit.conformance.missed import Missed
+from labkit.conformance.patience import SLICE, Patience
 from labkit.instruments.journal import Journal
 
 PATIENCE = 5.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from labkit.exercises.behaviour import Section
-from labkit.exercises.missed import Missed
-from labkit.exercises.patience import Patience
-from labkit.exercises.peer import Peer, unique
-from labkit.exercises.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.behaviour import Section
+from labkit.conformance.missed import Missed
+from labkit.conformance.patience import Patience
+from labkit.conformance.peer import Peer, unique
+from labkit.conformance.probed import CannotJoin, NotJudged, Probed
 
 NAMING = Section()
 

@@ -5,12 +5,12 @@ It builds as talking.py does.
 
 from __future__ import annotations
 
-from labkit.exercises.behaviour import Section
-from labkit.exercises.missed import Missed
-from labkit.exercises.naming import says, told_once
-from labkit.exercises.patience import SLICE, Patience
-from labkit.exercises.peer import Peer, unique
-from labkit.exercises.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.behaviour import Section
+from labkit.conformance.missed import Missed
+from labkit.conformance.naming import says, told_once
+from labkit.conformance.patience import SLICE, Patience
+from labkit.conformance.peer import Peer, unique
+from labkit.conformance.probed import CannotJoin, NotJudged, Probed
 
 LEAVING = Section()
 

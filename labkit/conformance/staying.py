@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from labkit.exercises.behaviour import Section
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import unique
-from labkit.exercises.probed import NotJudged, Probed
+from labkit.conformance.behaviour import Section
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import unique
+from labkit.conformance.probed import NotJudged, Probed
 
 LINE = b"x" * 999
 """What is said when it is only the amount that matters; with its LF, 1000 bytes."""

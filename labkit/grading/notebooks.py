@@ -18,7 +18,7 @@ from typing import Any
 
 from labkit.exercises import NAMES, exercise_called
 from labkit.exercises.exercise import Exercise, stub_of
-from labkit.exercises.judging import JUDGE, Task
+from labkit.grading.judging import JUDGE, Task
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent.parent / "notebooks"
 """Where the repository keeps them."""

@@ -18,8 +18,8 @@ import cloudpickle
 
 from labkit.exercises import exercise_called
 from labkit.exercises.exercise import Exercise
-from labkit.exercises.process import STORM, Process
-from labkit.exercises.result import BUSY, WAITING, Failure, Result
+from labkit.grading.process import STORM, Process
+from labkit.grading.result import BUSY, WAITING, Failure, Result
 from labkit.instruments.journal import Event
 
 STEP_SECONDS = 5.0
@@ -52,7 +52,7 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
-    with Process("labkit.exercises.child", job) as process:
+    with Process("labkit.grading.child", job) as process:
         return _follow(exercise, process)
 
 

@@ -22,15 +22,15 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from labkit import sockets
+from labkit.conformance.behaviour import Behaviour
+from labkit.conformance.behaviours import BEHAVIOURS
+from labkit.conformance.launch import Launched, NotStarted
+from labkit.conformance.missed import Missed
+from labkit.conformance.patience import SLICE
+from labkit.conformance.peer import PATIENCE, Peer, unique
+from labkit.conformance.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
+from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
 from labkit.console import use_any_letter
-from labkit.exercises.behaviour import Behaviour
-from labkit.exercises.behaviours import BEHAVIOURS
-from labkit.exercises.launch import Launched, NotStarted
-from labkit.exercises.missed import Missed
-from labkit.exercises.patience import SLICE
-from labkit.exercises.peer import PATIENCE, Peer, unique
-from labkit.exercises.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
-from labkit.exercises.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
 from labkit.instruments.journal import Journal
 
 AT_A_TIME = 4

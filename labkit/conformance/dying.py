@@ -12,12 +12,12 @@ does.
 from __future__ import annotations
 
 from labkit import sockets
-from labkit.exercises.behaviour import Section
-from labkit.exercises.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.exercises.patience import SLICE, Patience
-from labkit.exercises.peer import Peer, unique
-from labkit.exercises.probed import Probed
-from labkit.exercises.staying import LINE, TINY, kernel_holds
+from labkit.conformance.behaviour import Section
+from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
+from labkit.conformance.patience import SLICE, Patience
+from labkit.conformance.peer import Peer, unique
+from labkit.conformance.probed import Probed
+from labkit.conformance.staying import LINE, TINY, kernel_holds
 
 STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is

@@ -21,7 +21,7 @@ from time import monotonic, sleep
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from labkit import sockets
-from labkit.exercises import kernel
+from labkit.conformance import kernel
 
 STARTING = 10.0
 """Seconds that a server may take until it listens."""

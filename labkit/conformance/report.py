@@ -1,6 +1,6 @@
 """What came out of trying a server: a verdict for each behaviour, as text and as JSON.
 
-It judges nothing itself: conformance.py does, and hands the verdicts over. It builds on behaviour.py, and
+It judges nothing itself: run.py does, and hands the verdicts over. It builds on behaviour.py, and
 on ladder.py for the picture of what went wrong.
 """
 
@@ -10,7 +10,7 @@ import json
 import textwrap
 from dataclasses import dataclass, field
 
-from labkit.exercises.behaviour import Behaviour
+from labkit.conformance.behaviour import Behaviour
 from labkit.instruments.journal import Event
 from labkit.instruments.ladder import Ladder
 

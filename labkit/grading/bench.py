@@ -15,13 +15,13 @@ import sysconfig
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from labkit.exercises.missed import Missed
-from labkit.exercises.peer import Peer
+from labkit.conformance.missed import Missed
+from labkit.conformance.peer import Peer
 from labkit.instruments.journal import Journal
 
 SOON = 2.0
@@ -72,6 +72,7 @@ class Bench:
 
     def __init__(self, code: Any) -> None:
         self.code = code
+        self._before = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
         self.journal = Journal()
         self.running: list[Running] = []
         self._sockets: list[socket.socket] = []
@@ -124,6 +125,10 @@ class Bench:
         if not holds:
             raise Missed(expected, seen, clue)
 
+    def whereabouts(self) -> list[str]:
+        """In which lines of the student's code the threads of this step are at this moment."""
+        return whereabouts(self._before)
+
     def deaths(self) -> list[str]:
         """What threads died of, each as "ValueError: … in line 7: …"."""
         return [told(running.error) for running in self.running if running.error is not None]
@@ -160,11 +165,11 @@ def told(error: BaseException, innermost: bool = True) -> str:
     return f"{words} (in {place(frame.filename, frame.lineno)})"
 
 
-def whereabouts() -> list[str]:
-    """In which lines of the student's code its threads are at this moment."""
+def whereabouts(but: Container[int | None] = ()) -> list[str]:
+    """In which lines of the student's code its threads are now, but for those with these idents."""
     found = []
-    for frame in sys._current_frames().values():
-        at: FrameType | None = frame
+    for ident, frame in sys._current_frames().items():
+        at: FrameType | None = None if ident in but else frame
         while at is not None and not is_students(at.f_code.co_filename):
             at = at.f_back
         if at is not None:

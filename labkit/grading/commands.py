@@ -18,7 +18,7 @@ UNUSABLE = 2
 
 def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
-    from labkit.exercises.checking import check
+    from labkit.grading.checking import check
 
     try:
         exercise_called(name)
@@ -70,7 +70,7 @@ def print_stub(name: str) -> int:
 
 def build(folder: str | None, only_look: bool) -> int:
     """Write the notebooks of exercises and solutions; or tell which of them have drifted."""
-    from labkit.exercises.notebooks import NOTEBOOKS, drifted, write
+    from labkit.grading.notebooks import NOTEBOOKS, drifted, write
 
     where = NOTEBOOKS if folder is None else Path(folder)
     if only_look:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from labkit.exercises.behaviour import Section
-from labkit.exercises.missed import Missed
-from labkit.exercises.patience import SLICE
-from labkit.exercises.peer import Peer, unique
-from labkit.exercises.probed import NotJudged, Probed
+from labkit.conformance.behaviour import Section
+from labkit.conformance.missed import Missed
+from labkit.conformance.patience import SLICE
+from labkit.conformance.peer import Peer, unique
+from labkit.conformance.probed import NotJudged, Probed
 
 LONGEST = 4096
 """Bytes of the longest line on the wire, its LF included."""
