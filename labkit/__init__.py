@@ -18,7 +18,12 @@ The files, in the order in which they are best read. The first four are pure: no
 14. client.py       ChatClient: recv_msg, say, wait_for
 15. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
 16. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
-17. instruments/    what a lab bench has, listed there
+17. instruments/    what a lab bench has
+18. conformance/    is that server right? behaviours, tried from outside
+19. exercises/      what to write yourself: task, answer, wrong versions, hints
+20. grading/        what runs a student's code, and says what came of it
+
+Each of the last four lists its files.
 """
 
 from labkit.client import ChatClient

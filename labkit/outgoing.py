@@ -81,10 +81,7 @@ class Outgoing:
     def wake(self) -> None:
         """Make `look_around` return, or the next one if none is going on. The one call that any thread
         may make."""
-        try:
-            self._wake.send(b"!")
-        except BlockingIOError:
-            pass  # so many wake-ups unread: it will wake
+        sockets.wake(self._wake)
 
     def end(self) -> None:
         self._selector.close()

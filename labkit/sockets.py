@@ -250,3 +250,11 @@ def waker() -> tuple[socket.socket, socket.socket]:
     wakes.setblocking(False)
     wake.setblocking(False)
     return wakes, wake
+
+
+def wake(waker: socket.socket) -> None:
+    """Wake the `select` at the other end of what `waker()` made. Any thread may."""
+    try:
+        waker.send(b"!")
+    except BlockingIOError:
+        pass  # so many wake-ups unread: it will wake

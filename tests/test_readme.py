@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -10,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import labkit
-from labkit import ChatClient, ChatServer, instruments
+from labkit import ChatClient, ChatServer
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,14 +99,17 @@ def test_every_link_leads_somewhere(text: str, folder: Path) -> None:
     assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
 
 
-def test_the_tours_leave_no_file_out() -> None:
-    """README, the package's docstring and that of its instruments name every module that there is."""
-    package = ROOT / "labkit"
-    modules = {str(path.relative_to(package)) for path in package.rglob("*.py")}
-    modules = {name for name in modules if not name.endswith("__init__.py")}
-    assert set(re.findall(r"\(labkit/([\w/.]+\.py)\)", README)) == modules
-    own = {name for name in modules if "/" not in name}
-    assert set(re.findall(r"\b(\w+\.py)\b", labkit.__doc__ or "")) == own
-    assert {f"instruments/{name}" for name in re.findall(r"\b(\w+\.py)\b", instruments.__doc__ or "")} == {
-        name for name in modules if name.startswith("instruments/")
-    }
+FOLDERS = sorted(path.parent for path in (ROOT / "labkit").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_tours_leave_no_file_out(folder: Path) -> None:
+    """The docstring of each package names every module and every folder in it; README, those of labkit."""
+    tour = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"\b(\w+\.py)\b", tour)) == modules
+    folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert folders <= set(re.findall(r"\b(\w+)/", tour))
+    if folder.name == "labkit":
+        assert set(re.findall(r"\(labkit/(\w+\.py)\)", README)) == modules
+        assert folders <= set(re.findall(r"\(labkit/(\w+)/__init__\.py\)", README))

@@ -31,7 +31,7 @@ from labkit import sockets
 from labkit.conformance import kernel
 from labkit.conformance.missed import Missed
 from labkit.conformance.patience import SLICE, Patience
-from labkit.instruments.journal import Journal
+from labkit.instruments.journal import Journal, shown
 
 PATIENCE = 5.0
 """Seconds that a server may take for anything, unless a Peer is told otherwise."""
@@ -45,11 +45,6 @@ KEPT = 1024 * 1024
 SERVER = "server"
 
 _numbers = itertools.count(1)
-
-
-def shown(data: bytes) -> str:
-    """Bytes as a journal has them: escaped, shortened, and with their number."""
-    return f"{bytes(data[:64])!r}"[1:] + ("…" if len(data) > 64 else "") + f" ({len(data)})"
 
 
 def unique(word: str) -> str:

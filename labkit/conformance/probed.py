@@ -62,19 +62,19 @@ class Guests:
             peer.journal = Journal(1)  # what they hear now is nobody's business
         with self._lock:
             self._coming += peers
-        self._waker.send(b"!")
+        sockets.wake(self._waker)
 
     def leave(self) -> None:
         """All who are here by now leave, with RST, one after the other."""
         self._leaving.set()
-        self._waker.send(b"!")
+        sockets.wake(self._waker)
         while self._leaving.is_set():
             sleep(SLICE)
 
     def end(self) -> None:
         """Everybody leaves, rudely: there is nobody left to mind."""
         self._ending.set()
-        self._waker.send(b"!")
+        sockets.wake(self._waker)
         self._thread.join()
         for peer in self._coming + self._staying:
             peer.reset()

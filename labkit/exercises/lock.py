@@ -10,8 +10,8 @@ from typing import Any
 
 from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.exercises.roster import STUCK, Broken, Calls, play, unlocked
 from labkit.grading.bench import SOON, Bench
+from labkit.grading.races import STUCK, Broken, Calls, play, unlocked
 
 TASK = """
 Several threads, one building: write `Rooms`, for all of them to use at the same time. One lock, or several,

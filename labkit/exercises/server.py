@@ -591,17 +591,6 @@ EXERCISE = Exercise(
         import socketserver
         import threading
 
-        lock = threading.RLock()
-        here = {}
-
-
-        def tell(line, *but):
-            with lock:
-                for handler in list(here.values()):
-                    if handler not in but:
-                        handler.put(line)
-
-
         class Handler(socketserver.StreamRequestHandler):
             def setup(self):
                 super().setup()
@@ -647,22 +636,22 @@ EXERCISE = Exercise(
                     if self.nick:
                         while (text := self.line()) is not None:
                             if text:
-                                tell(f"{self.nick}: {text}", self)
+                                self.server.tell(f"{self.nick}: {text}", self)
                 except OSError:
                     why = "vanished"
-                with lock:
-                    if here.pop(self.nick.upper(), None):
-                        tell(f"* {self.nick} left ({'was too slow' if self.late else why})")
+                with self.server.lock:
+                    if self.server.here.pop(self.nick.upper(), None):
+                        self.server.tell(f"* {self.nick} left ({'was too slow' if self.late else why})")
 
             def enter(self, nick):
-                with lock:
-                    if not nick.strip() or nick.upper() in here or len(nick.split()) > 1:
+                with self.server.lock:
+                    if not nick.strip() or nick.upper() in self.server.here or len(nick.split()) > 1:
                         self.put("! no")
                         return False
                     self.nick = nick
                     self.put(f"* you are {nick}, in lobby")
-                    tell(f"* {nick} joined")
-                    here[nick.upper()] = self
+                    self.server.tell(f"* {nick} joined")
+                    self.server.here[nick.upper()] = self
                     return True
 
             def finish(self):
@@ -674,16 +663,24 @@ EXERCISE = Exercise(
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
 
+            def __init__(self, listener):
+                super().__init__(listener.getsockname(), Handler, bind_and_activate=False)
+                self.socket.close()
+                self.socket = listener
+                self.lock, self.here = threading.RLock(), {}
+
+            def tell(self, line, *but):
+                with self.lock:
+                    for handler in list(self.here.values()):
+                        if handler not in but:
+                            handler.put(line)
+
             def handle_error(self, request, address):
                 pass
 
 
         def serve(listener):
-            here.clear()
-            server = Server(listener.getsockname(), Handler, bind_and_activate=False)
-            server.socket.close()
-            server.socket = listener
-            server.serve_forever(0.1)
+            Server(listener).serve_forever(0.1)
         ''',
         "asyncio": '''
         import asyncio

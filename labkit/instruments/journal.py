@@ -38,6 +38,11 @@ class Event:
         return "  ".join(parts).rstrip()
 
 
+def shown(data: bytes | memoryview) -> str:
+    """Bytes as a journal has them: escaped, shortened, and with their number."""
+    return f"{bytes(data[:64])!r}"[1:] + ("…" if len(data) > 64 else "") + f" ({len(data)})"
+
+
 class Journal:
     """The newest `limit` events, oldest first. Safe to use from any thread.
 

@@ -20,7 +20,6 @@ is about in `_Stream`. It builds on faults.py, journal.py and the package's sock
 
 from __future__ import annotations
 
-import contextlib
 import random
 import selectors
 import socket
@@ -32,7 +31,7 @@ from types import TracebackType
 
 from labkit import sockets
 from labkit.instruments.faults import Fault, Freeze, HalfClose, Piece, Reset, Silence, Stage
-from labkit.instruments.journal import Journal
+from labkit.instruments.journal import Journal, shown
 
 CHUNK = 1024 * 1024
 """Bytes read at once."""
@@ -149,8 +148,7 @@ class Link:
         return f"<Link {self.to_server!r} {self.to_client!r}>"
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # so many wake-ups unread: it will wake
-            self._waker.send(b"!")
+        sockets.wake(self._waker)
 
     # --- the link's thread ---
 
@@ -454,10 +452,8 @@ class _Stream:
             self._rest = False  # was written down with what went before it
         else:
             # Before it is sent: whoever receives it must not be ahead of the journal.
-            shown = repr(bytes(data[:64]))[1:] + ("…" if len(data) > 64 else "")
-            self._journal.record(
-                "bytes", self.direction.sender, f"{shown} ({len(data)})", self.direction.receiver
-            )
+            direction = self.direction
+            self._journal.record("bytes", direction.sender, shown(data), direction.receiver)
         try:
             took = sockets.send_now(self.sink, data)
         except OSError:
