@@ -8,6 +8,11 @@ out.
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -50,12 +55,32 @@ def checks(request: pytest.FixtureRequest) -> Checks:
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     asked = {params["exercise"].name for params in parameters if "exercise" in params}
     # All are waited for: none runs on behind a test that has nothing to do with it.
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
+    with kept_quiet(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
         return {
             (name, version): pool.submit(check, name, source)
             for (name, version), source in sources.items()
             if name in asked
         }
+
+
+@contextlib.contextmanager
+def kept_quiet() -> Iterator[None]:
+    """Fail if anything is written to standard output or standard error meanwhile, by whichever process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    own = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        try:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield
+        finally:
+            os.dup2(own[0], 1)
+            os.dup2(own[1], 2)
+            os.close(own[0])
+            os.close(own[1])
+        file.seek(0)
+        assert file.read() == b""
 
 
 @exercises
@@ -102,12 +127,12 @@ def test_three_other_right_answers_at_least(exercise: Exercise) -> None:
 
 
 @exercises
-def test_each_wrong_version_has_its_own_hint(exercise: Exercise) -> None:
+def test_each_wrong_version_has_its_own_hint(exercise: Exercise, checks: Checks) -> None:
     """No two bugs of an exercise get the same advice."""
-    steps = {step.name: step for step in exercise.steps}
-    hints = [steps[wrong.step].hints_for(wrong.clue)[0] for wrong in exercise.wrong]
+    results = [checks[exercise.name, "wrong: " + wrong.name].result() for wrong in exercise.wrong]
+    hints = [result.hints[0] for result in results]
     assert sorted(hints) == sorted(set(hints))
-    assert len(steps) == len(exercise.steps)
+    assert len({step.name for step in exercise.steps}) == len(exercise.steps)
 
 
 def test_every_row_of_the_survey_is_a_wrong_version() -> None:
