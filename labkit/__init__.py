@@ -15,13 +15,14 @@ The files, in the order in which they are best read. The first four are pure: no
 11. delivery.py     from what the house decided to what the courier carries
 12. courier.py      one thread that brings every client up to date, in batches
 13. outgoing.py     bytes out, without ever waiting
-14. client.py       ChatClient: recv_msg, say, wait_for
-15. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
-16. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
-17. instruments/    what a lab bench has
-18. conformance/    is that server right? behaviours, tried from outside
-19. exercises/      what to write yourself: task, answer, wrong versions, hints
-20. grading/        what runs a student's code, and says what came of it
+14. gil.py          two system calls in which it matters who holds the interpreter
+15. client.py       ChatClient: recv_msg, say, wait_for
+16. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
+17. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
+18. instruments/    what a lab bench has
+19. conformance/    is that server right? behaviours, tried from outside
+20. exercises/      what to write yourself: task, answer, wrong versions, hints
+21. grading/        what runs a student's code, and says what came of it
 
 Each of the last four lists its files.
 """

@@ -23,6 +23,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from labkit import gil
 from labkit.limits import Limits
 from labkit.outgoing import PATIENCE, Outgoing, Reader
 
@@ -122,12 +123,17 @@ class Courier:
         # Set while talkers may go on; a thread that would read more waits for it first.
         self.flowing = threading.Event()
         self.flowing.set()
-        # Guards the four below: what the other threads write and the courier takes.
+        # Guards the five below: what the other threads write and the courier takes.
         self._lock = threading.Lock()
         self._log: list[Entry] = []
         self._unread = 0  # bytes in the log
         self._asleep = False
+        self._at_the_bell = False  # where it sleeps, if it does
         self._stopping = False
+        # What the courier waits at while no socket is to be watched: held by it, released to wake it. That
+        # takes no system call that gives another thread the interpreter, as writing to a socket would.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         # The courier's own.
         self._rooms: dict[str, _Room] = {}
         self._hears: dict[Reader, _Room] = {}
@@ -157,6 +163,9 @@ class Courier:
             if not self._asleep:
                 return  # it is at work, and looks again before it sleeps
             self._asleep = False
+            if self._at_the_bell:
+                self._bell.release()
+                return
         self._outgoing.wake()
 
     def stop(self) -> None:
@@ -174,20 +183,33 @@ class Courier:
 
     def _work(self) -> None:
         while True:
+            self._let_others_write()
             with self._lock:
                 batch, self._log = self._log, []
                 self._unread = 0
                 ending = self._stopping
                 self._asleep = not batch and not ending
+                self._at_the_bell = self._asleep and self._outgoing.idle
             if batch:
                 self._deliver(batch)
             elif ending and self._outgoing.idle:
                 break
-            if not batch:
-                self._outgoing.look_around(None if self._outgoing.idle else PATIENCE)
+            if self._at_the_bell:
+                self._bell.acquire()
+            elif not batch:
+                self._outgoing.look_around(PATIENCE)
             elif not self._outgoing.idle:
                 self._outgoing.look_around(0.0)
             self._see_to_flow()
+
+    def _let_others_write(self) -> None:
+        """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read
+        something are ready to run, and do so when this one steps aside; where none is, that costs nothing.
+        """
+        seen = 0
+        while len(self._log) > seen:
+            seen = len(self._log)
+            gil.step_aside()
 
     def _see_to_flow(self) -> None:
         held = self._outgoing.held()
@@ -221,9 +243,7 @@ class Courier:
             self._send(reader, plan.carried_out())
         for room in touched:
             lines = room.block.count(b"\n")
-            for reader in room.readers:
-                if reader not in plans:
-                    self._outgoing.send(reader, room.block, lines)
+            self._outgoing.send([r for r in room.readers if r not in plans], room.block, lines)
             room.clear()
         for entry in batch:
             if isinstance(entry, Close):
@@ -255,4 +275,4 @@ class Courier:
 
     def _send(self, reader: Reader, data: bytes) -> None:
         if data:
-            self._outgoing.send(reader, data, data.count(b"\n"))
+            self._outgoing.send((reader,), data, data.count(b"\n"))

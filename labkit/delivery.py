@@ -21,6 +21,7 @@ from labkit.messages import (
     Renamed,
     Request,
     Said,
+    Speech,
     Whispered,
 )
 from labkit.outgoing import Reader
@@ -63,6 +64,8 @@ def note(journal: Journal, delivery: Delivery[R], nickname: Callable[[R], str]) 
     """Write the delivery down, if it is news: what somebody did, not what they were answered."""
     if isinstance(delivery, ToRoom):
         match delivery.message:
+            case Speech(who, texts):
+                journal.record_all("said", who, texts, delivery.room)
             case Said(who, text):
                 journal.record("said", who, text, delivery.room)
             case Joined(who):

@@ -13,6 +13,7 @@ Pure. It builds on nothing but the standard library's `re`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # How somebody left: the words that the others are told.
@@ -75,6 +76,19 @@ class Said:
 
     def line(self) -> str:
         return f"{self.who}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Several lines that one person said in one breath: what several `Said` are, in one."""
+
+    who: str
+    texts: tuple[str, ...]
+
+    def line(self) -> str:
+        """The lines, with LF between them."""
+        prefix = f"{self.who}: "
+        return prefix + f"\n{prefix}".join(self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,7 @@ class Other:
 FromServer = (
     Request
     | Said
+    | Speech
     | Acted
     | Whispered
     | Welcome
@@ -192,7 +207,7 @@ FromServer = (
 
 _NAME = r"([^\s:]+)"
 # The first form that matches the whole line is the line's; the order matters only for Notice, the rest.
-_FORMS: tuple[tuple[re.Pattern[str], type[FromServer]], ...] = (
+_FORMS: tuple[tuple[re.Pattern[str], Callable[..., FromServer]], ...] = (
     (re.compile("nickname"), Request),
     (re.compile("! (.*)"), Refused),
     (re.compile(rf"\* you are {_NAME}, in {_NAME}"), Welcome),
@@ -306,6 +321,17 @@ HELP = (
     "/who: who is here    /msg NICK TEXT: to one alone    /nick NEW: another nickname",
     "/me ACTION: say what you do    /join ROOM: another room    /quit: leave    //TEXT: says /TEXT",
 )
+
+
+def only_said(lines: Sequence[object]) -> tuple[str, ...] | None:
+    """What these lines say, if each of them only says something; None if one is a command, or empty.
+
+    The same as `from_client` of each, for much less: mostly people talk.
+    """
+    texts = tuple(line for line in lines if isinstance(line, str) and line and line[0] != "/")
+    if len(texts) < len(lines):
+        return None
+    return tuple(map(clean, texts)) if _UNSAFE.search("".join(texts)) else texts
 
 
 def from_client(line: str) -> FromClient:

@@ -15,6 +15,7 @@ import selectors
 import socket
 import threading
 from collections import deque
+from collections.abc import Iterable
 from time import monotonic
 
 from labkit import sockets
@@ -88,32 +89,33 @@ class Outgoing:
         self._wakes.close()
         self._wake.close()
 
-    def send(self, reader: Reader, data: bytes, lines: int) -> None:
-        """Give the reader these bytes; what its socket does not take now waits."""
-        if reader.failed or reader.close_by is not None:
-            return
-        reader.lines_out += lines
-        rest = memoryview(data)
+    def send(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+        """Give each of them these bytes; what a socket does not take now waits."""
         if self._raw:
-            rest = rest[:-1]
-        if reader.backlog:
-            if self._raw:
-                reader.backlog.append(memoryview(b"\n"))
-                reader.behind += 1
-        else:
-            took = self._try(reader, rest)
-            if took == len(rest) or reader.failed:
-                return
-            rest = rest[took:]
-            reader.sent = 0
-            reader.acked = -sockets.unsent(reader.sock)
-            reader.took = monotonic()
-            reader.patience = PATIENCE
-            self._watch(reader, selectors.EVENT_WRITE)
-        reader.backlog.append(rest)
-        reader.behind += len(rest)
+            data = data[:-1]
+        for reader in readers:
+            if reader.failed or reader.close_by is not None:
+                continue
+            reader.lines_out += lines
+            if reader.backlog:
+                if self._raw:
+                    self._put_off(reader, memoryview(b"\n"))
+                self._put_off(reader, memoryview(data))
+                continue
+            took = self._try(reader, data)
+            if took < len(data) and not reader.failed:
+                reader.sent = 0
+                reader.acked = -sockets.unsent(reader.sock)
+                reader.took = monotonic()
+                reader.patience = PATIENCE
+                self._put_off(reader, memoryview(data)[took:])
+                self._watch(reader, selectors.EVENT_WRITE)
 
-    def _try(self, reader: Reader, data: memoryview) -> int:
+    def _put_off(self, reader: Reader, data: memoryview) -> None:
+        reader.backlog.append(data)
+        reader.behind += len(data)
+
+    def _try(self, reader: Reader, data: bytes | memoryview) -> int:
         """Send what the socket takes now. A broken one is noted, and its thread woken."""
         try:
             with reader.telling:

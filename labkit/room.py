@@ -12,7 +12,7 @@ It builds on nicknames.py (which names are fit) and messages.py (what the lines 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -34,6 +34,7 @@ from labkit.messages import (
     Renamed,
     Said,
     Say,
+    Speech,
     Welcome,
     Whisper,
     Whispered,
@@ -166,6 +167,18 @@ class House(Generic[W]):
             Refusal: it cannot be done; nothing has changed.
         """
         return self._does[type(what)](self._people[who], what)
+
+    def hear_all(self, who: W, texts: Sequence[str]) -> list[Delivery[W]]:
+        """`who` said all this in one breath: as `hear` of a `Say` for each, in one delivery.
+
+        Raises:
+            Refusal: one of them may be too long; `hear` tells which. Nothing has changed.
+        """
+        person = self._people[who]
+        # No character takes more than 4 bytes.
+        if 4 * (len(person.nickname) + 3 + max(map(len, texts))) >= self._max_line:
+            raise Refusal("one of them may be too long")
+        return [ToRoom(person.room.name, Speech(person.nickname, tuple(texts)), who)]
 
     # --- what each command does ---
 

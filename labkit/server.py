@@ -44,6 +44,7 @@ from labkit.messages import (
     Refused,
     Request,
     from_client,
+    only_said,
 )
 from labkit.room import Delivery, House, Refusal, ToOne
 
@@ -305,7 +306,8 @@ class ChatServer:
     def _read(self, client: Client, seconds: float | None) -> list[str | TooLong]:
         """What the client said next; raises Gone if it is, or must go."""
         # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone.
-        while not self._courier.flowing.wait(1.0):
+        flowing = self._courier.flowing
+        while not flowing.is_set() and not flowing.wait(1.0):
             if client.failed or self._ending.is_set():
                 break  # read will say so
         return client.read(seconds, self._ending)
@@ -313,6 +315,9 @@ class ChatServer:
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
         client.lines_in += len(said)
+        if (texts := only_said(said)) and self._pass_on(client, texts):
+            client.pace(len(said), self._ending)
+            return
         asked = [_understood(line) for line in said]
         deliveries: list[Delivery[Client]] = []
         with self._lock:
@@ -331,6 +336,16 @@ class ChatServer:
         if Quit() in asked:
             raise Gone(QUIT)
         client.pace(len(said), self._ending)
+
+    def _pass_on(self, client: Client, texts: tuple[str, ...]) -> bool:
+        """Relay what was said, all of it at once. False: one of the lines needs a closer look."""
+        try:
+            with self._lock:
+                self._post(self._house.hear_all(client, texts))
+        except Refusal:
+            return False
+        self._courier.wake()
+        return True
 
     def _say_goodbye(self, client: Client, reason: str) -> None:
         """The one place where a client leaves: the nickname is free, and the others are told once."""

@@ -19,6 +19,8 @@ import sys
 from time import monotonic
 from typing import Any
 
+from labkit import gil
+
 if sys.platform == "linux":
     import fcntl
     import termios
@@ -177,6 +179,8 @@ def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
         OSError: the connection is broken.
     """
     try:
+        if HAS_DONTWAIT and isinstance(data, bytes):
+            return gil.send(sock, data, _SEND_NOW)
         return sock.send(data, _SEND_NOW)
     except BlockingIOError:
         return 0

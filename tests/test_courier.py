@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from threading import Thread
 from typing import cast
@@ -29,7 +29,11 @@ class Heard(Courier):
         super().__init__(Limits())
         self.readers = [Reader(cast(socket.socket, None)) for _ in range(readers)]
         self.sends: dict[Reader, list[bytes]] = {reader: [] for reader in self.readers}
-        self._outgoing.send = lambda reader, data, lines: self.sends[reader].append(data)  # type: ignore[method-assign]
+        self._outgoing.send = self._written_down  # type: ignore[method-assign]
+
+    def _written_down(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+        for reader in readers:
+            self.sends[reader].append(data)
 
     def heard(self) -> list[bytes]:
         return [b"".join(self.sends[reader]) for reader in self.readers]

@@ -6,6 +6,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import SOON
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit.instruments.journal import LONGEST_TEXT, Event, Journal
 
@@ -186,3 +189,25 @@ def test_wait_for_the_second_of_a_kind() -> None:
     assert journal.wait_for("said", "alice", count=2).what == "two"
     with pytest.raises(TimeoutError, match="'alice said number 3'"):
         journal.wait_for("said", "alice", 0.01, count=3)
+
+
+@given(st.lists(st.integers(0, 7), max_size=12), st.integers(1, 9))
+def test_recorded_at_once_or_one_by_one(sizes: list[int], limit: int) -> None:
+    """Several in one call leave what as many calls leave: numbers, the newest, how many were dropped."""
+    at_once, one_by_one = Journal(limit), Journal(limit)
+    for n, size in enumerate(sizes):
+        words = [f"{n}.{i} " + "x" * (LONGEST_TEXT * (i % 2)) for i in range(size)]
+        at_once.record_all("said", "alice", words, "lobby")
+        for what in words:
+            one_by_one.record("said", "alice", what, "lobby")
+        assert list(at_once) == list(one_by_one)
+        assert (len(at_once), at_once.dropped) == (len(one_by_one), one_by_one.dropped)
+    assert repr(at_once) == repr(one_by_one)
+
+
+def test_waiting_for_one_of_several_recorded_at_once(elsewhere: ThreadPoolExecutor) -> None:
+    """The third of them is found, also by one who waited before."""
+    journal = Journal()
+    waits = elsewhere.submit(journal.wait_for, "said", "alice", SOON, count=3)
+    journal.record_all("said", "alice", ["one", "two", "three", "four"])
+    assert waits.result(SOON).what == "three"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from texts import NAMES, TEXTS, harmless
 
 from labkit import messages as m
+from labkit.framing import TooLong
 from labkit.room import Enters, House, Refusal, ToOne, ToRoom
 
 CLEANED = TEXTS.map(m.clean)
@@ -334,3 +335,24 @@ def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
     for message in told:
         assert harmless(message.line())
         assert m.from_server(message.line()) == message
+
+
+@given(st.lists(TEXTS | st.sampled_from(["", "/who", "//x", "hello"]), max_size=5))
+def test_several_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
+    """`only_said` is what `from_client` makes of each, or nothing if one of them is more than a saying."""
+    texts = m.only_said(lines)
+    if texts is None:
+        assert any(line == "" or line.startswith("/") for line in lines)
+    else:
+        assert [m.Say(text) for text in texts] == [m.from_client(line) for line in lines]
+
+
+def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
+    """It stands there as something else than text."""
+    assert m.only_said(["hello", TooLong(4096)]) is None
+
+
+@given(NAMES, st.lists(TEXTS.map(m.clean), min_size=1, max_size=4))
+def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
+    """On the wire nobody can tell it from as many single lines."""
+    assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)

@@ -23,6 +23,7 @@ from labkit.messages import (
     Renamed,
     Said,
     Say,
+    Speech,
     Welcome,
     Whisper,
     Whispered,
@@ -454,3 +455,29 @@ class Rooms(RuleBasedStateMachine):
 
 TestRooms = Rooms.TestCase
 TestRooms.settings = settings(settings(), max_examples=60, stateful_step_count=40)
+
+
+def test_several_lines_at_once_go_where_single_ones_go() -> None:
+    """One delivery, with all of them in it; for the same room, and not for the one who speaks."""
+    house: House[str] = House()
+    house.join("A", "alice")
+    house.hear("A", Join("garden"))
+    (single,) = house.hear("A", Say("one"))
+    (several,) = house.hear_all("A", ["one", "two"])
+    assert isinstance(single, ToRoom) and isinstance(several, ToRoom)
+    assert (several.room, several.but) == (single.room, single.but) == ("garden", "A")
+    assert several.message == Speech("alice", ("one", "two"))
+
+
+@pytest.mark.parametrize("length", [10, 20, 40, 60, 80, 100])
+def test_at_once_nothing_is_let_through_that_is_too_long(length: int) -> None:
+    """Where one alone would be refused, all of them need a closer look; and perhaps already before."""
+    house: House[str] = House(100)
+    house.join("A", "alice")
+    for letter in "xж🙂":
+        text = letter * length
+        try:
+            house.hear_all("A", ["short", text])
+        except Refusal:
+            continue
+        house.hear("A", Say(text))

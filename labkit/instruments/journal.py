@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from time import monotonic
+from typing import NamedTuple
 
 LONGEST_TEXT = 200
 """Characters kept of what was said: a journal must stay small whatever passes through it."""
@@ -43,6 +43,25 @@ def shown(data: bytes | memoryview) -> str:
     return f"{bytes(data[:64])!r}"[1:] + ("…" if len(data) > 64 else "") + f" ({len(data)})"
 
 
+def _brief(what: str) -> str:
+    return what if len(what) <= LONGEST_TEXT else what[: LONGEST_TEXT - 1] + "…"
+
+
+class _Run(NamedTuple):
+    """Events of one kind, recorded at once. Most are never looked at, so they are made when they are."""
+
+    first: int  # the number of the first
+    kind: str
+    who: str
+    whats: Sequence[str]
+    where: str
+    thread: str
+
+    def events(self) -> Iterator[Event]:
+        for n, what in enumerate(self.whats, self.first):
+            yield Event(n, self.kind, self.who, what, self.where, self.thread)
+
+
 class Journal:
     """The newest `limit` events, oldest first. Safe to use from any thread.
 
@@ -52,22 +71,41 @@ class Journal:
     def __init__(self, limit: int = 10_000) -> None:
         if limit < 1:
             raise ValueError(f"a journal keeps at least one event, not {limit}")
-        self._events: deque[Event] = deque(maxlen=limit)
-        self._count = 0
-        # Guards the two above, so that the numbers run in the order of the events.
+        self._limit = limit
+        self._runs: deque[_Run] = deque()  # the newest `limit` events, and perhaps some before them
+        self._count = 0  # events ever recorded
+        self._kept = 0  # events in the runs
+        # Guards the three above, so that the numbers run in the order of the events.
         self._changed = threading.Condition()
         self._waiting = 0  # guarded too: waking nobody is not free, and most of the time nobody waits
 
     def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
         """Write down that something happened, just now, in this thread."""
+        self.record_all(kind, who, (what,), where)
+
+    def record_all(self, kind: str, who: str, whats: Sequence[str], where: str = "") -> None:
+        """Write down several events that differ in nothing but their words."""
+        if max(map(len, whats), default=0) > LONGEST_TEXT:
+            whats = [_brief(what) for what in whats]
         thread = threading.current_thread().name
-        if len(what) > LONGEST_TEXT:
-            what = what[: LONGEST_TEXT - 1] + "…"
         with self._changed:
-            self._count += 1
-            self._events.append(Event(self._count, kind, who, what, where, thread))
+            self._runs.append(_Run(self._count + 1, kind, who, whats, where, thread))
+            self._count += len(whats)
+            self._kept += len(whats)
+            while self._kept - len(self._runs[0].whats) >= self._limit:
+                self._kept -= len(self._runs.popleft().whats)
             if self._waiting:
                 self._changed.notify_all()
+
+    def _events(self, since: int = 0) -> list[Event]:
+        """The newest events, at most `limit`, and none up to number `since`. The lock must be held."""
+        since = max(since, self._count - self._limit)
+        runs: list[_Run] = []
+        for run in reversed(self._runs):
+            if run.first + len(run.whats) <= since + 1:
+                break
+            runs.append(run)
+        return [event for run in reversed(runs) for event in run.events() if event.n > since]
 
     def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0, *, count: int = 1) -> Event:
         """An event of this kind (and of this person), now or within `timeout` seconds.
@@ -84,12 +122,12 @@ class Journal:
             try:
                 while True:
                     # Only what is new: whoever records waits for us meanwhile.
-                    new = list(islice(reversed(self._events), self._count - looked_at))
-                    for event in reversed(new):
+                    new = self._events(looked_at)
+                    looked_at = self._count
+                    for event in new:
                         found += event.kind == kind and who in (None, event.who)
                         if found == count:
                             return event
-                    looked_at = self._count
                     # An event can come at the last moment, after `wait` has given up; so look once more.
                     left = give_up - monotonic()
                     if left <= 0:
@@ -97,7 +135,7 @@ class Journal:
                     self._changed.wait(left)
             finally:
                 self._waiting -= 1
-            latest = "; ".join(" ".join(str(e).split()) for e in list(self._events)[-3:])
+            latest = "; ".join(" ".join(str(e).split()) for e in self._events(self._count - 3))
         wanted = f"{who} {kind}" if who else kind
         wanted += f" number {count}" if count > 1 else ""
         raise TimeoutError(f"{timeout:g} s passed without {wanted!r}; last came: {latest or 'nothing'}")
@@ -106,20 +144,20 @@ class Journal:
     def dropped(self) -> int:
         """How many events were forgotten because newer ones needed the room."""
         with self._changed:
-            return self._count - len(self._events)
+            return max(0, self._count - self._limit)
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._events)
+            return min(self._count, self._limit)
 
     def __iter__(self) -> Iterator[Event]:
         with self._changed:
-            return iter(list(self._events))
+            return iter(self._events())
 
     def __repr__(self) -> str:
         """The events as text, one a line."""
         with self._changed:
-            events, dropped = list(self._events), self._count - len(self._events)
+            events, dropped = self._events(), max(0, self._count - self._limit)
         lines = [str(event) for event in events]
         if dropped:
             lines.insert(0, f"… {dropped} earlier events dropped")
