@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["check"] and "--" in words:
         # What follows is somebody else's command line, and none of argparse's business.
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
+    if words[:1] == ["check"]:
+        words = _options_first(words)
     options = _parser().parse_args(words, argparse.Namespace(program=program))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -40,6 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         discard_output()
         return 1
+
+
+def _options_first(words: list[str]) -> list[str]:
+    """`check a --json b` as `check --json a b`: argparse cannot have an option between two words of which
+    the second may be missing."""
+    options: list[str] = []
+    others: list[str] = []
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith("--"):
+            others.append(word)
+            continue
+        options.append(word)
+        if word in ("--framing", "--hints"):
+            options += [value for value in [next(rest, None)] if value is not None]
+    return [words[0], *options, *others]
 
 
 # --- what the command line may say ---

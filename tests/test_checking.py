@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -103,7 +104,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "an exit": ("import sys\nsys.exit()\n", ["SystemExit", "line 2"]),
     "an error": ("1 / 0\n", ["ZeroDivisionError", "line 1: 1 / 0"]),
     "another name": ("class Framer:\n    pass\n", ["a function or class called Framing"]),
-    "no function": ("Framing = 3\n", ["to call", "3"]),
+    "no function": ("Framing = 3\n", ["to call", "of the type int"]),
 }
 
 
@@ -143,10 +144,65 @@ def test_a_file_that_cannot_be_loaded(name: str, results: dict[str, Future[Resul
 
 
 def test_code_that_cannot_travel() -> None:
-    """A lock of the notebook's own cannot go to another process; what to do about it is told."""
-    lock = threading.Lock()
-    result = checked(lambda: lock)
-    assert result.failure is not None and "belongs to this process" in result.failure.seen
+    """A socket of the notebook's own cannot go to another process; it is named, and what to do about it."""
+    names: dict[str, Any] = {"sock": socket.socket()}
+    exec("class Framing:\n    def feed(self, data):\n        return sock\n", names)
+    with names["sock"]:
+        result = check("framing", names["Framing"])
+    assert result.failure is not None and not result.started
+    assert "`sock`" in result.failure.seen and "belongs to this process" in result.failure.seen
+
+
+RIGHT = FRAMING.solution
+FEED = "        *lines, self.rest"
+
+
+def test_a_lock_travels() -> None:
+    """One in a global variable arrives as a lock that is free, also if it is held here."""
+    names: dict[str, Any] = {"lock": threading.Lock(), "again": threading.RLock()}
+    exec(RIGHT.replace(FEED, "        with lock, again:\n            pass\n" + FEED), names)
+    with names["lock"]:
+        assert check("framing", names["Framing"]).ok
+
+
+def test_each_step_begins_afresh() -> None:
+    """What one step has left in a global variable, no other finds there; from a notebook, neither."""
+    source = "seen = []\n\n\n" + RIGHT.replace(
+        FEED, "        seen.append(data)\n        assert len(seen) < 30\n" + FEED
+    )
+    assert check("framing", source).ok
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert check("framing", names["Framing"]).ok
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("import threading; threading.Thread(target=lambda: 1 / 0).start()", "ZeroDivisionError"),
+        ("import socket, sys; sys.left = socket.create_server(('127.0.0.1', 0))", "no port left open"),
+    ],
+)
+def test_right_answers_that_leave_something_behind(line: str, told: str) -> None:
+    """A thread that died, a port that is still open: what it returned is right, and that is not enough."""
+    result = check("framing", RIGHT.replace(FEED, f"        {line}\n{FEED}"))
+    assert not result.ok and result.score < result.points
+    assert told in str(result), result
+
+
+def test_a_report_of_the_codes_own_is_not_believed() -> None:
+    """Writing where the reports go earns nothing."""
+    forged = 'import os\n        [os.write(n, b\'{"state": "over"}\\n\') for n in range(3, 9) if alive(n)]'
+    alive = "def alive(n):\n    import os\n    return os.path.exists(f'/proc/self/fd/{n}')\n\n\n"
+    wrong = FRAMING.version(FRAMING.wrong[2])
+    result = check("framing", alive + wrong.replace(FEED, f"        {forged}\n{FEED}"))
+    assert not result.ok and result.failed == FRAMING.wrong[2].step
+
+
+def test_a_huge_value_is_shortened() -> None:
+    """However much the code returns, what is told can be read."""
+    result = checked(lambda: ["x" * 10**6] * 5)
+    assert len(str(result)) < 4000
 
 
 def test_an_object_instead_of_its_class() -> None:
@@ -249,6 +305,39 @@ def test_check_in_a_shell(tmp_path: Path) -> None:
     assert run("check", "framing").returncode == 2
 
 
+def test_a_module_beside_the_file(tmp_path: Path) -> None:
+    """It can be imported, as when the file is run."""
+    (tmp_path / "ends.py").write_text("LF = b'\\n'\n", encoding="utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text("from ends import LF\n\n\n" + RIGHT.replace('b"\\n"', "LF"), encoding="utf-8")
+    assert run("check", "framing", str(file)).returncode == 0
+
+
+def test_options_may_stand_anywhere(tmp_path: Path) -> None:
+    """Before, between or after the words."""
+    missing = str(tmp_path / "none.py")
+    for words in (
+        ["--json", "framing", missing],
+        ["framing", "--json", missing],
+        ["framing", missing, "--json"],
+    ):
+        failed = run("check", *words)
+        assert (failed.returncode, failed.stdout) == (2, "") and "No such file" in failed.stderr
+    assert "1 or more is needed" in run("check", "framing", "--hints", "0", missing).stderr
+
+
+def test_judge_in_a_shell(tmp_path: Path) -> None:
+    """It is listed, its stub printed, and a test in a file judged."""
+    assert "judge      10 points" in run("exercises", "list").stdout
+    file = tmp_path / "mine.py"
+    file.write_text(run("exercises", "stub", "judge").stdout, encoding="utf-8")
+    judged = run("check", "judge", str(file), "--json")
+    assert (judged.returncode, judged.stderr) == (1, "")
+    assert json.loads(judged.stdout)["score"] == 0
+    file.write_text("def my_test():\n    pass\n", encoding="utf-8")
+    assert run("check", "judge", str(file)).returncode == 2
+
+
 def test_a_stub_from_the_shell_can_be_checked(tmp_path: Path) -> None:
     """`exercises stub` prints what to start from; unsolved it is a ✗, and nothing else."""
     assert run("exercises", "list").stdout.startswith("framing    10 points")
@@ -306,7 +395,13 @@ def test_a_test_that_does_not_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "why"), [("def my_test(:", "SyntaxError"), ("x = 1", "defines no my_test")]
+    ("source", "why"),
+    [
+        ("def my_test(:", "SyntaxError"),
+        ("x = 1", "defines no my_test"),
+        ("my_test = 3", "not 3"),
+        ("def my_test():\n    pass\n", "must take one argument"),
+    ],
 )
 def test_a_test_that_cannot_be_run(source: str, why: str) -> None:
     """The reason instead of a table."""

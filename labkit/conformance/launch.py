@@ -18,7 +18,7 @@ import subprocess
 import threading
 from time import monotonic, sleep
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 from labkit import sockets
 from labkit.conformance import kernel

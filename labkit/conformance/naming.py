@@ -41,8 +41,9 @@ def _(server: Probed) -> None:
 
 def says(nickname: str, before: str) -> bool:
     """Whether that which was heard after `before` is what somebody of this nickname said."""
-    # A server that does not take the line's end off a nickname has it here.
-    return re.search(re.escape(nickname) + r"\s*: $", before) is not None
+    # A server that does not take the line's end off a nickname has it here; and some write it in another
+    # form than `alice: `, which is a matter of another behaviour.
+    return re.search(re.escape(nickname) + r"\s*\S{1,2} $", before) is not None
 
 
 @NAMING.has("an empty nickname is refused", "what a person says begins with that person's nickname")
@@ -112,9 +113,12 @@ def _asked_again(newcomer: Peer, raw: bool) -> bool:
 def _(server: Probed) -> None:
     alice, bob = server.people("alice", "bob")
     before = len(alice.transcript)
-    server.people("carol", know=alice)
+    (carol,) = server.people("carol", know=alice)
     server.hears_from(bob, alice, "well")
-    told_once(alice, before, server.nickname("carol"), "`* carol joined`")
+    notice = told_once(alice, before, server.nickname("carol"), "`* carol joined`")
+    server.hears_from(bob, carol, "welcome")
+    if notice in carol.transcript.decode(errors="replace").splitlines():
+        raise Missed(f"the others hear {notice!r}, and carol does not", "carol heard it, too", "herself")
 
 
 def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
@@ -124,11 +128,12 @@ def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
         Missed: there is none, or more than one.
     """
     heard = listener.transcript[since:].decode(errors="replace").splitlines()
-    # A nickname alone in a line is no notice: a server did not take the line's end off it.
+    # A nickname alone in a line is no notice: a server did not take the line's end off it. And whatever
+    # form a server gives to what is said: it holds a word with a number, as everybody says here.
     about = [
         line
         for line in heard
-        if nickname in line and not line.startswith(nickname + ": ") and line.strip() != nickname
+        if nickname in line and not re.search(r"[a-z]-\d+", line) and line.strip() != nickname
     ]
     if len(about) != 1:
         raise Missed(

@@ -36,6 +36,9 @@ from labkit.instruments.journal import Journal, shown
 PATIENCE = 5.0
 """Seconds that a server may take for anything, unless a Peer is told otherwise."""
 
+A_MOMENT = 0.2
+"""Seconds in which what has arrived is looked at, while a server goes on and on sending more."""
+
 AT_MOST = 4
 """Times its patience that a peer listens to a server that goes on and on about something else."""
 
@@ -146,12 +149,12 @@ class Peer:
         """
         wanted = text.encode()
         limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit)
+        waiting = Patience(AT_MOST * limit or A_MOMENT)
         searched = 0
         while (at := self._heard.find(wanted, searched)) < 0:
             del self._heard[: max(0, len(self._heard) - KEPT)]
             searched = max(0, len(self._heard) - len(wanted) + 1)
-            if limit and waiting.spent():
+            if waiting.spent():
                 return False
             if not self._listen(min(limit, max(waiting.left, 0))):
                 return False
@@ -192,10 +195,10 @@ class Peer:
         What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
         """
         limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit)
+        waiting = Patience(AT_MOST * limit or A_MOMENT)
         while not self.end and self._listen(min(limit, max(waiting.left, 0))):
             del self._heard[: max(0, len(self._heard) - KEPT)]
-            if limit and waiting.spent():
+            if waiting.spent():
                 break
         return self.end
 
@@ -328,6 +331,8 @@ def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
         waiting = Patience(newcomer.patience if patience is None else patience)
         nap = SLICE
         while True:
+            if not speaker.until_read() and not speaker.end:
+                raise Missed(f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}")
             speaker.send(word)
             if listener.hears(word, min(nap, max(waiting.left, SLICE))):
                 break

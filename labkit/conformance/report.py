@@ -113,7 +113,7 @@ class Report:
         required = [v for v in self.verdicts if v.required]
         held = sum(v.verdict == HOLDS for v in required)
         lines += ["", f"{held} of {len(required)} required behaviours hold"]
-        for verdict, words in ((MISSED, "do not"), (NOT_JUDGED, "not judged"), (NOT_TRIED, "not tried")):
+        for verdict, words in ((MISSED, "missed"), (NOT_JUDGED, "not judged"), (NOT_TRIED, "not tried")):
             if count := sum(v.verdict == verdict for v in required):
                 lines[-1] += f", {count} {words}"
         lines[-1] += f" ({self.seconds:.1f} s)"

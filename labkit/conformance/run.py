@@ -42,6 +42,14 @@ LINE_END = 6 * SLICE
 PINGS = 5
 """Round trips of which the median is taken."""
 
+LONGEST = 60.0
+"""Seconds after which nothing more is begun. A server that answers takes a tenth of that."""
+
+NOBODY = "nobody can join"
+
+ENOUGH = 2
+"""Behaviours, of new servers, that nobody could join for: then no other is tried."""
+
 MOST_PATIENCE = 10.0
 """Seconds; nobody waits longer than this for anything."""
 
@@ -96,6 +104,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
         trouble = ""
         all_stay = True
         for behaviour in BEHAVIOURS:
+            trouble = trouble or _no_use([], monotonic() > started + LONGEST)
             if trouble:
                 verdict = _not_tried(behaviour, framing, trouble)
             else:
@@ -167,6 +176,7 @@ def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator
     to_do = list(BEHAVIOURS)
     done: dict[int, Verdict] = {}
     running: list[Launched] = []
+    give_up = monotonic() + LONGEST
 
     def work() -> None:
         while True:
@@ -174,7 +184,12 @@ def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator
                 if not to_do:
                     return
                 behaviour = to_do.pop(0)
-            verdict = _afresh(behaviour, command, framing, opening, running)
+                trouble = _no_use(list(done.values()), monotonic() > give_up)
+            verdict = (
+                _not_tried(behaviour, framing, trouble)
+                if trouble
+                else _afresh(behaviour, command, framing, opening, running)
+            )
             with changed:
                 done[behaviour.number] = verdict
                 changed.notify_all()
@@ -198,6 +213,14 @@ def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator
             server.stop()
         for worker in workers:
             worker.join()
+
+
+def _no_use(verdicts: list[Verdict], too_long: bool) -> str:
+    """Why nothing more need be tried; "" if it should."""
+    if too_long:
+        return f"{LONGEST:g} seconds are over"
+    stuck = [verdict for verdict in verdicts if verdict.because == NOBODY]
+    return NOBODY if len(stuck) >= ENOUGH else ""
 
 
 def _afresh(
@@ -240,7 +263,7 @@ def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
     except Missed as missed:
         # The first two are about joining itself.
         if isinstance(missed, CannotJoin) and behaviour.number > 2:
-            verdict, because = NOT_TRIED, "nobody can join"
+            verdict, because = NOT_TRIED, NOBODY
         else:
             verdict, expected, seen = MISSED, missed.expected, missed.seen
     required = behaviour.required(server.framing)

@@ -119,7 +119,7 @@ def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
 
 @TALKING.has(
     "a line is a message, however TCP cuts it",
-    "lines end with LF; a send may bring several, and a line may take several sends",
+    "lines end with LF; a send may bring several, a line may take several sends, an empty one is nothing",
     not_raw="a recv is a message there: two in one packet cannot be told from a longer one",
 )
 def _(server: Probed) -> None:
@@ -128,13 +128,27 @@ def _(server: Probed) -> None:
     one, two = unique("one"), unique("two")
     alice.send(one, two)
     heard = _heard_of(server, alice, bob)
-    if not all(f"{name}: {text}" in heard for text in (one, two)):
+    if _form(heard, one) is None or _form(heard, one) != _form(heard, two):
         raise Missed(
             f"two lines sent at once heard as two: '{name}: {one}', '{name}: {two}'", repr(heard[:80])
         )
     line, heard = _cut(server, alice, bob)
     if line not in heard:
         raise Missed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
+    alice.send("")
+    heard = _heard_of(server, alice, bob)
+    # The last line is the beginning of what she said after it.
+    if any(line.rstrip().endswith(f"{name}:") for line in heard.splitlines()[:-1]):
+        raise Missed("nobody hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
+
+
+def _form(heard: str, text: str) -> tuple[str, str] | None:
+    """What stands before and behind this in the line in which it was heard; None: it was not."""
+    for line in heard.splitlines():
+        before, found, after = line.partition(text)
+        if found:
+            return before, after
+    return None
 
 
 @TALKING.has(

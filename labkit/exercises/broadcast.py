@@ -215,7 +215,8 @@ def dead_is_gone(bench: Bench) -> None:
 
 
 def others_leave(bench: Bench) -> None:
-    room = Room(bench, "alice", "bob", "carol", "dave", "erin")
+    room = Room(bench, "alice", "bob", "carol", "dave", "erin", "frank")
+    frank = room.clients.pop()
     reached: list[str] = []
 
     def sending_to(name: str) -> None:
@@ -225,11 +226,17 @@ def others_leave(bench: Bench) -> None:
             bench.said("takes bob off clients", "another thread", "server")
             with contextlib.suppress(ValueError):  # the code may send in several threads
                 room.clients.remove(room.ends["bob"])
+            bench.said("puts frank on clients", "another thread", "server")
+            room.clients.append(frank)
 
     for name in ("bob", "carol", "dave", "erin"):
         room.ends[name].at_send = partial(sending_to, name)
     room.broadcast()
-    room.hears("carol", "dave", "erin")  # bob may have heard it, or not
+    room.hears("carol", "dave", "erin")  # bob and frank may have heard it, or not
+    stays = frank in room.clients and frank.fileno() >= 0
+    bench.expect(stays, "frank, who came meanwhile, stays in clients", "he was taken off", "written over")
+    back = room.ends["bob"] in room.clients
+    bench.expect(not back, "bob, who was taken off meanwhile, stays off", "he is back", "written over")
 
     def taken_off_already() -> None:
         bench.said("takes bob off clients", "another thread", "server")
@@ -374,6 +381,11 @@ EXERCISE = Exercise(
                     "The list became shorter while you counted. Who promised that it would not?",
                     "Walk over a copy: for client in list(clients):",
                 ),
+                "written over": (
+                    "Others changed clients while your code sent. What did it write over their changes?",
+                    "Take off the one that failed, and leave the rest of the list to others.",
+                    "clients.remove(client), and no clients[:] = … at the end.",
+                ),
             },
         ),
         Step(
@@ -437,6 +449,23 @@ EXERCISE = Exercise(
             """,
             survey="removes from the list it walks",
             clue="IndexError",
+        ),
+        Wrong(
+            "writes the whole list anew",
+            "others leave while the line goes out, and nobody is skipped",
+            source="""
+            def broadcast(clients, line, sender):
+                alive = []
+                for client in list(clients):
+                    try:
+                        if client is not sender:
+                            client.sendall(line)
+                        alive.append(client)
+                    except OSError:
+                        client.close()
+                clients[:] = alive
+            """,
+            clue="written over",
         ),
         Wrong(
             "one try around the whole loop",

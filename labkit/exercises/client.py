@@ -85,6 +85,11 @@ def chats(bench: Bench) -> None:
     desk.shows("* you are alice", clue="request")
     desk.types("hi all")
     desk.server_hears("hi all")
+    desk.types("¿qué tal?")
+    desk.server_hears("¿qué tal?", "UTF-8")
+    desk.types("", "  spaces  ")
+    desk.server_hears("", "empty")
+    desk.server_hears("  spaces  ", "spaces")
     desk.server.says("bob: hi, señora\n".encode())
     desk.shows("bob: hi, señora")
     desk.is_left()
@@ -274,6 +279,18 @@ EXERCISE = Exercise(
                     "The first line that was shown was not for the user. For whom was it?",
                     "nickname alone is the server's request: if line != 'nickname': show(line)",
                 ),
+                "UTF-8": (
+                    "Not all that was typed is ASCII. What became of the other letters on their way?",
+                    "Lines are UTF-8: line.encode() has a place for every letter there is.",
+                ),
+                "empty": (
+                    "Nothing was typed but Enter. What does readline() return then?",
+                    "'\\n', an empty line: it is sent like any other. The end of input is ''.",
+                ),
+                "spaces": (
+                    "Something was typed at both ends of that line. Who took it away?",
+                    "strip() removes all white space; removesuffix('\\n') removes only the LF.",
+                ),
                 "LF": (
                     "Compare the two closely: what is at the end of what was shown?",
                     "The LF ends a line, and does not belong to it: line.removesuffix('\\n')",
@@ -432,6 +449,30 @@ EXERCISE = Exercise(
             "shows what comes, and sends what is typed",
             (("                show(line)", '                show(line + "\\n")'),),
             clue="LF",
+        ),
+        Wrong(
+            "sends ASCII",
+            "shows what comes, and sends what is typed",
+            (('line.rstrip("\\n").encode()', 'line.rstrip("\\n").encode("ascii", "replace")'),),
+            clue="UTF-8",
+        ),
+        Wrong(
+            "stops at an empty line",
+            "shows what comes, and sends what is typed",
+            (
+                (
+                    "                server.sendall(",
+                    "                if not line.strip():\n                    break\n"
+                    "                server.sendall(",
+                ),
+            ),
+            clue="empty",
+        ),
+        Wrong(
+            "strips what is typed",
+            "shows what comes, and sends what is typed",
+            (('line.rstrip("\\n")', "line.strip()"),),
+            clue="spaces",
         ),
         Wrong(
             "knows only one request",

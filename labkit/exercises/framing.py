@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.grading.bench import Bench
+from labkit.grading.bench import YOU, Bench
 
 TASK = """
 TCP carries bytes, and keeps no message apart from the next. Write `Framing`: it is fed what each `recv`
@@ -38,7 +38,7 @@ class Framing:
 '''
 
 
-def framing(bench: Bench) -> Callable[[bytes], Any]:
+def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
     """A new framing of the student's; the function that feeds it. What goes in and out is on the ladder."""
     made = bench.code()
     feed = getattr(made, "feed", made)
@@ -46,18 +46,19 @@ def framing(bench: Bench) -> Callable[[bytes], Any]:
         raise Missed("something with a method feed(data)", f"Framing() gave {made!r}", "no feed")
 
     def fed(data: bytes) -> Any:
-        bench.said(f"feed({data!r})")
+        bench.said(f"feed({data!r})", receiver=name)
         messages = feed(data)
-        bench.said(repr(messages), "your code", "check")
+        bench.said(repr(messages), name, "check")
         return messages
 
     return fed
 
 
-def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> None:
+def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> Any:
     seen = feed(data)
     if seen != expected:
         raise Missed(f"{expected!r} from feed({data!r})", repr(seen), clue)
+    return seen
 
 
 def one_line(bench: Bench) -> None:
@@ -78,7 +79,10 @@ def two_pieces(bench: Bench) -> None:
 def nothing_lost(bench: Bench) -> None:
     feed = framing(bench)
     gives(feed, b"one\n\ntwo\n", ["one", "", "two"], "empty")
-    gives(feed, b"  a  b \n", ["  a  b "], "spaces")
+    before = gives(feed, b"  a  b \n", ["  a  b "], "spaces")
+    gives(feed, b"three\n", ["three"])
+    if before != ["  a  b "]:
+        raise Missed("the list that feed returned before is still ['  a  b ']", repr(before), "same list")
 
 
 def carriage_return(bench: Bench) -> None:
@@ -91,6 +95,7 @@ def carriage_return(bench: Bench) -> None:
 
 def only_lf(bench: Bench) -> None:
     gives(framing(bench), "a\rb\x0bc\x85d\u2028e\n".encode(), ["a\rb\x0bc\x85d\u2028e"])
+    gives(framing(bench), b"a\r\r\n", ["a\r"], "several")
 
 
 def cut_letter(bench: Bench) -> None:
@@ -107,7 +112,7 @@ def not_text(bench: Bench) -> None:
 
 
 def one_each(bench: Bench) -> None:
-    alice, bob = framing(bench), framing(bench)
+    alice, bob = framing(bench, "alice's"), framing(bench, "bob's")
     gives(alice, b"I am ", [])
     gives(bob, b"me too\n", ["me too"])
     gives(alice, b"alice\n", ["I am alice"])
@@ -172,6 +177,10 @@ EXERCISE = Exercise(
                     "Who takes the spaces away?",
                     "strip() removes all white space. removesuffix(b'\\r') removes only what it says.",
                 ),
+                "same list": (
+                    "What feed had returned before has changed since. Who else has that list?",
+                    "Return a new list each time, and keep none of those that you returned.",
+                ),
             },
         ),
         Step(
@@ -195,6 +204,12 @@ EXERCISE = Exercise(
                 "In how many places was this one line cut, and what stands there?",
                 "splitlines() cuts at eleven different characters. split(b'\\n') cuts at one.",
             ),
+            {
+                "several": (
+                    "How many CRs stand just before the LF, and how many did you take away?",
+                    "One CR is part of the line's end. rstrip(b'\\r') takes all, removesuffix(b'\\r') one.",
+                )
+            },
         ),
         Step(
             "a letter cut in two by recv is whole again",
@@ -223,7 +238,7 @@ EXERCISE = Exercise(
             one_each,
             (
                 "Two connections, and one got what the other had sent. What do they share?",
-                "A list or bytes at the level of the class are one for all. Make it in __init__.",
+                "What is made at the level of the class, or of the file, is one for all: use __init__.",
             ),
         ),
     ),
@@ -274,6 +289,20 @@ EXERCISE = Exercise(
             "nothing is added and nothing is lost: empty lines and spaces stay",
             (('removesuffix(b"\\r")', "strip()"),),
             clue="spaces",
+        ),
+        Wrong(
+            "returns the same list each time",
+            "nothing is added and nothing is lost: empty lines and spaces stay",
+            (('        self.rest = b""', '        self.rest, self.messages = b"", []'),
+             ("return [line", "self.messages[:] = [line"),
+             ("for line in lines]", "for line in lines]\n        return self.messages")),
+            clue="same list",
+        ),
+        Wrong(
+            "takes every CR",
+            "nothing but LF ends a line",
+            (('removesuffix(b"\\r")', 'rstrip(b"\\r")'),),
+            clue="several",
         ),
         Wrong("keeps the CR", "a CR before the LF is dropped", (('.removesuffix(b"\\r")', ""),)),
         Wrong(

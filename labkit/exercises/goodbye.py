@@ -119,8 +119,8 @@ class Life:
 
     # --- what must be so ---
 
-    def hears(self, text: str) -> None:
-        """The next line that is heard is this one."""
+    def hears(self, text: str, clue: str = "") -> None:
+        """The next line that is heard is this one. `clue`: for another that is heard instead."""
         try:
             seen = self.heard.get(timeout=SOON)
         except queue.Empty:
@@ -128,11 +128,11 @@ class Life:
         if seen is None:
             error = self.thread.error
             how = "handle_client returned" if error is None else f"{type(error).__name__} ended the thread"
-            clue = "thrown out" if error is None else type(error).__name__
-            raise Missed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), clue)
+            ended = "thrown out" if error is None else type(error).__name__
+            raise Missed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
         if seen != text:
             cut = "\ufffd" in str(seen) and "\n" not in str(seen)
-            raise Missed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else "")
+            raise Missed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
 
     def ends(self, expected: str) -> list[str]:
         """Wait until it has ended; with which calls of `gone`. There must have been one."""
@@ -168,6 +168,10 @@ def each_line(bench: Bench) -> None:
     life.hears("two")
     life.alice.send_bytes(b"\xb1ora\n")
     life.hears("señora")
+    any_line = ("", "  spaces  ", "quit", "no more")
+    life.alice.send(*any_line)
+    for text in any_line:
+        life.hears(text, "as it is")
     life.alice.reset()
 
 
@@ -279,6 +283,10 @@ EXERCISE = Exercise(
                 "thrown out": (
                     "She said a line and stayed. Why did handle_client return?",
                     "Read in a loop: only b'' and an OSError end it.",
+                ),
+                "as it is": (
+                    "Compare what she said and what was heard. What did your code change, or leave out?",
+                    "An empty line is a line, spaces belong to it, no word is special: hear it as it is.",
                 ),
             },
         ),
@@ -419,6 +427,19 @@ EXERCISE = Exercise(
                 ('hear(line.decode("utf-8", "replace"))', "hear(line)"),
             ),
             clue="letter",
+        ),
+        Wrong(
+            "an empty line is the end",
+            "each line is heard, however recv cuts them",
+            (("for line in lines:\n", 'for line in lines:\n                if not line:\n'
+              '                    reason = "hung up"\n                    return\n'),),
+            clue="thrown out",
+        ),
+        Wrong(
+            "strips what she says",
+            "each line is heard, however recv cuts them",
+            (('line.decode("utf-8", "replace")', 'line.strip().decode("utf-8", "replace")'),),
+            clue="as it is",
         ),
         Wrong(
             "the end of the stream is ignored",

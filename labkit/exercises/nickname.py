@@ -18,7 +18,7 @@ Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which f
 - Send `nickname` and LF, and read the answer: a line, which ends with LF. A CR before the LF is dropped.
 - A nickname that is fit is put into `nicknames`, and returned as a `str`.
 - One that is not fit is refused: send `! `, the reason, and LF. Then ask again; but after the third refusal
-  return `None`.
+  return `None`. `client` stays open: whoever called closes it.
 - Not fit is one that is taken (in other capitals as well: `Bob` is `BOB`), is empty or only spaces, has
   more than 32 characters, has white space in it (any: see `str.isspace`) or a `:`, begins with one of
   `* ! / # [ >`, or is not UTF-8.
@@ -223,6 +223,7 @@ def taken(bench: Bench) -> None:
     refuses(bench, "BOB", "alice", "bob", clue="capitals")
     refuses(bench, "bob", "alice", "Bob", clue="capitals")
     takes(bench, "bo", "bo", "which nobody has", "alice", "bob", clue="too much")
+    takes(bench, "McZoe", "McZoe", "as she typed it", "alice", "bob", clue="as typed")
 
 
 def empty(bench: Bench) -> None:
@@ -238,6 +239,8 @@ def unfit(bench: Bench) -> None:
     for sign in "*!/#[>":
         refuses(bench, f"{sign}alice", clue="first")
     refuses(bench, "x" * 33, clue="long")
+    for fit in ("z", "a-b", "x.y", "_c_", "4", "d!*"):
+        takes(bench, fit, fit, "which no rule forbids", clue="forbidden")
     takes(bench, "x" * 32, "x" * 32, "which has 32 characters", clue="long")
     takes(bench, "ж" * 32, "ж" * 32, "32 characters, 64 bytes", clue="bytes counted")
 
@@ -254,10 +257,14 @@ def three_times(bench: Bench) -> None:
     line = asking.line()
     bench.expect(line is None, "after three refusals alice is not asked again", asking.heard(line))
     asking.returns(None, "after three refusals")
-    with contextlib.suppress(OSError):  # closed already
-        asking.client.shutdown(socket.SHUT_WR)  # so that it is certain what does not come
+    with contextlib.suppress(OSError):
+        asking.reader.close()  # a socket that was closed stays open until its files are closed
+    try:
+        asking.client.sendall(b"bye\n")  # so that it is certain what did not come before
+    except OSError:
+        raise asking.misses("client is left open, for the caller", "client was closed", "closed") from None
     line = asking.line()
-    bench.expect(line is None, "after three refusals alice hears nothing more", asking.heard(line))
+    bench.expect(line == "bye", "after three refusals alice hears nothing more", asking.heard(line))
 
 
 def leaves(bench: Bench) -> None:
@@ -351,6 +358,10 @@ EXERCISE = Exercise(
                     "bo is not bob. Did you look into the list, or into the letters of a nickname?",
                     "in on a list compares whole nicknames; in on a str looks for a part.",
                 ),
+                "as typed": (
+                    "She typed it with capitals. How do they stand in what came back, and in nicknames?",
+                    "casefold() is for comparing. Add and return the nickname itself.",
+                ),
             },
             points=2,
         ),
@@ -387,6 +398,10 @@ EXERCISE = Exercise(
                 "colon": fits_not("the sign that ends a nickname in `bob: hi`", "':' in nickname"),
                 "first": fits_not("how a nickname begins", "nickname.startswith(tuple('*!/#[>'))"),
                 "long": fits_not("how long it may be", "len(nickname) > 32"),
+                "forbidden": (
+                    "That nickname was fit. Which rule of yours is not in the task?",
+                    "Refuse what the task forbids, and nothing else: isalnum() forbids much more.",
+                ),
                 "bytes counted": (
                     "ж is one character, and how many bytes?",
                     "Decode first, drop the line end, and then count: len(nickname)",
@@ -415,6 +430,12 @@ EXERCISE = Exercise(
                 "How often was alice asked and refused, and what ended it?",
                 "for _ in range(3): with a question and perhaps a refusal in it; return None behind it.",
             ),
+            {
+                "closed": (
+                    "Who opened client, and who will still use it when your function has returned?",
+                    "Return None, and no close(), no shutdown(), no with: the caller closes it.",
+                ),
+            },
         ),
         Step(
             "None for one who leaves",
@@ -472,6 +493,12 @@ EXERCISE = Exercise(
             clue="capitals",
         ),
         Wrong(
+            "stores it in small letters",
+            "what is taken is refused, and asked for again",
+            (("nicknames.append(nickname)\n", "nicknames.append(nickname.casefold())\n"),),
+            clue="as typed",
+        ),
+        Wrong(
             "asks only once",
             "what is taken is refused, and asked for again",
             (('        for _ in range(3):\n            client.sendall(b"nickname\\n")\n',
@@ -498,6 +525,14 @@ EXERCISE = Exercise(
             clue="white space of another kind",
         ),
         Wrong(
+            "letters and digits only",
+            "one that is not fit is refused",
+            (("    if not nickname:\n",
+              "    if nickname and nickname[0] not in '*!/#[>' and not nickname.isalnum():\n"
+              '        return "letters and digits only"\n    if not nickname:\n'),),
+            clue="forbidden",
+        ),
+        Wrong(
             "counts bytes",
             "one that is not fit is refused",
             (("len(nickname) > 32", "len(nickname.encode()) > 32"),),
@@ -514,6 +549,13 @@ EXERCISE = Exercise(
             "one that is not UTF-8 is refused",
             (("line.decode()", 'line.decode("utf-8", "replace")'),),
             clue="accepted",
+        ),
+        Wrong(
+            "closes what is not its own",
+            "after three refusals it gives up",
+            (("        pass  # the client has vanished\n",
+              "        pass  # the client has vanished\n    client.close()\n"),),
+            clue="closed",
         ),
         Wrong("asks for ever", "after three refusals it gives up", (("for _ in range(3)", "while True"),)),
         Wrong(

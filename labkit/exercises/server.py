@@ -22,8 +22,8 @@ one that sends for each client. What counts is what the clients see:
   refused with `! ` and a reason. What is not UTF-8 becomes U+FFFD, and so does what cannot be printed. None
   of these throws anybody out.
 - The server asks `nickname`. The answer is the nickname, or is refused: `! ` and a reason, and `nickname`
-  again; three refusals end it. Empty ones are refused, and those that are taken. Whoever is let in hears
-  `* you are alice, in lobby`.
+  again; you may end it after three refusals. Empty ones are refused, and those that are taken. Whoever is
+  let in hears `* you are alice, in lobby`.
 - What alice says, all others hear as `alice: TEXT`, in one order for all, and she does not. An empty line
   is nothing.
 - `* alice joined` is told to the others, once; so is `* alice left (hung up)` after FIN, and
@@ -314,6 +314,22 @@ HINTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+CLUES: dict[str, dict[str, tuple[str, ...]]] = {
+    "a line is a message, however TCP cuts it": {
+        "empty": (
+            "alice pressed Enter, and nothing else. What did the others see of it?",
+            "An empty line is nothing: if text: say it to all.",
+        ),
+    },
+    "a joining is told to the others, once": {
+        "herself": (
+            "Who has just come hears that she has come. Was she among the members already?",
+            "First tell all members, then put her among them; or leave her out.",
+        ),
+    },
+}
+"""Other hints, for one who missed a behaviour with this clue."""
+
 BEHAVIOUR = {behaviour.name: behaviour for behaviour in BEHAVIOURS if behaviour.required("lines")}
 
 AT_A_LOCK = (
@@ -332,12 +348,14 @@ def step(behaviour: Behaviour) -> Step:
         try:
             behaviour.judge(server)
         except Missed as missed:
+            bench.keep_the_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
-            raise Missed(missed.expected, missed.seen, "lock" if at_a_lock else "") from None
+            raise Missed(missed.expected, missed.seen, "lock" if at_a_lock else missed.clue) from None
         finally:
             server.leave()
 
-    return Step(behaviour.name, run, HINTS[behaviour.name], {"lock": AT_A_LOCK})
+    clues = {"lock": AT_A_LOCK} | CLUES.get(behaviour.name, {})
+    return Step(behaviour.name, run, HINTS[behaviour.name], clues)
 
 
 EXERCISE = Exercise(
@@ -368,6 +386,12 @@ EXERCISE = Exercise(
             "a recv is a message",
             "a line is a message, however TCP cuts it",
             (('*ended, rest = (rest + data).split(b"\\n")', 'ended = [data.rstrip(b"\\n")]'),),
+        ),
+        Wrong(
+            "says an empty line to all",
+            "a line is a message, however TCP cuts it",
+            (("            elif text:\n", "            else:\n"),),
+            clue="empty",
         ),
         Wrong(
             "keeps the CR",
@@ -413,6 +437,15 @@ EXERCISE = Exercise(
             "tells nobody who joined",
             "a joining is told to the others, once",
             (('            self.tell_all(f"* {nickname} joined")\n', ""),),
+        ),
+        Wrong(
+            "tells the newcomer, too",
+            "a joining is told to the others, once",
+            (('            self.tell_all(f"* {nickname} joined")\n', ""),
+             ("            self.members[nickname.casefold()] = client\n",
+              "            self.members[nickname.casefold()] = client\n"
+              '            self.tell_all(f"* {nickname} joined")\n')),
+            clue="herself",
         ),
         Wrong(
             "the end of the stream is ignored",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
+import sys
 
 from labkit.conformance.missed import Missed
 from labkit.exercises.exercise import Exercise, Step, Wrong
@@ -103,6 +106,10 @@ def serves(bench: Bench) -> None:
     alice.send("I am alice")
     if not alice.hears("I am alice\n"):
         raise Missed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
+    if sys.platform == "linux":  # elsewhere a machine has not all of 127.0.0.0/8
+        elsewhere = ("127.0.0.2", house.address[1])
+        with contextlib.suppress(OSError), socket.create_connection(elsewhere, SOON):
+            raise Missed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
     house.stopping()  # whatever comes of it: the next steps look at that
 
 
@@ -457,6 +464,10 @@ EXERCISE = Exercise(
                 "no answer": (
                     "The greeting came, the answer did not. Does your thread read in a loop?",
                     "while data := client.recv(4096): client.sendall(data)",
+                ),
+                "too wide": (
+                    "A client came in by another address of this machine. At which ones do you listen?",
+                    "bind(('127.0.0.1', port)): '' and '0.0.0.0' are all addresses, for the whole network.",
                 ),
             },
         ),

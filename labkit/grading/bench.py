@@ -72,7 +72,8 @@ class Bench:
 
     def __init__(self, code: Any) -> None:
         self.code = code
-        self._before = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        # The threads of the steps before.
+        self.before = set(threading.enumerate()) - {threading.current_thread()}
         self.journal = Journal()
         self.running: list[Running] = []
         self._sockets: list[socket.socket] = []
@@ -112,6 +113,13 @@ class Bench:
         """An arrow on the ladder, for what is not a byte on a wire: a call, or what it returned."""
         self.journal.record("bytes", sender, text, receiver)
 
+    def keep_the_ladder(self) -> None:
+        """What passes from now on is not on it: the step is over, and the rest not the student's doing."""
+        kept = Journal()
+        for event in self.journal:
+            kept.record(event.kind, event.who, event.what, event.where)
+        self.journal = kept
+
     def close(self) -> None:
         for peer in self._peers:
             peer.close()
@@ -127,7 +135,7 @@ class Bench:
 
     def whereabouts(self) -> list[str]:
         """In which lines of the student's code the threads of this step are at this moment."""
-        return whereabouts(self._before)
+        return whereabouts(self.before)
 
     def deaths(self) -> list[str]:
         """What threads died of, each as "ValueError: … in line 7: …"."""
@@ -165,11 +173,12 @@ def told(error: BaseException, innermost: bool = True) -> str:
     return f"{words} (in {place(frame.filename, frame.lineno)})"
 
 
-def whereabouts(but: Container[int | None] = ()) -> list[str]:
-    """In which lines of the student's code its threads are now, but for those with these idents."""
+def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:
+    """In which lines of the student's code its threads are now, but for these."""
     found = []
+    others = {thread.ident for thread in threading.enumerate() if thread in but}
     for ident, frame in sys._current_frames().items():
-        at: FrameType | None = None if ident in but else frame
+        at: FrameType | None = None if ident in others else frame
         while at is not None and not is_students(at.f_code.co_filename):
             at = at.f_back
         if at is not None:

@@ -8,9 +8,14 @@ caller.
 
 from __future__ import annotations
 
+import inspect
+import io
 import linecache
 import pickle
 import sys
+import threading
+from collections import ChainMap
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -73,15 +78,56 @@ def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
     if isinstance(code, str):
         job["source"] = code
         sources[filename] = code
+        if filename != YOUR_FILE:  # what stands beside the file can be imported, as when it is run
+            job["path"] = [str(Path(filename).resolve().parent), *sys.path]
     else:
         try:
-            job["pickled"] = cloudpickle.dumps(code)
-        except (TypeError, AttributeError, ValueError, pickle.PicklingError, RecursionError) as error:
+            job["pickled"] = _pickled(code)
+        except UNPICKLABLE as error:
+            culprits = ", ".join(_what_cannot_travel(code))
             raise CannotTravel(
-                f"{error}. Something that your code uses belongs to this process: a socket, a lock, a "
-                "running server. Make it inside your function or class, or take it as an argument"
+                f"{culprits + ': ' if culprits else ''}{error}. That belongs to this process, as a socket "
+                "does, or a running server. Make it inside your function or class; or let it be an argument"
             ) from None
     return job | {"sources": sources}
+
+
+UNPICKLABLE = (TypeError, AttributeError, ValueError, pickle.PicklingError, RecursionError)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+    """Takes locks along, too: a lock in a global variable arrives as a new one, which nobody holds."""
+
+    dispatch_table = ChainMap(
+        {type(kind()): lambda lock, kind=kind: (kind, ()) for kind in (threading.Lock, threading.RLock)},
+        cloudpickle.Pickler.dispatch_table,
+    )
+
+
+def _pickled(code: Any) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(code)
+    return file.getvalue()
+
+
+def _what_cannot_travel(code: Any) -> list[str]:
+    """The global variables that the code uses and that cannot be sent, by name."""
+    functions = (
+        [value for value in vars(code).values() if inspect.isfunction(value)]
+        if inspect.isclass(code)
+        else [code]
+    )
+    found = []
+    for function in functions:
+        for name in getattr(function, "__code__", _NO_NAMES).co_names:
+            try:
+                _pickled(getattr(function, "__globals__", {}).get(name))
+            except UNPICKLABLE:
+                found.append(f"`{name}`")
+    return sorted(set(found))
+
+
+_NO_NAMES = (lambda: None).__code__
 
 
 def _follow(exercise: Exercise, process: Process) -> Result:
@@ -103,7 +149,9 @@ def _follow(exercise: Exercise, process: Process) -> Result:
             )
             continue
         match report:
-            case None:
+            case {"state": "over"} if held == len(exercise.steps):
+                return Result(exercise, held)
+            case None | {"state": "over"}:
                 failure = Failure(
                     "the process of your code to live on",
                     f"it ended {process.status}: os._exit, or a crash",
@@ -114,8 +162,6 @@ def _follow(exercise: Exercise, process: Process) -> Result:
                 started = True
             case {"state": "held"}:
                 held += 1
-            case {"state": "over"}:
-                return Result(exercise, held)
             case {"state": "storm"}:
                 failure = Failure(
                     "little or nothing to be printed", f"more than {STORM:,} bytes",

@@ -21,9 +21,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
+import psutil
+
 from labkit.conformance.missed import Missed
 from labkit.exercises import exercise_called
 from labkit.grading import bench as benches
+
+LONGEST = 600
+"""Characters that are told of what was expected, and of what was seen."""
 
 STUCK = 70
 """The exit status of a process that ended itself because a step took too long."""
@@ -37,10 +43,13 @@ class Reports:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._lock = threading.Lock()  # guards the stream: a report is one line
+        self.sign = (
+            ""  # on every report, so that what the code may write to the stream is not taken for one
+        )
 
     def send(self, **report: Any) -> None:
         with self._lock:
-            self._out.write(json.dumps(report) + "\n")
+            self._out.write(json.dumps({"sign": self.sign, **report}) + "\n")
             self._out.flush()
 
 
@@ -80,6 +89,8 @@ def load(job: dict[str, Any]) -> Any:
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     sys.path[:] = job["path"]
     if job["pickled"] is not None:
+        # It keeps the classes that it has made before, and would give them out again.
+        cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
         return pickle.loads(job["pickled"])
     names: dict[str, Any] = {"__name__": "__student__", "__file__": job["filename"]}
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
@@ -94,15 +105,32 @@ def state(bench: benches.Bench | None) -> dict[str, Any]:
     if bench is None:
         return {"at": benches.whereabouts(), "events": [], "deaths": []}
     events = [[e.kind, e.who, e.what, e.where] for e in bench.journal]
-    return {"at": bench.whereabouts(), "events": events, "deaths": bench.deaths() + _deaths}
+    return {"at": bench.whereabouts(), "events": events, "deaths": bench.deaths() + deaths(bench)}
 
 
-_deaths: list[str] = []  # what threads died of that the code itself started; appending is atomic
+def open_ports() -> int:
+    """How many ports this process listens on."""
+    connections = psutil.Process().net_connections("tcp")
+    return sum(connection.status == psutil.CONN_LISTEN for connection in connections)
+
+
+def brief(text: str) -> str:
+    """The text, if it is short enough to be read; of a longer one the beginning and the end."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 100]} … {text[-95:]}"
+
+
+# What threads died of that the code itself started, and which they were. Appending is atomic.
+_deaths: list[tuple[threading.Thread | None, str]] = []
 
 
 def remember_death(hook: threading.ExceptHookArgs) -> None:
     if hook.exc_value is not None:
-        _deaths.append(benches.told(hook.exc_value))
+        _deaths.append((hook.thread, benches.told(hook.exc_value)))
+
+
+def deaths(bench: benches.Bench) -> list[str]:
+    """What threads that were started in this step died of; one of a step before may die late."""
+    return [told for thread, told in _deaths if thread is None or thread not in bench.before]
 
 
 def attempt(job: dict[str, Any], reports: Reports) -> None:
@@ -115,7 +143,7 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
     def fail(expected: str, seen: str, clue: str = "") -> None:
         known = state(bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # it is told already
-        reports.send(state="missed", expected=expected, seen=seen, clue=clue, **known)
+        reports.send(state="missed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
 
     def begin() -> None:
         nonlocal code
@@ -131,28 +159,40 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
     except BaseException as error:  # also sys.exit() at the top of the file
         return fail("code that can be loaded", benches.told(error))
     if not callable(code):
-        return fail(f"a function or class to call, like {exercise.wants}", f"{code!r}")
+        kind = type(code).__name__
+        what = f"an object, of the type {kind}; is it {kind}() where {kind} is wanted?"
+        return fail(f"a function or class to call, like {exercise.wants}", what)
+    all_deaths: list[str] = []
     for n, step in enumerate(exercise.steps):
         reports.send(state="began", step=n)
-        _deaths.clear()
+        if n:  # anew, so that no step finds in a global variable what another has left there
+            code = load(job)
         bench = benches.Bench(code)
+        _deaths.clear()  # of those that died before; who dies later is known to the bench
         now = bench
         try:
             watchdog.guard(lambda: step.run(now), lambda: state(now))  # noqa: B023 - called in this round
         except Missed as missed:
             return fail(missed.expected, missed.seen, missed.clue)
         except SystemExit:
-            return fail(step.name, "your code called sys.exit()", "exit")
+            return fail("no end of the program", "your code called sys.exit()", "exit")
         except BaseException as error:  # the student's own: whatever it is, it is a ✗ with a reason
-            return fail(step.name, benches.told(error), type(error).__name__)
+            return fail("no exception", benches.told(error), type(error).__name__)
         finally:
             bench.close()
+        all_deaths += deaths(bench)
+        if step is exercise.steps[-1] and all_deaths:
+            return fail("no thread of your code to die", all_deaths[0], "died")
+        if step is exercise.steps[-1] and (ports := open_ports()):
+            seen = f"your code still listens on {ports} of them"
+            return fail("no port left open when all is done", seen, "port")
         reports.send(state="held", step=n)
 
 
 def main() -> None:
     reports = Reports()
     job = pickle.load(sys.stdin.buffer)
+    reports.sign = job["sign"]
     threading.excepthook = remember_death
     sys.stderr.flush()
     try:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import dedent
 
 from labkit.console import complain, use_any_letter
 from labkit.exercises import NAMES, exercise_called
+from labkit.exercises.exercise import stub_of
+from labkit.grading.checking import check
+from labkit.grading.judging import JUDGE, judge
 
 UNUSABLE = 2
 """The exit status when nothing could be checked at all."""
@@ -18,14 +22,17 @@ UNUSABLE = 2
 
 def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
-    from labkit.grading.checking import check
-
+    if hints < 1:
+        return _unusable(f"--hints: 1 or more is needed, not {hints}")
     try:
-        exercise_called(name)
         source = Path(filename).read_text(encoding="utf-8")
+        if name != "judge":
+            exercise_called(name)
     except (OSError, ValueError) as error:
         return _unusable(_why(error, filename))
     use_any_letter()
+    if name == "judge":
+        return _judge_file(source, filename, as_json)
     result = check(name, source, filename=filename)
     if as_json:
         print(json.dumps(result.as_json(), ensure_ascii=False))
@@ -34,6 +41,13 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     for _ in range(min(hints, len(result.hints)) - 1):
         print(result.hint())
     return 0 if result.ok else 1
+
+
+def _judge_file(source: str, filename: str, as_json: bool) -> int:
+    """Judge the test in this file."""
+    judgement = judge(source, filename=filename)
+    print(json.dumps(judgement.as_json(), ensure_ascii=False) if as_json else judgement)
+    return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
 
 
 def _unusable(why: str) -> int:
@@ -54,17 +68,19 @@ def list_exercises() -> int:
     for name in NAMES:
         exercise = exercise_called(name)
         print(f"{name:<10} {exercise.points:>2} points   {exercise.wants + ':':<14} {exercise.title}")
+    print(f"{'judge':<10} {JUDGE.points:>2} points   {JUDGE.wants + ':':<14} {JUDGE.title}")
     return 0
 
 
 def print_stub(name: str) -> int:
     """Print what a student starts from: the task as a comment, and the stub."""
     try:
-        exercise = exercise_called(name)
+        exercise = JUDGE if name == "judge" else exercise_called(name)
     except ValueError as error:
         return _unusable(str(error))
-    task = "\n".join(f"# {line}".rstrip() for line in exercise.task.strip().splitlines())
-    print(f"{task}\n\n\n{exercise.stub}", end="")
+    task = "\n".join(f"# {line}".rstrip() for line in dedent(exercise.task).strip().splitlines())
+    stub = stub_of(dedent(exercise.answer).strip("\n") + "\n")
+    print(f"{task}\n\n\n{stub}", end="")
     return 0
 
 

@@ -7,6 +7,7 @@ the server at that address right (it returned) or wrong (it raised).
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import socket
@@ -17,6 +18,10 @@ from typing import Any
 
 from labkit.grading import bench as benches
 from labkit.grading.child import NotThere, Reports, Watchdog, load
+
+
+class Unfit(Exception):
+    """This is no test."""
 
 
 def host(job: dict[str, Any], reports: Reports) -> None:
@@ -30,7 +35,16 @@ def put_to_the_test(job: dict[str, Any], reports: Reports) -> None:
     """Run the student's test on the server at job["address"]."""
 
     def test() -> None:
-        load(job)(tuple(job["address"]))
+        my_test, address = load(job), tuple(job["address"])
+        if not callable(my_test):
+            raise Unfit(f"a test is a function that takes an address, not {my_test!r}")
+        try:
+            inspect.signature(my_test).bind(address)
+        except TypeError as error:
+            raise Unfit(f"it must take one argument, the address: {error}") from None
+        except ValueError:
+            pass  # it has no signature to be looked at
+        my_test(address)
 
     def wrong(why: str) -> None:
         reports.send(state="wrong", why=why)
@@ -38,6 +52,8 @@ def put_to_the_test(job: dict[str, Any], reports: Reports) -> None:
     try:
         watchdog = Watchdog(reports, job["seconds"])
         watchdog.guard(test, lambda: {"at": benches.whereabouts()})
+    except Unfit as unfit:
+        return reports.send(state="unusable", why=str(unfit))
     except NotThere as name:
         return reports.send(state="unusable", why=f"the text defines no {name}")
     except SyntaxError as error:
@@ -53,6 +69,7 @@ def put_to_the_test(job: dict[str, Any], reports: Reports) -> None:
 def main() -> None:
     reports = Reports()
     job = pickle.load(sys.stdin.buffer)
+    reports.sign = job["sign"]
     # A wrong server is expected to have threads that die; its reports are enough.
     threading.excepthook = lambda hook: None
     try:

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 
 from labkit.exercises import exercise_called
-from labkit.grading.checking import GRACE, CannotTravel, parcel
+from labkit.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
 from labkit.grading.process import Process
 from labkit.grading.result import BUSY
 
@@ -97,6 +97,20 @@ class Judgement:
         """A point for each bug it caught; none if it accuses a right server, for then it proves nothing."""
         return 0 if self.accused or self.unusable else self.caught
 
+    def as_json(self) -> dict[str, object]:
+        """What a script wants to know of it."""
+        trials = [
+            {"server": t.server, "right": t.right, "accused": t.accused, "why": t.why} for t in self.trials
+        ]
+        return {
+            "exercise": "judge",
+            "ok": self.ok,
+            "score": self.score,
+            "points": self.points,
+            "unusable": self.unusable or None,
+            "trials": trials,
+        }
+
     @property
     def headline(self) -> str:
         return f"judge: {JUDGE.title} — {self.score} of {self.points} points"
@@ -144,15 +158,16 @@ class Judgement:
         )
 
 
-def judge(test: Any) -> Judgement:
+def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
     """Try a test on right servers and on wrong ones.
 
     Args:
         test: a function that takes (host, port) and raises if the server there is wrong; or Python source
             that defines one called `my_test`.
+        filename: what to call the source in errors.
     """
     try:
-        job = parcel(test, "<your test>") | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
+        job = parcel(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
     except CannotTravel as error:
         return Judgement((), str(error))
     exercise = exercise_called("server")
@@ -181,7 +196,7 @@ class Unusable(Exception):
 
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
-    job = parcel(server, "<server>") | {"role": "host", "wants": "serve"}
+    job = parcel(server) | {"role": "host", "wants": "serve"}
     with Process("labkit.grading.hosting", job) as hosted:
         report = hosted.report(SECONDS)
         if report is None or report["state"] != "listening":
@@ -255,6 +270,10 @@ JUDGE = Task(
         def says(self, text):
             self.sock.sendall(text.encode() + b"\\n")
 
+        def leaves(self):
+            """Say goodbye: FIN."""
+            self.sock.shutdown(socket.SHUT_WR)
+
         def hears(self):
             """The next line; times out, and so raises, if none comes."""
             return self.reader.readline().rstrip("\\n")
@@ -297,7 +316,7 @@ JUDGE = Task(
         bob.hears_until("alice: still here")
 
         # Whoever leaves is told of, and the nickname is free.
-        alice.sock.shutdown(socket.SHUT_WR)
+        alice.leaves()
         bob.hears_until("* alice left")
         Person(address, "alice")
         ### END SOLUTION

@@ -121,13 +121,11 @@ def drifted(folder: Path) -> list[Path]:
 
 
 def _cells(chapter: Chapter, solved: bool) -> Iterator[Cell]:
-    kind = "solutions" if solved else "exercises"
     walkthrough = f"[{chapter.stem}](../{chapter.stem}.ipynb)"
     # Not every chapter has its walkthrough in every copy.
-    after = f"\n\nThey follow {walkthrough}." if (NOTEBOOKS / f"{chapter.stem}.ipynb").exists() else ""
-    yield _markdown("start", f"# {chapter.title}: {kind}\n\n{chapter.start}{after}\n{HOW}")
-    imports = "check, judge" if chapter.stem == "capstone" else "check"
-    yield _code("imports", f"from labkit.exercises import {imports}")
+    walked = (NOTEBOOKS / f"{chapter.stem}.ipynb").exists()
+    after = f"\n\nThe chapter that these exercises belong to is {walkthrough}." if walked else ""
+    yield _markdown("start", f"# {chapter.title}: write it yourself\n\n{chapter.start}{after}\n{HOW}")
     for name in NAMES:
         exercise = exercise_called(name)
         if exercise.chapter == chapter.stem:
@@ -145,9 +143,13 @@ def _exercise(name: str, exercise: Exercise | Task, call: str, solved: bool) -> 
         f"{name}-code", source if solved else stub_of(source), {**graded, "locked": False, "task": False}
     )
     graded = {"schema_version": 3, "grade_id": f"{name}-check", "solution": False, "grade": True}
-    # The last line is what nbgrader takes for the points.
+    # It imports for itself, in a cell that is locked: whatever a student has called `check` or `display` is
+    # not used. The last line is what nbgrader takes for the points.
+    function = call.partition("(")[0]
     yield _code(
         f"{name}-check",
+        "from IPython.display import display\n\n"
+        f"from labkit.exercises import {function}\n\n"
         f"result = {call}\ndisplay(result)\nresult.score",
         {**graded, "locked": True, "points": exercise.points, "task": False},
         tags=["nbval-ignore-output"],

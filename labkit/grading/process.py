@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -55,6 +56,7 @@ class Process:
             env=environment,
             start_new_session=True,  # so that what the code starts can be ended with it
         )
+        self._sign = secrets.token_hex(8)
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._printed = bytearray()  # the last of it; only its own thread writes
         self.bytes_printed = 0
@@ -64,7 +66,7 @@ class Process:
         ]
         for thread in self._threads:
             thread.start()
-        self._hand_over(pickle.dumps(dict(job)))
+        self._hand_over(pickle.dumps({**job, "sign": self._sign}))
 
     def _hand_over(self, job: bytes) -> None:
         stdin = self._pipe(self._process.stdin)
@@ -132,9 +134,11 @@ class Process:
     def _read_reports(self) -> None:
         for line in self._pipe(self._process.stdout):
             try:
-                self._reports.put(json.loads(line))
+                report = json.loads(line)
             except ValueError:
-                pass  # the code found our pipe, and wrote to it
+                continue  # the code found our pipe, and wrote to it
+            if isinstance(report, dict) and report.get("sign") == self._sign:
+                self._reports.put(report)
         self._reports.put(None)
 
     def _read_output(self) -> None:

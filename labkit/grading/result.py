@@ -34,6 +34,34 @@ GENERAL = {
         "What in your code can end a whole process?",
         "os._exit ends it at once, without a word. To end a function, return.",
     ),
+    "died": (
+        "A thread ended by an exception. In which line, and who catches it there?",
+        "An exception in a thread ends that thread alone, and mostly unseen. Catch what can be expected.",
+    ),
+    "port": (
+        "Something still listens. Who should have closed it?",
+        "Close a listening socket when it is no longer needed: with socket.create_server(…) as listener: …",
+    ),
+    "NotImplementedError": (
+        "Here something is still to be written. Which line is it?",
+        "Put your own code in place of `raise NotImplementedError()`.",
+    ),
+    "EOFError": (
+        "input() found no keyboard. Where should the text come from?",
+        "The check calls your code with all that it needs. Take it from the arguments.",
+    ),
+    "NameError": (
+        "Which name is it, and where was it to be defined?",
+        "A misspelt name, a missing import, or a cell that was not run.",
+    ),
+    "AttributeError": (
+        "Which name is missing, and on what kind of object?",
+        "A misspelt name, or another object than you think: print type(…) of it in the line before.",
+    ),
+    "TypeError": (
+        "Which call does not fit, and what was it given?",
+        "Compare your `def` with the task: the arguments, their order, and `self` in a class.",
+    ),
     "exit": ("sys.exit() ends the program. What is it that should end here?", "To end a function, return."),
     "storm": ("What is printed, and from within which loop?", "Take the print out, or end the loop."),
 }
@@ -115,7 +143,11 @@ class Result:
     def hint(self) -> str:
         """The next hint: the result itself shows the first one. After the last comes the last again."""
         if not self.hints:
-            return "No hint is needed." if self.ok else "Look at what was seen: the code could not be run."
+            return (
+                "No hint is needed."
+                if self.ok
+                else "What was seen tells what to change, before anything else."
+            )
         self._hinted = min(self._hinted + 1, len(self.hints))
         return f"Hint {self._hinted} of {len(self.hints)}: {self.hints[self._hinted - 1]}"
 
@@ -151,7 +183,7 @@ class Result:
         steps = self.exercise.steps
         rows = [("✓", f"{n + 1}. {steps[n].name}", f"{steps[n].points}") for n in range(self.held)]
         if self.failure is not None and not self.started:
-            rows.append(("✗", "your code can be loaded", ""))
+            rows.append(("✗", "your code can be loaded", f"0 of {self.points}"))
         elif self.failure is not None:
             step = steps[self.held]
             rows.append(("✗", f"{self.held + 1}. {step.name}", f"0 of {step.points}"))
@@ -232,7 +264,9 @@ class Result:
         if self._waiting:
             parts.append(f"<div>{escape(self._waiting)}</div>")
         if self.ladder is not None:
-            parts.append(f'<pre style="line-height: 1.25; margin: 8px 0">{escape(str(self.ladder))}</pre>')
+            # Named here, for elsewhere than in JupyterLab a <pre> may have letters of different widths.
+            style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
+            parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
         if self._first_hint:
             parts.append(f'<div style="margin-top: 6px"><i>{escape(self._first_hint)}</i></div>')
         return "".join(parts) + "</div>"

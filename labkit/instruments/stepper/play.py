@@ -15,6 +15,7 @@ lines.py and record.py.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
@@ -111,14 +112,21 @@ class Play:
             )
 
     def _watch(self) -> None:
-        still, ticks = 0.0, -1
+        still, ticks, worked = 0.0, -1, 0.0
         while not self._finished.acquire(timeout=LOOKS):
             still = still + LOOKS if ticks == self._ticks else 0.0
             ticks = self._ticks
+            running = self.workers[self.taken[-1]]
+            if not still:
+                worked = _worked(running.hand)
             if still >= self._patience:
-                running = self.workers[self.taken[-1]]
                 self.unknown = True
                 where = at(running.place)
+                if (
+                    _worked(running.hand) - worked > still / 10
+                ):  # on a busy machine it gets a part of a core
+                    self._end(f"{running.name} goes on and on within one line, {where}")
+                    continue  # it executes Python, so it can be interrupted
                 self._end(f"{running.name} waits for something that the stepper does not know, {where}")
                 if running.hand:
                     running.hand.lost = True  # it ends when its wait does
@@ -307,3 +315,11 @@ class Play:
     def looking(self) -> bool:
         """Whether the state is being shown: the user's code that does this is no step."""
         return self.record is not None and self.record.looking
+
+
+def _worked(hand: Hand | None) -> float:
+    """Seconds of processor time that a thread has used; where that is not told, the whole process."""
+    if hand is not None and hand.ident is not None and hasattr(time, "pthread_getcpuclockid"):
+        with contextlib.suppress(OSError):
+            return time.clock_gettime(time.pthread_getcpuclockid(hand.ident))
+    return time.process_time()
