@@ -75,7 +75,7 @@ class Client:
         ### BEGIN SOLUTION
         self.sock = sock
         self.nickname = None
-        self.too_slow = False
+        self.too_slow = self.was_reset = False
         self.queue = queue.Queue(WAITING)
         self.thread = threading.Thread(target=self.send, daemon=True)
         self.thread.start()
@@ -98,7 +98,9 @@ class Client:
         try:
             while (line := self.queue.get()) is not None:
                 self.sock.sendall(line.encode() + b"\\n")
-        except OSError:
+        except OSError as error:
+            # A reset is told once, to this thread or to the one that reads.
+            self.was_reset = isinstance(error, ConnectionResetError)
             end(self.sock)  # its own thread wakes, and tells the others
         ### END SOLUTION
 
@@ -184,6 +186,8 @@ def handle_client(chat, sock):
             elif text:
                 chat.say(client, text)
     except OSError:
+        reason = "vanished"
+    if client.was_reset:
         reason = "vanished"
     chat.leave(client, "was too slow" if client.too_slow else reason)
     client.close()
@@ -642,6 +646,8 @@ EXERCISE = Exercise(
                 try:
                     for line in iter(self.waiting.get, None):
                         self.wfile.write((line + "\\n").encode())
+                except ConnectionResetError:
+                    self.why = "vanished"
                 except OSError:
                     pass
 
@@ -659,7 +665,7 @@ EXERCISE = Exercise(
                 return "".join(c if c.isprintable() else "?" for c in text)
 
             def handle(self):
-                why = "hung up"
+                self.why = "hung up"
                 try:
                     for _ in range(3):
                         self.put("nickname")
@@ -671,10 +677,11 @@ EXERCISE = Exercise(
                             if text:
                                 self.server.tell(f"{self.nick}: {text}", self)
                 except OSError:
-                    why = "vanished"
+                    self.why = "vanished"
                 with self.server.lock:
                     if self.server.here.pop(self.nick.upper(), None):
-                        self.server.tell(f"* {self.nick} left ({'was too slow' if self.late else why})")
+                        why = "was too slow" if self.late else self.why
+                        self.server.tell(f"* {self.nick} left ({why})")
 
             def enter(self, nick):
                 with self.server.lock:
