@@ -78,6 +78,12 @@ class Wire:
         assert wire.line() == f"* you are {nickname}, in lobby"
         return wire
 
+    def join_raw(self, nickname: str) -> None:
+        """Asked, answered and welcomed in the raw dialect, where each of these is a `recv`."""
+        assert self.recv() == "nickname"
+        self.send_bytes(nickname.encode())
+        assert self.recv() == f"* you are {nickname}, in lobby"
+
     def line(self) -> str:
         """The next line, without its LF. Raises TimeoutError, or EOFError where there is none to come."""
         while b"\n" not in self._rest:

@@ -204,13 +204,9 @@ def test_a_limit_that_will_not_do(flag: str, value: str, why: str) -> None:
 def test_the_assignments_dialect() -> None:
     """`--framing raw`: a client straight from the assignment compares a recv with `nickname`."""
     with Serving("--framing", "raw") as server, Wire(server.address) as alice:
-        assert alice.recv() == "nickname"
-        alice.send_bytes(b"alice")
-        assert alice.recv() == "* you are alice, in lobby"
+        alice.join_raw("alice")
         with Wire(server.address) as bob:
-            assert bob.recv() == "nickname"
-            bob.send_bytes(b"bob")
-            assert bob.recv() == "* you are bob, in lobby"
+            bob.join_raw("bob")
             assert alice.recv() == "* bob joined"
             bob.send_bytes(b"hello")
             assert alice.recv() == "bob: hello"

@@ -536,16 +536,12 @@ def test_the_defaults_are_the_assignments() -> None:
 def test_raw_asks_again_in_a_recv_of_its_own() -> None:
     """A client that compares one recv with `nickname` understands the request after a refusal, too."""
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as alice:
-        assert alice.recv() == "nickname"
-        alice.send_bytes(b"alice")
-        assert alice.recv() == "* you are alice, in lobby"
+        alice.join_raw("alice")
         with Wire(server.address) as bob:
             assert bob.recv() == "nickname"
             bob.send_bytes(b"alice")
             assert bob.recv() == "! the nickname alice is taken"
-            assert bob.recv() == "nickname"
-            bob.send_bytes(b"bob")
-            assert bob.recv() == "* you are bob, in lobby"
+            bob.join_raw("bob")
             assert alice.recv() == "* bob joined"
             bob.send_bytes(b"hello")
             assert alice.recv() == "bob: hello"
@@ -554,13 +550,9 @@ def test_raw_asks_again_in_a_recv_of_its_own() -> None:
 def test_raw_lines_fit_into_the_assignments_recv() -> None:
     """No message is longer than 1024 bytes: or its second recv could be made to look like any line."""
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as mallory:
-        assert mallory.recv() == "nickname"
-        mallory.send_bytes(b"mallory")
-        assert mallory.recv() == "* you are mallory, in lobby"
+        mallory.join_raw("mallory")
         with Wire(server.address) as alice:
-            assert alice.recv() == "nickname"
-            alice.send_bytes(b"alice")
-            assert alice.recv() == "* you are alice, in lobby"
+            alice.join_raw("alice")
             mallory.send_bytes(b"x" * 1015 + b"* bob left (hung up)" + b"nickname")
             heard = ""
             while not heard.endswith("nickname"):
