@@ -38,8 +38,11 @@ class Gone(Exception):
 class Client(Reader):
     """One client of a server. `read` and `pace` are for its own thread alone."""
 
-    def __init__(self, sock: socket.socket, framing: Framing, rate: float | None) -> None:
+    def __init__(
+        self, sock: socket.socket, framing: Framing, rate: float | None, telling: threading.Lock
+    ) -> None:
         super().__init__(sock)
+        self._telling = telling  # see Outgoing.telling
         self._raw = isinstance(framing, RawFraming)
         self._chunk = SMALL_CHUNK if rate is not None or self._raw else CHUNK
         self.lines_in = 0
@@ -69,7 +72,7 @@ class Client(Reader):
             raise Gone(TOO_SLOW if self.failed == TOO_SLOW else VANISHED) from None
         if data:
             return self._framing.feed(data)
-        with self.telling:  # the courier may be just finding out that this was no goodbye
+        with self._telling:  # the courier may be just finding out that this was no goodbye
             raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))
 
     def goes_by(self, nickname: str) -> None:

@@ -138,6 +138,7 @@ class Courier:
         self._rooms: dict[str, _Room] = {}
         self._hears: dict[Reader, _Room] = {}
         self._outgoing = Outgoing(limits, raw)
+        self.telling = self._outgoing.telling  # for the threads that read, to ask how a connection ended
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     # --- for the other threads ---
@@ -182,6 +183,7 @@ class Courier:
     # --- the courier's thread ---
 
     def _work(self) -> None:
+        gil.wait_your_turn()
         while True:
             self._let_others_write()
             with self._lock:

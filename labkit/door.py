@@ -4,7 +4,7 @@
 done with it must be quick: while it is being done, nobody else comes in. That is why the server gives
 each connection a thread at once and asks for the nickname there.
 
-It builds on sockets.py.
+It builds on sockets.py and gil.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from labkit import sockets
+from labkit import gil, sockets
 
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` says when the machine has no room for one more connection."""
@@ -65,6 +65,7 @@ class Door:
         self._listener.close()
 
     def _accept(self) -> None:
+        gil.wait_your_turn()  # and so will every thread that is started for a connection
         number = 0
         full = False
         while not self._closing.is_set():

@@ -220,7 +220,7 @@ class ChatServer:
             sock.close()
             return
         framing = LineFraming if self._framing is LINES else RawFraming
-        client = Client(sock, framing(self._longest), self.limits.messages)
+        client = Client(sock, framing(self._longest), self.limits.messages, self._courier.telling)
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
