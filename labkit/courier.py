@@ -34,7 +34,7 @@ UNREAD = 4 * 1024 * 1024
 # What can be written in the log. Data is one or more lines, each with its LF.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForRoom:
     """For all who hear the room, but one."""
 
@@ -43,13 +43,13 @@ class ForRoom:
     but: Reader | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForOne:
     to: Reader
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hears:
     """From here on the reader hears this room; None: none."""
 
@@ -57,7 +57,7 @@ class Hears:
     room: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """Nothing more will be written for this reader: close its socket.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 # How somebody left: the words that the others are told.
 HUNG_UP = "hung up"  # FIN: closed its side
@@ -328,10 +329,15 @@ def only_said(lines: Sequence[object]) -> tuple[str, ...] | None:
 
     The same as `from_client` of each, for much less: mostly people talk.
     """
-    texts = tuple(line for line in lines if isinstance(line, str) and line and line[0] != "/")
-    if len(texts) < len(lines):
+    texts = cast(tuple[str, ...], tuple(lines))
+    try:
+        together = "\n".join(("", *texts, ""))
+    except TypeError:  # one is no text
         return None
-    return tuple(map(clean, texts)) if _UNSAFE.search("".join(texts)) else texts
+    if "\n/" in together or "\n\n" in together:
+        return None
+    # What can be printed is safe, and most is; only in the rest it is worth while to look for more.
+    return texts if "".join(texts).isprintable() else tuple(map(clean, texts))
 
 
 def from_client(line: str) -> FromClient:
