@@ -15,7 +15,7 @@ The files, in the order in which they are best read. The first four are pure: no
 11. delivery.py     from what the house decided to what the courier carries
 12. courier.py      one thread that brings every client up to date, in batches
 13. outgoing.py     bytes out, without ever waiting
-14. gil.py          three places where it matters who runs next
+14. gil.py          four places where it matters who runs next
 15. client.py       ChatClient: recv_msg, say, wait_for
 16. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
 17. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands

@@ -18,13 +18,13 @@ from labkit.framing import Framing, RawFraming, TooLong
 from labkit.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
 from labkit.outgoing import Reader
 
-CHUNK = 65536
-"""Bytes read at once."""
-
 SMALL_CHUNK = 1024
-"""Bytes read at once where that matters: in the raw dialect, where it is the longest message (and the
-assignment's own number); and from a client whose lines are counted, so that what it must wait for stays
-unread, and TCP slows it down."""
+"""Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
+dialect it is also the longest message (and the assignment's own number)."""
+
+CHUNK = 65536
+"""Bytes read at once from a client that has ever filled the small chunk: it has much to say. Not from one
+whose lines are counted: what it must wait for stays unread, and TCP slows it down."""
 
 
 class Gone(Exception):
@@ -44,7 +44,8 @@ class Client(Reader):
         super().__init__(sock)
         self._telling = telling  # see Outgoing.telling
         self._raw = isinstance(framing, RawFraming)
-        self._chunk = SMALL_CHUNK if rate is not None or self._raw else CHUNK
+        self._chunk = SMALL_CHUNK
+        self._may_grow = rate is None and not self._raw
         self.lines_in = 0
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
@@ -71,6 +72,8 @@ class Client(Reader):
             # The kernel told us, so the courier's next send may have met a mere EPIPE: do not ask it.
             raise Gone(TOO_SLOW if self.failed == TOO_SLOW else VANISHED) from None
         if data:
+            if self._may_grow and len(data) == SMALL_CHUNK:
+                self._chunk = CHUNK
             return self._framing.feed(data)
         with self._telling:  # the courier may be just finding out that this was no goodbye
             raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))

@@ -1,4 +1,4 @@
-"""Three places where it matters who runs next.
+"""Four places where it matters who runs next.
 
 Only one thread at a time executes Python: the one that holds the interpreter's lock, the GIL. Python lets
 go of it around every system call that may wait, so that other threads can go on meanwhile. Mostly that is
@@ -10,6 +10,8 @@ right. In a server that sends one line to hundreds of clients there are places w
   at once. `time.sleep(0)` sleeps for 50 µs on Linux (timer slack, prctl(2)).
 - `wait_your_turn`: a thread for which bytes arrive pushes the running one off the processor. Mostly that
   one holds the GIL, so the newcomer can do nothing, and the two have changed places twice for nothing.
+- `ask_seldom`: a thread that waits for the GIL asks for it every 5 ms. When ten thousand clients leave at
+  once, ten thousand threads ask two million times a second, and hardly anything else gets done.
 
 The first two go through ctypes: a function of a PyDLL is called with the GIL held, one of a CDLL without.
 Where the C library cannot be had like that, Python's own calls do the same, more slowly. It builds on
@@ -21,6 +23,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -89,3 +92,17 @@ def wait_your_turn() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         except OSError:
             pass  # not allowed in this container: then it goes on as it was
+
+
+ASK_EVERY = 0.1
+"""Seconds between two questions for the GIL, in a process that is a server and nothing else. No thread of
+the server holds it for so long without a call that waits."""
+
+
+def ask_seldom() -> None:
+    """Let all threads of this process ask for the GIL every `ASK_EVERY` seconds (sys.setswitchinterval).
+
+    It concerns the whole process, so a program that has other things to do should not call it: a thread
+    that only computes keeps the others waiting for so long.
+    """
+    sys.setswitchinterval(ASK_EVERY)

@@ -11,6 +11,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from labkit import gil
 from labkit.console import complain, is_terminal, tell
 from labkit.framing import FRAMINGS
 from labkit.limits import Limits
@@ -33,6 +34,7 @@ def serve(host: str, port: int, framing: str, limits: Limits) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.append(True))
     _allow_many_files()
+    gil.ask_seldom()
     server = ChatServer(host, port, framing=FRAMINGS[framing], limits=limits)
     try:
         server.start()
