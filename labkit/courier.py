@@ -245,7 +245,10 @@ class Courier:
             self._send(reader, plan.carried_out())
         for room in touched:
             lines = room.block.count(b"\n")
-            self._outgoing.send([r for r in room.readers if r not in plans], room.block, lines)
+            readers = room.readers.copy()
+            for reader in plans:
+                readers.pop(reader, None)
+            self._outgoing.send(readers, room.block, lines)
             room.clear()
         for entry in batch:
             if isinstance(entry, Close):
