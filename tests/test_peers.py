@@ -174,3 +174,10 @@ def test_in_a_shell() -> None:
         finally:
             process.terminate()
         assert process.stderr.read() == ""
+
+
+def test_a_bad_limit_in_a_shell() -> None:
+    """One line that names it, and no traceback."""
+    command = [sys.executable, "-m", "labkit.peers.queues", "--port", "0", "--limit", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "not 0" in done.stderr and "Traceback" not in done.stderr

@@ -176,7 +176,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="lines that may wait for a client (any number)")
     parser.add_argument("--when-full", choices=WHEN_FULL, default="wait", help="what becomes of one more")
     given = parser.parse_args()
-    server = QueueServer(given.host, given.port, limit=given.limit, when_full=given.when_full)
+    try:
+        server = QueueServer(given.host, given.port, limit=given.limit, when_full=given.when_full)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     with server, contextlib.suppress(KeyboardInterrupt):
         print(f"listening on {server.address[0]}:{server.address[1]}", flush=True)
         threading.Event().wait()
