@@ -90,18 +90,18 @@ def test_without_a_limit_the_queue_grows() -> None:
 
 
 def test_drop() -> None:
-    """No more wait than may; the first lines arrive without a gap, the rest never."""
+    """No more wait than may; what arrives is in order, and the rest never does."""
     with QueueServer(port=0, limit=10, when_full="drop") as server:
         alice, bob, carol = people(server, "alice", "bob", "carol")
         talk(alice, carol, MANY)
-        assert server.waiting()["bob"] == 10
+        assert server.waiting()["bob"] <= 10
         heard = []
         while server.waiting()["bob"]:
             heard.append(bob.line())
         alice.send("the end")
         heard += bob.until("the end")[:-1]
         numbers = [int(line.split()[1]) for line in heard]
-        assert numbers == [*range(len(numbers))] and len(numbers) < MANY
+        assert numbers[:10] == [*range(10)] and numbers == sorted({*numbers}) and len(numbers) < MANY
 
 
 def test_let_go() -> None:
