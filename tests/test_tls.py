@@ -22,6 +22,7 @@ from test_main import Serving
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import GONE, HERE, Left
+from labkit.instruments.faults import Slice
 from labkit.instruments.link import Link
 from labkit.messages import HUNG_UP, NO_TLS, QUIT, TOO_SLOW, VANISHED
 from labkit.tls import Broken, Seal, client_context, server_context
@@ -287,6 +288,19 @@ def test_a_client_whose_lines_are_counted(good: Certificate) -> None:
 
 
 # --- goodbyes ---
+
+
+def test_what_was_asked_is_heard_after_the_goodbye(server: ChatServer, good: Certificate) -> None:
+    """A client that leaves reads on until the server's goodbye, through a wire that cuts records up."""
+    with Link(server.address) as link:
+        alice = ChatClient("alice", link.address, tls=good.pem)
+        link.to_client.use(Slice(11, gap=0.001))
+        alice.say("/help")
+        alice.say("/who")
+        alice.leave()
+        assert alice.transcript[-1] == "* in lobby: alice"
+        assert alice.end == "you left"
+    assert left(server, "alice") == HUNG_UP
 
 
 def test_goodbyes_are_told_apart(
