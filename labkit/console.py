@@ -39,7 +39,7 @@ def password_from(given: str | None, file: str | None, variable: str = "LABKIT_P
     if file is None:
         return os.environ.get(variable) or None
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:
             password = lines.readline().rstrip("\r\n")
     except OSError as error:
         raise OSError(error.errno, f"cannot read the password file {file}: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import socket
@@ -102,6 +103,16 @@ def carry(giver: Seal, taker: Seal, size: int, data: bytes = b"") -> list[bytes]
     return [out for at in range(0, len(sealed), size) for out in taker.open(sealed[at : at + size])]
 
 
+def met(good: Certificate) -> tuple[Seal, Seal]:
+    """The two ends, after the handshake."""
+    server, client = ends(good)
+    client.open(b"")
+    while not (server.ready and client.ready):
+        carry(client, server, 10_000)
+        carry(server, client, 10_000)
+    return server, client
+
+
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_a_seal_carries_bytes_both_ways(good: Certificate, size: int) -> None:
     """The handshake, and then data in both directions, cut anywhere: what is opened is what was sealed."""
@@ -124,11 +135,7 @@ def test_a_seal_carries_bytes_both_ways(good: Certificate, size: int) -> None:
 
 def test_a_record_is_a_piece(good: Certificate) -> None:
     """Two seals at once stay two pieces, which the raw dialect builds on; a long one is cut at `size`."""
-    server, client = ends(good)
-    client.open(b"")
-    while not (server.ready and client.ready):
-        carry(client, server, 10_000)
-        carry(server, client, 10_000)
+    server, client = met(good)
     two = client.seal(b"hello") + client.seal(b"world")
     assert server.open(two) == [b"hello", b"world"]
     assert server.open(client.seal(b"x" * 25), 10) == [b"x" * 10, b"x" * 10, b"x" * 5]
@@ -151,16 +158,39 @@ def test_plain_text_is_known_by_its_first_byte(good: Certificate, nonsense: byte
 
 def test_a_changed_byte_is_noticed(good: Certificate) -> None:
     """Whoever changes ciphertext on its way ends the connection, and nothing of it comes out."""
-    server, client = ends(good)
-    client.open(b"")
-    while not (server.ready and client.ready):
-        carry(client, server, 10_000)
-        carry(server, client, 10_000)
+    server, client = met(good)
     sealed = bytearray(client.seal(b"pay alice 10"))
     sealed[-1] ^= 1
     with pytest.raises(Broken, match="mac"):
         server.open(bytes(sealed))
     assert server.seal(b"more") != b"" and b"more" not in server.seal(b"more")  # an alert, and no more
+
+
+def test_whatever_comes_is_broken_or_nothing(good: Certificate) -> None:
+    """Spoilt first words and spoilt records: no other exception than Broken, and no byte comes out."""
+    chance = random.Random(1)
+    context = server_context(good.files)
+
+    def opens(seal: Seal, data: bytes) -> bool:
+        """Spoil the bytes, perhaps cut them short, and open them; False if that is Broken."""
+        spoilt = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            spoilt[chance.randrange(len(data))] ^= chance.randint(1, 255)
+        try:
+            assert seal.open(bytes(spoilt[: chance.randint(1, 2 * len(data))])) == []
+        except Broken as error:
+            assert str(error) == seal.trouble
+            return False
+        return True
+
+    client = Seal(client_context(good.pem), "localhost")
+    client.open(b"")
+    hello = client.seal(b"")
+    outcomes = {opens(Seal(context), hello) for _ in range(1000)}
+    assert outcomes == {True, False}
+    for _ in range(100):
+        server, client = met(good)
+        opens(server, client.seal(b"hello"))
 
 
 # --- chat ---
