@@ -166,7 +166,7 @@ def _add_password(parser: Any, what: str) -> None:
         const=ASKED,
         metavar="PASSWORD",
         help=f"{what}; without a value you are asked for it here. With one, others on this machine can "
-        "read it, in the list of processes (ps) and in the shell's history",
+        "read it in the list of processes (ps), and it stays in your shell's history",
     )
     parser.add_argument(
         "--password-file",
