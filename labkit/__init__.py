@@ -3,7 +3,7 @@
 The files, in the order in which they are best read. The first four are pure: no socket, no thread.
 
  1. framing.py      bytes in, messages out
- 2. nicknames.py    which nicknames are fit to use, and when two are the same
+ 2. nicknames.py    which nicknames are fit to use, and when two are the same; password.py
  3. messages.py     what can be said on the wire
  4. room.py         who is here, and who hears what
  5. classic.py      the assignment's own two-list server and client
@@ -14,7 +14,7 @@ The files, in the order in which they are best read. The first four are pure: no
 10. connection.py   what a client's thread reads, and how that can end
 11. delivery.py     from what the house decided to what the courier carries
 12. courier.py      one thread that brings every client up to date, in batches
-13. outgoing.py     bytes out, without ever waiting
+13. outgoing.py     bytes out, without ever waiting; tls.py: TLS, without a socket
 14. gil.py          four places where it matters who runs next
 15. client.py       ChatClient: recv_msg, say, wait_for
 16. terminal.py     chat in a terminal; keyboards.py and console.py are its hands

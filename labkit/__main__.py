@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from labkit.console import discard_output
+from labkit.console import ask_for_password, complain, discard_output, password_from
 from labkit.framing import FRAMINGS
 from labkit.limits import MEANS, Limits
 from labkit.server import PORT
@@ -105,6 +105,11 @@ def _add_serve(commands: Any) -> None:
         "--port", type=_port, default=PORT, help="0 takes a free one (default: %(default)s)"
     )
     _add_framing(parser)
+    _add_password(parser, "ask whoever joins for this one")
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="encrypt everything (TLS), with this certificate (PEM)"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
     limits = parser.add_argument_group("limits", "how much the server lets its clients do")
     kinds = get_type_hints(Limits)
     for limit in fields(Limits):
@@ -137,6 +142,38 @@ def _add_join(commands: Any) -> None:
     parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=PORT, help="(default: %(default)s)")
     _add_framing(parser)
+    _add_password(parser, "for a server that asks for one")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="the server speaks TLS; its certificate must be one that this machine trusts",
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        help="the same, for a certificate that this machine does not know: this one, or one that it signed",
+    )
+
+
+ASKED = object()
+"""`--password` without a value."""
+
+
+def _add_password(parser: Any, what: str) -> None:
+    parser.add_argument(
+        "--password",
+        nargs="?",
+        const=ASKED,
+        metavar="PASSWORD",
+        help=f"{what}; without a value you are asked for it here. With one, others on this machine can "
+        "read it in the list of processes (ps), and it stays in your shell's history",
+    )
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="the password is the first line of this file. Without either option it is LABKIT_PASSWORD "
+        "of the environment, if that is set",
+    )
 
 
 def _add_framing(parser: Any) -> None:
@@ -234,13 +271,40 @@ def _serve(options: argparse.Namespace) -> int:
         # It speaks of Limits.max_clients; whoever reads this typed --max-clients.
         flag = re.compile(r"Limits\.(\w+)")
         options.parser.error(flag.sub(lambda name: "--" + name[1].replace("_", "-"), str(error)))
-    return serve(options.host, options.port, options.framing, limits)
+    if (options.tls_cert is None) != (options.tls_key is None):
+        options.parser.error("--tls-cert and --tls-key need each other")
+    tls = None if options.tls_cert is None else (options.tls_cert, options.tls_key)
+    try:
+        password = _password(options)
+        if password is ASKED:
+            password = ask_for_password("Password for this server: ")
+            if ask_for_password("The same once more: ") != password:
+                raise ValueError("the two passwords differ")
+    except (OSError, ValueError) as error:
+        return complain(error)
+    return serve(options.host, options.port, options.framing, limits, password, tls)
+
+
+def _password(options: argparse.Namespace) -> Any:
+    """The password that the options give; ASKED if it is to be asked for."""
+    if options.password is not None and options.password_file is not None:
+        options.parser.error("--password or --password-file, not both")
+    return password_from(options.password, options.password_file)
 
 
 def _join(options: argparse.Namespace) -> int:
     from labkit.terminal import join
 
-    return join(options.nickname, (options.host, options.port), FRAMINGS[options.framing])
+    try:
+        password = _password(options)
+    except (OSError, ValueError) as error:
+        return complain(error)
+    if password is ASKED:
+        password = None  # the terminal asks when the server does
+    tls = options.tls_ca or options.tls
+    return join(
+        options.nickname, (options.host, options.port), FRAMINGS[options.framing], password, tls or None
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:

@@ -4,6 +4,10 @@
 more to come. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
 giving up on it.
 
+With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anybody on the way who
+wants the rest not to arrive, so it counts as `vanished`. Nobody can cut a line in half like that: a line
+counts when its LF has come.
+
 It builds on outgoing.py (the writing side of the same client), framing.py and sockets.py.
 """
 
@@ -12,11 +16,15 @@ from __future__ import annotations
 import socket
 import threading
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from labkit import sockets
 from labkit.framing import Framing, RawFraming, TooLong
 from labkit.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
 from labkit.outgoing import Reader
+
+if TYPE_CHECKING:
+    from labkit.tls import Seal
 
 SMALL_CHUNK = 1024
 """Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
@@ -65,7 +73,8 @@ class Client(Reader):
             sockets.patience(self.sock, seconds)
             self._patience = seconds
         try:
-            data = sockets.receive(self.sock, self._chunk, seconds)
+            over = self.seal is not None and self.seal.ended
+            data = b"" if over else sockets.receive(self.sock, self._chunk, seconds)
         except TimeoutError:
             raise Gone(WENT_SILENT) from None
         except OSError:
@@ -74,9 +83,20 @@ class Client(Reader):
         if data:
             if self._may_grow and len(data) == SMALL_CHUNK:
                 self._chunk = CHUNK
-            return self._framing.feed(data)
+            return self._framing.feed(data) if self.seal is None else self._unsealed(self.seal, data)
         with self._telling:  # the courier may be just finding out that this was no goodbye
-            raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))
+            reason = self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP)
+        if self.seal is not None and self.seal.ready and reason in (HUNG_UP, VANISHED):
+            reason = HUNG_UP if self.seal.ended else VANISHED  # TLS knows, whatever the kernel says
+        raise Gone(reason)
+
+    def _unsealed(self, seal: Seal, data: bytes) -> list[str | TooLong]:
+        """The messages in this ciphertext: perhaps none, as in the handshake of TLS."""
+        try:
+            pieces = seal.open(data, self._chunk)
+        except ConnectionError:  # no TLS; `seal.trouble` says why
+            raise Gone(VANISHED) from None
+        return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def goes_by(self, nickname: str) -> None:
         """It has this nickname now, which will stand before what it says.

@@ -119,7 +119,9 @@ class _Plan:
 class Courier:
     """`start` it, `post` what is to be heard and `wake` it, from any thread; then `stop` it."""
 
-    def __init__(self, limits: Limits, name: str = "courier", raw: bool = False) -> None:
+    def __init__(
+        self, limits: Limits, name: str = "courier", raw: bool = False, sealed: bool = False
+    ) -> None:
         # Set while talkers may go on; a thread that would read more waits for it first.
         self.flowing = threading.Event()
         self.flowing.set()
@@ -137,7 +139,7 @@ class Courier:
         # The courier's own.
         self._rooms: dict[str, _Room] = {}
         self._hears: dict[Reader, _Room] = {}
-        self._outgoing = Outgoing(limits, raw)
+        self._outgoing = Outgoing(limits, raw, sealed)
         self.telling = self._outgoing.telling  # for the threads that read, to ask how a connection ended
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -279,5 +281,5 @@ class Courier:
             plan.mark = room.size
 
     def _send(self, reader: Reader, data: bytes) -> None:
-        if data:
+        if data or reader.seal is not None:  # TLS may have something to say by itself
             self._outgoing.send((reader,), data, data.count(b"\n"))

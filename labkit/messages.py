@@ -24,7 +24,10 @@ WENT_SILENT = "went silent"  # no sign of life for Limits.silence seconds
 TOO_SLOW = "was too slow"  # stopped reading, and was let go
 QUIT = "quit"  # said /quit
 SERVER_STOPPED = "server stopped"
-NO_NICKNAME = "no nickname"  # was never let in; nobody is told, but the journal keeps it
+# Was never let in, for one of these: nobody is told, but the journal keeps it.
+NO_NICKNAME = "no nickname"
+NO_PASSWORD = "no password"
+NO_TLS = "no TLS"
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
@@ -68,6 +71,14 @@ class Request:
 
     def line(self) -> str:
         return "nickname"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRequest:
+    """And the password? Sent after the nickname was answered, by a server that has one."""
+
+    def line(self) -> str:
+        return "password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +203,7 @@ class Other:
 
 FromServer = (
     Request
+    | PasswordRequest
     | Said
     | Speech
     | Acted
@@ -210,6 +222,7 @@ _NAME = r"([^\s:]+)"
 # The first form that matches the whole line is the line's; the order matters only for Notice, the rest.
 _FORMS: tuple[tuple[re.Pattern[str], Callable[..., FromServer]], ...] = (
     (re.compile("nickname"), Request),
+    (re.compile("password"), PasswordRequest),
     (re.compile("! (.*)"), Refused),
     (re.compile(rf"\* you are {_NAME}, in {_NAME}"), Welcome),
     (re.compile(rf"\* {_NAME} joined"), Joined),

@@ -18,10 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from labkit import gil, sockets
 from labkit.limits import Limits
 from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED
+
+if TYPE_CHECKING:
+    from labkit.tls import Seal
 
 PATIENCE = 0.05
 """Seconds for which a client that takes nothing may slow the talkers; after that they go on without it.
@@ -47,6 +51,7 @@ class Reader:
         # Why the courier gave this client up; its own thread reads it when `recv` ends. Guarded by
         # `Outgoing.telling`.
         self.failed: str | None = None
+        self.seal: Seal | None = None  # its TLS, if it has any
         # The rest is the courier's own; no other thread touches it.
         self.handle = gil.handle(sock)
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
@@ -62,12 +67,14 @@ class Outgoing:
     """What goes out, for all readers of one courier.
 
     With `raw`, no LF goes out at the end of a send: the assignment's dialect, in which a `recv` is a
-    message. Lines that must share a send keep the LF between them.
+    message. Lines that must share a send keep the LF between them. With `sealed`, every reader has a
+    seal (tls.py), and what goes out, waits and is counted is ciphertext.
     """
 
-    def __init__(self, limits: Limits, raw: bool = False) -> None:
+    def __init__(self, limits: Limits, raw: bool = False, sealed: bool = False) -> None:
         self._limits = limits
         self._raw = raw
+        self._sealed = sealed
         # Guards `Reader.failed` together with the send that finds it out: the kernel tells of a reset
         # once, to the send or to the recv, and whoever was not told must not guess before the other has
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
@@ -97,6 +104,19 @@ class Outgoing:
         """Give each of them these bytes; what a socket does not take now waits."""
         if self._raw:
             data = data[:-1]
+        if self._sealed:
+            self._seal_and_send(readers, data, lines)
+        else:
+            self._send(readers, data, lines)
+
+    def _seal_and_send(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+        """To each a ciphertext of its own, with what TLS had to say before; no data: that alone."""
+        for reader in readers:
+            if reader.seal is not None and not reader.failed and reader.close_by is None:
+                if sealed := reader.seal.seal(data):
+                    self._send((reader,), sealed, lines)
+
+    def _send(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
         # This loop runs once for every line that reaches somebody. What can be done before it is.
         whole, size, send = len(data), gil.size(data), gil.send
         broken: list[Reader] = []
@@ -116,7 +136,7 @@ class Outgoing:
     def _queue_up(self, reader: Reader, data: bytes) -> None:
         """It goes to the end of the backlog; or nowhere, if this one is on its way out."""
         if reader.backlog and reader.close_by is None:
-            if self._raw:
+            if self._raw and not self._sealed:  # what was sealed at once is opened as one
                 self._put_off(reader, memoryview(b"\n"))
             self._put_off(reader, memoryview(data))
 
@@ -238,6 +258,9 @@ class Outgoing:
 
     def close(self, reader: Reader, politely: bool) -> None:
         """Close it when it has taken what waits; rudely: at once."""
+        if politely and reader.seal is not None and not reader.failed:
+            if last := reader.seal.goodbye():
+                self._send((reader,), last, 0)
         reader.clear = False
         reader.close_by = monotonic() + LINGER
         if reader.failed or not politely:

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from labkit import sockets
 from labkit.connection import SMALL_CHUNK, Client, Gone
@@ -30,6 +32,8 @@ from labkit.instruments.journal import Journal
 from labkit.limits import Limits
 from labkit.messages import (
     NO_NICKNAME,
+    NO_PASSWORD,
+    NO_TLS,
     QUIT,
     SERVER_STOPPED,
     TOO_SLOW,
@@ -40,13 +44,18 @@ from labkit.messages import (
     FromClient,
     FromServer,
     Notice,
+    PasswordRequest,
     Quit,
     Refused,
     Request,
     from_client,
     only_said,
 )
+from labkit.password import Password
 from labkit.room import Delivery, House, Refusal, ToOne
+
+if TYPE_CHECKING:
+    from labkit.tls import ForServer, Seal
 
 PORT = 14901
 """The assignment's port."""
@@ -80,6 +89,11 @@ class ChatServer:
         framing: LINES, or RAW for the assignment's own dialect.
         limits: see `Limits`.
         journal: where to write down what happens; by default a new one, in `journal`.
+        password: what whoever wants to join must know. None: nothing.
+        tls: (certificate, key), two PEM files, or an `ssl.SSLContext`: nobody can read along. None: no TLS.
+
+    Raises:
+        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` will not.
     """
 
     def __init__(
@@ -90,6 +104,8 @@ class ChatServer:
         framing: NewFraming = LINES,
         limits: Limits | None = None,
         journal: Journal | None = None,
+        password: str | None = None,
+        tls: ForServer | None = None,
     ) -> None:
         if framing not in (LINES, RAW):
             raise ValueError(f"the server speaks LINES or RAW, not {framing!r}")
@@ -97,6 +113,8 @@ class ChatServer:
         self._framing = framing
         self.limits = limits or Limits()
         self.journal = Journal() if journal is None else journal
+        self._password = None if password is None else Password(password)
+        self._new_seal = None if tls is None else _sealing(tls)
         # Guards the three below. What happens in the house and what is posted for it happen under one
         # hold of the lock, so that everybody hears of things in the order in which they happened.
         self._lock = threading.Lock()
@@ -125,7 +143,12 @@ class ChatServer:
                 raise RuntimeError("this server was stopped; make a new one")
             if self._door is None:
                 door = Door(self._host, self._port, self._come_in, self._no_room)
-                self._courier = Courier(self.limits, "labkit-courier", raw=self._framing is RAW)
+                self._courier = Courier(
+                    self.limits,
+                    "labkit-courier",
+                    raw=self._framing is RAW,
+                    sealed=self._new_seal is not None,
+                )
                 self._courier.start()
                 self._door = door
                 door.open()
@@ -221,6 +244,8 @@ class ChatServer:
             return
         framing = LineFraming if self._framing is LINES else RawFraming
         client = Client(sock, framing(self._longest), self.limits.messages, self._courier.telling)
+        if self._new_seal is not None:
+            client.seal = self._new_seal()
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
@@ -262,23 +287,25 @@ class ChatServer:
             self._say_goodbye(client, reason)
 
     def _shake_hands(self, client: Client) -> list[str | TooLong]:
-        """Ask for a nickname until one is granted; return what was said in the same breath."""
+        """Ask for a nickname until one is granted; return what was said in the same breath.
+
+        Where there is a password, it is asked for as soon as a nickname was given, and the nickname is
+        looked at only afterwards. Or whoever does not know the password could learn who is here, by
+        trying names; or keep a name from others, by giving it and then thinking about the password.
+        """
         give_up = monotonic() + self.limits.handshake
+        said = self._agree_on_keys(client, give_up)
+        trusted = self._password is None
         refused = 0
         self._answer(client, Request())
         while True:
-            try:
-                # Each byte of a slow answer starts a new recv, but not a new minute.
-                said = self._read(client, max(0.0, give_up - monotonic()))
-            except Gone as gone:
-                if gone.reason == WENT_SILENT:
-                    self._answer(client, Refused(f"no nickname within {self.limits.handshake:g} s"))
-                    raise Gone(NO_NICKNAME) from None
-                raise
             while said:
                 nickname = said.pop(0)
                 if nickname == "":
                     continue  # a sign of life, not a nickname
+                if not trusted:
+                    said = self._ask_for_password(client, said, give_up)
+                    trusted = True
                 try:
                     self._let_in(client, nickname)
                 except Refusal as refusal:
@@ -286,14 +313,70 @@ class ChatServer:
                     if refused == self.limits.refusals:
                         self._answer(client, Refused(f"{refusal}; that was the last try"))
                         raise Gone(NO_NICKNAME) from None
-                    if self._framing is RAW:
-                        self._answer(client, Refused(str(refusal)))
-                        self._ending.wait(RAW_PAUSE)
-                        self._answer(client, Request())
-                    else:
-                        self._answer(client, Refused(str(refusal)), Request())
+                    self._ask_again(client, Refused(str(refusal)), Request())
                 else:
                     return said
+            said = self._read_in_time(client, give_up, NO_NICKNAME)
+
+    def _agree_on_keys(self, client: Client, give_up: float) -> list[str | TooLong]:
+        """The TLS handshake, if there is to be one; return what was said in the same breath."""
+        seal = client.seal
+        said: list[str | TooLong] = []
+        while seal is not None and not seal.ready:
+            try:
+                said += self._read(client, max(0.0, give_up - monotonic()))
+            except Gone as gone:
+                if gone.reason == WENT_SILENT:
+                    why = f"within {self.limits.handshake:g} s"
+                elif seal.trouble:
+                    why = f"({seal.trouble})"
+                else:
+                    raise
+                self.journal.record("refused", what=f"{NO_TLS} {why}")
+                if seal.plain_text:
+                    seal.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
+                raise Gone(NO_TLS) from None
+        return said
+
+    def _ask_for_password(
+        self, client: Client, said: list[str | TooLong], give_up: float
+    ) -> list[str | TooLong]:
+        """Ask until it is given; `said` is what is unread, before and after."""
+        assert self._password is not None
+        refused = 0
+        self._answer(client, PasswordRequest())
+        while True:
+            while said:
+                given = said.pop(0)
+                if given == "":
+                    continue
+                if self._password.fits(given):
+                    return said
+                refused += 1
+                if refused == self.limits.refusals:
+                    self._answer(client, Refused("wrong password; that was the last try"))
+                    raise Gone(NO_PASSWORD)
+                self._ask_again(client, Refused("wrong password"), PasswordRequest())
+            said = self._read_in_time(client, give_up, NO_PASSWORD)
+
+    def _ask_again(self, client: Client, refusal: Refused, request: Request | PasswordRequest) -> None:
+        if self._framing is RAW:
+            self._answer(client, refusal)
+            self._ending.wait(RAW_PAUSE)
+            self._answer(client, request)
+        else:
+            self._answer(client, refusal, request)
+
+    def _read_in_time(self, client: Client, give_up: float, lacking: str) -> list[str | TooLong]:
+        """What the client answers, if it does before its time for the handshake is up."""
+        try:
+            # Each byte of a slow answer starts a new recv, but not a new minute.
+            return self._read(client, max(0.0, give_up - monotonic()))
+        except Gone as gone:
+            if gone.reason != WENT_SILENT:
+                raise
+            self._answer(client, Refused(f"{lacking} within {self.limits.handshake:g} s"))
+            raise Gone(lacking) from None
 
     def _let_in(self, client: Client, nickname: str | TooLong) -> None:
         if isinstance(nickname, TooLong):
@@ -310,7 +393,11 @@ class ChatServer:
         while not flowing.is_set() and not flowing.wait(1.0):
             if client.failed or self._ending.is_set():
                 break  # read will say so
-        return client.read(seconds, self._ending)
+        said = client.read(seconds, self._ending)
+        if client.seal is not None and client.seal.pending:
+            self._courier.post([ForOne(client, b"")])  # no data, but what TLS has to say
+            self._courier.wake()
+        return said
 
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
@@ -390,6 +477,14 @@ class ChatServer:
 
     def _called(self, client: Client) -> str:
         return self._house.nickname(client) if client in self._house else ""
+
+
+def _sealing(tls: ForServer) -> Callable[[], Seal]:
+    """What makes the TLS of a new connection. Loaded only where there is TLS."""
+    from labkit.tls import Seal, server_context
+
+    context = server_context(tls)
+    return lambda: Seal(context)
 
 
 def _understood(line: str | TooLong) -> FromClient | Refusal:
