@@ -23,8 +23,9 @@ The files, in the order in which they are best read. The first four are pure: no
 19. conformance/    is that server right? behaviours, tried from outside
 20. exercises/      what to write yourself: task, answer, wrong versions, hints
 21. grading/        what runs a student's code, and says what came of it
+22. peers/          chat servers built in other ways, to be read beside it
 
-Each of the last four lists its files.
+Each of the last five lists its files.
 """
 
 from labkit.client import ChatClient
