@@ -59,7 +59,7 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
                 give_up = now() + patience
                 if client in asking and b"nickname" in client.tail:
                     client.sock.send(client.nickname.encode() + b"\n")
-                    client.tail = b""
+                    client.tail = client.tail.partition(b"nickname")[2]
                     asking.remove(client)
             if now() > give_up:
                 missed = min(asking, key=lambda client: client.number)

@@ -92,7 +92,8 @@ def compare(
                 try:
                     comparison.results.append(_one(one, a_plan, its_pid, shows_all))
                 except Trouble as trouble:
-                    comparison.missing.append(f"{one.label}: {trouble}")
+                    why = str(trouble)
+                    comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
                     found.remove((one, its_pid))
                 done += 1
     return comparison

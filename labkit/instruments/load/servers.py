@@ -34,7 +34,7 @@ def _ours(module: str, *options: str) -> list[str]:
 SERVERS: dict[str, list[str]] = {
     "labkit": _ours("labkit", "serve"),
     "classic": _ours("labkit.peers.classic_lines"),
-    "queues": _ours("labkit.peers.queues"),
+    "queues": _ours("labkit.peers.queues", "--limit", "10000"),
     "asyncio": _ours("labkit.peers.asyncio_server"),
     "uvloop": _ours("labkit.peers.asyncio_server", "--loop", "uvloop"),
     "selectors": _ours("labkit.peers.selectors_server"),
