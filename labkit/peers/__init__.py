@@ -3,7 +3,7 @@
 They speak the same wire: the handshake, `alice: TEXT`, `* alice joined`. They have no rooms and no
 commands. Each can be run by itself: `python -m labkit.peers.queues`.
 
-- classic_lines.py      the assignment's own (classic.py), with line ends: speakers send to all themselves
+- classic_lines.py      the assignment's own, with line ends: speakers send to all themselves
 - sendqueue.py          the lines that wait for one client, and the thread that sends them
 - queues.py             a queue for each client
 - selectors_server.py   one thread, on a selector

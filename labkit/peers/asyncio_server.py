@@ -64,6 +64,8 @@ class AsyncioServer:
                 await self.wait_for_the_slow()
         except OSError:
             client.reason = VANISHED
+        except asyncio.CancelledError:
+            return  # Ctrl-C; to raise it further, asyncio 3.11 would complain of it
         if client.nickname:
             del self.clients[key(client.nickname)]
             self.broadcast(f"* {client.nickname} left ({client.reason})")
@@ -126,8 +128,10 @@ def main() -> None:
     options = parser.parse_args()
     new_loop = None
     if options.loop == "uvloop":
-        import uvloop
-
+        try:
+            import uvloop
+        except ImportError:
+            parser.error("uvloop is not installed; this does it: pip install uvloop")
         new_loop = uvloop.new_event_loop
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve(options.host, options.port))

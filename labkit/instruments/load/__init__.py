@@ -4,7 +4,7 @@
 
     load(kind="steady", clients=100)                          # on labkit's own server
     load("localhost:14901")                                   # on one that runs
-    compare(["labkit", "asyncio", "python my.py {port}"]).plot()
+    compare(["labkit", "asyncio", "./mine {port}"]).plot()
 
 - plan.py       how many clients, who talks, how much, in which way
 - times.py      very many times, in little room; percentiles

@@ -46,7 +46,7 @@ INK, FAINT, GRID = "#222222", "#666666", "#DDDDDD"
 CURVE = (*range(1, 90), *np.linspace(90, 99, 40), *np.linspace(99.02, 99.9, 45))
 """The percentiles that are drawn."""
 
-TICKS = (10, 50, 90, 99, 99.9)
+TICKS = (50, 90, 99, 99.9)
 
 
 class Drawing(Figure):

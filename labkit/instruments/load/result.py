@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUSY = 0.9
-"""Share of its time that the load may have worked before it is said that it may be the limit itself."""
+"""Share of its time for which somebody works who is the limit."""
 
 PERCENTILES = (50, 90, 99)
 
@@ -101,11 +101,9 @@ class Result:
                 f"{self.server}: more was said than it had passed on when the time was over; what was "
                 "still on its way is not counted"
             )
-        if self.working > BUSY:
-            notes.append(
-                f"{self.server}: the load worked for {self.working:.0%} of the time, and may itself be "
-                "the limit"
-            )
+        at_its_limit = self.cpu > BUSY * self.seconds  # the server; False if it was not watched
+        if self.working > BUSY and not at_its_limit:
+            notes.append(f"{self.server}: the load itself worked nearly all the time, and may be the limit")
         if not self.apart:
             notes.append(f"{self.server}: it and the load had no core of its own each")
         return notes
