@@ -56,7 +56,7 @@ class Client:
         self.ended = False  # the server has ended its connection
         # What it has still to say: bytes, how many of them are out, the first line's number, and whether
         # a line is said when it goes out (or was before, when it should have).
-        self.outbox = b""
+        self.outbox = bytearray()
         self.out = 0
         self.first = 0
         self.stamps = True
@@ -106,9 +106,11 @@ class Crowd:
             self.said.stamp(first, first + lines, when)
         self._expect(client, lines)
         if client.out < len(client.outbox):
-            client.outbox += data  # its numbers need not follow: these have their time already
+            del client.outbox[: client.out]
+            client.outbox += data
+            client.out = 0
             return
-        client.outbox, client.out, client.first = data, 0, first
+        client.outbox, client.out, client.first = bytearray(data), 0, first
         client.stamps = when is None
         self._send(client)
 
@@ -125,7 +127,8 @@ class Crowd:
     def _send(self, client: Client) -> None:
         at = now()
         try:
-            took = client.sock.send(client.outbox[client.out :] if client.out else client.outbox)
+            with memoryview(client.outbox) as all_of_it:
+                took = client.sock.send(all_of_it[client.out :])
         except BlockingIOError:
             took = 0
         except OSError:
@@ -162,7 +165,7 @@ class Crowd:
             if client.out < len(client.outbox):
                 end = -(-client.out // self.size) * self.size
                 unsaid = (len(client.outbox) - end) // self.size
-                client.outbox = client.outbox[:end]
+                del client.outbox[end:]
                 self._expect(client, -unsaid)
 
     @property
@@ -222,7 +225,7 @@ class Crowd:
         if not client.ended:
             client.ended = True
             client.flooding = 0
-            client.outbox, client.out = b"", 0
+            client.outbox, client.out = bytearray(), 0
             self._here -= 1
             self.missing -= self._due(client) - client.count
             self._selector.unregister(client.sock)

@@ -90,14 +90,16 @@ def _steady(crowd: Crowd, plan: Plan, visitors: Visitors | None, shows: Shows) -
     given time to catch up, and its slowness not hidden."""
     talkers = _talkers(crowd, plan)
     started, worked = now(), thread_time()
-    said = 0
-    while (due := started + said / plan.rate) < started + plan.seconds:
-        while (at := now()) < due:
-            crowd.hear(min(due - at, A_MOMENT))
-            if visitors is not None:
-                visitors.look_around(at - started)
-        crowd.say(talkers[said % len(talkers)], 1, when=at)
-        said += 1
-        shows(said / plan.rate / plan.seconds)
-    crowd.hear_all(plan.patience)
+    said, all_of_them = 0, round(plan.rate * plan.seconds)
+    while said < all_of_them:
+        due = started + said / plan.rate
+        crowd.hear(min(max(0.0, due - now()), A_MOMENT))
+        at = now()
+        while said < all_of_them and started + said / plan.rate <= at:
+            crowd.say(talkers[said % len(talkers)], 1, when=at)
+            said += 1
+        if visitors is not None:
+            visitors.look_around(at - started)
+        shows(said / all_of_them)
+    crowd.hear_all(plan.patience, at_most=plan.patience)
     return now() - started, thread_time() - worked

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter as now
 from typing import Any
 
@@ -76,7 +77,10 @@ def compare(
     found: list[tuple[Found, int | None]] = []
     for number, server in enumerate(servers):
         try:
-            found.append((find(server), pid if number == 0 else None))
+            one = find(server)
+            if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
+                one = replace(one, label=f"{one.label} #{taken + 1}")
+            found.append((one, pid if number == 0 else None))
         except Trouble as trouble:
             comparison.missing.append(str(trouble))
     done = 0
