@@ -303,7 +303,15 @@ def test_more_than_a_server_can_do() -> None:
 # --- servers that are wrong ---
 
 
-class Wrong(ClassicWithLines):
+class Fake(ClassicWithLines):
+    """The assignment's, whose threads can fail when all leave at once; here they do so without a word."""
+
+    def handle_client(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            super().handle_client(client)
+
+
+class Wrong(Fake):
     """The assignment's, made to lose, double and echo: the tenth, the twentieth and the thirtieth line."""
 
     def __init__(self) -> None:
@@ -335,7 +343,7 @@ def test_a_server_that_loses_and_doubles_is_found_out(kind: str) -> None:
     assert len(result.spread) > 20
 
 
-class Echoes(ClassicWithLines):
+class Echoes(Fake):
     """Tells everybody what they have said themselves."""
 
     def broadcast(self, message: bytes, sender: socket.socket) -> None:
@@ -351,7 +359,7 @@ def test_a_server_that_echoes_can_be_measured() -> None:
     assert result.deliveries == result.said * 5
 
 
-class HangsUp(ClassicWithLines):
+class HangsUp(Fake):
     """Ends the last client's connection at the fiftieth line."""
 
     said = 0

@@ -15,6 +15,7 @@ import selectors
 import socket
 from time import monotonic
 from time import perf_counter as now
+from typing import Any
 
 from labkit import sockets
 from labkit.conformance import kernel
@@ -29,12 +30,17 @@ KEPT = 300
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 """Seconds between two calls; each next pause is twice as long."""
 
+Where = tuple[int, Any]
+"""A server's address as the system has it: the family, and what `connect` takes."""
+
 SPARE_FILES = 64
 """Descriptors that the process needs for other things."""
 
 
-def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Client], bool]:
-    """Have so many clients join; returns them, and whether the server tells people what they said.
+def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Client], bool, Where]:
+    """Have so many clients join.
+
+    Returns them; whether the server tells people what they said; and where it is.
 
     Args:
         patience: seconds without a sign after which it cannot be done.
@@ -46,21 +52,22 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
     clients: list[Client] = []
     selector = selectors.DefaultSelector()
     try:
-        with_port = connected(address, patience)
-        port: int = with_port.getsockname()[1]
-        clients.append(_enter(selector, 0, with_port, port))
+        first = connected(address, patience)
+        where = first.family, first.getpeername()
+        port: int = first.getsockname()[1]
+        clients.append(_enter(selector, 0, first, port))
         asking = {clients[0]}
         give_up = now() + patience
         while asking or len(clients) < count:
             while len(clients) < count and len(asking) < AT_ONCE:
-                clients.append(_enter(selector, len(clients), connecting(with_port), port))
+                clients.append(_enter(selector, len(clients), connecting(where), port))
                 asking.add(clients[-1])
             for client in _heard(selector, 0.2):
-                give_up = now() + patience
                 if client in asking and b"nickname" in client.tail:
                     client.sock.send(client.nickname.encode() + b"\n")
                     client.tail = client.tail.partition(b"nickname")[2]
                     asking.remove(client)
+                    give_up = now() + patience
             if now() > give_up:
                 missed = min(asking, key=lambda client: client.number)
                 raise Trouble(
@@ -74,7 +81,7 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
         raise
     finally:
         selector.close()
-    return clients, echoes
+    return clients, echoes, where
 
 
 def connected(address: sockets.Address, patience: float) -> socket.socket:
@@ -88,13 +95,14 @@ def connected(address: sockets.Address, patience: float) -> socket.socket:
     return sock
 
 
-def connecting(like: socket.socket) -> socket.socket:
-    """One more connection to where that one goes. It is open, or was refused, once it can be read."""
-    sock = socket.socket(like.family, like.type)
+def connecting(where: Where) -> socket.socket:
+    """One more connection to there. It is open, or was refused, once it can be read."""
+    family, address = where
+    sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with contextlib.suppress(BlockingIOError):
-        sock.connect(like.getpeername())
+    with contextlib.suppress(OSError):  # not yet; or never, and then its recv says so
+        sock.connect(address)
     return sock
 
 

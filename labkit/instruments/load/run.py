@@ -109,14 +109,14 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
     with running(found, pid) as server, on_core(-1) as apart, _no_collecting():
         before = server.usage()
         started = now()
-        clients, echoes = join(server.address, plan.clients, plan.patience)
+        clients, echoes, where = join(server.address, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
         crowd = Crowd(clients, plan.size, sampled, echoes)
         visitors = None
         try:
             if plan.kind == "churn":
-                visitors = Visitors(clients[0].sock, plan.changes, plan.seed)
+                visitors = Visitors(where, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
             kinds.warm_up(crowd, plan)
             measured_from = crowd.said.count
             heard_before = crowd.compared()[0]

@@ -13,7 +13,7 @@ import socket
 
 from labkit import sockets
 from labkit.instruments.load.crowd import CHUNK
-from labkit.instruments.load.joining import connecting
+from labkit.instruments.load.joining import Where, connecting
 
 AT_MOST = 50
 """Visitors at the same time."""
@@ -23,23 +23,24 @@ class Visitors:
     """The visitors of a server.
 
     Args:
-        like: a connection to that server.
+        where: it is.
+        port: a number that makes their nicknames differ from all others.
         changes: joins and leaves a second.
         seed: decides who leaves when, and how.
     """
 
-    def __init__(self, like: socket.socket, changes: float, seed: int) -> None:
+    def __init__(self, where: Where, port: int, changes: float, seed: int) -> None:
         self.came = 0
         self.left = 0
         self.reset = 0  # of those who left: with RST
-        self._like = like
+        self._where = where
         self._changes = changes
         self._random = random.Random(seed)
         self._selector = selectors.DefaultSelector()
         self._here: list[socket.socket] = []
         self._leaving: set[socket.socket] = set()  # have sent FIN, and wait for the server's
         self._done = 0  # joins and leaves so far
-        self._port = like.getsockname()[1]
+        self._port = port
 
     def look_around(self, seconds: float) -> None:
         """Do what is due after so many seconds, and hear what has come. Never waits."""
@@ -55,7 +56,7 @@ class Visitors:
 
     def _come(self) -> None:
         self.came += 1
-        sock = connecting(self._like)
+        sock = connecting(self._where)
         self._selector.register(sock, selectors.EVENT_READ, f"v{self.came}x{self._port:x}")
         self._here.append(sock)
 
