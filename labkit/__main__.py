@@ -1,7 +1,7 @@
 """python -m labkit …: the commands.
 
 Here are the commands' names and their options. What they do is in serve.py, terminal.py (`join`), lab.py,
-demo.py and exercises/; each is loaded only when it is asked for.
+demo.py, exercises/ and instruments/load/; each is loaded only when it is asked for.
 
 Every command returns an exit status: 0 if all went well, 1 if not, with one line that says why; 2 is
 argparse's, for a command line that cannot be understood.
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
     if words[:1] == ["check"]:
         words = _options_first(words)
-    options = _parser().parse_args(words, argparse.Namespace(program=program))
+    options = _parser(words[:1] == ["load"]).parse_args(words, argparse.Namespace(program=program))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -63,7 +63,7 @@ def _options_first(words: list[str]) -> list[str]:
 # --- what the command line may say ---
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(loading: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m labkit",
         description="Chat Lab: how a multi-user chat over TCP works, on real sockets and real threads.",
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_check(commands)
     _add_exercises(commands)
+    _add_load(commands, loading)
     return parser
 
 
@@ -235,6 +236,20 @@ def _add_exercises(commands: Any) -> None:
     )
 
 
+def _add_load(commands: Any, asked: bool) -> None:
+    parser = _add(
+        commands,
+        "load",
+        _load,
+        "put a load on a chat server, or on several, and measure",
+        "Exit status 0: every line came, once; 1: one did not, or a server could not be measured.",
+    )
+    if asked:  # its options are those of a Plan, which takes a while to load
+        from labkit.instruments.load.command import add_options
+
+        add_options(parser)
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
@@ -332,6 +347,12 @@ def _check(options: argparse.Namespace) -> int:
     if options.what is None or options.program is not None:
         options.parser.error(f"check {options.exercise} needs a FILE.py")
     return commands.check_file(options.exercise, options.what, options.hints, options.json)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from labkit.instruments.load import command
+
+    return command.main(options)
 
 
 def _exercises(options: argparse.Namespace) -> int:
