@@ -1,8 +1,11 @@
 """The door: a thread that accepts connections, and does nothing else.
 
-`accept` hands over one connection after another, each with a number, to whoever was named. What is
-done with it must be quick: while it is being done, nobody else comes in. That is why the server gives
-each connection a thread at once and asks for the nickname there.
+`accept` hands over one connection after another, each with a number and the address it comes from, to
+whoever was named. What is done with it must be quick: while it is being done, nobody else comes in. That
+is why the server gives each connection a thread at once and asks for the nickname there.
+
+When the machine has no descriptor left for one more, the connection stays in the kernel's queue, and the
+door tries again a little later: often enough to be soon, seldom enough to cost nothing.
 
 It builds on sockets.py.
 """
@@ -27,8 +30,10 @@ class Door:
     """Listens from the start; `open` starts the thread, `close` ends it and frees the port.
 
     Args:
-        comes_in: called in the thread for every connection, with its number: 1 for the first.
-        no_room: called when the machine begins to have no room for one more, with its words for it.
+        comes_in: called in the thread for every connection, with its number (1 for the first), and the
+            host that it comes from.
+        no_room: called whenever the machine has no room for one more, with its words for it where that
+            is news, and with "" when it is tried again.
 
     Raises:
         OSError: the port is taken, or the host is none of this machine's; the text says which.
@@ -38,7 +43,7 @@ class Door:
         self,
         host: str,
         port: int,
-        comes_in: Callable[[socket.socket, int], None],
+        comes_in: Callable[[socket.socket, int, str], None],
         no_room: Callable[[str], None],
     ) -> None:
         self._comes_in = comes_in
@@ -69,12 +74,11 @@ class Door:
         full = False
         while not self._closing.is_set():
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except OSError as error:
                 if error.errno in NO_ROOM:
                     # It stays in the queue; try again when others may have left.
-                    if not full:
-                        self._no_room(error.strerror or str(error))
+                    self._no_room("" if full else error.strerror or str(error))
                     full = True
                     self._closing.wait(PAUSE)
                 continue  # otherwise reset before it was accepted, or the door is closing
@@ -83,4 +87,4 @@ class Door:
                 break
             full = False
             number += 1
-            self._comes_in(sock, number)
+            self._comes_in(sock, number, address[0])
