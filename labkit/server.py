@@ -62,9 +62,6 @@ POLITE = 32
 """How many may be turned away politely in a second: each of them is waited for, up to a second, so that
 the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
-WAY_MAKERS = 16
-"""How many of those without a nickname are let go at a time when the machine has no descriptor left."""
-
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -265,14 +262,15 @@ class ChatServer:
         self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, polite)])
         self._courier.wake()
 
-    def _no_room(self, why: str) -> None:
-        """The machine has no room for one more; those without a nickname give up theirs."""
+    def _no_room(self, why: str) -> bool:
+        """The machine has no room for one more. Whoever has no nickname gives up theirs, if this lasts."""
         if why:
             self.journal.record("full", what=why)
+            return False
         with self._lock:
-            going = sum(self._make_way() for _ in range(WAY_MAKERS))
-        if going:
-            self._courier.wake()
+            made = self._make_way()
+        self._courier.wake()
+        return made
 
     def _make_way(self) -> bool:
         """Let go of one who has no nickname, if there is one. The lock must be held.

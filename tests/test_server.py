@@ -262,6 +262,7 @@ def test_running_out_of_descriptors_pauses_accepting_and_no_more(
             server.journal.wait_for("full")
             alice.send("still here")
             assert bob.line() == "alice: still here"
+            assert len(server.present()) == 2  # nor does whoever looks on need one
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for fd in spare:
