@@ -157,7 +157,8 @@ def test_a_flood_from_one_address_costs_neither_threads_nor_descriptors() -> Non
         with Wire.joined(server.address, "alice") as alice, from_elsewhere(server.address) as bob:
             bob.send("bob")
             alice.until("bob joined")
-            with silent_ones(server.address, 1), ExitStack() as stack:
+            with silent_ones(server.address, 1) as [silent], ExitStack() as stack:
+                assert silent.line() == "nickname"
                 threads = threading.active_count()
                 before = len(os.listdir("/proc/self/fd"))
                 flood = [stack.enter_context(Wire(server.address)) for _ in range(300)]
