@@ -442,7 +442,7 @@ def test_code_under_test_disturbs_no_screen() -> None:
             raise ValueError("\x1b[31m<img src=x onerror=alert(1)>\x9b")
 
     result = check("framing", Framing)
-    assert not result.ok and "title" in str(result) and "onerror" in str(result)
+    assert not result.ok and "onerror" in str(result)
     assert all(harmless(line) for line in str(result).split("\n"))
     html = result._repr_html_()
     assert harmless(html.replace("\n", " "))
