@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from labkit.console import ask_for_password, complain, discard_output, password_from
 from labkit.framing import FRAMINGS
@@ -114,8 +114,9 @@ def _add_serve(commands: Any) -> None:
     limits = parser.add_argument_group("limits", "how much the server lets its clients do")
     kinds = get_type_hints(Limits)
     for limit in fields(Limits):
-        optional = kinds[limit.name] not in (int, float)
-        number = int if kinds[limit.name] is int else float
+        kind = kinds[limit.name]
+        optional = kind not in (int, float)
+        number = int if int in (kind, *get_args(kind)) else float
         default = (
             "none" if limit.default is None else f"{limit.default:g}" if number is float else limit.default
         )

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from labkit import sockets
+from labkit import nicknames, sockets
 from labkit.connection import SMALL_CHUNK, Client, Gone
 from labkit.courier import Close, Courier, ForOne, Hears
+from labkit.crowd import Crowd
 from labkit.delivery import as_bytes, as_entries, note
 from labkit.door import Door
 from labkit.framing import LINES, RAW, LineFraming, NewFraming, RawFraming, TooLong
@@ -64,6 +66,10 @@ PORT = 14901
 RAW_PAUSE = 0.2
 """Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
 own, and nothing but time keeps two messages apart there."""
+
+POLITE = 32
+"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
+the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +121,18 @@ class ChatServer:
         self.journal = Journal() if journal is None else journal
         self._password = None if password is None else Password(password)
         self._new_seal = None if tls is None else _sealing(tls)
-        # Guards the three below. What happens in the house and what is posted for it happen under one
+        # Guards the four below. What happens in the house and what is posted for it happen under one
         # hold of the lock, so that everybody hears of things in the order in which they happened.
         self._lock = threading.Lock()
         self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
         self._house: House[Client] = House(self._longest)
         self._clients: dict[Client, None] = {}
+        self._crowd: Crowd[Client] = Crowd(self.limits.max_clients, self.limits.per_address)
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
         self._door: Door | None = None
+        self._turned_away: deque[float] = deque(maxlen=POLITE)  # when; the accept thread's own
         self._courier: Courier
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
@@ -142,6 +150,7 @@ class ChatServer:
             if self._ending.is_set():
                 raise RuntimeError("this server was stopped; make a new one")
             if self._door is None:
+                nicknames.load()
                 door = Door(self._host, self._port, self._come_in, self._no_room)
                 self._courier = Courier(
                     self.limits,
@@ -235,7 +244,7 @@ class ChatServer:
 
     # --- in the accept thread ---
 
-    def _come_in(self, sock: socket.socket, number: int) -> None:
+    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
         """Give the connection its thread, or turn it away."""
         try:
             sockets.prepare(sock)
@@ -249,27 +258,58 @@ class ChatServer:
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
+        why_not = ""
         with self._lock:
-            full = len(self._clients) >= self.limits.max_clients
-            if not full:
+            if self._crowd.has_enough_from(host):
+                why_not = f"too many from your address: {self.limits.per_address} connections"
+            elif self._crowd.full and not self._make_way():
+                why_not = f"the server is full: {self.limits.max_clients} connections"
+            else:
                 self._clients[client] = None
-        if full:
-            self._turn_away(client, f"the server is full: {self.limits.max_clients} connections")
+                self._crowd.add(client, host)
+        if why_not:
+            self._turn_away(client, why_not)
             return
         try:
             client.thread.start()
         except RuntimeError:  # the machine gives us no more threads
             with self._lock:
                 del self._clients[client]
+                self._crowd.remove(client)
             self._turn_away(client, "the server is full: no thread to be had")
 
     def _turn_away(self, client: Client, why: str) -> None:
         self.journal.record("refused", what=why)
-        self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, politely=True)])
+        now = monotonic()
+        polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
+        if polite:
+            self._turned_away.append(now)
+        self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, polite)])
         self._courier.wake()
 
-    def _no_room(self, why: str) -> None:
-        self.journal.record("full", what=why)
+    def _no_room(self, why: str) -> bool:
+        """The machine has no room for one more. Whoever has no nickname gives up theirs, if this lasts."""
+        if why:
+            self.journal.record("full", what=why)
+            return False
+        with self._lock:
+            made = self._make_way()
+        self._courier.wake()
+        return made
+
+    def _make_way(self) -> bool:
+        """Let go of one who has no nickname, if there is one. The lock must be held.
+
+        Their thread wakes, and finds that they are no longer in the crowd.
+        """
+        assert self._lock.locked()
+        client = self._crowd.in_the_way()
+        if client is None:
+            return False
+        self._crowd.remove(client)
+        self._courier.post([ForOne(client, as_bytes(Refused("no nickname yet, and others need the room")))])
+        sockets.shut(client.sock, socket.SHUT_RD)
+        return True
 
     # --- a thread for each client ---
 
@@ -382,7 +422,10 @@ class ChatServer:
         if isinstance(nickname, TooLong):
             raise Refusal("that nickname will not do: too long")
         with self._lock:
+            if client not in self._crowd:
+                raise Gone(NO_NICKNAME)  # too late: it had to make way
             self._post(self._house.join(client, nickname))
+            self._crowd.named(client)
             client.goes_by(self._house.nickname(client))
         self._courier.wake()
 
@@ -439,6 +482,10 @@ class ChatServer:
         stopping = self._ending.is_set()
         with self._lock:
             client.leaving = True
+            politely = reason not in (VANISHED, TOO_SLOW)
+            if client not in self._crowd:  # it had to make way, and its descriptor is wanted now
+                reason, politely = NO_NICKNAME, False
+            self._crowd.remove(client)
             if not client.named:
                 self.journal.record("left", what=reason)
             elif stopping:
@@ -447,7 +494,7 @@ class ChatServer:
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            self._courier.post([Hears(client, None), Close(client, reason not in (VANISHED, TOO_SLOW))])
+            self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
         # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
         # waits for the last: no thread is left behind.

@@ -67,7 +67,7 @@ class QueueServer:
         self._lock = threading.Lock()
         self._here: dict[str, Client] = {}
         self._threads: dict[threading.Thread, Client] = {}
-        self._door = Door(host, port, self._come_in, lambda why: None)
+        self._door = Door(host, port, self._come_in, lambda why: False)
         self.address = self._door.address
 
     def start(self) -> QueueServer:
@@ -95,7 +95,7 @@ class QueueServer:
         with self._lock:
             return {client.nickname: len(client.queue) for client in self._here.values()}
 
-    def _come_in(self, sock: socket.socket, number: int) -> None:
+    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
         with contextlib.suppress(OSError):  # reset already; its thread will see
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = Client(sock, SendQueue(sock, self._limit))
