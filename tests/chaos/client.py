@@ -10,10 +10,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from enum import Enum, auto
+from time import monotonic
 
 from chaos.history import Deed, Life
 from labkit import sockets
-from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT, Quit, Refused, Whisper
+from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT, Quit, Refused, Rename, Whisper
 
 PROBE = "nobody."
 """How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign that
@@ -43,6 +44,7 @@ class Client:
         self.life = Life(nickname)
         self.state = State.WAITING
         self.small = small
+        self.closed_at = 0.0
         self.refused = False  # somebody has the nickname; to be asked for again
         self.unanswered = 0  # probes
         self.settling = False  # the next probe that is answered settles it
@@ -133,13 +135,18 @@ class Client:
             elif line == b"nickname":
                 self.refused = True
 
-    def read_the_rest(self) -> None:
-        """Hear what its kernel still has of it, after the end."""
-        while self.state is not State.OVER:
-            before = len(self.life.heard), len(self._rest)
-            self.read()
-            if before == (len(self.life.heard), len(self._rest)):
-                break
+    def welcomed_as(self) -> str:
+        """The last nickname that it heard was granted; "": none."""
+        for line in reversed(self.life.heard):
+            if line.startswith(_WELCOME):
+                return line.removeprefix(_WELCOME).partition(b",")[0].decode()
+        return ""
+
+    def names_in_doubt(self) -> list[str]:
+        """What it may be called now, as far as it knows."""
+        names = [self.life.nickname, *(deed.new for deed in self.life.deeds if isinstance(deed, Rename))]
+        known = self.welcomed_as()
+        return names[names.index(known) :] if known in names else names
 
     # --- ending ---
 
@@ -192,5 +199,6 @@ class Client:
     def close(self) -> None:
         self.state = State.OVER
         self.life.over = True
+        self.closed_at = monotonic()
         self.before_closing(self)
         self.sock.close()

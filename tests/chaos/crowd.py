@@ -29,6 +29,9 @@ from labkit.room import LOBBY
 SOON = 15.0
 """Seconds that anything may take that must happen; more, and it is told as stuck."""
 
+ON_ITS_WAY = 3.0
+"""Seconds for which the end of a connection may be on its way through a link."""
+
 SHAPES: tuple[tuple[Fault, ...], ...] = (
     (Slice(7),),
     (Delay(0.005, 0.005),),
@@ -72,12 +75,15 @@ class Crowd:
         self._names = Names()
         self._people = [Person(n, self._names, plan.rooms, plan.seed) for n in range(plan.people)]
         self._witnesses: dict[str, Client] = {}
+        self._last: Person | None = None  # comes when all is quiet, and tries each nickname
+        self._gone: list[Client] = []
         self._clients: dict[Client, Person | None] = {}
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Client, int] = {}
         self._beat_at = 0.0
         self._looked_at = 0.0
         self._give_up = monotonic() + plan.seconds
+        self._through: list[list[Client]] = [[] for _ in links]
         self._link_back_at: dict[int, float] = {}
 
     @property
@@ -138,6 +144,8 @@ class Crowd:
             "all that were leaving have left, and all that were coming have come",
             self._come_back_only_if_asked,
         )
+        self._last = self._let_in_one_more()
+        self._until_they_are_gone([c for c in self._gone if c.closed_at > monotonic() - ON_ITS_WAY])
         here = [client for client in self._clients if client.state is State.IN]
         self._ask(here)
         for client in here:
@@ -147,10 +155,10 @@ class Crowd:
     def leave(self) -> None:
         """Everybody but the witnesses leaves; then each nickname is tried. Raises Stuck."""
         for client, person in self._clients.items():
-            if person is not None and client.state is State.IN:
+            if person not in (None, self._last) and client.state is State.IN:
                 client.quit()
         self._until(
-            lambda: all(p is None or c.state is State.OVER for c, p in self._clients.items()),
+            lambda: all(p in (None, self._last) or c.state is State.OVER for c, p in self._clients.items()),
             "all who quit are let go",
         )
         self._try_nicknames()
@@ -228,8 +236,8 @@ class Crowd:
 
     def _forget(self, client: Client) -> None:
         person = self._clients.pop(client)
+        self._gone.append(client)
         if person is not None and person.client is client:
-            person.client = None
             person.back_at = monotonic() + self._chance.choice((0.0, 0.0, 0.01, 0.05))
 
     def _until(
@@ -273,11 +281,12 @@ class Crowd:
         now = monotonic()
         for person in self._people:
             client = person.client
-            if client is None and now >= person.back_at:
-                self._connect(person)
-            elif client is not None and client.refused:
+            if client is None or client.state is State.OVER:
+                if now >= person.back_at:
+                    self._connect(person)
+            elif client.refused:
                 self._ask_again(client, person, now)
-            elif client is not None and client.state is State.IN:
+            elif client.state is State.IN:
                 person.refused_since = None
 
     def _ask_again(self, client: Client, person: Person, now: float) -> None:
@@ -300,6 +309,8 @@ class Crowd:
         address = self._address if person.link is None else self._links[person.link].address
         client = Client(address, person.nickname(), small=chance.random() < 0.3)
         person.client = client
+        if person.link is not None:
+            self._through[person.link].append(client)
         if person.link in self._link_back_at:  # it may go the way of the others there
             client.may_end(HUNG_UP)
             client.may_end(TOO_SLOW)
@@ -331,7 +342,8 @@ class Crowd:
 
     def _end_somebody(self, person: Person) -> None:
         client = person.client
-        assert client is not None
+        if client is None or client.state is not State.IN:
+            return
         ways: list[Callable[[], None]] = [client.vanish, client.vanish, client.slam]
         if self._plan.slow:
             ways += [client.fall_silent]
@@ -356,10 +368,10 @@ class Crowd:
 
     def _trouble(self, n: int) -> None:
         link = self._links[n]
-        users = [p.client for p in self._people if p.link == n and p.client is not None]
-        what = self._chance.random()
         if n in self._link_back_at:
             return
+        users = self._users(n)
+        what = self._chance.random()
         if what < 0.8:
             link.to_server.use(*self._chance.choice(SHAPES))
             link.to_client.use(*self._chance.choice(SHAPES))
@@ -379,6 +391,11 @@ class Crowd:
             self._link_back_at[n] = monotonic() + 1.5 * self._plan.limits.grace
             link.to_client.use(Freeze())
 
+    def _users(self, n: int) -> list[Client]:
+        """All who came through this link; also who is gone, as long as its end may still be in there."""
+        lately = monotonic() - ON_ITS_WAY
+        return [c for c in self._through[n] if c.state is not State.OVER or c.closed_at > lately]
+
     def _repair(self, shape: tuple[Fault, ...] | None = None) -> None:
         """Links are whole again when their time has come."""
         now = monotonic()
@@ -390,16 +407,38 @@ class Crowd:
 
     # --- at the end ---
 
-    def _try_nicknames(self) -> None:
-        """One more comes, and takes each nickname that anybody has had, one after the other."""
-        keys = self._names.keys()
+    def _let_in_one_more(self) -> Person:
         person = Person(len(self._people), self._names, self._plan.rooms, self._plan.seed)
         client = person.client = Client(self._address, person.nickname())
         self._add(client, person)
         self._until(lambda: client.state is State.IN, "one more is welcomed")
-        for key in keys:
+        return person
+
+    def _until_they_are_gone(self, gone: list[Client]) -> None:
+        """To whisper to them is refused, whatever they may be called. Raises Stuck."""
+        assert self._last is not None and self._last.client is not None
+        client, give_up = self._last.client, monotonic() + SOON
+        names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
+        names -= {person.name.lower() for person in self._people}  # whoever came back has it now
+        while names:
+            first, asked = len(client.life.heard), {}
+            for name in names:
+                deed, line = self._last.whisper_to(name)
+                asked[f"! nobody here is called {deed.to}".encode()] = name
+                client.do((deed, line))
+            self._ask([client])
+            names -= {asked[line] for line in client.life.heard[first:] if line in asked}
+            if monotonic() > give_up:
+                raise Stuck(f"{SOON:g} s after they left, these are still here: {', '.join(sorted(names))}")
+            self._turn(0.01)
+
+    def _try_nicknames(self) -> None:
+        """The last one takes each nickname that anybody has had, one after the other."""
+        person = self._last
+        assert person is not None and person.client is not None
+        client = person.client
+        for key in self._names.keys():
             person.take(key)
-        client.probe()
-        self._until(lambda: not client.unanswered or client.state is State.OVER, "all nicknames are tried")
+        self._ask([client])
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")

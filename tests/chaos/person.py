@@ -8,6 +8,7 @@ checker needs it (history.py). It builds on client.py.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from chaos.client import Client
@@ -22,6 +23,22 @@ IN_FLIGHT = 3
 Done = tuple[Deed, bytes]
 
 
+def written(key: str, n: int) -> str:
+    """The same nickname, in other letters for each number: each bit of it is a capital.
+
+    Raises:
+        ValueError: there are not so many ways to write it.
+    """
+    letters = []
+    for c in key:
+        if c.isalpha():
+            c, n = (c.upper() if n & 1 else c), n >> 1
+        letters.append(c)
+    if n:
+        raise ValueError(f"all ways to write {key} are used up")
+    return "".join(letters)
+
+
 class Names:
     """Nicknames, no two in the same letters; the same name, to the server, as often as it is asked for."""
 
@@ -29,16 +46,9 @@ class Names:
         self._used: dict[str, int] = {}
 
     def of(self, key: str) -> str:
-        """The name in letters that it was not given in before: each bit of a number is a capital."""
+        """The name in letters that it was not given in before."""
         n = self._used[key] = self._used.get(key, -1) + 1
-        letters = []
-        for c in key:
-            if c.isalpha():
-                c, n = (c.upper() if n & 1 else c), n >> 1
-            letters.append(c)
-        if n:
-            raise ValueError(f"all ways to write {key} are used up")
-        return "".join(letters)
+        return written(key, n)
 
     def keys(self) -> list[str]:
         return list(self._used)
@@ -63,11 +73,18 @@ class Person:
         self._names = names
         self._lives = 0
         self._said = 0
+        self._whispered: Counter[str] = Counter()  # by nickname
         self._renamed = 0
         self._keys = [self.key]
 
     def nickname(self) -> str:
-        """The nickname to come back with: one of those it had."""
+        """The nickname to come back with: one of those it had, and knew that it had.
+
+        What it asked for last may still be on its way when it is gone; and must be free then.
+        """
+        known = self.client.welcomed_as() if self.client is not None else ""
+        if known:
+            self._keys = [*(key for key in self._keys if key != known.lower()), known.lower()]
         self.name = self._names.of(self.chance.choice(self._keys[-3:]))
         self.room, self._entered = LOBBY, True
         self._lives += 1
@@ -162,13 +179,17 @@ class Person:
         to = self.chance.choice(others).name or taken[0]
         if to == self.name or self.chance.random() < 0.3:
             to = self.chance.choice(taken)
-        deed = Whisper(to, f"{self._tag()} psst")
+        return self.whisper_to(to)
+
+    def whisper_to(self, to: str) -> Done:
+        """In other letters each time, so that a refusal tells which whisper was refused."""
+        self._whispered[to.lower()] += 1
+        deed = Whisper(written(to.lower(), self._whispered[to.lower()]), f"{self._tag()} psst")
         return deed, deed.line().encode()
 
     def rename(self) -> list[Done]:
         self._renamed += 1
         key = f"{self.key}.{self._renamed}"
-        self._keys.append(key)
         self.name, self._entered = self._names.of(key), False
         return [(Rename(self.name), f"/nick {self.name}".encode())]
 
