@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -49,7 +49,17 @@ class Outcome:
     verdict: Verdict
     seconds: float
     ends: int
+    here: bool  # the server ran in this process
     longest_turn: float  # seconds for which the crowd itself left its sockets alone
+
+    @property
+    def again(self) -> str:
+        """The command that runs it again."""
+        plan = self.plan
+        return (
+            f"again: python tests/chaos/run.py --seeds 1 --first-seed {plan.seed} --people {plan.people} "
+            f"--deliveries {plan.deliveries} --ends {plan.ends}{' --here' * self.here}"
+        )
 
     def __str__(self) -> str:
         told = ", ".join(f"{n} {reason}" for reason, n in sorted(self.verdict.told.items()))
@@ -138,11 +148,13 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
             host.stop()
             crowd.farewell()
         except Stuck as stuck:
+            # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
+            return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
     found = check(crowd.lives)
     for complaint in verdict.complaints:
         found.complain(complaint.kind, complaint.what, complaint.excerpt)
-    return Outcome(replace(plan), found, monotonic() - start, crowd.ends, crowd.longest_turn)
+    return Outcome(plan, found, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
 
 
 def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdict: Verdict) -> None:
@@ -153,14 +165,14 @@ def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdi
         ("threads and descriptors", host.resources, (before,)),
     ):
         # The server closes after the client has: a little later.
-        seen = next((now for now in _looks(is_now) if now in should_be), is_now())
+        seen = next((now for now in _looks(is_now, min(5.0, crowd.soon)) if now in should_be), is_now())
         if seen not in should_be:
             verdict.complain(Kind.LEFT_BEHIND, f"{what}: {seen}, and not {should_be[-1]}")
 
 
-def _looks(at: object) -> Iterator[object]:
-    """What it is, until it is five seconds later."""
-    give_up = monotonic() + 5.0
+def _looks(at: object, soon: float) -> Iterator[object]:
+    """What it is, for so many seconds."""
+    give_up = monotonic() + soon
     while monotonic() < give_up:
         now = at()  # type: ignore[operator]
         yield sorted(now) if isinstance(now, list) else now

@@ -23,11 +23,8 @@ from chaos.verdict import Kind, Verdict
 from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
 from labkit.instruments.link import Link
 from labkit.limits import Limits
-from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Rename
+from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Refused, Rename
 from labkit.room import LOBBY
-
-SOON = 15.0
-"""Seconds that anything may take that must happen; more, and it is told as stuck."""
 
 ON_ITS_WAY = 3.0
 """Seconds for which the end of a connection may be on its way through a link."""
@@ -55,11 +52,12 @@ class Plan:
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
     limits: Limits = Limits(silence=1.2, grace=0.6, behind=64 * 1024, handshake=1.0)
-    seconds: float = 120.0
+    soon: float = 15.0  # seconds that anything may take that must happen
+    seconds: float = 120.0  # … and all of it
 
 
 class Stuck(Exception):
-    """Something that must happen did not, within `SOON`."""
+    """Something that must happen did not, within `Plan.soon`."""
 
 
 class Crowd:
@@ -89,6 +87,10 @@ class Crowd:
     @property
     def rooms(self) -> tuple[str, ...]:
         return self._plan.rooms
+
+    @property
+    def soon(self) -> float:
+        return self._plan.soon
 
     # --- the four acts ---
 
@@ -128,7 +130,7 @@ class Crowd:
             self._repair()
             if moving != (self.deliveries, self.ends):
                 moved, moving = monotonic(), (self.deliveries, self.ends)
-            if monotonic() > min(moved + SOON, self._give_up):
+            if monotonic() > min(moved + self._plan.soon, self._give_up):
                 raise Stuck(f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}")
 
     def settle(self) -> None:
@@ -243,12 +245,12 @@ class Crowd:
     def _until(
         self, holds: Callable[[], bool], what: str, meanwhile: Callable[[], None] = lambda: None
     ) -> None:
-        give_up = monotonic() + SOON
+        give_up = monotonic() + self._plan.soon
         while not holds():
             self._turn(0.01)
             meanwhile()
             if monotonic() > give_up:
-                raise Stuck(f"waited {SOON:g} s until {what}. {self._states()}")
+                raise Stuck(f"waited {self._plan.soon:g} s until {what}. {self._states()}")
 
     def _ask(self, clients: Iterable[Client]) -> None:
         clients = list(clients)
@@ -295,9 +297,12 @@ class Crowd:
             person.refused_since = now
         if now < person.back_at:
             return
-        if now > person.refused_since + SOON:
-            self._verdict.complain(Kind.TAKEN, f"{client.life}, {SOON:g} s after whoever had it was gone")
-            raise Stuck(f"{client.life} cannot come back")
+        if now > person.refused_since + self._plan.soon:
+            what = f"{client.life}, {self._plan.soon:g} s after whoever had it was gone"
+            self._verdict.complain(Kind.TAKEN, what)
+            client.vanish()
+            person.start_anew()
+            return
         person.back_at = now + 0.01
         client.ask()
 
@@ -417,9 +422,11 @@ class Crowd:
     def _until_they_are_gone(self, gone: list[Client]) -> None:
         """To whisper to them is refused, whatever they may be called. Raises Stuck."""
         assert self._last is not None and self._last.client is not None
-        client, give_up = self._last.client, monotonic() + SOON
+        client, give_up = self._last.client, monotonic() + self._plan.soon
         names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
-        names -= {person.name.lower() for person in self._people}  # whoever came back has it now
+        for person in self._people:
+            if person.client and person.client.state is State.IN:
+                names.discard(person.name.lower())  # whoever came back has it now
         while names:
             first, asked = len(client.life.heard), {}
             for name in names:
@@ -429,7 +436,7 @@ class Crowd:
             self._ask([client])
             names -= {asked[line] for line in client.life.heard[first:] if line in asked}
             if monotonic() > give_up:
-                raise Stuck(f"{SOON:g} s after they left, these are still here: {', '.join(sorted(names))}")
+                raise Stuck(f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}")
             self._turn(0.01)
 
     def _try_nicknames(self) -> None:
@@ -438,7 +445,15 @@ class Crowd:
         assert person is not None and person.client is not None
         client = person.client
         for key in self._names.keys():
-            person.take(key)
-        self._ask([client])
+            if key == client.welcomed_as().lower():
+                continue
+            name = self._names.of(key)
+            client.send(f"/nick {name}\n".encode())
+            self._ask([client])
+            taken = client.welcomed_as() != name
+            if taken:
+                self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
+            # Before the probe, which was its last deed.
+            client.life.deeds.insert(-1, Refused(f"the nickname {name} is taken") if taken else Rename(name))
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")

@@ -203,8 +203,8 @@ class Person:
         wanted = self.room.upper() if self.room in self.rooms and self.chance.random() < 0.3 else self.room
         return [*done, (Join(self.room), f"/join {wanted}".encode())]
 
-    def take(self, key: str) -> None:
-        """Rename to a nickname that somebody else has had."""
-        assert self.client is not None
-        name = self._names.of(key)
-        self.client.do((Rename(name), f"/nick {name}".encode()))
+    def start_anew(self) -> None:
+        """Its nickname was not to be had again: with another one."""
+        self._renamed += 1
+        self._keys = [f"{self.key}.{self._renamed}"]
+        self.refused_since = None
