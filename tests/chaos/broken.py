@@ -312,8 +312,15 @@ BROKEN: dict[type[Broken], set[Kind]] = {
     WhispersAloud: {Kind.WHISPER},
     Trusts: {Kind.FORGED, Kind.LOST},  # and what was said in fact was heard by nobody
     KeepsNicknames: {Kind.TAKEN},
-    ThrowsOut: {Kind.THROWN_OUT, Kind.REASON},
+    ThrowsOut: {Kind.THROWN_OUT},
     LeaksThreads: {Kind.LEFT_BEHIND},
     LeaksDescriptors: {Kind.LEFT_BEHIND},
 }
-"""Each with the kinds of complaint that it leads to."""
+"""Each with the kinds of complaint that it must lead to."""
+
+ALSO: dict[type[Broken], set[Kind]] = {
+    LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
+    ThrowsOut: {Kind.REASON},
+    TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back
+}
+"""Complaints that are right, too, and not made each time."""

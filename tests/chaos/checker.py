@@ -143,6 +143,8 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
         elif reason not in life.ends:
             why = " or ".join(sorted(life.ends)) or "nothing that it did"
             verdict.complain(Kind.REASON, f"{line!r}: it was {why}", excerpt)
+        elif order.at[line] < max((order.at.get(s.text, -1) for s in course.steps if s.room == order.room)):
+            verdict.complain(Kind.ORDER, f"{line!r} was told before the last that {life} said", excerpt)
         else:
             verdict.told[reason] += 1
     if expected and not told and not life.watches:
@@ -159,7 +161,8 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
         heard, refused = text in facts.whispered, (life.nickname, n) in facts.refused
         if heard and refused:
             verdict.complain(Kind.WHISPER, f"{text!r} was heard, and its sender was told that nobody is called so")
-        if heard or refused or not (life.whole or n <= facts.answered[life.nickname]):
+        # Who was not settled may have left before it heard that it was refused.
+        if heard or refused or (life.settled is None and n > facts.answered[life.nickname]):
             continue
         owners = facts.by_key.get(deed.to.lower(), [])
         if all(owner.life.settled is not None for owner in owners):

@@ -92,6 +92,9 @@ class Listening:
             if self._order is not None:
                 self._must_have_heard(self._order.settled)
             self._listen(settled, len(heard))
+            for deed in self._life.deeds[max(self.done, 0) :]:
+                if isinstance(deed, Rename | Join | Who | Refused):
+                    self._complain(Kind.ANSWER, f"{self._life} was never answered: {deed}", -1)
         self._leave()
         self._facts.answered[self._life.nickname] = self.done
         if self._life.thrown_out:
@@ -158,18 +161,23 @@ class Listening:
                     return True
                 break
             elif isinstance(deed, Who):
-                if self._tells_who(line, place):
-                    self.done = deed_number
-                    return True
-                break
+                if not line.startswith(b"* in "):
+                    break
+                self.done = deed_number
+                if not self._tells_who(line, place):
+                    here = ", ".join(self._here(place))
+                    self._complain(Kind.ANSWER, f"{self._life} was told {line!r}, and not {here}", n)
+                return True
             elif isinstance(deed, Quit):
                 break
         self._complain(Kind.ANSWER, f"{self._life} was told {line!r}, which answers nothing", n)
         return True
 
     def _tells_who(self, line: bytes, place: Place) -> bool:
-        here = [place.name] if self._order is None else self._order.here(self._next)
-        return line == f"* in {place.room}: {', '.join(here)}".encode()
+        return line == f"* in {place.room}: {', '.join(self._here(place))}".encode()
+
+    def _here(self, place: Place) -> list[str]:
+        return [place.name] if self._order is None else self._order.here(self._next)
 
     def _welcomed(self, deed: int, place: Place) -> None:
         assert self._place is not None
@@ -268,19 +276,19 @@ class Listening:
 
     def _judge_strange(self, n: int, line: bytes) -> None:
         """It was said or done, but not in this room, as far as the witness knows."""
-        step = self._facts.steps.get(line)
+        step, where = self._facts.steps.get(line), self._place.room if self._place else "no room"
         if step is None:
             name = LEFT.fullmatch(line)[1].decode()  # type: ignore[index]
+            told = [order.room for order in self._facts.orders.values() if line in order.at]
             if name not in self._facts.by_name:
                 self._complain(Kind.FORGED, f"{self._life} heard {line!r}, and nobody is called so", n)
-                return
-            told = [order for order in self._facts.orders.values() if line in order.at]
-            kind = Kind.LEAK if told else Kind.REASON
-            self._complain(kind, f"{self._life} heard {line!r}, and the witness of the room did not", n)
-        elif self._place is not None and step.room == self._place.room:
+            elif told:
+                self._complain(Kind.LEAK, f"{self._life}, in {where}, heard {line!r} from {told[0]}", n)
+            else:
+                self._complain(Kind.REASON, f"{self._life} heard {line!r}, and no witness did", n)
+        elif step.room == where:
             self._facts.heard_by[line] = str(self._life)
         else:
-            where = self._place.room if self._place else "no room"
             self._complain(Kind.LEAK, f"{self._life}, in {where}, heard {line!r} from {step.room}", n)
 
     def _judge_whisper(self, n: int, line: bytes) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from chaos.arena import run
-from chaos.broken import BROKEN, Broken
+from chaos.broken import ALSO, BROKEN, Broken
 from chaos.crowd import Plan
 
 SEEDS = (1, 2, 3)
 
 
 def a_plan(seed: int) -> Plan:
-    return Plan(seed=seed, people=12, deliveries=1500, ends=6, links=1, slow=False, soon=1.0)
+    return Plan(seed=seed, people=12, deliveries=4000, ends=10, links=0, slow=False, soon=1.0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -21,7 +21,8 @@ def test_it_is_caught(server: type[Broken], seed: int) -> None:
     """Once it has done wrong it is told, in the right words, and with the histories that show it."""
     plan = a_plan(seed)
     outcome = run(plan, server)
-    assert outcome.verdict.kinds == BROKEN[server], f"{outcome}\n{outcome.again}"
+    found = outcome.verdict.kinds
+    assert BROKEN[server] <= found <= BROKEN[server] | ALSO.get(server, set()), f"{outcome}\n{outcome.again}"
 
 
 def test_the_same_server_unbroken_is_not() -> None:
