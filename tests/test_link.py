@@ -326,6 +326,26 @@ def test_a_reset_that_is_found_out_by_sending_is_told_too(ends: Ends) -> None:
     assert ends.passed()[-1] == ("RST", "client", "")
 
 
+def test_a_reset_found_out_by_sending_is_not_taken_for_fin(ends: Ends) -> None:
+    """The kernel tells of a reset once, to the send; what is then to be read looks like a goodbye."""
+    held, go_on = threading.Event(), threading.Event()
+    accept = ends.link._accept
+
+    def hold_the_thread() -> None:
+        held.set()
+        go_on.wait(SOON)
+        accept()
+
+    ends.link._accept = hold_the_thread  # type: ignore[method-assign]
+    with Wire(ends.link.address):
+        assert held.wait(SOON)
+        ends.server.send("on its way")
+        ends.client.reset()
+        go_on.set()  # both are found at once, the server's line first
+        with pytest.raises(ConnectionResetError):
+            ends.server.sock.recv(1)
+
+
 def test_a_mended_wire_holds_nothing_up(ends: Ends) -> None:
     """Not even what a fault has put off for an hour."""
     ends.link.to_server.use(Slice(4, gap=3600))

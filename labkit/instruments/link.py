@@ -247,7 +247,8 @@ class _Connection:
     def ready(self, sock: socket.socket, events: int) -> None:
         """A socket has something to read, or room to write."""
         for stream in self._streams:
-            if not self.over and stream.source is sock and events & selectors.EVENT_READ:
+            # A reset that a send has found out reads like FIN afterwards: the kernel tells of it once.
+            if stream.source is sock and events & selectors.EVENT_READ and not (self.over or self.resetting):
                 stream.read(monotonic(), self._buffer)
             if not self.over and stream.sink is sock and events & selectors.EVENT_WRITE:
                 stream.blocked = False

@@ -1,0 +1,17 @@
+"""Chaos: many clients do their worst to a server, and a checker proves from what each heard that nobody else
+noticed.
+
+- history.py: what one client sent and heard, from its nickname to its end
+- verdict.py: what a checker finds wrong
+- order.py: what happened in one room, in the order that its witness heard
+- checker.py: holds what everybody heard against it. Pure, like the three before it
+- client.py: one connection of the crowd, and all that can be done to it
+- person.py: what somebody does next, by dice
+- crowd.py: everybody, on one selector
+- arena.py: a server, links with faults before it, a crowd; then the checker. One run
+- broken.py: servers that are made wrong, each in one way, for the checker to catch
+- run.py: a program: many runs, as long as you like
+
+`test_chaos.py` runs a few seeds, `test_broken.py` the broken servers, and `test_checker.py` tries the checker on
+histories written by hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
+"""

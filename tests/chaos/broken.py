@@ -1,0 +1,326 @@
+"""Servers that are made wrong, each in one way, for the checker to catch.
+
+Each is labkit's own server with one thing changed: mostly in `_post`, where what the house decided is handed over
+to be delivered. `BROKEN` lists them, each with the complaints that it must lead to; others must not be made.
+
+They are wrong now and then, and not always: a checker that only notices what is always wrong would be of no use.
+It builds on arena.py.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from chaos.arena import SmallBuffers
+from chaos.verdict import Kind
+from labkit.connection import Client
+from labkit.messages import HUNG_UP, VANISHED, Joined, Left, Moved, Renamed, Said, Speech, Whispered
+from labkit.room import Delivery, Enters, ToOne, ToRoom
+
+Deliveries = list[Delivery[Client]]
+
+
+class Broken(SmallBuffers):
+    """What they share: they look at what is to be delivered, one after the other, under the server's lock."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.turn = 0  # what has been said so far
+
+    def _post(self, deliveries: Deliveries) -> None:
+        changed: Deliveries = []
+        for delivery in deliveries:
+            if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
+                self.turn += 1
+            changed += self.change(delivery)
+        super()._post(changed)
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        """What is delivered instead."""
+        return [delivery]
+
+    def now_and_then(self, delivery: Delivery[Client], every: int = 15) -> bool:
+        """It is something said, and the turn of the wrong to be done."""
+        return (
+            isinstance(delivery, ToRoom)
+            and isinstance(delivery.message, Said | Speech)
+            and self.turn % every == 0
+        )
+
+    def members(self, room: str) -> list[Client]:
+        return [person.who for person in self._house.people() if person.room.name == room]
+
+
+class LosesALine(Broken):
+    """Two talk at once, and the line of one of them is lost."""
+
+    last: Client | None = None
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if not self.now_and_then(delivery):
+            return [delivery]
+        assert isinstance(delivery, ToRoom)
+        other, self.last = self.last is not delivery.but, delivery.but
+        return [] if other else [delivery]
+
+
+class SkipsOne(Broken):
+    """One of those in the room does not get the line."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if not self.now_and_then(delivery):
+            return [delivery]
+        assert isinstance(delivery, ToRoom)
+        hearers = [who for who in self.members(delivery.room) if who is not delivery.but]
+        return [ToOne(who, delivery.message) for who in hearers[:-1]]
+
+
+class RepeatsAfterARename(Broken):
+    """Whoever took another nickname hears the next line twice: they are on the list twice."""
+
+    renamed: Client | None = None
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Renamed):
+            self.renamed = delivery.but
+        elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
+            who, self.renamed = self.renamed, None
+            if who in self._house and who is not delivery.but and who in self.members(delivery.room):
+                return [delivery, ToOne(who, delivery.message)]
+        return [delivery]
+
+
+class TwoOrders(Broken):
+    """One line overtakes another, for one listener only."""
+
+    held: ToRoom[Client] | None = None
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        held, self.held = self.held, None
+        if held is not None and isinstance(delivery, ToRoom) and delivery.room == held.room:
+            rest = [who for who in self.members(held.room) if who is not held.but]
+            last = rest.pop() if rest and rest[-1] is not delivery.but else None
+            early: Deliveries = [ToOne(who, held.message) for who in rest]
+            return [*early, delivery, *([ToOne(last, held.message)] if last else [])]
+        if held is not None:
+            return [held, delivery]
+        if self.now_and_then(delivery):
+            assert isinstance(delivery, ToRoom)
+            self.held = delivery
+            return []
+        return [delivery]
+
+    def _post(self, deliveries: Deliveries) -> None:
+        super()._post(deliveries)
+        if self.held is not None and len(deliveries) > 1:  # nobody may wait for it in vain
+            held, self.held = self.held, None
+            super(Broken, self)._post([held])
+
+
+class Echoes(Broken):
+    """The sender hears it as well."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if self.now_and_then(delivery):
+            assert isinstance(delivery, ToRoom)
+            return [ToRoom(delivery.room, delivery.message, None)]
+        return [delivery]
+
+
+class Leaks(Broken):
+    """A line is heard in another room too: by whoever has moved out last."""
+
+    moved: tuple[Client, str] | None = None
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Moved):
+            assert delivery.but is not None
+            self.moved = (delivery.but, delivery.room)
+        elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech) and self.moved:
+            who, room = self.moved
+            if room == delivery.room and who in self._house and self._house.room(who) != room:
+                self.moved = None
+                return [delivery, ToOne(who, delivery.message)]
+        return [delivery]
+
+
+class NewcomersAreLate(Broken):
+    """Whoever comes hears the room only from the second line on."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
+            late = [who for who in self.members(delivery.room) if getattr(who, "late", False)]
+            for who in late:
+                who.late = False  # type: ignore[attr-defined]
+            late = [who for who in late if who is not delivery.but]
+            leaves: Deliveries = [Enters(who, None) for who in late]
+            return [*leaves, delivery, *[Enters(who, delivery.room) for who in late]]
+        return [delivery]
+
+    def _let_in(self, client: Client, nickname: object) -> None:
+        super()._let_in(client, nickname)  # type: ignore[arg-type]
+        with self._lock:
+            client.late = not nickname.startswith("w")  # type: ignore[attr-defined]
+
+
+class LeavesTwice(Broken):
+    """Two threads notice that somebody vanished, and both tell."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
+            return [delivery] * (1 + (delivery.message.reason == VANISHED))
+        return [delivery]
+
+
+class WrongReason(Broken):
+    """A reset is taken for a goodbye."""
+
+    def _say_goodbye(self, client: Client, reason: str) -> None:
+        super()._say_goodbye(client, HUNG_UP if reason == VANISHED else reason)
+
+
+class LeavesUntold(Broken):
+    """Who vanished is taken off the roster, and nobody is told."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
+            return [] if delivery.message.reason == VANISHED else [delivery]
+        return [delivery]
+
+
+class JoinsTwice(Broken):
+    """Whoever comes from another room is announced twice."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Joined) and delivery.room != "lobby":
+            return [delivery, delivery]
+        return [delivery]
+
+
+class WhispersAloud(Broken):
+    """A whisper is heard by one more."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToOne) and isinstance(delivery.message, Whispered):
+            others = [p.who for p in self._house.people() if p.who is not delivery.who]
+            return [delivery, *[ToOne(who, delivery.message) for who in others[-1:]]]
+        return [delivery]
+
+
+class Trusts(Broken):
+    """What looks like a notice is passed on as one: without the nickname before it."""
+
+    def change(self, delivery: Delivery[Client]) -> Deliveries:
+        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said):
+            text = delivery.message.text
+            if text.startswith("* "):
+                return [ToRoom(delivery.room, Forged(text), delivery.but)]  # type: ignore[arg-type]
+        elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Speech):
+            said = [Said(delivery.message.who, text) for text in delivery.message.texts]
+            return [d for one in said for d in self.change(ToRoom(delivery.room, one, delivery.but))]
+        return [delivery]
+
+
+class Forged:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def line(self) -> str:
+        return self._text
+
+
+class KeepsNicknames(Broken):
+    """The nickname of one who vanished stays taken."""
+
+    def _say_goodbye(self, client: Client, reason: str) -> None:
+        with self._lock:
+            name = self._house.nickname(client) if client in self._house else None
+        super()._say_goodbye(client, reason)
+        if name is not None and reason == VANISHED:
+            with self._lock:
+                self._house._names[name.lower()] = None  # type: ignore[assignment]
+
+
+class ThrowsOut(Broken):
+    """Somebody is thrown out for what they say."""
+
+    def _hear(self, client: Client, said: list[object]) -> None:  # type: ignore[override]
+        super()._hear(client, said)  # type: ignore[arg-type]
+        if any("\ufffd" in str(line) for line in said):
+            raise ValueError("not UTF-8")
+
+    def handle_client(self, client: Client) -> None:
+        try:
+            super().handle_client(client)
+        except ValueError:
+            pass  # its thread dies, as a student's would; without a word on stderr
+
+
+class LeaksThreads(Broken):
+    """A thread of one who vanished never ends; until the server stops."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self.released = threading.Event()
+        self.left: list[threading.Thread] = []
+
+    def _say_goodbye(self, client: Client, reason: str) -> None:
+        super()._say_goodbye(client, reason)
+        if reason == VANISHED:
+            thread = threading.Thread(target=self.released.wait, name="labkit-left-behind", daemon=True)
+            self.left.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        self.released.set()
+        super().stop()
+        for thread in self.left:
+            thread.join()
+
+
+class LeaksDescriptors(Broken):
+    """A descriptor for each one who vanished stays open; until the server stops."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self.left: list[int] = []
+
+    def _say_goodbye(self, client: Client, reason: str) -> None:
+        super()._say_goodbye(client, reason)
+        if reason == VANISHED:
+            self.left.append(os.open(os.devnull, os.O_RDONLY))
+
+    def stop(self) -> None:
+        super().stop()
+        while self.left:
+            os.close(self.left.pop())
+
+
+BROKEN: dict[type[Broken], set[Kind]] = {
+    LosesALine: {Kind.LOST},
+    SkipsOne: {Kind.LOST},
+    RepeatsAfterARename: {Kind.TWICE},
+    TwoOrders: {Kind.ORDER},
+    Echoes: {Kind.OWN},
+    Leaks: {Kind.LEAK},
+    NewcomersAreLate: {Kind.LOST},
+    LeavesTwice: {Kind.TWICE},
+    WrongReason: {Kind.REASON},
+    LeavesUntold: {Kind.LOST},
+    JoinsTwice: {Kind.TWICE},
+    WhispersAloud: {Kind.WHISPER},
+    Trusts: {Kind.FORGED, Kind.LOST},  # and what was said in fact was heard by nobody
+    KeepsNicknames: {Kind.TAKEN},
+    ThrowsOut: {Kind.THROWN_OUT},
+    LeaksThreads: {Kind.LEFT_BEHIND},
+    LeaksDescriptors: {Kind.LEFT_BEHIND},
+}
+"""Each with the kinds of complaint that it must lead to."""
+
+ALSO: dict[type[Broken], set[Kind]] = {
+    LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
+    ThrowsOut: {Kind.REASON},
+    TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back
+}
+"""Complaints that are right, too, and not made each time."""

@@ -1,0 +1,204 @@
+"""One connection of the crowd: bytes in, bytes out, and all the ways in which it can end.
+
+A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no more of it
+than it must: that it was asked for a nickname, welcomed, refused, answered. What to do, person.py decides, and
+crowd.py when. It builds on the package's sockets.py, for RST alone.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from enum import Enum, auto
+from time import monotonic
+
+from chaos.history import Deed, Life
+from labkit import sockets
+from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT, Quit, Refused, Rename, Whisper
+
+PROBE = "nobody."
+"""How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign that
+all that was said before has been done."""
+
+_REFUSED_PROBE = f"! nobody here is called {PROBE}".encode()
+_WELCOME = b"* you are "
+
+
+class State(Enum):
+    WAITING = auto()  # for the request
+    ASKED = auto()  # gave a nickname, and waits for the welcome
+    IN = auto()
+    FROZEN = auto()  # reads nothing
+    SILENT = auto()  # says nothing, not even that it lives
+    LEAVING = auto()  # said goodbye, and reads on to the end
+    OVER = auto()
+
+
+class Client:
+    """A connection to `address`, as whoever is called `nickname`.
+
+    With `small`, its kernel keeps few bytes, so that whoever sends to it notices soon that it does not read.
+    """
+
+    def __init__(self, address: tuple[str, int], nickname: str, *, small: bool = False) -> None:
+        self.life = Life(nickname)
+        self.state = State.WAITING
+        self.small = small
+        self.closed_at = 0.0
+        self.refused = False  # somebody has the nickname; to be asked for again
+        self.unanswered = 0  # probes
+        self.settling = False  # the next probe that is answered settles it
+        self.before_closing: Callable[[Client], None] = lambda client: None  # the selector lets go of it
+        self._probes = 0
+        self._rest = b""
+        self._out = bytearray()
+        self._hangs_up = False  # when all is sent
+        self.sock = socket.socket()
+        if small:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.sock.settimeout(5.0)
+        self.sock.connect(address)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # --- saying ---
+
+    @property
+    def blocked(self) -> bool:
+        """There is something to send that the socket did not take."""
+        return bool(self._out)
+
+    def do(self, *deeds: tuple[Deed, bytes]) -> None:
+        """Send these deeds in one `send`; each comes with the line that asks for it, without its LF."""
+        self.life.deeds += [deed for deed, _ in deeds]
+        self.send(b"".join(line + b"\n" for _, line in deeds))
+
+    def send(self, data: bytes) -> None:
+        self._out += data
+        self.flush()
+
+    def flush(self) -> None:
+        try:
+            while self._out:
+                del self._out[: self.sock.send(self._out)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._out.clear()
+            self.ended()
+            return
+        if self._hangs_up:
+            self._hangs_up = False
+            sockets.shut(self.sock, socket.SHUT_WR)
+
+    def probe(self) -> None:
+        self._probes += 1
+        self.unanswered += 1
+        name = f"{PROBE}{self._probes}"
+        self.do((Refused(f"nobody here is called {name}"), Whisper(name, "?").line().encode()))
+
+    def ask(self) -> None:
+        """Give the nickname."""
+        self.state = State.ASKED
+        self.refused = False
+        self.send(self.life.nickname.encode() + b"\n")
+
+    # --- hearing ---
+
+    def read(self) -> None:
+        """Hear what has come."""
+        try:
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.ended()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self.state in (State.WAITING, State.ASKED) or b"! n" in data or self.unanswered:
+            for n, line in enumerate(lines, len(self.life.heard) + 1):
+                self._look_at(n, line)
+        self.life.heard += lines
+
+    def _look_at(self, n: int, line: bytes) -> None:
+        if line.startswith(_REFUSED_PROBE):
+            self.unanswered -= 1
+            if self.settling and not self.unanswered:
+                self.life.settled, self.settling = n, False
+        elif self.state is State.WAITING and line == b"nickname":
+            self.ask()
+        elif self.state is State.ASKED:
+            if line.startswith(_WELCOME):
+                self.state = State.IN
+            elif line == b"nickname":
+                self.refused = True
+
+    def welcomed_as(self) -> str:
+        """The last nickname that it heard was granted; "": none."""
+        for line in reversed(self.life.heard):
+            if line.startswith(_WELCOME):
+                return line.removeprefix(_WELCOME).partition(b",")[0].decode()
+        return ""
+
+    def names_in_doubt(self) -> list[str]:
+        """What it may be called now, as far as it knows."""
+        names = [self.life.nickname, *(deed.new for deed in self.life.deeds if isinstance(deed, Rename))]
+        known = self.welcomed_as()
+        return names[names.index(known) :] if known in names else names
+
+    # --- ending ---
+
+    def may_end(self, reason: str, *, whole: bool = False) -> None:
+        """From now on the others may be told that it left for this reason."""
+        self.life.ends.add(reason)
+        self.life.whole &= whole
+
+    def ended(self) -> None:
+        """The other side has ended it."""
+        if self.state is State.OVER:
+            return
+        if self.state in (State.IN, State.FROZEN) and not self.life.ends:
+            self.life.thrown_out = True
+            self.life.whole = False
+        self.close()
+
+    def quit(self) -> None:
+        self.may_end(QUIT, whole=True)
+        self.state = State.LEAVING
+        self.do((Quit(), b"/quit"))
+
+    def hang_up(self) -> None:
+        """FIN, as soon as all is sent; and read on."""
+        self.may_end(HUNG_UP, whole=True)
+        self.state = State.LEAVING
+        self._hangs_up = True
+        self.flush()
+
+    def vanish(self) -> None:
+        """RST, at once."""
+        self.may_end(VANISHED)
+        sockets.reset_on_close(self.sock)
+        self.close()
+
+    def slam(self) -> None:
+        """Close without a look: FIN if all was read that had come, RST if not."""
+        self.may_end(HUNG_UP)
+        self.may_end(VANISHED)
+        self.close()
+
+    def freeze(self) -> None:
+        self.may_end(TOO_SLOW)
+        self.state = State.FROZEN
+
+    def fall_silent(self) -> None:
+        self.may_end(WENT_SILENT, whole=True)
+        self.state = State.SILENT
+
+    def close(self) -> None:
+        self.state = State.OVER
+        self.life.over = True
+        self.closed_at = monotonic()
+        self.before_closing(self)
+        self.sock.close()

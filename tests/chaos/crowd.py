@@ -1,0 +1,459 @@
+"""Everybody: a loop on one selector that lets people come, act, leave in every way there is, and come back.
+
+First a witness takes its place in each room. Then there is chaos until so many lines were delivered and so many
+connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for the answer, twice;
+after the second, whatever was said has been heard. At last all leave politely, and somebody tries each nickname
+that anybody has had.
+
+It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on person.py.
+"""
+
+from __future__ import annotations
+
+import random
+import selectors
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from chaos.client import Client, State
+from chaos.history import Life
+from chaos.person import Names, Person
+from chaos.verdict import Kind, Verdict
+from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
+from labkit.instruments.link import Link
+from labkit.limits import Limits
+from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Refused, Rename
+from labkit.room import LOBBY
+
+ON_ITS_WAY = 3.0
+"""Seconds for which the end of a connection may be on its way through a link."""
+
+SHAPES: tuple[tuple[Fault, ...], ...] = (
+    (Slice(7),),
+    (Delay(0.005, 0.005),),
+    (Glue(200, 0.02),),
+    (Slice(100), Delay(0.01, 0.01)),
+    (Bandwidth(1_000_000),),
+    (),
+)
+"""What the links do to the stream, in turn."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: how many people, and when it is enough."""
+
+    seed: int = 0
+    people: int = 30
+    rooms: tuple[str, ...] = (LOBBY, "den", "attic")
+    deliveries: int = 10_000
+    ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
+    links: int = 3
+    slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
+    limits: Limits = Limits(silence=1.2, grace=0.6, behind=64 * 1024, handshake=1.0)
+    soon: float = 15.0  # seconds that anything may take that must happen
+    seconds: float = 120.0  # … and all of it
+
+
+class Stuck(Exception):
+    """Something that must happen did not, within `Plan.soon`."""
+
+
+class Crowd:
+    """`enter`, `rage`, `settle`, `leave`: in this order. `lives` has all that happened."""
+
+    def __init__(self, address: tuple[str, int], links: list[Link], plan: Plan, verdict: Verdict) -> None:
+        self.lives: list[Life] = []
+        self.deliveries = 0  # lines that came, of whatever kind
+        self.ends = 0
+        self.longest_turn = 0.0  # seconds that the loop left its sockets alone
+        self._address, self._links, self._plan, self._verdict = address, links, plan, verdict
+        self._chance = random.Random(plan.seed)
+        self._names = Names()
+        self._people = [Person(n, self._names, plan.rooms, plan.seed) for n in range(plan.people)]
+        self._witnesses: dict[str, Client] = {}
+        self._last: Person | None = None  # comes when all is quiet, and tries each nickname
+        self._gone: list[Client] = []
+        self._clients: dict[Client, Person | None] = {}
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[Client, int] = {}
+        self._beat_at = 0.0
+        self._looked_at = 0.0
+        self._give_up = monotonic() + plan.seconds
+        self._through: list[list[Client]] = [[] for _ in links]
+        self._link_back_at: dict[int, float] = {}
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        return self._plan.rooms
+
+    @property
+    def soon(self) -> float:
+        return self._plan.soon
+
+    # --- the four acts ---
+
+    def enter(self) -> None:
+        """The witnesses take their places, one after the other."""
+        for room in self._plan.rooms:
+            name = f"witness-{room}"
+            witness = Client(self._address, name if room == LOBBY else f"walks-to-{room}")
+            self._add(witness, None)
+            witness.life.watches = room
+            self._until(lambda w=witness: w.state is State.IN, f"the witness of {room} is welcomed")
+            if room != LOBBY:
+                witness.do((Rename(name), f"/nick {name}".encode()), (Join(room), f"/join {room}".encode()))
+            self._ask([witness])
+            self._witnesses[room] = witness
+
+    def rage(self) -> None:
+        """Chaos, until it is enough. Raises Stuck."""
+        plan, start = self._plan, monotonic()
+        for person in self._people:
+            person.back_at = start
+        moved, moving = start, (0, 0)
+        while self.deliveries < plan.deliveries or self.ends < plan.ends:
+            self._turn(0.002)
+            self._come_back()
+            here = [p for p in self._people if p.client and p.client.state is State.IN]
+            for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4)):
+                if person.client and person.client.state is State.IN:
+                    person.act(self._people, [f"witness-{room}" for room in self.rooms])
+                    if self._chance.random() < 0.004:
+                        self._leave_openly(person)
+            due = self.ends / max(1, plan.ends) <= self.deliveries / max(1, plan.deliveries)
+            if here and due and self.ends < plan.ends:
+                self._end_somebody(self._chance.choice(here))
+            if self._links and self._chance.random() < 0.01:
+                self._trouble(self._chance.randrange(len(self._links)))
+            self._repair()
+            if moving != (self.deliveries, self.ends):
+                moved, moving = monotonic(), (self.deliveries, self.ends)
+            if monotonic() > min(moved + self._plan.soon, self._give_up):
+                raise Stuck(f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}")
+
+    def settle(self) -> None:
+        """All go quiet; afterwards everybody who is here has heard all that was said. Raises Stuck."""
+        for n in range(len(self._links)):
+            self._link_back_at[n] = 0.0
+        self._repair(())
+        for person in self._people:
+            if person.client and person.client.state is State.FROZEN:
+                self._thaw(person)
+        self._until(
+            lambda: all(c.state in (State.IN, State.OVER) for c in self._clients) and not self._coming(),
+            "all that were leaving have left, and all that were coming have come",
+            self._come_back_only_if_asked,
+        )
+        self._last = self._let_in_one_more()
+        self._until_they_are_gone([c for c in self._gone if c.closed_at > monotonic() - ON_ITS_WAY])
+        here = [client for client in self._clients if client.state is State.IN]
+        self._ask(here)
+        for client in here:
+            client.settling = True
+        self._ask(here)
+
+    def leave(self) -> None:
+        """Everybody but the witnesses leaves; then each nickname is tried. Raises Stuck."""
+        for client, person in self._clients.items():
+            if person not in (None, self._last) and client.state is State.IN:
+                client.quit()
+        self._until(
+            lambda: all(p in (None, self._last) or c.state is State.OVER for c, p in self._clients.items()),
+            "all who quit are let go",
+        )
+        self._try_nicknames()
+        self._ask(list(self._witnesses.values()))
+
+    def farewell(self) -> None:
+        """The server is stopping: the witnesses hear of it, and are let go."""
+        for witness in self._witnesses.values():
+            witness.state = State.LEAVING
+        self._until(
+            lambda: all(w.state is State.OVER for w in self._witnesses.values()),
+            "the server says goodbye to those who are left",
+        )
+
+    def close(self) -> None:
+        """Close whatever is open."""
+        for client in self._clients:
+            if client.state is not State.OVER:
+                client.close()
+        self._selector.close()
+
+    # --- one turn of the loop ---
+
+    def _turn(self, seconds: float) -> None:
+        for key, events in self._selector.select(seconds):
+            client = key.data
+            if events & selectors.EVENT_WRITE:
+                client.flush()
+            if events & selectors.EVENT_READ and client.state is not State.OVER:
+                before = len(client.life.heard)
+                client.read()
+                self.deliveries += len(client.life.heard) - before
+        now = monotonic()
+        if self._looked_at:
+            self.longest_turn = max(self.longest_turn, now - self._looked_at)
+        self._looked_at = now
+        assert self._plan.limits.silence is not None
+        if now >= self._beat_at:
+            self._beat_at = now + self._plan.limits.silence / 6
+            for client in list(self._clients):
+                if client.state in (State.IN, State.FROZEN) and not client.blocked:
+                    client.send(b"\n")
+        for client in list(self._clients):
+            if client.state is State.OVER:
+                self._forget(client)
+            else:
+                self._watch(client)
+        for person in self._people:
+            if person.thaws_at is not None and now >= person.thaws_at:
+                self._thaw(person)
+
+    def _watch(self, client: Client) -> None:
+        wanted = selectors.EVENT_READ * (client.state is not State.FROZEN)
+        wanted |= selectors.EVENT_WRITE * client.blocked
+        before = self._watched.get(client, 0)
+        if wanted == before:
+            return
+        if not wanted:
+            self._selector.unregister(client.sock)
+        elif before:
+            self._selector.modify(client.sock, wanted, client)
+        else:
+            self._selector.register(client.sock, wanted, client)
+        self._watched[client] = wanted
+
+    def _stop_watching(self, client: Client) -> None:
+        if self._watched.pop(client, 0):
+            self._selector.unregister(client.sock)
+
+    def _add(self, client: Client, person: Person | None) -> None:
+        self._clients[client] = person
+        self.lives.append(client.life)
+        client.before_closing = self._stop_watching
+        self._watch(client)
+
+    def _forget(self, client: Client) -> None:
+        person = self._clients.pop(client)
+        self._gone.append(client)
+        if person is not None and person.client is client:
+            person.back_at = monotonic() + self._chance.choice((0.0, 0.0, 0.01, 0.05))
+
+    def _until(
+        self, holds: Callable[[], bool], what: str, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        give_up = monotonic() + self._plan.soon
+        while not holds():
+            self._turn(0.01)
+            meanwhile()
+            if monotonic() > give_up:
+                raise Stuck(f"waited {self._plan.soon:g} s until {what}. {self._states()}")
+
+    def _ask(self, clients: Iterable[Client]) -> None:
+        clients = list(clients)
+        for client in clients:
+            client.probe()
+        self._until(
+            lambda: all(not c.unanswered or c.state is State.OVER for c in clients), "all are answered"
+        )
+
+    def _states(self) -> str:
+        return "Not there yet: " + ", ".join(
+            f"{c.life} {c.state.name} ({c.unanswered} unanswered)"
+            for c in self._clients
+            if c.state is not State.IN or c.unanswered
+        )
+
+    # --- coming ---
+
+    def _coming(self) -> list[Client]:
+        return [c for c in self._clients if c.state in (State.WAITING, State.ASKED)]
+
+    def _come_back_only_if_asked(self) -> None:
+        """Those who have begun to come go on; nobody else does."""
+        now = monotonic()
+        for client, person in list(self._clients.items()):
+            if client.refused and person is not None:
+                self._ask_again(client, person, now)
+
+    def _come_back(self) -> None:
+        now = monotonic()
+        for person in self._people:
+            client = person.client
+            if client is None or client.state is State.OVER:
+                if now >= person.back_at:
+                    self._connect(person)
+            elif client.refused:
+                self._ask_again(client, person, now)
+            elif client.state is State.IN:
+                person.refused_since = None
+
+    def _ask_again(self, client: Client, person: Person, now: float) -> None:
+        """Somebody has the nickname: the one that it was before, and its end is not yet noticed."""
+        if person.refused_since is None:
+            person.refused_since = now
+        if now < person.back_at:
+            return
+        if now > person.refused_since + self._plan.soon:
+            what = f"{client.life}, {self._plan.soon:g} s after whoever had it was gone"
+            self._verdict.complain(Kind.TAKEN, what)
+            client.vanish()
+            person.start_anew()
+            return
+        person.back_at = now + 0.01
+        client.ask()
+
+    def _connect(self, person: Person) -> None:
+        chance = self._chance
+        if chance.random() < 0.03:
+            self._knock()
+        person.link = chance.randrange(len(self._links)) if self._links and chance.random() < 0.3 else None
+        address = self._address if person.link is None else self._links[person.link].address
+        client = Client(address, person.nickname(), small=chance.random() < 0.3)
+        person.client = client
+        if person.link is not None:
+            self._through[person.link].append(client)
+        if person.link in self._link_back_at:  # it may go the way of the others there
+            client.may_end(HUNG_UP)
+            client.may_end(TOO_SLOW)
+        self._add(client, person)
+        if chance.random() < 0.05:
+            self._pass_by(client, person)
+
+    def _pass_by(self, client: Client, person: Person) -> None:
+        """Come, say something and go, all in one breath, without waiting for a welcome."""
+        client.ask()
+        client.do(*[person.say() for _ in range(self._chance.randint(0, 3))])
+        if self._chance.random() < 0.5:
+            client.hang_up()
+        else:
+            client.vanish()
+
+    def _knock(self) -> None:
+        """Connect, and be gone before anybody asks."""
+        client = Client(self._address, "")
+        client.vanish()
+
+    # --- going ---
+
+    def _leave_openly(self, person: Person) -> None:
+        client = person.client
+        assert client is not None
+        client.do(person.say(), person.say())
+        self._chance.choice((client.quit, client.hang_up))()
+
+    def _end_somebody(self, person: Person) -> None:
+        client = person.client
+        if client is None or client.state is not State.IN:
+            return
+        ways: list[Callable[[], None]] = [client.vanish, client.vanish, client.slam]
+        if self._plan.slow:
+            ways += [client.fall_silent]
+            if client.small and person.link is None:
+                ways += [client.freeze] * 4
+        way = self._chance.choice(ways)
+        if self._chance.random() < 0.5 and not client.blocked:
+            person.do([person.say() for _ in range(self._chance.randint(1, 4))])
+        if client.state is State.IN:
+            way()
+            if client.state is State.FROZEN:
+                person.thaws_at = monotonic() + self._chance.choice((0.02, 3.0, 3.0)) * self._plan.limits.grace
+            self.ends += 1
+
+    def _thaw(self, person: Person) -> None:
+        """It reads again; or finds out that it was let go."""
+        person.thaws_at = None
+        if person.client is not None and person.client.state is State.FROZEN:
+            person.client.state = State.IN
+
+    # --- what happens to a link, and to all who came through it ---
+
+    def _trouble(self, n: int) -> None:
+        link = self._links[n]
+        if n in self._link_back_at:
+            return
+        users = self._users(n)
+        what = self._chance.random()
+        if what < 0.8:
+            link.to_server.use(*self._chance.choice(SHAPES))
+            link.to_client.use(*self._chance.choice(SHAPES))
+        elif what < 0.9:
+            for client in users:
+                client.may_end(VANISHED)
+            link.reset()
+            self.ends += sum(client.state is State.IN for client in users)
+        elif what < 0.95:
+            for client in users:
+                client.may_end(HUNG_UP)
+            self._link_back_at[n] = monotonic() + 0.1
+            link.to_server.use(HalfClose())
+        elif self._plan.slow:
+            for client in users:
+                client.may_end(TOO_SLOW)
+            self._link_back_at[n] = monotonic() + 1.5 * self._plan.limits.grace
+            link.to_client.use(Freeze())
+
+    def _users(self, n: int) -> list[Client]:
+        """All who came through this link; also who is gone, as long as its end may still be in there."""
+        lately = monotonic() - ON_ITS_WAY
+        return [c for c in self._through[n] if c.state is not State.OVER or c.closed_at > lately]
+
+    def _repair(self, shape: tuple[Fault, ...] | None = None) -> None:
+        """Links are whole again when their time has come."""
+        now = monotonic()
+        for n, when in list(self._link_back_at.items()):
+            if now >= when:
+                del self._link_back_at[n]
+                for direction in (self._links[n].to_server, self._links[n].to_client):
+                    direction.use(*(self._chance.choice(SHAPES) if shape is None else shape))
+
+    # --- at the end ---
+
+    def _let_in_one_more(self) -> Person:
+        person = Person(len(self._people), self._names, self._plan.rooms, self._plan.seed)
+        client = person.client = Client(self._address, person.nickname())
+        self._add(client, person)
+        self._until(lambda: client.state is State.IN, "one more is welcomed")
+        return person
+
+    def _until_they_are_gone(self, gone: list[Client]) -> None:
+        """To whisper to them is refused, whatever they may be called. Raises Stuck."""
+        assert self._last is not None and self._last.client is not None
+        client, give_up = self._last.client, monotonic() + self._plan.soon
+        names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
+        for person in self._people:
+            if person.client and person.client.state is State.IN:
+                names.discard(person.name.lower())  # whoever came back has it now
+        while names:
+            first, asked = len(client.life.heard), {}
+            for name in names:
+                deed, line = self._last.whisper_to(name)
+                asked[f"! nobody here is called {deed.to}".encode()] = name
+                client.do((deed, line))
+            self._ask([client])
+            names -= {asked[line] for line in client.life.heard[first:] if line in asked}
+            if monotonic() > give_up:
+                raise Stuck(f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}")
+            self._turn(0.01)
+
+    def _try_nicknames(self) -> None:
+        """The last one takes each nickname that anybody has had, one after the other."""
+        person = self._last
+        assert person is not None and person.client is not None
+        client = person.client
+        for key in self._names.keys():
+            if key == client.welcomed_as().lower():
+                continue
+            name = self._names.of(key)
+            client.send(f"/nick {name}\n".encode())
+            self._ask([client])
+            taken = client.welcomed_as() != name
+            if taken:
+                self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
+            # Before the probe, which was its last deed.
+            client.life.deeds.insert(-1, Refused(f"the nickname {name} is taken") if taken else Rename(name))
+        client.quit()
+        self._until(lambda: client.state is State.OVER, "the last one is let go")

@@ -1,0 +1,31 @@
+"""The checker catches servers that are wrong (broken.py), each time, and by the right complaint."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.arena import run
+from chaos.broken import ALSO, BROKEN, Broken
+from chaos.crowd import Plan
+
+SEEDS = (1, 2, 3)
+
+
+def a_plan(seed: int) -> Plan:
+    return Plan(seed=seed, people=12, deliveries=4000, ends=10, links=0, slow=False, soon=1.0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("server", BROKEN, ids=lambda server: server.__name__)
+def test_it_is_caught(server: type[Broken], seed: int) -> None:
+    """Once it has done wrong it is told, in the right words, and with the histories that show it."""
+    plan = a_plan(seed)
+    outcome = run(plan, server)
+    found = outcome.verdict.kinds
+    assert BROKEN[server] <= found <= BROKEN[server] | ALSO.get(server, set()), f"{outcome}\n{outcome.again}"
+
+
+def test_the_same_server_unbroken_is_not() -> None:
+    """What the broken ones share does no harm: it is the one change of each that is caught."""
+    outcome = run(a_plan(1), Broken)
+    assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"

@@ -1,0 +1,41 @@
+"""Chaos, and nobody else notices: a few seeds of it. `run.py` has the long run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.arena import run
+from chaos.crowd import Plan
+from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nobody_else_notices(seed: int) -> None:
+    """With the server in this process: nothing lost, twice, out of order or told wrongly; nothing left behind."""
+    outcome = run(Plan(seed=seed, deliveries=20_000, ends=30))
+    assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
+
+
+def test_nobody_else_notices_with_a_server_elsewhere() -> None:
+    """The same in two processes, where they do not wait for each other's interpreter."""
+    outcome = run(Plan(seed=2, deliveries=60_000, ends=30), None)
+    assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
+
+
+def test_all_ways_of_leaving_are_told() -> None:
+    """The crowd does leave in all these ways; so that what was proven is not proven of nothing."""
+    plan = Plan(seed=3, deliveries=30_000, ends=60)
+    outcome = run(plan, None)
+    assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
+    assert set(outcome.verdict.told) == {QUIT, HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW}
+    assert outcome.verdict.deliveries >= plan.deliveries * 0.9
+
+
+def test_the_same_seed_throws_the_same_dice() -> None:
+    """What everybody says and does is the seed's; only when it happens is not."""
+    plan = replace(Plan(), people=1, rooms=("lobby",), links=0, deliveries=200, ends=0, slow=False)
+    once, again = run(plan), run(plan)
+    assert once.verdict.deliveries > 0 and not once.verdict.count
+    assert not again.verdict.count
