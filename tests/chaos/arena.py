@@ -63,7 +63,9 @@ class Outcome:
 
     def __str__(self) -> str:
         told = ", ".join(f"{n} {reason}" for reason, n in sorted(self.verdict.told.items()))
-        head = f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
+        head = (
+            f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
+        )
         return f"{head}\n{self.verdict}"
 
 
@@ -150,7 +152,9 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
         except Stuck as stuck:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
-            return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
+            return Outcome(
+                plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn
+            )
     found = check(crowd.lives)
     for complaint in verdict.complaints:
         found.complain(complaint.kind, complaint.what, complaint.excerpt)

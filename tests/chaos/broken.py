@@ -193,7 +193,11 @@ class JoinsTwice(Broken):
     """Whoever comes from another room is announced twice."""
 
     def change(self, delivery: Delivery[Client]) -> Deliveries:
-        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Joined) and delivery.room != "lobby":
+        if (
+            isinstance(delivery, ToRoom)
+            and isinstance(delivery.message, Joined)
+            and delivery.room != "lobby"
+        ):
             return [delivery, delivery]
         return [delivery]
 

@@ -139,11 +139,13 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
         elif name != where.name:
             verdict.complain(Kind.FORGED, f"{line!r}: by then it was called {where.name}", excerpt)
         elif order.room != where.room:
-            verdict.complain(Kind.LEAK, f"{line!r} was told in {order.room}: it was in {where.room}", excerpt)
+            verdict.complain(
+                Kind.LEAK, f"{line!r} was told in {order.room}: it was in {where.room}", excerpt
+            )
         elif reason not in life.ends:
             why = " or ".join(sorted(life.ends)) or "nothing that it did"
             verdict.complain(Kind.REASON, f"{line!r}: it was {why}", excerpt)
-        elif order.at[line] < max((order.at.get(s.text, -1) for s in course.steps if s.room == order.room)):
+        elif order.at[line] < max(order.at.get(s.text, -1) for s in course.steps if s.room == order.room):
             verdict.complain(Kind.ORDER, f"{line!r} was told before the last that {life} said", excerpt)
         else:
             verdict.told[reason] += 1
@@ -160,14 +162,18 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
         assert isinstance(deed, Whisper)
         heard, refused = text in facts.whispered, (life.nickname, n) in facts.refused
         if heard and refused:
-            verdict.complain(Kind.WHISPER, f"{text!r} was heard, and its sender was told that nobody is called so")
+            verdict.complain(
+                Kind.WHISPER, f"{text!r} was heard, and its sender was told that nobody is called so"
+            )
         # Who was not settled may have left before it heard that it was refused.
         if heard or refused or (life.settled is None and n > facts.answered[life.nickname]):
             continue
         owners = facts.by_key.get(deed.to.lower(), [])
         if all(owner.life.settled is not None for owner in owners):
             verdict.complain(
-                Kind.LOST, f"{text!r}, for {deed.to}, was not heard, and not refused", _said_around(course, n)
+                Kind.LOST,
+                f"{text!r}, for {deed.to}, was not heard, and not refused",
+                _said_around(course, n),
             )
 
 

@@ -131,7 +131,9 @@ class Crowd:
             if moving != (self.deliveries, self.ends):
                 moved, moving = monotonic(), (self.deliveries, self.ends)
             if monotonic() > min(moved + self._plan.soon, self._give_up):
-                raise Stuck(f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}")
+                raise Stuck(
+                    f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}"
+                )
 
     def settle(self) -> None:
         """All go quiet; afterwards everybody who is here has heard all that was said. Raises Stuck."""
@@ -360,7 +362,9 @@ class Crowd:
         if client.state is State.IN:
             way()
             if client.state is State.FROZEN:
-                person.thaws_at = monotonic() + self._chance.choice((0.02, 3.0, 3.0)) * self._plan.limits.grace
+                person.thaws_at = (
+                    monotonic() + self._chance.choice((0.02, 3.0, 3.0)) * self._plan.limits.grace
+                )
             self.ends += 1
 
     def _thaw(self, person: Person) -> None:
@@ -436,7 +440,9 @@ class Crowd:
             self._ask([client])
             names -= {asked[line] for line in client.life.heard[first:] if line in asked}
             if monotonic() > give_up:
-                raise Stuck(f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}")
+                raise Stuck(
+                    f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}"
+                )
             self._turn(0.01)
 
     def _try_nicknames(self) -> None:
@@ -454,6 +460,8 @@ class Crowd:
             if taken:
                 self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
             # Before the probe, which was its last deed.
-            client.life.deeds.insert(-1, Refused(f"the nickname {name} is taken") if taken else Rename(name))
+            client.life.deeds.insert(
+                -1, Refused(f"the nickname {name} is taken") if taken else Rename(name)
+            )
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Who, Whisper
+from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
 
 Deed = Say | Act | Whisper | Rename | Join | Who | Quit | Refused
 

@@ -52,7 +52,9 @@ class Facts:
         ):
             [(most, times)] = Counter(all_of_them).most_common(1) or [(None, 0)]
             if times > 1:
-                raise ValueError(f"each {what} of a run must differ from all others; {most!r} is there {times} times")
+                raise ValueError(
+                    f"each {what} of a run must differ from all others; {most!r} is there {times} times"
+                )
 
     def belongs(self, line: bytes, room: str) -> bool:
         """Whether this can have happened in that room."""
@@ -82,7 +84,9 @@ class Listening:
         self._order: Order | None = None  # of the room that it is in
         self._came = -1  # where in that order it came …
         self._next = 0  # … and what it is to hear next
-        self._missed: dict[bytes, int] = {}  # what it should have heard before, and where in the order that was
+        self._missed: dict[
+            bytes, int
+        ] = {}  # what it should have heard before, and where in the order that was
         self._complaints = 0
 
     def check(self) -> None:
@@ -222,9 +226,7 @@ class Listening:
         """It has left the room: what it has missed until now is lost."""
         for line, at in self._missed.items():
             assert self._order is not None
-            self._complain(
-                Kind.LOST, f"{self._life} did not hear {line!r}", None, self._order, at
-            )
+            self._complain(Kind.LOST, f"{self._life} did not hear {line!r}", None, self._order, at)
         self._missed.clear()
 
     def _is_own(self, line: bytes) -> bool:

@@ -166,7 +166,10 @@ class Person:
         name = self.chance.choice(taken)
         return self.chance.choice(
             [
-                (Refused("too long: a line has at most 4096 bytes"), b"x" * self.chance.randint(4096, 20000)),
+                (
+                    Refused("too long: a line has at most 4096 bytes"),
+                    b"x" * self.chance.randint(4096, 20000),
+                ),
                 (Refused("too long: with your nickname before it, over 4096 bytes"), b"y " * 2046),
                 (Refused("no such command: /nonsense (try /help; //… says /…)"), b"/nonsense"),
                 (Refused("that is said like this: /msg NICK TEXT"), b"/msg alice"),
