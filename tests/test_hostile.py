@@ -454,7 +454,7 @@ def test_code_under_test_disturbs_no_screen() -> None:
 
 def test_a_line_without_an_end_takes_no_memory() -> None:
     """16 MiB and no LF: the server's memory stays where it is, others talk on, and so does the sender."""
-    with serving() as server, Wire.joined(server.address, "alice") as alice:
+    with serving("--per-address", "2") as server, Wire.joined(server.address, "alice") as alice:
         with Wire.joined(server.address, "mallory") as mallory:
             assert alice.line() == "* mallory joined"
             mallory.send_bytes(b"x" * (1 << 20))
