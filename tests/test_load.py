@@ -531,6 +531,18 @@ def test_a_steady_load_and_one_that_was_not_watched_can_be_drawn(server: ChatSer
     assert {"was not watched", "until the last client has a line (median, ms)"} <= words(drawing)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_server_that_delivered_nothing_can_be_drawn(compared: Comparison) -> None:
+    """Beside one that did, and alone; without a warning, for that would go to standard error."""
+    none = [
+        replace(r, server="mute", deliveries=0, delivery=Times(), spread=Times()) for r in compared.results
+    ]
+    several = [replace(r, plan=replace(r.plan, clients=12)) for r in none]
+    for results in (none, compared.results + none, none + several, compared.results + none + several):
+        assert Comparison(results).plot()._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+        assert "mute" in repr(Comparison(results))
+
+
 def test_nothing_to_draw() -> None:
     """That is an error, and not an empty picture."""
     with pytest.raises(ValueError, match="nothing was measured"):
