@@ -410,11 +410,11 @@ def test_a_server_that_lets_nobody_in(says: bytes, why: str, bare_server: BareSe
 
 
 def test_a_server_that_is_full() -> None:
-    """What it says when it hangs up is told."""
+    """It says so and hangs up, or with RST, which may overtake what it says."""
     from labkit import Limits
 
     with ChatServer(port=0, limits=Limits(max_clients=3)) as server:
-        with pytest.raises(Trouble, match="hung up on client . as it joined; .*the server is full"):
+        with pytest.raises(Trouble, match=r"hung up on client . as it joined(;| \(Connection reset)"):
             load(server, **SMALL)
 
 

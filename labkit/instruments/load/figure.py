@@ -124,7 +124,8 @@ def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: flo
         axes.text(0.5, 0.5, "was not watched", transform=axes.transAxes, ha="center", color=FAINT)
         return
     axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
-    axes.set_xlim(0, 1.3 * max(known) or 1.0)
+    runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
+    axes.set_xlim(0, 1.3 * float(np.nanmax(runs)) or 1.0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
     axes.locator_params(axis="x", nbins=5)
     for row, (server, value) in enumerate(zip(servers, values, strict=True)):
