@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 
-_log = logging.getLogger("matplotlib")
-_level = _log.level
-_log.setLevel(logging.ERROR)  # it would tell of its font cache, on standard error
+_logger = logging.getLogger("matplotlib")
+_level = _logger.level
+_logger.setLevel(logging.ERROR)  # it would tell of its font cache, on standard error
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
 
-_log.setLevel(_level)
+_logger.setLevel(_level)
 
-from labkit.instruments.load.result import Comparison, span  # noqa: E402
+from labkit.instruments.load.result import FIGURES, Comparison, span  # noqa: E402
 from labkit.instruments.load.times import Times  # noqa: E402
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people, too.
@@ -110,7 +110,7 @@ def _side_by_side(comparison: Comparison) -> Figure:
 
 
 def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: float) -> None:
-    """A bar for each server, with the runs it is the median of as points."""
+    """A bar for each server; ticks on it are the runs of which it is the median."""
     servers = comparison.servers
     colours = _colours(servers)
     values = [scale * comparison.figure(figure, server) for server in servers]
@@ -124,14 +124,18 @@ def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: flo
         axes.text(0.5, 0.5, "was not watched", transform=axes.transAxes, ha="center", color=FAINT)
         return
     axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
-    axes.set_xlim(0, 1.3 * max(known))
+    runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
+    axes.set_xlim(0, 1.3 * float(np.nanmax(runs)) or 1.0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
     axes.locator_params(axis="x", nbins=5)
-    for row, value in enumerate(values):
-        if not math.isnan(value):
-            axes.annotate(
-                _brief(value), (value, row), (4, 0), textcoords="offset points", va="center", color=INK
-            )
+    for row, (server, value) in enumerate(zip(servers, values, strict=True)):
+        runs = [scale * FIGURES[figure]([run]) for run in comparison.of(server)]
+        if math.isnan(value):
+            continue
+        if len(runs) > 1:
+            axes.plot(runs, [row] * len(runs), "|", color=INK, markersize=7, markeredgewidth=0.9)
+        at = max(value, *runs, 0.0)
+        axes.annotate(_brief(value), (at, row), (5, 0), textcoords="offset points", va="center", color=INK)
 
 
 def _curves(axes: Any, comparison: Comparison) -> None:
@@ -148,10 +152,9 @@ def _curves(axes: Any, comparison: Comparison) -> None:
         width = 2.4 if server == "labkit" else 1.6
         axes.plot([_nines(p) for p in CURVE], heights, color=colours[server], linewidth=width)
         ends.append((heights[-1], server, colours[server]))
-    axes.set_yscale("log")
+    _log(axes, _round, ends)
     axes.set_xticks([_nines(p) for p in TICKS], [f"{p:g}" for p in TICKS])
     axes.set_xlim(0, _nines(CURVE[-1]))
-    _seconds(axes.yaxis)
     _name_ends(axes, ends)
 
 
@@ -175,9 +178,9 @@ def _growing(comparison: Comparison) -> Figure:
         _lines(middle, comparison, "delivery_p50_seconds", "delivery time, median"),
         _lines(late, comparison, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
     ]
-    _one_two_five(rates.yaxis, _brief)
-    for axes in (middle, late):
-        _seconds(axes.yaxis)
+    _log(rates, _brief, ends[0])
+    _log(middle, _round, ends[1])
+    _log(late, _round, ends[2])
     low = min(axes.get_ylim()[0] for axes in (middle, late))
     high = max(axes.get_ylim()[1] for axes in (middle, late))
     for axes in (middle, late):
@@ -195,11 +198,14 @@ def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[t
     for server in comparison.servers:
         numbers = sorted({result.plan.clients for result in comparison.of(server)})
         heights = [comparison.figure(figure, server, number) for number in numbers]
+        if not any(height > 0 for height in heights):  # nan, or nothing at all
+            continue
         width = 2.4 if server == "labkit" else 1.6
         axes.plot(numbers, heights, "o-", color=colours[server], linewidth=width, markersize=4)
-        ends.append((heights[-1], server, colours[server]))
+        last = [height for height in heights if height > 0][-1]
+        ends.append((last, server, colours[server]))
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_xlim(0.85 * comparison.clients[0], 1.18 * comparison.clients[-1])
     axes.set_xticks(comparison.clients, [f"{number:,}" for number in comparison.clients])
     axes.xaxis.set_minor_locator(NullLocator())
     return ends
@@ -220,12 +226,12 @@ def _plain(axes: Any, x: str, y: str = "") -> None:
     axes.set_axisbelow(True)
 
 
-def _seconds(axis: Any) -> None:
-    """A logarithmic axis of times, each with its unit."""
-    _one_two_five(axis, _round)
-
-
-def _one_two_five(axis: Any, words: Callable[[float], str]) -> None:
+def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
+    """Make the upright axis logarithmic, if there is anything on it."""
+    if not ends:
+        return
+    axes.set_yscale("log")
+    axis = axes.yaxis
     axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
     axis.set_minor_formatter(NullFormatter())
@@ -238,6 +244,8 @@ def _round(seconds: float) -> str:
 
 def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
     """The name of each line at its right end; names that would lie on each other are moved apart."""
+    if not ends:
+        return
     low, high = (math.log10(limit) for limit in axes.get_ylim())
     wanted = sorted(((math.log10(end) - low) / (high - low), name, colour) for end, name, colour in ends)
     apart = 0.062

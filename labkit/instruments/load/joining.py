@@ -64,7 +64,8 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
                 asking.add(clients[-1])
             for client in _heard(selector, 0.2):
                 if client in asking and b"nickname" in client.tail:
-                    client.sock.send(client.nickname.encode() + b"\n")
+                    with contextlib.suppress(OSError):  # hung up on already: its next recv says so
+                        client.sock.send(client.nickname.encode() + b"\n")
                     client.tail = client.tail.partition(b"nickname")[2]
                     asking.remove(client)
                     give_up = now() + patience
@@ -123,11 +124,12 @@ def _heard(selector: selectors.BaseSelector, seconds: float) -> list[Client]:
         except BlockingIOError:
             continue
         except OSError as error:
-            raise Trouble(f"client {client.number + 1} did not get in: {error.strerror}") from None
+            how, data = f" ({error.strerror})", b""
+        else:
+            how = ""
         if not data:
-            raise Trouble(
-                f"the server hung up on client {client.number + 1} as it joined; {_last_words(client)}"
-            )
+            who = f"client {client.number + 1}"
+            raise Trouble(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
         client.tail = client.tail[-KEPT:] + data
         some.append(client)
     return some
@@ -145,7 +147,7 @@ def _call_until_all_are_in(
     while waiting:
         number += 1
         call = b"roll call %d." % number
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # as above
             caller.sock.send(call + b"\n")
         before, waiting = waiting, set(others)
         call_again = now() + pause
