@@ -15,7 +15,7 @@ The files, in the order in which they are best read. The first four are pure: no
 11. connection.py   what a client's thread reads, and how that can end
 12. delivery.py     from what the house decided to what the courier carries
 13. courier.py      one thread that brings every client up to date, in batches
-14. outgoing.py     bytes out, without ever waiting; tls.py: TLS, without a socket
+14. outgoing.py     bytes out, without ever waiting; backlog.py: what waits; tls.py: TLS, without a socket
 15. gil.py          four places where it matters who runs next
 16. client.py       ChatClient: recv_msg, say, wait_for
 17. terminal.py     chat in a terminal; keyboards.py and console.py are its hands

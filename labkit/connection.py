@@ -1,8 +1,8 @@
 """One connection, as the thread that reads from it sees it.
 
-`read` returns what the client said next, or raises `Gone` with the reason for which there is nothing
-more to come. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
-giving up on it.
+`receive` returns the bytes that came next, and `understand` what they say; or they raise `Gone`, with the
+reason for which there is nothing more to come. All the ways in which a connection can end meet here: FIN,
+RST, silence, and our own side giving up on it.
 
 With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anybody on the way who
 wants the rest not to arrive, so it counts as `vanished`. Nobody can cut a line in half like that: a line
@@ -16,15 +16,11 @@ from __future__ import annotations
 import socket
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from labkit import sockets
 from labkit.framing import Framing, RawFraming, TooLong
 from labkit.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
 from labkit.outgoing import Reader
-
-if TYPE_CHECKING:
-    from labkit.tls import Seal
 
 SMALL_CHUNK = 1024
 """Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
@@ -44,7 +40,7 @@ class Gone(Exception):
 
 
 class Client(Reader):
-    """One client of a server. `read` and `pace` are for its own thread alone."""
+    """One client of a server. `receive`, `understand` and `pace` are for its own thread alone."""
 
     def __init__(
         self, sock: socket.socket, framing: Framing, rate: float | None, telling: threading.Lock
@@ -63,8 +59,8 @@ class Client(Reader):
         self._paid_until = 0.0
         self._patience: float | None = None  # as the kernel was told
 
-    def read(self, seconds: float | None, ending: threading.Event) -> list[str | TooLong]:
-        """What one `recv` brought, in messages; `ending` is set when the server stops.
+    def receive(self, seconds: float | None, ending: threading.Event) -> bytes:
+        """What one `recv` brought; `ending` is set when the server stops.
 
         Raises:
             Gone: it hung up, vanished, or said nothing for so many seconds; or the courier let it go.
@@ -83,17 +79,23 @@ class Client(Reader):
         if data:
             if self._may_grow and len(data) == SMALL_CHUNK:
                 self._chunk = CHUNK
-            return self._framing.feed(data) if self.seal is None else self._unsealed(self.seal, data)
+            return data
         with self._telling:  # the courier may be just finding out that this was no goodbye
             reason = self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP)
         if self.seal is not None and self.seal.ready and reason in (HUNG_UP, VANISHED):
             reason = HUNG_UP if self.seal.ended else VANISHED  # TLS knows, whatever the kernel says
         raise Gone(reason)
 
-    def _unsealed(self, seal: Seal, data: bytes) -> list[str | TooLong]:
-        """The messages in this ciphertext: perhaps none, as in the handshake of TLS."""
+    def understand(self, data: bytes) -> list[str | TooLong]:
+        """The messages that these bytes complete.
+
+        Raises:
+            Gone: they should be TLS, and are not.
+        """
+        if self.seal is None:
+            return self._framing.feed(data)
         try:
-            pieces = seal.open(data, self._chunk)
+            pieces = self.seal.open(data, self._chunk)
         except ConnectionError:  # no TLS; `seal.trouble` says why
             raise Gone(VANISHED) from None
         return [message for piece in pieces for message in self._framing.feed(piece)]

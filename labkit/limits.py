@@ -42,6 +42,13 @@ class Limits:
             "client that takes nothing is let go at all of it"
         },
     )
+    waiting: int = field(
+        default=512 * 1024 * 1024,
+        metadata={
+            "means": "bytes that may wait for all clients together; what waits for many counts once. From "
+            "half of it on, those who have more than their share slow the talkers, or are let go"
+        },
+    )
     grace: float = field(
         default=10.0,
         metadata={"means": "seconds a client may take nothing while something waits for it"},
@@ -58,6 +65,7 @@ class Limits:
             ("per_address", 1),
             ("refusals", 1),
             ("behind", 2 * MAX_LINE),
+            ("waiting", 2 * MAX_LINE),
         ):
             value = getattr(self, name)
             if value is None and name == "per_address":

@@ -6,21 +6,22 @@ that: the connection breaks, the reader takes nothing for too long (`Limits.grac
 it is to be closed.
 
 Everything here runs in the courier's thread. It knows bytes and sockets; what is sent to whom, and in
-which order, courier.py decides. It builds on sockets.py, gil.py and limits.py.
+which order, courier.py decides. It builds on backlog.py, sockets.py, gil.py and limits.py.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import selectors
 import socket
 import threading
-from collections import deque
 from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from labkit import gil, sockets
+from labkit.backlog import Backlog, Store
 from labkit.limits import Limits
 from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED
 
@@ -47,7 +48,6 @@ class Reader:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.lines_out = 0  # lines on their way to this client, or there
-        self.behind = 0  # bytes that wait because the socket would not take them
         # Why the courier gave this client up; its own thread reads it when `recv` ends. Guarded by
         # `Outgoing.telling`.
         self.failed: str | None = None
@@ -55,12 +55,17 @@ class Reader:
         # The rest is the courier's own; no other thread touches it.
         self.handle = gil.handle(sock)
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
-        self.backlog: deque[memoryview] = deque()
+        self.backlog = Backlog()
         self.sent = 0  # bytes sent since there is a backlog …
         self.acked = 0  # … and how many of them, at least, the peer's kernel has acknowledged
         self.took = 0.0  # when that last grew
         self.patience = PATIENCE
         self.close_by: float | None = None  # when it is to be closed, at the latest
+
+    @property
+    def behind(self) -> int:
+        """Bytes that wait because the socket would not take them. Any thread may ask."""
+        return self.backlog.bytes
 
 
 class Outgoing:
@@ -80,6 +85,7 @@ class Outgoing:
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
         self.telling = threading.Lock()
         self._waiting: dict[Reader, None] = {}  # who has a backlog, or is about to be closed
+        self._store = Store()  # what waits for them
         self._check_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._wakes, self._wake = sockets.waker()
@@ -127,7 +133,7 @@ class Outgoing:
                     self._queue_up(reader, data)
                 elif (took := send(reader.handle, data, size, sockets.SEND_NOW)) != whole:
                     if took >= 0 or not self._broke(reader, gil.error()):
-                        self._begin_backlog(reader, memoryview(data)[max(took, 0) :])
+                        self._begin_backlog(reader, data, max(took, 0))
                     else:
                         broken.append(reader)
         for reader in broken:
@@ -137,22 +143,18 @@ class Outgoing:
         """It goes to the end of the backlog; or nowhere, if this one is on its way out."""
         if reader.backlog and reader.close_by is None:
             if self._raw and not self._sealed:  # what was sealed at once is opened as one
-                self._put_off(reader, memoryview(b"\n"))
-            self._put_off(reader, memoryview(data))
+                reader.backlog.put(b"\n", self._store)
+            reader.backlog.put(data, self._store)
 
-    def _begin_backlog(self, reader: Reader, rest: memoryview) -> None:
-        """The socket has had enough for now."""
+    def _begin_backlog(self, reader: Reader, data: bytes, took: int) -> None:
+        """The socket has had enough for now: it took so many bytes of this."""
         reader.clear = False
         reader.sent = 0
         reader.acked = -sockets.unsent(reader.sock)
         reader.took = monotonic()
         reader.patience = PATIENCE
-        self._put_off(reader, rest)
+        reader.backlog.put(data, self._store, took)
         self._watch(reader, selectors.EVENT_WRITE)
-
-    def _put_off(self, reader: Reader, data: memoryview) -> None:
-        reader.backlog.append(data)
-        reader.behind += len(data)
 
     def _broke(self, reader: Reader, error: OSError) -> bool:
         """Whether that is the end of the connection; it is noted, for its thread to find."""
@@ -168,18 +170,15 @@ class Outgoing:
         while reader.backlog:
             with self.telling:
                 try:
-                    took = sockets.send_now(reader.sock, reader.backlog[0])
+                    took = sockets.send_now(reader.sock, reader.backlog.next())
                 except OSError as error:
                     self._broke(reader, error)
             if reader.failed:
                 self._give_up(reader)
                 return
             reader.sent += took
-            reader.behind -= took
-            if took < len(reader.backlog[0]):
-                reader.backlog[0] = reader.backlog[0][took:]
+            if not reader.backlog.took(took, self._store):
                 return
-            reader.backlog.popleft()
         if reader.close_by is None:
             self._forget(reader)
             reader.clear = True
@@ -219,7 +218,8 @@ class Outgoing:
             reader.acked = acked
             reader.took = now
         idle = now - reader.took
-        if idle > self._limits.grace or (reader.behind > self._limits.behind and idle > reader.patience):
+        full = reader.behind > min(self._limits.behind, self._share())
+        if idle > self._limits.grace or (full and idle > reader.patience):
             self._let_go(reader)
 
     def _drain_wakes(self) -> None:
@@ -231,11 +231,18 @@ class Outgoing:
     def held(self) -> bool:
         """Whether talkers should be slowed: somebody who is reading is far behind."""
         now = monotonic()
+        far = min(self._limits.behind // 2, self._share())
         return any(
-            reader.behind > self._limits.behind // 2 and now - reader.took < reader.patience
+            reader.behind > far and now - reader.took < reader.patience
             for reader in self._waiting
             if reader.close_by is None
         )
+
+    def _share(self) -> float:
+        """Bytes that may wait for one reader because of all the others: when half of the memory is taken,
+        its even share. So there is always one who has more, and is let go, or slows the talkers."""
+        half = self._limits.waiting // 2
+        return half / len(self._waiting) if self._store.bytes > half else math.inf
 
     def _let_go(self, reader: Reader) -> None:
         """It stopped reading: its time is up, or its backlog full."""
@@ -248,8 +255,7 @@ class Outgoing:
     def _give_up(self, reader: Reader) -> None:
         """Send nothing more, and wake the client's thread, which then leaves and says why."""
         reader.clear = False
-        reader.backlog.clear()
-        reader.behind = 0
+        reader.backlog.clear(self._store)
         self._forget(reader)
         if reader.close_by is None:
             sockets.shut(reader.sock, socket.SHUT_RD)  # RDWR would say FIN, as if all had been told
@@ -286,8 +292,7 @@ class Outgoing:
 
     def _close(self, reader: Reader) -> None:
         self._forget(reader)
-        reader.backlog.clear()
-        reader.behind = 0
+        reader.backlog.clear(self._store)
         reader.sock.close()
 
     def _watch(self, reader: Reader, events: int) -> None:

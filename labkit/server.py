@@ -431,12 +431,17 @@ class ChatServer:
 
     def _read(self, client: Client, seconds: float | None) -> list[str | TooLong]:
         """What the client said next; raises Gone if it is, or must go."""
-        # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone.
+        data = client.receive(seconds, self._ending)
+        # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone. It is held
+        # here, with its bytes in hand, because here they are fewest: as lines they are many times as many.
         flowing = self._courier.flowing
-        while not flowing.is_set() and not flowing.wait(1.0):
-            if client.failed or self._ending.is_set():
-                break  # read will say so
-        said = client.read(seconds, self._ending)
+        while not flowing.is_set():
+            flowing.wait(1.0)
+            if self._ending.is_set():
+                raise Gone(SERVER_STOPPED)
+            if client.failed:
+                break  # the next receive will say so
+        said = client.understand(data)
         if client.seal is not None and client.seal.pending:
             self._courier.post([ForOne(client, b"")])  # no data, but what TLS has to say
             self._courier.wake()
