@@ -29,7 +29,7 @@ from labkit import ChatServer
 from labkit.instruments.link import Link
 from labkit.limits import Limits
 
-SEND_BUFFER = 16 * 1024
+SEND_BUFFER = 4 * 1024
 """Bytes that the kernel keeps for a client of the server, so that one that is frozen is soon noticed."""
 
 

@@ -51,7 +51,7 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
-    limits: Limits = Limits(silence=1.2, grace=0.6, behind=64 * 1024, handshake=1.0)
+    limits: Limits = Limits(silence=1.2, grace=0.6, behind=128 * 1024, handshake=1.0)
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
 
@@ -138,9 +138,6 @@ class Crowd:
         for n in range(len(self._links)):
             self._link_back_at[n] = 0.0
         self._repair(())
-        for person in self._people:
-            if person.client and person.client.state is State.FROZEN:
-                self._thaw(person)
         self._until(
             lambda: all(c.state in (State.IN, State.OVER) for c in self._clients) and not self._coming(),
             "all that were leaving have left, and all that were coming have come",
@@ -360,7 +357,7 @@ class Crowd:
         if client.state is State.IN:
             way()
             if client.state is State.FROZEN:
-                person.thaws_at = monotonic() + self._chance.choice((0.02, 3.0, 3.0)) * self._plan.limits.grace
+                person.thaws_at = monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
             self.ends += 1
 
     def _thaw(self, person: Person) -> None:
