@@ -1,9 +1,9 @@
 """The server through real sockets, beside a house (room.py) that does the same: everybody hears the same.
 
-Hypothesis plays: people come, talk, whisper, take other names, change rooms, and leave in three ways, in any
-order. After each step everybody who is connected must have heard exactly what the house says that they hear, in
-that order, and nothing else. Nobody waits for what may not come: each asks the server one thing more, and what
-comes before the answer is all there is.
+Hypothesis plays: people come, talk, whisper, take other names, change rooms, and leave in three ways, in
+any order. After each step everybody who is connected must have heard exactly what the house says that
+they hear, in that order, and nothing else. Nobody waits for what may not come: each asks the server one
+thing more, and what comes before the answer is all there is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,19 @@ from labkit.messages import (
 )
 from labkit.room import Delivery, Enters, House, Refusal, ToOne
 
-NICKNAMES = ["alice", "Alice", "bob", "böb", "Ａｌｉｃｅ", "карл", "x" * 32, "x" * 33, "no one", "*eve", "a:b"]
+NICKNAMES = [
+    "alice",
+    "Alice",
+    "bob",
+    "böb",
+    "Ａｌｉｃｅ",
+    "карл",
+    "x" * 32,
+    "x" * 33,
+    "no one",
+    "*eve",
+    "a:b",
+]
 ROOMS = ["lobby", "LOBBY", "tea", "Tea", "#no", "two words", "карл"]
 TEXTS = [
     "hello",

@@ -248,7 +248,11 @@ class _Connection:
         """A socket has something to read, or room to write."""
         for stream in self._streams:
             # A reset that a send has found out reads like FIN afterwards: the kernel tells of it once.
-            if stream.source is sock and events & selectors.EVENT_READ and not (self.over or self.resetting):
+            if (
+                stream.source is sock
+                and events & selectors.EVENT_READ
+                and not (self.over or self.resetting)
+            ):
                 stream.read(monotonic(), self._buffer)
             if not self.over and stream.sink is sock and events & selectors.EVENT_WRITE:
                 stream.blocked = False

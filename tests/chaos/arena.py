@@ -1,8 +1,8 @@
 """One run: a server, links with faults before it, a crowd, and then the checker.
 
-The server runs in this process, where it can be any ChatServer; or in a process of its own, which is quicker:
-the crowd has a processor for itself then. Besides what was heard it is checked that the server is afterwards as
-it was before: nobody on its roster, no thread and no descriptor more.
+The server runs in this process, where it can be any ChatServer; or in a process of its own, which is
+quicker: the crowd has a processor for itself then. Besides what was heard it is checked that the server is
+afterwards as it was before: nobody on its roster, no thread and no descriptor more.
 
 It builds on crowd.py and checker.py.
 """
@@ -29,7 +29,7 @@ from labkit import ChatServer
 from labkit.instruments.link import Link
 from labkit.limits import Limits
 
-SEND_BUFFER = 4 * 1024
+SEND_BUFFER = 16 * 1024
 """Bytes that the kernel keeps for a client of the server, so that one that is frozen is soon noticed."""
 
 
@@ -63,7 +63,9 @@ class Outcome:
 
     def __str__(self) -> str:
         told = ", ".join(f"{n} {reason}" for reason, n in sorted(self.verdict.told.items()))
-        head = f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
+        head = (
+            f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
+        )
         return f"{head}\n{self.verdict}"
 
 
@@ -150,15 +152,16 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
         except Stuck as stuck:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
-            return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
-    found = check(crowd.lives)
-    for complaint in verdict.complaints:
-        found.complain(complaint.kind, complaint.what, complaint.excerpt)
-    return Outcome(plan, found, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
+        else:
+            found = check(crowd.lives)
+            for complaint in verdict.complaints:
+                found.complain(complaint.kind, complaint.what, complaint.excerpt)
+            verdict = found
+    return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
 
 
 def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdict: Verdict) -> None:
-    """The roster, the threads and the descriptors are as they were before anybody came but the witnesses."""
+    """Roster, threads and descriptors are as they were when only the witnesses were here."""
     witnesses = sorted(f"witness-{room}" for room in crowd.rooms)
     for what, is_now, should_be in (
         ("roster", host.roster, (None, witnesses)),

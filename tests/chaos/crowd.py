@@ -1,11 +1,12 @@
 """Everybody: a loop on one selector that lets people come, act, leave in every way there is, and come back.
 
-First a witness takes its place in each room. Then there is chaos until so many lines were delivered and so many
-connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for the answer, twice;
-after the second, whatever was said has been heard. At last all leave politely, and somebody tries each nickname
-that anybody has had.
+First a witness takes its place in each room. Then there is chaos until so many lines were delivered and
+so many connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for
+the answer, twice; after the second, whatever was said has been heard. At last all leave politely, and
+somebody tries each nickname that anybody has had.
 
-It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on person.py.
+It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on
+person.py.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Crowd:
         self._clients: dict[Client, Person | None] = {}
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Client, int] = {}
+        self._stopping = False
         self._beat_at = 0.0
         self._looked_at = 0.0
         self._give_up = monotonic() + plan.seconds
@@ -131,7 +133,9 @@ class Crowd:
             if moving != (self.deliveries, self.ends):
                 moved, moving = monotonic(), (self.deliveries, self.ends)
             if monotonic() > min(moved + self._plan.soon, self._give_up):
-                raise Stuck(f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}")
+                raise Stuck(
+                    f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}"
+                )
 
     def settle(self) -> None:
         """All go quiet; afterwards everybody who is here has heard all that was said. Raises Stuck."""
@@ -165,8 +169,10 @@ class Crowd:
 
     def farewell(self) -> None:
         """The server is stopping: the witnesses hear of it, and are let go."""
+        self._stopping = True
         for witness in self._witnesses.values():
-            witness.state = State.LEAVING
+            if witness.state is State.IN:
+                witness.state = State.LEAVING
         self._until(
             lambda: all(w.state is State.OVER for w in self._witnesses.values()),
             "the server says goodbye to those who are left",
@@ -236,6 +242,9 @@ class Crowd:
     def _forget(self, client: Client) -> None:
         person = self._clients.pop(client)
         self._gone.append(client)
+        if client in self._witnesses.values() and not self._stopping:
+            self._verdict.complain(Kind.THROWN_OUT, f"the witness {client.life}, who did nothing for it")
+            raise Stuck("Without a witness nothing can be proven.")
         if person is not None and person.client is client:
             person.back_at = monotonic() + self._chance.choice((0.0, 0.0, 0.01, 0.05))
 
@@ -357,7 +366,9 @@ class Crowd:
         if client.state is State.IN:
             way()
             if client.state is State.FROZEN:
-                person.thaws_at = monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
+                person.thaws_at = (
+                    monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
+                )
             self.ends += 1
 
     def _thaw(self, person: Person) -> None:
@@ -417,7 +428,7 @@ class Crowd:
         return person
 
     def _until_they_are_gone(self, gone: list[Client]) -> None:
-        """To whisper to them is refused, whatever they may be called. Raises Stuck."""
+        """To whisper to them is refused, whatever they may be called; or their nicknames stay taken."""
         assert self._last is not None and self._last.client is not None
         client, give_up = self._last.client, monotonic() + self._plan.soon
         names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
@@ -433,7 +444,10 @@ class Crowd:
             self._ask([client])
             names -= {asked[line] for line in client.life.heard[first:] if line in asked}
             if monotonic() > give_up:
-                raise Stuck(f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}")
+                for name in sorted(names):
+                    what = f"{name}, {self._plan.soon:g} s after whoever had it was gone"
+                    self._verdict.complain(Kind.TAKEN, what)
+                return
             self._turn(0.01)
 
     def _try_nicknames(self) -> None:
@@ -451,6 +465,8 @@ class Crowd:
             if taken:
                 self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
             # Before the probe, which was its last deed.
-            client.life.deeds.insert(-1, Refused(f"the nickname {name} is taken") if taken else Rename(name))
+            client.life.deeds.insert(
+                -1, Refused(f"the nickname {name} is taken") if taken else Rename(name)
+            )
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")

@@ -1,11 +1,12 @@
 """What one of them heard, line by line, held against what happened in the rooms it was in.
 
-Each line is one of three kinds. An answer to something of its own: a welcome, a refusal, who is here. A whisper
-to it. Or something that happened in the room. Answers must come in the order of the deeds that they answer.
-What happened in the room must be all that the witness of the room heard since this one came, without gaps, but
-for what it said or did itself.
+Each line is one of three kinds. An answer to something of its own: a welcome, a refusal, who is here. A
+whisper to it. Or something that happened in the room. Answers must come in the order of the deeds that
+they answer. What happened in the room must be all that the witness of the room heard since this one came,
+without gaps, but for what it said or did itself.
 
-`Facts` is what all of them need: who said what, and what the witnesses heard. It builds on order.py and verdict.py.
+`Facts` is what all of them need: who said what, and what the witnesses heard. It builds on order.py and
+verdict.py.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Facts:
         ):
             [(most, times)] = Counter(all_of_them).most_common(1) or [(None, 0)]
             if times > 1:
-                raise ValueError(f"each {what} of a run must differ from all others; {most!r} is there {times} times")
+                raise ValueError(
+                    f"each {what} of a run must differ from all others; {most!r} is there {times} times"
+                )
 
     def belongs(self, line: bytes, room: str) -> bool:
         """Whether this can have happened in that room."""
@@ -82,7 +85,9 @@ class Listening:
         self._order: Order | None = None  # of the room that it is in
         self._came = -1  # where in that order it came …
         self._next = 0  # … and what it is to hear next
-        self._missed: dict[bytes, int] = {}  # what it should have heard before, and where in the order that was
+        self._missed: dict[
+            bytes, int
+        ] = {}  # what it should have heard before, and where in the order that was
         self._complaints = 0
 
     def check(self) -> None:
@@ -222,9 +227,7 @@ class Listening:
         """It has left the room: what it has missed until now is lost."""
         for line, at in self._missed.items():
             assert self._order is not None
-            self._complain(
-                Kind.LOST, f"{self._life} did not hear {line!r}", None, self._order, at
-            )
+            self._complain(Kind.LOST, f"{self._life} did not hear {line!r}", None, self._order, at)
         self._missed.clear()
 
     def _is_own(self, line: bytes) -> bool:

@@ -22,7 +22,9 @@ def test_it_is_caught(server: type[Broken], seed: int) -> None:
     plan = a_plan(seed)
     outcome = run(plan, server)
     found = outcome.verdict.kinds
-    assert BROKEN[server] <= found <= BROKEN[server] | ALSO.get(server, set()), f"{outcome}\n{outcome.again}"
+    assert BROKEN[server] <= found <= BROKEN[server] | ALSO.get(server, set()), (
+        f"{outcome}\n{outcome.again}"
+    )
 
 
 def test_the_same_server_unbroken_is_not() -> None:

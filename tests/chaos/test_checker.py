@@ -36,7 +36,7 @@ def a_life(nickname: str, deeds: list[Deed], *heard: str, **more: object) -> Lif
 
 
 def a_story() -> Lives:
-    """Three in the lobby and one who was there before; somebody takes another name, somebody another room."""
+    """Three in the lobby, and one who was there before; one takes another name, one another room."""
     witness = a_life(
         "witness",
         [],
@@ -191,9 +191,17 @@ def thrown_out(lives: Lives) -> None:
         (inserted("alice", 3, "* eve left (quit)"), Kind.FORGED, "nobody is called so"),
         (inserted("alice", 3, "bo -> you: psst"), Kind.WHISPER, "alice heard b'bo -> you: psst'"),
         (inserted("bob", 3, "! that is you"), Kind.ANSWER, "which answers nothing"),
-        (everywhere("* in lobby: witness, alice, bob", "* in lobby: witness, alice"), Kind.ANSWER, "and not"),
+        (
+            everywhere("* in lobby: witness, alice, bob", "* in lobby: witness, alice"),
+            Kind.ANSWER,
+            "and not",
+        ),
         (everywhere("* alice left (quit)", "* alice left (vanished)"), Kind.REASON, "it was quit"),
-        (inserted("witness", 11, "* alice left (hung up)"), Kind.TWICE, "it left once, and was told 2 times"),
+        (
+            inserted("witness", 11, "* alice left (hung up)"),
+            Kind.TWICE,
+            "it left once, and was told 2 times",
+        ),
         (inserted("witness", 10, "* bo left (quit)"), Kind.FORGED, "or it is still here"),
         (thrown_out, Kind.THROWN_OUT, "bob was thrown out, and had done nothing for it"),
     ],
@@ -216,7 +224,7 @@ def test_who_left_may_not_have_heard_the_last_of_it(left: int) -> None:
 
 
 def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
-    """The server may not have read what carol sent last; but it does not read the last and not the first."""
+    """What carol sent last may be unread; but not with something read that she sent afterwards."""
     lives = a_story()
     lives["carol"].deeds += [Rename("carlotta"), Join("lobby"), Say("four")]
     assert not check(list(lives.values())).count
