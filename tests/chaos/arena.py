@@ -168,7 +168,7 @@ def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdi
         ("threads and descriptors", host.resources, (before,)),
     ):
         # The server closes after the client has: a little later.
-        seen = next((now for now in _looks(is_now, min(5.0, crowd.soon)) if now in should_be), is_now())
+        seen = next((now for now in _looks(is_now, crowd.patience) if now in should_be), is_now())
         if seen not in should_be:
             verdict.complain(Kind.LEFT_BEHIND, f"{what}: {seen}, and not {should_be[-1]}")
 

@@ -326,7 +326,7 @@ BROKEN: dict[type[Broken], set[Kind]] = {
 
 ALSO: dict[type[Broken], set[Kind]] = {
     LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
-    ThrowsOut: {Kind.REASON},
+    ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and nobody read
     TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back
 }
 """Complaints that are right, too, and not made each time."""

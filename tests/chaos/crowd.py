@@ -53,6 +53,7 @@ class Plan:
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
     limits: Limits = Limits(silence=1.2, grace=0.6, behind=128 * 1024, handshake=1.0)
+    patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
 
@@ -91,8 +92,8 @@ class Crowd:
         return self._plan.rooms
 
     @property
-    def soon(self) -> float:
-        return self._plan.soon
+    def patience(self) -> float:
+        return self._plan.patience
 
     # --- the four acts ---
 
@@ -303,8 +304,8 @@ class Crowd:
             person.refused_since = now
         if now < person.back_at:
             return
-        if now > person.refused_since + self._plan.soon:
-            what = f"{client.life}, {self._plan.soon:g} s after whoever had it was gone"
+        if now > person.refused_since + self._plan.patience:
+            what = f"{client.life}, {self._plan.patience:g} s after whoever had it was gone"
             self._verdict.complain(Kind.TAKEN, what)
             client.vanish()
             person.start_anew()
@@ -430,7 +431,7 @@ class Crowd:
     def _until_they_are_gone(self, gone: list[Client]) -> None:
         """To whisper to them is refused, whatever they may be called; or their nicknames stay taken."""
         assert self._last is not None and self._last.client is not None
-        client, give_up = self._last.client, monotonic() + self._plan.soon
+        client, give_up = self._last.client, monotonic() + self._plan.patience
         names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
         for person in self._people:
             if person.client and person.client.state is State.IN:
@@ -445,7 +446,7 @@ class Crowd:
             names -= {asked[line] for line in client.life.heard[first:] if line in asked}
             if monotonic() > give_up:
                 for name in sorted(names):
-                    what = f"{name}, {self._plan.soon:g} s after whoever had it was gone"
+                    what = f"{name}, {self._plan.patience:g} s after whoever had it was gone"
                     self._verdict.complain(Kind.TAKEN, what)
                 return
             self._turn(0.01)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from chaos.history import Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
-from labkit.messages import SERVER_STOPPED, Join, Notice, Quit, Refused, Rename, Whisper, Who
+from labkit.messages import SERVER_STOPPED, Act, Join, Notice, Quit, Refused, Rename, Say, Whisper, Who
 
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))
@@ -235,11 +235,14 @@ class Listening:
         return step is not None and step.life is self._life
 
     def _skip_own(self, line: bytes) -> None:
-        """Own lines are not heard: step over them, up to this one."""
+        """What it said itself is not heard: step over that, up to this line. Not over what it was welcomed
+        for: the welcome stands in its place."""
         order = self._order
         while order is not None and self._next < len(order.lines):
-            upcoming = order.lines[self._next]
-            if upcoming == line or not self._is_own(upcoming):
+            step = self._facts.steps.get(order.lines[self._next])
+            if step is None or step.text == line or step.life is not self._life:
+                break
+            if not (step.deed and isinstance(self._life.deeds[step.deed - 1], Say | Act)):
                 break
             self._next += 1
 
