@@ -92,6 +92,8 @@ class Listening:
 
     def check(self) -> None:
         heard, settled = self._life.heard, self._life.settled
+        for line in {step.text for step in self._course.steps}.intersection(heard):
+            self._complain(Kind.OWN, f"{self._life} heard {line!r}, its own", heard.index(line))
         self._listen(0, len(heard) if settled is None else settled)
         if settled is not None:
             if self._order is not None:
@@ -262,7 +264,7 @@ class Listening:
             self._verdict.deliveries += 1
             return
         if self._is_own(line):
-            self._complain(Kind.OWN, f"{self._life} heard {line!r}, its own", n)
+            pass  # that is told already
         elif line in self._life.heard[:n]:
             self._complain(Kind.TWICE, f"{self._life} heard {line!r} twice", n)
         elif not LEFT.fullmatch(line) and line not in self._facts.steps:
