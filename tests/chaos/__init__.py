@@ -1,5 +1,5 @@
-"""Chaos: many clients do their worst to a server, and a checker proves from what each heard that nobody else
-noticed.
+"""Chaos: many clients do their worst to a server, and a checker proves from what each heard that nobody
+else noticed.
 
 - history.py: what one client sent and heard, from its nickname to its end
 - verdict.py: what a checker finds wrong
@@ -12,6 +12,7 @@ noticed.
 - broken.py: servers that are made wrong, each in one way, for the checker to catch
 - run.py: a program: many runs, as long as you like
 
-`test_chaos.py` runs a few seeds, `test_broken.py` the broken servers, and `test_checker.py` tries the checker on
-histories written by hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
+`test_chaos.py` runs a few seeds, `test_broken.py` the broken servers, and `test_checker.py` tries the
+checker on histories written by hand. The idea of a checker that sees nothing but histories is that of
+Jepsen's Maelstrom.
 """

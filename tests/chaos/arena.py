@@ -1,8 +1,8 @@
 """One run: a server, links with faults before it, a crowd, and then the checker.
 
-The server runs in this process, where it can be any ChatServer; or in a process of its own, which is quicker:
-the crowd has a processor for itself then. Besides what was heard it is checked that the server is afterwards as
-it was before: nobody on its roster, no thread and no descriptor more.
+The server runs in this process, where it can be any ChatServer; or in a process of its own, which is
+quicker: the crowd has a processor for itself then. Besides what was heard it is checked that the server is
+afterwards as it was before: nobody on its roster, no thread and no descriptor more.
 
 It builds on crowd.py and checker.py.
 """
@@ -36,9 +36,9 @@ SEND_BUFFER = 16 * 1024
 class SmallBuffers(ChatServer):
     """The server, but its kernel keeps few bytes for a client."""
 
-    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
+    def _come_in(self, sock: socket.socket, number: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        super()._come_in(sock, number, host)
+        super()._come_in(sock, number)
 
 
 @dataclass(slots=True)
@@ -152,24 +152,23 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
         except Stuck as stuck:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
-            return Outcome(
-                plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn
-            )
-    found = check(crowd.lives)
-    for complaint in verdict.complaints:
-        found.complain(complaint.kind, complaint.what, complaint.excerpt)
-    return Outcome(plan, found, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
+        else:
+            found = check(crowd.lives)
+            for complaint in verdict.complaints:
+                found.complain(complaint.kind, complaint.what, complaint.excerpt)
+            verdict = found
+    return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
 
 
 def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdict: Verdict) -> None:
-    """The roster, the threads and the descriptors are as they were before anybody came but the witnesses."""
+    """Roster, threads and descriptors are as they were when only the witnesses were here."""
     witnesses = sorted(f"witness-{room}" for room in crowd.rooms)
     for what, is_now, should_be in (
         ("roster", host.roster, (None, witnesses)),
         ("threads and descriptors", host.resources, (before,)),
     ):
         # The server closes after the client has: a little later.
-        seen = next((now for now in _looks(is_now, min(5.0, crowd.soon)) if now in should_be), is_now())
+        seen = next((now for now in _looks(is_now, crowd.patience) if now in should_be), is_now())
         if seen not in should_be:
             verdict.complain(Kind.LEFT_BEHIND, f"{what}: {seen}, and not {should_be[-1]}")
 

@@ -1,10 +1,11 @@
 """Servers that are made wrong, each in one way, for the checker to catch.
 
-Each is labkit's own server with one thing changed: mostly in `_post`, where what the house decided is handed over
-to be delivered. `BROKEN` lists them, each with the complaints that it must lead to; others must not be made.
+Each is labkit's own server with one thing changed: mostly in `_post`, where what the house decided is
+handed over to be delivered. `BROKEN` lists them, each with the complaints that it must lead to; others
+must not be made.
 
-They are wrong now and then, and not always: a checker that only notices what is always wrong would be of no use.
-It builds on arena.py.
+They are wrong now and then, and not always: a checker that only notices what is always wrong would be of
+no use. It builds on arena.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Deliveries = list[Delivery[Client]]
 
 
 class Broken(SmallBuffers):
-    """What they share: they look at what is to be delivered, one after the other, under the server's lock."""
+    """What they share: they look at what is to be delivered, one after the other, under the server's
+    lock."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
@@ -239,11 +241,11 @@ class KeepsNicknames(Broken):
 
     def _say_goodbye(self, client: Client, reason: str) -> None:
         with self._lock:
-            name = self._house.nickname(client) if client in self._house else None
+            person = next((p for p in self._house.people() if p.who is client), None)
         super()._say_goodbye(client, reason)
-        if name is not None and reason == VANISHED:
+        if person is not None and reason == VANISHED:
             with self._lock:
-                self._house._names[name.lower()] = None  # type: ignore[assignment]
+                self._house._names[person.nickname.lower()] = person
 
 
 class ThrowsOut(Broken):
@@ -324,7 +326,7 @@ BROKEN: dict[type[Broken], set[Kind]] = {
 
 ALSO: dict[type[Broken], set[Kind]] = {
     LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
-    ThrowsOut: {Kind.REASON},
+    ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and nobody read
     TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back
 }
 """Complaints that are right, too, and not made each time."""

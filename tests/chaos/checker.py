@@ -2,23 +2,25 @@
 
 It sees no server, only histories (history.py). What must hold:
 
-- All who are in a room hear all that happens there, once, and in one order for all; except what they said or
-  did themselves. Somebody is in a room from the line `* you are NAME, in ROOM` on, until they leave it: for
-  another room, as they learn by the next such line, or for good.
-- Whoever left for good, in whatever way, may not have heard the last of it: what it heard must then be all up
-  to some line, and nothing after that. Nobody else may miss anything: not those who went to another room, and
-  not those who were still here when all had gone quiet (`Life.settled`).
-- A sender's lines come in the order in which they were sent, and none in between is missing. Only the last of
-  one who vanished, or was let go, may not have been done at all.
-- A whisper reaches whoever has the nickname at that moment, once, and nobody else; or the sender is refused.
+- All who are in a room hear all that happens there, once, and in one order for all; except what they said
+  or did themselves. Somebody is in a room from the line `* you are NAME, in ROOM` on, until they leave
+  it: for another room, as they learn by the next such line, or for good.
+- Whoever left for good, in whatever way, may not have heard the last of it: what it heard must then be
+  all up to some line, and nothing after that. Nobody else may miss anything: not those who went to
+  another room, and not those who were still here when all had gone quiet (`Life.settled`).
+- A sender's lines come in the order in which they were sent, and none in between is missing. Only the
+  last of one who vanished, or was let go, may not have been done at all.
+- A whisper reaches whoever has the nickname at that moment, once, and nobody else; or the sender is
+  refused.
 - Each coming, going and renaming is told once; each leaving with the reason for which it happened.
 - Nothing is heard that nobody said or did.
 
-For what happens at the same time, the order decides: whoever is seen to come before a line hears it, whoever
-comes after it does not. The order of a room is what its witness heard (order.py); if somebody else's differs,
-then one of the two was told wrongly, and it is no matter which.
+For what happens at the same time, the order decides: whoever is seen to come before a line hears it,
+whoever comes after it does not. The order of a room is what its witness heard (order.py); if somebody
+else's differs, then one of the two was told wrongly, and it is no matter which.
 
-Pure. This file is about what was said; what was heard is listening.py's. It builds on order.py and verdict.py.
+Pure. This file is about what was said; what was heard is listening.py's. It builds on order.py and
+verdict.py.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def check(lives: Sequence[Life]) -> Verdict:
     """What is wrong with these histories, which must be all of one run.
 
     Raises:
-        ValueError: two things that were said or done read alike, so that nobody can tell them apart; or there
-            is no witness in the lobby.
+        ValueError: two things that were said or done read alike, so that nobody can tell them apart; or
+            there is no witness in the lobby.
     """
     verdict = Verdict()
     facts = Facts([Course(life) for life in lives])

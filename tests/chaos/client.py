@@ -1,8 +1,8 @@
 """One connection of the crowd: bytes in, bytes out, and all the ways in which it can end.
 
-A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no more of it
-than it must: that it was asked for a nickname, welcomed, refused, answered. What to do, person.py decides, and
-crowd.py when. It builds on the package's sockets.py, for RST alone.
+A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no
+more of it than it must: that it was asked for a nickname, welcomed, refused, answered. What to do,
+person.py decides, and crowd.py when. It builds on the package's sockets.py, for RST alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from labkit import sockets
 from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT, Quit, Refused, Rename, Whisper
 
 PROBE = "nobody."
-"""How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign that
-all that was said before has been done."""
+"""How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign
+that all that was said before has been done."""
 
 _REFUSED_PROBE = f"! nobody here is called {PROBE}".encode()
 _WELCOME = b"* you are "
@@ -37,7 +37,8 @@ class State(Enum):
 class Client:
     """A connection to `address`, as whoever is called `nickname`.
 
-    With `small`, its kernel keeps few bytes, so that whoever sends to it notices soon that it does not read.
+    With `small`, its kernel keeps few bytes, so that whoever sends to it notices soon that it does not
+    read.
     """
 
     def __init__(self, address: tuple[str, int], nickname: str, *, small: bool = False) -> None:

@@ -1,11 +1,12 @@
 """Everybody: a loop on one selector that lets people come, act, leave in every way there is, and come back.
 
-First a witness takes its place in each room. Then there is chaos until so many lines were delivered and so many
-connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for the answer, twice;
-after the second, whatever was said has been heard. At last all leave politely, and somebody tries each nickname
-that anybody has had.
+First a witness takes its place in each room. Then there is chaos until so many lines were delivered and
+so many connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for
+the answer, twice; after the second, whatever was said has been heard. At last all leave politely, and
+somebody tries each nickname that anybody has had.
 
-It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on person.py.
+It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on
+person.py.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
-    limits: Limits = Limits(silence=1.2, grace=0.6, behind=64 * 1024, handshake=1.0)
+    limits: Limits = Limits(silence=1.5, grace=0.6, behind=128 * 1024, handshake=10.0)
+    patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
 
@@ -78,6 +80,7 @@ class Crowd:
         self._clients: dict[Client, Person | None] = {}
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Client, int] = {}
+        self._stopping = False
         self._beat_at = 0.0
         self._looked_at = 0.0
         self._give_up = monotonic() + plan.seconds
@@ -89,8 +92,8 @@ class Crowd:
         return self._plan.rooms
 
     @property
-    def soon(self) -> float:
-        return self._plan.soon
+    def patience(self) -> float:
+        return self._plan.patience
 
     # --- the four acts ---
 
@@ -140,9 +143,6 @@ class Crowd:
         for n in range(len(self._links)):
             self._link_back_at[n] = 0.0
         self._repair(())
-        for person in self._people:
-            if person.client and person.client.state is State.FROZEN:
-                self._thaw(person)
         self._until(
             lambda: all(c.state in (State.IN, State.OVER) for c in self._clients) and not self._coming(),
             "all that were leaving have left, and all that were coming have come",
@@ -170,8 +170,10 @@ class Crowd:
 
     def farewell(self) -> None:
         """The server is stopping: the witnesses hear of it, and are let go."""
+        self._stopping = True
         for witness in self._witnesses.values():
-            witness.state = State.LEAVING
+            if witness.state is State.IN:
+                witness.state = State.LEAVING
         self._until(
             lambda: all(w.state is State.OVER for w in self._witnesses.values()),
             "the server says goodbye to those who are left",
@@ -241,6 +243,9 @@ class Crowd:
     def _forget(self, client: Client) -> None:
         person = self._clients.pop(client)
         self._gone.append(client)
+        if client in self._witnesses.values() and not self._stopping:
+            self._verdict.complain(Kind.THROWN_OUT, f"the witness {client.life}, who did nothing for it")
+            raise Stuck("Without a witness nothing can be proven.")
         if person is not None and person.client is client:
             person.back_at = monotonic() + self._chance.choice((0.0, 0.0, 0.01, 0.05))
 
@@ -299,8 +304,8 @@ class Crowd:
             person.refused_since = now
         if now < person.back_at:
             return
-        if now > person.refused_since + self._plan.soon:
-            what = f"{client.life}, {self._plan.soon:g} s after whoever had it was gone"
+        if now > person.refused_since + self._plan.patience:
+            what = f"{client.life}, {self._plan.patience:g} s after whoever had it was gone"
             self._verdict.complain(Kind.TAKEN, what)
             client.vanish()
             person.start_anew()
@@ -363,7 +368,7 @@ class Crowd:
             way()
             if client.state is State.FROZEN:
                 person.thaws_at = (
-                    monotonic() + self._chance.choice((0.02, 3.0, 3.0)) * self._plan.limits.grace
+                    monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
                 )
             self.ends += 1
 
@@ -424,9 +429,9 @@ class Crowd:
         return person
 
     def _until_they_are_gone(self, gone: list[Client]) -> None:
-        """To whisper to them is refused, whatever they may be called. Raises Stuck."""
+        """To whisper to them is refused, whatever they may be called; or their nicknames stay taken."""
         assert self._last is not None and self._last.client is not None
-        client, give_up = self._last.client, monotonic() + self._plan.soon
+        client, give_up = self._last.client, monotonic() + self._plan.patience
         names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
         for person in self._people:
             if person.client and person.client.state is State.IN:
@@ -440,9 +445,10 @@ class Crowd:
             self._ask([client])
             names -= {asked[line] for line in client.life.heard[first:] if line in asked}
             if monotonic() > give_up:
-                raise Stuck(
-                    f"{self._plan.soon:g} s after they left, these are still here: {', '.join(sorted(names))}"
-                )
+                for name in sorted(names):
+                    what = f"{name}, {self._plan.patience:g} s after whoever had it was gone"
+                    self._verdict.complain(Kind.TAKEN, what)
+                return
             self._turn(0.01)
 
     def _try_nicknames(self) -> None:

@@ -1,15 +1,15 @@
 """What one client of the crowd sent and heard, from its nickname to its end: a life.
 
-Data, and nothing else. The clients (client.py) write it while they run; the checker (checker.py) reads it when
-all is over. It builds on the package's messages.py, for the words.
+Data, and nothing else. The clients (client.py) write it while they run; the checker (checker.py) reads it
+when all is over. It builds on the package's messages.py, for the words.
 
-What somebody did is a list of deeds, in the order in which they were sent. A deed is one of the messages that a
-client can send, with the text as the others are to hear it; or a `Refused`: something was sent that the server
-must answer with just this refusal. An empty line is no deed: nobody hears of it.
+What somebody did is a list of deeds, in the order in which they were sent. A deed is one of the messages
+that a client can send, with the text as the others are to hear it; or a `Refused`: something was sent
+that the server must answer with just this refusal. An empty line is no deed: nobody hears of it.
 
-To tell every line from every other, all are different: a text is said once in a run, and a nickname, in just
-these letters, belongs to one life, and enters one room. Whoever comes back with the same nickname writes it in
-other letters (`Bob`, `bOb`), which to the server is the same (RFC 8266).
+To tell every line from every other, all are different: a text is said once in a run, and a nickname, in
+just these letters, belongs to one life, and enters one room. Whoever comes back with the same nickname
+writes it in other letters (`Bob`, `bOb`), which to the server is the same (RFC 8266).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Life:
     deeds: list[Deed] = field(default_factory=list)
     # All lines that came, without their LF, from the first after the nickname was sent.
     heard: list[bytes] = field(default_factory=list)
-    # The reasons that the others may be told for its leaving: one, or what may have overtaken it. While there is
-    # none, it stays. A client that only froze for a while may be here still.
+    # The reasons that the others may be told for its leaving: one, or what may have overtaken it. While
+    # there is none, it stays. A client that only froze for a while may be here still.
     ends: set[str] = field(default_factory=set)
     over: bool = False  # the connection is closed
     thrown_out: bool = False  # the server ended it, and it had given no reason
     whole: bool = True  # all that it sent was sent to the end: none of it may be missing
-    # How many lines it had heard when everybody had gone quiet, and it had asked the server one thing more, and
-    # had the answer: all that was said before is among them. None: it did not live so long.
+    # How many lines it had heard when everybody had gone quiet, and it had asked the server one thing
+    # more, and had the answer: all that was said before is among them. None: it did not live so long.
     settled: int | None = None
     watches: str = ""  # it is the witness of this room: there from the first to the last, and silent
 

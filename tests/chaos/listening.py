@@ -1,11 +1,12 @@
 """What one of them heard, line by line, held against what happened in the rooms it was in.
 
-Each line is one of three kinds. An answer to something of its own: a welcome, a refusal, who is here. A whisper
-to it. Or something that happened in the room. Answers must come in the order of the deeds that they answer.
-What happened in the room must be all that the witness of the room heard since this one came, without gaps, but
-for what it said or did itself.
+Each line is one of three kinds. An answer to something of its own: a welcome, a refusal, who is here. A
+whisper to it. Or something that happened in the room. Answers must come in the order of the deeds that
+they answer. What happened in the room must be all that the witness of the room heard since this one came,
+without gaps, but for what it said or did itself.
 
-`Facts` is what all of them need: who said what, and what the witnesses heard. It builds on order.py and verdict.py.
+`Facts` is what all of them need: who said what, and what the witnesses heard. It builds on order.py and
+verdict.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from chaos.history import Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
-from labkit.messages import SERVER_STOPPED, Join, Notice, Quit, Refused, Rename, Whisper, Who
+from labkit.messages import SERVER_STOPPED, Act, Join, Notice, Quit, Refused, Rename, Say, Whisper, Who
 
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))
@@ -91,6 +92,8 @@ class Listening:
 
     def check(self) -> None:
         heard, settled = self._life.heard, self._life.settled
+        for line in {step.text for step in self._course.steps}.intersection(heard):
+            self._complain(Kind.OWN, f"{self._life} heard {line!r}, its own", heard.index(line))
         self._listen(0, len(heard) if settled is None else settled)
         if settled is not None:
             if self._order is not None:
@@ -234,11 +237,14 @@ class Listening:
         return step is not None and step.life is self._life
 
     def _skip_own(self, line: bytes) -> None:
-        """Own lines are not heard: step over them, up to this one."""
+        """What it said itself is not heard: step over that, up to this line. Not over what it was welcomed
+        for: the welcome stands in its place."""
         order = self._order
         while order is not None and self._next < len(order.lines):
-            upcoming = order.lines[self._next]
-            if upcoming == line or not self._is_own(upcoming):
+            step = self._facts.steps.get(order.lines[self._next])
+            if step is None or step.text == line or step.life is not self._life:
+                break
+            if not (step.deed and isinstance(self._life.deeds[step.deed - 1], Say | Act)):
                 break
             self._next += 1
 
@@ -258,7 +264,7 @@ class Listening:
             self._verdict.deliveries += 1
             return
         if self._is_own(line):
-            self._complain(Kind.OWN, f"{self._life} heard {line!r}, its own", n)
+            pass  # that is told already
         elif line in self._life.heard[:n]:
             self._complain(Kind.TWICE, f"{self._life} heard {line!r} twice", n)
         elif not LEFT.fullmatch(line) and line not in self._facts.steps:

@@ -1,8 +1,8 @@
 """What happened in one room, in the one order in which its witness heard it.
 
-A witness enters a room before anybody else, says nothing, and stays to the end. So it hears all that happens
-there, and what it heard is the order in which everybody else must have heard it too. Should it be the witness
-who was told wrongly, then all others disagree with it, and that is noticed as well.
+A witness enters a room before anybody else, says nothing, and stays to the end. So it hears all that
+happens there, and what it heard is the order in which everybody else must have heard it too. Should it be
+the witness who was told wrongly, then all others disagree with it, and that is noticed as well.
 
 `Step` is one thing that happened; `steps` tells which ones somebody's deeds come to. Pure. It builds on
 history.py.

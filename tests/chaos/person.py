@@ -1,8 +1,8 @@
 """What somebody does next, by dice: talk, whisper, rename, change rooms, send garbage.
 
-A person outlives its connections: it comes back, often with the nickname that it had. It sees to it that all it
-says differs from all that is said in the run, and that it takes each nickname in letters of its own, as the
-checker needs it (history.py). It builds on client.py.
+A person outlives its connections: it comes back, often with the nickname that it had. It sees to it that
+all it says differs from all that is said in the run, and that it takes each nickname in letters of its
+own, as the checker needs it (history.py). It builds on client.py.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Person:
 
     def say(self) -> Done:
         text = f"{self._tag()} {' '.join(self.chance.choices(WORDS, k=self.chance.randint(1, 5)))}"
-        if self.chance.random() < 0.03:
+        if self.chance.random() < 0.08:
             text += " " + "long " * self.chance.randint(20, 180)
         deed = Act(text) if self.chance.random() < 0.1 else Say(text)
         end = b"\r" if self.chance.random() < 0.05 else b""

@@ -1,14 +1,15 @@
 """The long run: many seeds, as much chaos as you like, and one line for each.
 
-    python tests/chaos/run.py [--deliveries 1000000] [--ends 1000] [--seeds 20] [--first-seed 0] [--people 30] [--here]
+    python tests/chaos/run.py [--deliveries 1000000] [--ends 1000] [--seeds 20] [--first-seed 0]
+                              [--people 30] [--here]
 
-Deliveries and abrupt ends are those of all seeds together: each seed does its share, and at least that. A delivery
-is a line of somebody else's that one client heard, and that the checker has found right. An abrupt end is one that
-nobody announced: vanished, frozen until it was let go, fallen silent, closed unread, cut off with its link. The
-server runs in a process of its own; with --here, in this one. The last line sums it up, and the exit status is 0
-if there is nothing to complain about. A complaint comes with its seed and the histories concerned; the same
-command with `--seeds 1 --first-seed N` (and the shares as printed) runs that seed again: the same dice, though
-threads and sockets take their own time.
+Deliveries and abrupt ends are those of all seeds together: each seed does its share, and at least that. A
+delivery is a line of somebody else's that one client heard, and that the checker has found right. An
+abrupt end is one that nobody announced: vanished, frozen until it was let go, fallen silent, closed
+unread, cut off with its link. The server runs in a process of its own; with --here, in this one. The last
+line sums it up, and the exit status is 0 if there is nothing to complain about. A complaint comes with
+its seed and the histories concerned; the same command with `--seeds 1 --first-seed N` (and the shares as
+printed) runs that seed again: the same dice, though threads and sockets take their own time.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
 """

@@ -12,7 +12,7 @@ SEEDS = (1, 2, 3)
 
 
 def a_plan(seed: int) -> Plan:
-    return Plan(seed=seed, people=12, deliveries=4000, ends=10, links=0, slow=False, soon=1.0)
+    return Plan(seed=seed, people=12, deliveries=4000, ends=10, links=0, slow=False, patience=0.8)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

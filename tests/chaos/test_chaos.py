@@ -13,7 +13,7 @@ from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT
 
 @pytest.mark.parametrize("seed", range(2))
 def test_nobody_else_notices(seed: int) -> None:
-    """With the server in this process: nothing lost, twice, out of order or told wrongly; nothing left behind."""
+    """The server in this process: nothing lost, twice, out of order, told wrongly or left behind."""
     outcome = run(Plan(seed=seed, deliveries=20_000, ends=30))
     assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
 

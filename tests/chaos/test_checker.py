@@ -36,7 +36,7 @@ def a_life(nickname: str, deeds: list[Deed], *heard: str, **more: object) -> Lif
 
 
 def a_story() -> Lives:
-    """Three in the lobby and one who was there before; somebody takes another name, somebody another room."""
+    """Three in the lobby, and one who was there before; one takes another name, one another room."""
     witness = a_life(
         "witness",
         [],
@@ -224,7 +224,7 @@ def test_who_left_may_not_have_heard_the_last_of_it(left: int) -> None:
 
 
 def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
-    """The server may not have read what carol sent last; but it does not read the last and not the first."""
+    """What carol sent last may be unread; but not with something read that she sent afterwards."""
     lives = a_story()
     lives["carol"].deeds += [Rename("carlotta"), Join("lobby"), Say("four")]
     assert not check(list(lives.values())).count
