@@ -3,7 +3,7 @@
 The files, in the order in which they are best read. The first four are pure: no socket, no thread.
 
  1. framing.py      bytes in, messages out
- 2. nicknames.py    which nicknames are fit to use, and when two are the same
+ 2. nicknames.py    which nicknames are fit to use, and when two are the same; password.py
  3. messages.py     what can be said on the wire
  4. room.py         who is here, and who hears what
  5. classic.py      the assignment's own two-list server and client
@@ -11,20 +11,22 @@ The files, in the order in which they are best read. The first four are pure: no
  7. limits.py       how much a server lets its clients do
  8. server.py       ChatServer: accept, handle_client, stop
  9. door.py         the thread that accepts connections
-10. connection.py   what a client's thread reads, and how that can end
-11. delivery.py     from what the house decided to what the courier carries
-12. courier.py      one thread that brings every client up to date, in batches
-13. outgoing.py     bytes out, without ever waiting
-14. gil.py          two system calls in which it matters who holds the interpreter
-15. client.py       ChatClient: recv_msg, say, wait_for
-16. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
-17. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
-18. instruments/    what a lab bench has
-19. conformance/    is that server right? behaviours, tried from outside
-20. exercises/      what to write yourself: task, answer, wrong versions, hints
-21. grading/        what runs a student's code, and says what came of it
+10. crowd.py        who is connected, from where, and who could make room
+11. connection.py   what a client's thread reads, and how that can end
+12. delivery.py     from what the house decided to what the courier carries
+13. courier.py      one thread that brings every client up to date, in batches
+14. outgoing.py     bytes out, without ever waiting; tls.py: TLS, without a socket
+15. gil.py          four places where it matters who runs next
+16. client.py       ChatClient: recv_msg, say, wait_for
+17. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
+18. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
+19. instruments/    what a lab bench has
+20. conformance/    is that server right? behaviours, tried from outside
+21. exercises/      what to write yourself: task, answer, wrong versions, hints
+22. grading/        what runs a student's code, and says what came of it
+23. peers/          chat servers built in other ways, to be read beside it
 
-Each of the last four lists its files.
+Each of the last five lists its files.
 """
 
 from labkit.client import ChatClient

@@ -1,7 +1,7 @@
 """python -m labkit …: the commands.
 
 Here are the commands' names and their options. What they do is in serve.py, terminal.py (`join`), lab.py,
-demo.py and exercises/; each is loaded only when it is asked for.
+demo.py, exercises/ and instruments/load/; each is loaded only when it is asked for.
 
 Every command returns an exit status: 0 if all went well, 1 if not, with one line that says why; 2 is
 argparse's, for a command line that cannot be understood.
@@ -16,9 +16,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from labkit.console import discard_output
+from labkit.console import ask_for_password, complain, discard_output, password_from
 from labkit.framing import FRAMINGS
 from labkit.limits import MEANS, Limits
 from labkit.server import PORT
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
     if words[:1] == ["check"]:
         words = _options_first(words)
-    options = _parser().parse_args(words, argparse.Namespace(program=program))
+    options = _parser(words[:1] == ["load"]).parse_args(words, argparse.Namespace(program=program))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -63,7 +63,7 @@ def _options_first(words: list[str]) -> list[str]:
 # --- what the command line may say ---
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(loading: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m labkit",
         description="Chat Lab: how a multi-user chat over TCP works, on real sockets and real threads.",
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_check(commands)
     _add_exercises(commands)
+    _add_load(commands, loading)
     return parser
 
 
@@ -105,11 +106,17 @@ def _add_serve(commands: Any) -> None:
         "--port", type=_port, default=PORT, help="0 takes a free one (default: %(default)s)"
     )
     _add_framing(parser)
+    _add_password(parser, "ask whoever joins for this one")
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="encrypt everything (TLS), with this certificate (PEM)"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
     limits = parser.add_argument_group("limits", "how much the server lets its clients do")
     kinds = get_type_hints(Limits)
     for limit in fields(Limits):
-        optional = kinds[limit.name] not in (int, float)
-        number = int if kinds[limit.name] is int else float
+        kind = kinds[limit.name]
+        optional = kind not in (int, float)
+        number = int if int in (kind, *get_args(kind)) else float
         default = (
             "none" if limit.default is None else f"{limit.default:g}" if number is float else limit.default
         )
@@ -137,6 +144,38 @@ def _add_join(commands: Any) -> None:
     parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=PORT, help="(default: %(default)s)")
     _add_framing(parser)
+    _add_password(parser, "for a server that asks for one")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="the server speaks TLS; its certificate must be one that this machine trusts",
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        help="the same, for a certificate that this machine does not know: this one, or one that it signed",
+    )
+
+
+ASKED = object()
+"""`--password` without a value."""
+
+
+def _add_password(parser: Any, what: str) -> None:
+    parser.add_argument(
+        "--password",
+        nargs="?",
+        const=ASKED,
+        metavar="PASSWORD",
+        help=f"{what}; without a value you are asked for it here. With one, others on this machine can "
+        "read it in the list of processes (ps), and it stays in your shell's history",
+    )
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="the password is the first line of this file. Without either option it is LABKIT_PASSWORD "
+        "of the environment, if that is set",
+    )
 
 
 def _add_framing(parser: Any) -> None:
@@ -198,6 +237,20 @@ def _add_exercises(commands: Any) -> None:
     )
 
 
+def _add_load(commands: Any, asked: bool) -> None:
+    parser = _add(
+        commands,
+        "load",
+        _load,
+        "put a load on a chat server, or on several, and measure",
+        "Exit status 0: every line came, once; 1: one did not, or a server could not be measured.",
+    )
+    if asked:  # its options are those of a Plan, which takes a while to load
+        from labkit.instruments.load.command import add_options
+
+        add_options(parser)
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
@@ -234,13 +287,40 @@ def _serve(options: argparse.Namespace) -> int:
         # It speaks of Limits.max_clients; whoever reads this typed --max-clients.
         flag = re.compile(r"Limits\.(\w+)")
         options.parser.error(flag.sub(lambda name: "--" + name[1].replace("_", "-"), str(error)))
-    return serve(options.host, options.port, options.framing, limits)
+    if (options.tls_cert is None) != (options.tls_key is None):
+        options.parser.error("--tls-cert and --tls-key need each other")
+    tls = None if options.tls_cert is None else (options.tls_cert, options.tls_key)
+    try:
+        password = _password(options)
+        if password is ASKED:
+            password = ask_for_password("Password for this server: ")
+            if ask_for_password("The same once more: ") != password:
+                raise ValueError("the two passwords differ")
+    except (OSError, ValueError) as error:
+        return complain(error)
+    return serve(options.host, options.port, options.framing, limits, password, tls)
+
+
+def _password(options: argparse.Namespace) -> Any:
+    """The password that the options give; ASKED if it is to be asked for."""
+    if options.password is not None and options.password_file is not None:
+        options.parser.error("--password or --password-file, not both")
+    return password_from(options.password, options.password_file)
 
 
 def _join(options: argparse.Namespace) -> int:
     from labkit.terminal import join
 
-    return join(options.nickname, (options.host, options.port), FRAMINGS[options.framing])
+    try:
+        password = _password(options)
+    except (OSError, ValueError) as error:
+        return complain(error)
+    if password is ASKED:
+        password = None  # the terminal asks when the server does
+    tls = options.tls_ca or options.tls
+    return join(
+        options.nickname, (options.host, options.port), FRAMINGS[options.framing], password, tls or None
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -268,6 +348,12 @@ def _check(options: argparse.Namespace) -> int:
     if options.what is None or options.program is not None:
         options.parser.error(f"check {options.exercise} needs a FILE.py")
     return commands.check_file(options.exercise, options.what, options.hints, options.json)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from labkit.instruments.load import command
+
+    return command.main(options)
 
 
 def _exercises(options: argparse.Namespace) -> int:

@@ -4,6 +4,10 @@
 more to come. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
 giving up on it.
 
+With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anybody on the way who
+wants the rest not to arrive, so it counts as `vanished`. Nobody can cut a line in half like that: a line
+counts when its LF has come.
+
 It builds on outgoing.py (the writing side of the same client), framing.py and sockets.py.
 """
 
@@ -12,19 +16,23 @@ from __future__ import annotations
 import socket
 import threading
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from labkit import sockets
 from labkit.framing import Framing, RawFraming, TooLong
 from labkit.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
 from labkit.outgoing import Reader
 
-CHUNK = 65536
-"""Bytes read at once."""
+if TYPE_CHECKING:
+    from labkit.tls import Seal
 
 SMALL_CHUNK = 1024
-"""Bytes read at once where that matters: in the raw dialect, where it is the longest message (and the
-assignment's own number); and from a client whose lines are counted, so that what it must wait for stays
-unread, and TCP slows it down."""
+"""Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
+dialect it is also the longest message (and the assignment's own number)."""
+
+CHUNK = 65536
+"""Bytes read at once from a client that has ever filled the small chunk: it has much to say. Not from one
+whose lines are counted: what it must wait for stays unread, and TCP slows it down."""
 
 
 class Gone(Exception):
@@ -38,10 +46,14 @@ class Gone(Exception):
 class Client(Reader):
     """One client of a server. `read` and `pace` are for its own thread alone."""
 
-    def __init__(self, sock: socket.socket, framing: Framing, rate: float | None) -> None:
+    def __init__(
+        self, sock: socket.socket, framing: Framing, rate: float | None, telling: threading.Lock
+    ) -> None:
         super().__init__(sock)
+        self._telling = telling  # see Outgoing.telling
         self._raw = isinstance(framing, RawFraming)
-        self._chunk = SMALL_CHUNK if rate is not None or self._raw else CHUNK
+        self._chunk = SMALL_CHUNK
+        self._may_grow = rate is None and not self._raw
         self.lines_in = 0
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
@@ -61,16 +73,30 @@ class Client(Reader):
             sockets.patience(self.sock, seconds)
             self._patience = seconds
         try:
-            data = sockets.receive(self.sock, self._chunk, seconds)
+            over = self.seal is not None and self.seal.ended
+            data = b"" if over else sockets.receive(self.sock, self._chunk, seconds)
         except TimeoutError:
             raise Gone(WENT_SILENT) from None
         except OSError:
             # The kernel told us, so the courier's next send may have met a mere EPIPE: do not ask it.
             raise Gone(TOO_SLOW if self.failed == TOO_SLOW else VANISHED) from None
         if data:
-            return self._framing.feed(data)
-        with self.telling:  # the courier may be just finding out that this was no goodbye
-            raise Gone(self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP))
+            if self._may_grow and len(data) == SMALL_CHUNK:
+                self._chunk = CHUNK
+            return self._framing.feed(data) if self.seal is None else self._unsealed(self.seal, data)
+        with self._telling:  # the courier may be just finding out that this was no goodbye
+            reason = self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP)
+        if self.seal is not None and self.seal.ready and reason in (HUNG_UP, VANISHED):
+            reason = HUNG_UP if self.seal.ended else VANISHED  # TLS knows, whatever the kernel says
+        raise Gone(reason)
+
+    def _unsealed(self, seal: Seal, data: bytes) -> list[str | TooLong]:
+        """The messages in this ciphertext: perhaps none, as in the handshake of TLS."""
+        try:
+            pieces = seal.open(data, self._chunk)
+        except ConnectionError:  # no TLS; `seal.trouble` says why
+            raise Gone(VANISHED) from None
+        return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def goes_by(self, nickname: str) -> None:
         """It has this nickname now, which will stand before what it says.

@@ -1,7 +1,7 @@
 """How the commands of `python -m labkit` speak to the terminal they run in.
 
-Errors are one line each, on standard error; what a command is for goes to standard output. It builds on
-nothing of labkit.
+Errors are one line each, on standard error; what a command is for goes to standard output. A password is
+taken from where others cannot read it. It builds on nothing of labkit.
 """
 
 from __future__ import annotations
@@ -26,6 +26,44 @@ def complain(what: object) -> int:
         what = what.strerror  # without the number
     print(f"labkit: {what}", file=sys.stderr, flush=True)
     return 1
+
+
+def password_from(given: str | None, file: str | None, variable: str = "LABKIT_PASSWORD") -> str | None:
+    """The password that was given; or the first line of the file; or what the environment has; or None.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or holds none; the text says so, without the password.
+    """
+    if given is not None:
+        return given
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        with open(file, encoding="utf-8-sig") as lines:
+            password = lines.readline().rstrip("\r\n")
+    except OSError as error:
+        raise OSError(error.errno, f"cannot read the password file {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the password file {file} is not UTF-8") from None
+    if not password:
+        raise ValueError(f"the first line of the password file {file} is empty")
+    return password
+
+
+def ask_for_password(prompt: str) -> str:
+    """Ask whoever sits at the terminal; what is typed is not shown.
+
+    Raises:
+        ValueError: nobody sits there.
+    """
+    from getpass import getpass
+
+    if not is_terminal(sys.stdin):
+        raise ValueError("there is no terminal to ask for the password: use --password-file FILE")
+    try:
+        return getpass(prompt, sys.stderr)
+    except EOFError:
+        raise ValueError("no password: the input ended") from None
 
 
 def discard_output() -> None:

@@ -34,7 +34,7 @@ UNREAD = 4 * 1024 * 1024
 # What can be written in the log. Data is one or more lines, each with its LF.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForRoom:
     """For all who hear the room, but one."""
 
@@ -43,13 +43,13 @@ class ForRoom:
     but: Reader | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForOne:
     to: Reader
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hears:
     """From here on the reader hears this room; None: none."""
 
@@ -57,7 +57,7 @@ class Hears:
     room: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """Nothing more will be written for this reader: close its socket.
 
@@ -119,7 +119,9 @@ class _Plan:
 class Courier:
     """`start` it, `post` what is to be heard and `wake` it, from any thread; then `stop` it."""
 
-    def __init__(self, limits: Limits, name: str = "courier", raw: bool = False) -> None:
+    def __init__(
+        self, limits: Limits, name: str = "courier", raw: bool = False, sealed: bool = False
+    ) -> None:
         # Set while talkers may go on; a thread that would read more waits for it first.
         self.flowing = threading.Event()
         self.flowing.set()
@@ -137,7 +139,8 @@ class Courier:
         # The courier's own.
         self._rooms: dict[str, _Room] = {}
         self._hears: dict[Reader, _Room] = {}
-        self._outgoing = Outgoing(limits, raw)
+        self._outgoing = Outgoing(limits, raw, sealed)
+        self.telling = self._outgoing.telling  # for the threads that read, to ask how a connection ended
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     # --- for the other threads ---
@@ -182,6 +185,7 @@ class Courier:
     # --- the courier's thread ---
 
     def _work(self) -> None:
+        gil.wait_your_turn()
         while True:
             self._let_others_write()
             with self._lock:
@@ -243,7 +247,10 @@ class Courier:
             self._send(reader, plan.carried_out())
         for room in touched:
             lines = room.block.count(b"\n")
-            self._outgoing.send([r for r in room.readers if r not in plans], room.block, lines)
+            readers = room.readers.copy()
+            for reader in plans:
+                readers.pop(reader, None)
+            self._outgoing.send(readers, room.block, lines)
             room.clear()
         for entry in batch:
             if isinstance(entry, Close):
@@ -274,5 +281,5 @@ class Courier:
             plan.mark = room.size
 
     def _send(self, reader: Reader, data: bytes) -> None:
-        if data:
+        if data or reader.seal is not None:  # TLS may have something to say by itself
             self._outgoing.send((reader,), data, data.count(b"\n"))

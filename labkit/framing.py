@@ -56,33 +56,42 @@ class LineFraming:
         if limit < 2:
             raise ValueError(f"a limit of {limit} bytes leaves no room for a message and its LF")
         self.limit = limit
-        self._rest = bytearray()
+        self._rest = b""  # what came after the last LF
         self._skipping = False  # inside a line that is already too long
 
     def feed(self, data: bytes) -> list[str | TooLong]:
-        *ended, rest = data.split(b"\n")
+        data = self._rest + data
+        end = data.rfind(b"\n") + 1
+        self._rest = data[end:]
         messages: list[str | TooLong] = []
-        for piece in ended:
-            messages.append(self._line(piece))
-        if not self._skipping:
-            self._rest += rest
-            if len(self._rest) >= self.limit:  # no room left for the LF
-                self._rest.clear()
-                self._skipping = True
+        if end and (self._skipping or end > self.limit):
+            messages += map(self._line, data[: end - 1].split(b"\n"))
+        elif end:
+            # None of these lines can be too long. To decode them together changes nothing: no byte of a
+            # longer UTF-8 character can be an LF, so what is broken in one line stays in that line.
+            text = data[: end - 1].decode("utf-8", "replace")
+            messages += text.split("\n") if "\r" not in text else map(_without_cr, text.split("\n"))
+        if self._skipping:
+            self._rest = b""
+        elif len(self._rest) >= self.limit:  # no room left for the LF
+            self._rest = b""
+            self._skipping = True
         return messages
 
-    def _line(self, piece: bytes) -> str | TooLong:
-        line = bytes(self._rest) + piece if self._rest else piece
-        self._rest.clear()
+    def _line(self, line: bytes) -> str | TooLong:
         if self._skipping or len(line) >= self.limit:
             self._skipping = False
             return TooLong(self.limit)
-        return line.removesuffix(b"\r").decode("utf-8", "replace")
+        return _without_cr(line.decode("utf-8", "replace"))
 
     def frame(self, text: str) -> bytes:
         if "\n" in text:
             raise ValueError(f"a line cannot hold an LF: {text!r}")
         return text.encode("utf-8", "replace") + b"\n"
+
+
+def _without_cr(line: str) -> str:
+    return line.removesuffix("\r")
 
 
 class RawFraming:

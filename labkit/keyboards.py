@@ -45,6 +45,9 @@ class Keyboard(Protocol):
     def ask(self, prompt: str) -> str | None:
         """The next line; None when there are no more. Raises Interrupted after `interrupt`."""
 
+    def ask_secretly(self, prompt: str) -> str | None:
+        """As `ask`, for a password: what is typed cannot be read on the screen, or be had back."""
+
     def show(self, line: str) -> None:
         """Print a line; from any thread."""
 
@@ -75,6 +78,9 @@ class Pipe:
                 raise what
             self._more.release()
             return what
+
+    def ask_secretly(self, prompt: str) -> str | None:
+        return self.ask(prompt)  # nobody types here
 
     def show(self, line: str) -> None:
         try:
@@ -151,11 +157,22 @@ class Typist:
             self._pasted.extend(typed.split("\n"))
         return self._pasted.popleft()
 
-    async def _ask(self, prompt: str) -> str | None:
+    def ask_secretly(self, prompt: str) -> str | None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import DummyHistory
+
+        # Of its own: the other's history would give the password back at the next arrow up.
+        session: PromptSession[str] = PromptSession(
+            history=DummyHistory(), is_password=True, input=self._session.input, output=self._session.output
+        )
+        typed = self._runner.run(self._ask(prompt, session))
+        return typed and typed.split("\n")[0]
+
+    async def _ask(self, prompt: str, session: PromptSession[str] | None = None) -> str | None:
         import asyncio
 
         self._print_soon()
-        self._asking = asyncio.create_task(self._prompt(prompt))
+        self._asking = asyncio.create_task(self._prompt(prompt, session or self._session))
         if self._interrupted:
             self._asking.cancel()
         try:
@@ -167,10 +184,10 @@ class Typist:
         finally:
             self._asking = None
 
-    async def _prompt(self, prompt: str) -> str | None:
+    async def _prompt(self, prompt: str, session: PromptSession[str]) -> str | None:
         try:
             bar = self._below if self._below() else None
-            return await self._session.prompt_async(prompt, bottom_toolbar=bar)
+            return await session.prompt_async(prompt, bottom_toolbar=bar)
         except (EOFError, KeyboardInterrupt):  # Ctrl-D, Ctrl-C
             return None
 

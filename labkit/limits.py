@@ -17,6 +17,13 @@ class Limits:
     max_clients: int = field(
         default=10_000, metadata={"means": "connections at once; one more is turned away with a reason"}
     )
+    per_address: int | None = field(
+        default=None,
+        metadata={
+            "means": "connections at once from one address (off: a class may share one, behind a NAT or "
+            "on one machine)"
+        },
+    )
     line: int = field(
         default=MAX_LINE, metadata={"means": "the longest line, in bytes with its LF (512 to 4096)"}
     )
@@ -46,8 +53,15 @@ class Limits:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for name, least in (("max_clients", 1), ("refusals", 1), ("behind", 2 * MAX_LINE)):
+        for name, least in (
+            ("max_clients", 1),
+            ("per_address", 1),
+            ("refusals", 1),
+            ("behind", 2 * MAX_LINE),
+        ):
             value = getattr(self, name)
+            if value is None and name == "per_address":
+                continue
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"Limits.{name} is a whole number, at least {least}, not {value!r}")
         # 512 holds the longest notice: two nicknames of 32 characters, 4 bytes each.

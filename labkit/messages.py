@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 # How somebody left: the words that the others are told.
 HUNG_UP = "hung up"  # FIN: closed its side
@@ -23,7 +24,10 @@ WENT_SILENT = "went silent"  # no sign of life for Limits.silence seconds
 TOO_SLOW = "was too slow"  # stopped reading, and was let go
 QUIT = "quit"  # said /quit
 SERVER_STOPPED = "server stopped"
-NO_NICKNAME = "no nickname"  # was never let in; nobody is told, but the journal keeps it
+# Was never let in, for one of these: nobody is told, but the journal keeps it.
+NO_NICKNAME = "no nickname"
+NO_PASSWORD = "no password"
+NO_TLS = "no TLS"
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
@@ -67,6 +71,14 @@ class Request:
 
     def line(self) -> str:
         return "nickname"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRequest:
+    """And the password? Sent after the nickname was answered, by a server that has one."""
+
+    def line(self) -> str:
+        return "password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,7 @@ class Other:
 
 FromServer = (
     Request
+    | PasswordRequest
     | Said
     | Speech
     | Acted
@@ -209,6 +222,7 @@ _NAME = r"([^\s:]+)"
 # The first form that matches the whole line is the line's; the order matters only for Notice, the rest.
 _FORMS: tuple[tuple[re.Pattern[str], Callable[..., FromServer]], ...] = (
     (re.compile("nickname"), Request),
+    (re.compile("password"), PasswordRequest),
     (re.compile("! (.*)"), Refused),
     (re.compile(rf"\* you are {_NAME}, in {_NAME}"), Welcome),
     (re.compile(rf"\* {_NAME} joined"), Joined),
@@ -328,10 +342,15 @@ def only_said(lines: Sequence[object]) -> tuple[str, ...] | None:
 
     The same as `from_client` of each, for much less: mostly people talk.
     """
-    texts = tuple(line for line in lines if isinstance(line, str) and line and line[0] != "/")
-    if len(texts) < len(lines):
+    texts = cast(tuple[str, ...], tuple(lines))
+    try:
+        together = "\n".join(("", *texts, ""))
+    except TypeError:  # one is no text
         return None
-    return tuple(map(clean, texts)) if _UNSAFE.search("".join(texts)) else texts
+    if "\n/" in together or "\n\n" in together:
+        return None
+    # What can be printed is safe, and most is; only in the rest it is worth while to look for more.
+    return texts if "".join(texts).isprintable() else tuple(map(clean, texts))
 
 
 def from_client(line: str) -> FromClient:

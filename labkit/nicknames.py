@@ -1,13 +1,20 @@
-"""Which nicknames are fit to use, and when two are the same.
+"""Which nicknames are fit to use, when two are the same, and when two look the same.
 
 Unicode makes this harder than it looks: `Alice`, `alice` and the full-width `Ａｌｉｃｅ` read alike. The
 rules are those of RFC 8266 (the Nickname profile of PRECIS), done by the library `precis_i18n`; on top
 come this chat's own: short enough, no white space, and nothing that would make a line read as another.
 
+Different names can still look alike: `alice`, and the same with a Cyrillic а. Which letters are mistaken
+for which is a table of Unicode's (UTS #39), in the library `homoglyphs_fork`.
+
 Pure: it knows no list of who is here. That is room.py's.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from unicodedata import normalize
 
 from precis_i18n import get_profile
 
@@ -62,6 +69,67 @@ def key(name: str) -> str:
     `name` must be one that `fit` returned.
     """
     return _compared.enforce(name)
+
+
+def looks(name: str) -> frozenset[str]:
+    """What the name looks like. Two names look alike if they have one of these in common.
+
+    They are skeletons (UTS #39, section 4): each letter is replaced by the one that it could be mistaken
+    for. One is of the name as it is shown, where a capital I looks like a small l; the other of the name
+    in small letters, where it does not, but the Cyrillic capitals of `АLIСЕ` look like more of `alice`.
+
+    That `1` looks like `l`, `0` like `O` and `rn` like `m` counts, too, though some servers exempt plain
+    ASCII: in a class nobody needs a Cyrillic keyboard to be `AIice` or `alicel`. Honest names hardly ever
+    meet so: among the 5,163 first names of the US census of 1990, seven pairs do (Ian and Lan).
+
+    `name` must be one that `fit` returned.
+    """
+    return frozenset(_skeleton(form).casefold() for form in (name, key(name)))
+
+
+def load() -> None:
+    """Read Unicode's table now: it is a file, and later there may be no descriptor to open it with."""
+    _mistaken()
+
+
+def _skeleton(name: str) -> str:
+    if name.isascii():
+        return name.translate(_MISTAKEN_ASCII)
+    return normalize("NFD", normalize("NFD", name).translate(_mistaken()))
+
+
+# What the table says of plain letters: most names need no more of it.
+_MISTAKEN_ASCII = str.maketrans(
+    {"0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "`": "'", '"': "''", "%": "º/₀"}
+)
+
+
+@cache
+def _mistaken() -> Mapping[int, str]:
+    """For each letter that could be mistaken for another one, or for several: for which.
+
+    The library's file has each letter with all that look like it, both ways round. A letter for which
+    there are several is the one that the others are replaced by; of a pair, it is the first in order.
+    """
+    import json  # here, and not above: `import labkit` is to be quick, and most names are plain letters
+    from importlib.resources import files
+
+    text = (files("homoglyphs_fork") / "confusables.json").read_text("ascii")
+    # Where the letters are written from right to left, there are marks around them.
+    alike = {
+        one.strip("\u200e"): [other.strip("\u200e") for other in others]
+        for one, others in json.loads(text).items()
+    }
+    letters: dict[int, str] = {}
+    several: dict[int, str] = {}
+    for one, (other, *more) in alike.items():
+        if len(one) > 1 or more:
+            continue
+        if len(other) > 1:
+            several[ord(one)] = other
+        elif len(alike[other]) > 1 or other < one:
+            letters[ord(one)] = other
+    return letters | {one: others.translate(letters) for one, others in several.items()}
 
 
 def _reason(error: UnicodeEncodeError) -> str:

@@ -6,21 +6,26 @@ that: the connection breaks, the reader takes nothing for too long (`Limits.grac
 it is to be closed.
 
 Everything here runs in the courier's thread. It knows bytes and sockets; what is sent to whom, and in
-which order, courier.py decides. It builds on sockets.py and limits.py.
+which order, courier.py decides. It builds on sockets.py, gil.py and limits.py.
 """
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import threading
 from collections import deque
 from collections.abc import Iterable
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from labkit import sockets
+from labkit import gil, sockets
 from labkit.limits import Limits
 from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED
+
+if TYPE_CHECKING:
+    from labkit.tls import Seal
 
 PATIENCE = 0.05
 """Seconds for which a client that takes nothing may slow the talkers; after that they go on without it.
@@ -43,13 +48,13 @@ class Reader:
         self.sock = sock
         self.lines_out = 0  # lines on their way to this client, or there
         self.behind = 0  # bytes that wait because the socket would not take them
-        # Why the courier gave this client up; its own thread reads it when `recv` ends.
+        # Why the courier gave this client up; its own thread reads it when `recv` ends. Guarded by
+        # `Outgoing.telling`.
         self.failed: str | None = None
-        # Guards `failed` together with the send that finds it out: the kernel tells of a reset once,
-        # to the send or to the recv, and whoever was not told must not guess before the other has
-        # written it down. Held during a send, and that is allowed only because the send never waits.
-        self.telling = threading.Lock()
+        self.seal: Seal | None = None  # its TLS, if it has any
         # The rest is the courier's own; no other thread touches it.
+        self.handle = gil.handle(sock)
+        self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog: deque[memoryview] = deque()
         self.sent = 0  # bytes sent since there is a backlog …
         self.acked = 0  # … and how many of them, at least, the peer's kernel has acknowledged
@@ -62,12 +67,18 @@ class Outgoing:
     """What goes out, for all readers of one courier.
 
     With `raw`, no LF goes out at the end of a send: the assignment's dialect, in which a `recv` is a
-    message. Lines that must share a send keep the LF between them.
+    message. Lines that must share a send keep the LF between them. With `sealed`, every reader has a
+    seal (tls.py), and what goes out, waits and is counted is ciphertext.
     """
 
-    def __init__(self, limits: Limits, raw: bool = False) -> None:
+    def __init__(self, limits: Limits, raw: bool = False, sealed: bool = False) -> None:
         self._limits = limits
         self._raw = raw
+        self._sealed = sealed
+        # Guards `Reader.failed` together with the send that finds it out: the kernel tells of a reset
+        # once, to the send or to the recv, and whoever was not told must not guess before the other has
+        # written it down. Held while sending, and that is allowed only because no send here ever waits.
+        self.telling = threading.Lock()
         self._waiting: dict[Reader, None] = {}  # who has a backlog, or is about to be closed
         self._check_at = 0.0
         self._selector = selectors.DefaultSelector()
@@ -93,49 +104,75 @@ class Outgoing:
         """Give each of them these bytes; what a socket does not take now waits."""
         if self._raw:
             data = data[:-1]
+        if self._sealed:
+            self._seal_and_send(readers, data, lines)
+        else:
+            self._send(readers, data, lines)
+
+    def _seal_and_send(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+        """To each a ciphertext of its own, with what TLS had to say before; no data: that alone."""
         for reader in readers:
-            if reader.failed or reader.close_by is not None:
-                continue
-            reader.lines_out += lines
-            if reader.backlog:
-                if self._raw:
-                    self._put_off(reader, memoryview(b"\n"))
-                self._put_off(reader, memoryview(data))
-                continue
-            took = self._try(reader, data)
-            if took < len(data) and not reader.failed:
-                reader.sent = 0
-                reader.acked = -sockets.unsent(reader.sock)
-                reader.took = monotonic()
-                reader.patience = PATIENCE
-                self._put_off(reader, memoryview(data)[took:])
-                self._watch(reader, selectors.EVENT_WRITE)
+            if reader.seal is not None and not reader.failed and reader.close_by is None:
+                if sealed := reader.seal.seal(data):
+                    self._send((reader,), sealed, lines)
+
+    def _send(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+        # This loop runs once for every line that reaches somebody. What can be done before it is.
+        whole, size, send = len(data), gil.size(data), gil.send
+        broken: list[Reader] = []
+        with self.telling:
+            for reader in readers:
+                reader.lines_out += lines
+                if not reader.clear:
+                    self._queue_up(reader, data)
+                elif (took := send(reader.handle, data, size, sockets.SEND_NOW)) != whole:
+                    if took >= 0 or not self._broke(reader, gil.error()):
+                        self._begin_backlog(reader, memoryview(data)[max(took, 0) :])
+                    else:
+                        broken.append(reader)
+        for reader in broken:
+            self._give_up(reader)
+
+    def _queue_up(self, reader: Reader, data: bytes) -> None:
+        """It goes to the end of the backlog; or nowhere, if this one is on its way out."""
+        if reader.backlog and reader.close_by is None:
+            if self._raw and not self._sealed:  # what was sealed at once is opened as one
+                self._put_off(reader, memoryview(b"\n"))
+            self._put_off(reader, memoryview(data))
+
+    def _begin_backlog(self, reader: Reader, rest: memoryview) -> None:
+        """The socket has had enough for now."""
+        reader.clear = False
+        reader.sent = 0
+        reader.acked = -sockets.unsent(reader.sock)
+        reader.took = monotonic()
+        reader.patience = PATIENCE
+        self._put_off(reader, rest)
+        self._watch(reader, selectors.EVENT_WRITE)
 
     def _put_off(self, reader: Reader, data: memoryview) -> None:
         reader.backlog.append(data)
         reader.behind += len(data)
 
-    def _try(self, reader: Reader, data: bytes | memoryview) -> int:
-        """Send what the socket takes now. A broken one is noted, and its thread woken."""
-        try:
-            with reader.telling:
-                try:
-                    return sockets.send_now(reader.sock, data)
-                except BrokenPipeError:
-                    reader.failed = HUNG_UP  # their FIN came first, then RST
-                    raise
-                except OSError:
-                    reader.failed = VANISHED
-                    raise
-        except OSError:
-            self._give_up(reader)
-            return 0
+    def _broke(self, reader: Reader, error: OSError) -> bool:
+        """Whether that is the end of the connection; it is noted, for its thread to find."""
+        assert self.telling.locked()
+        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+            return False
+        # EPIPE: their FIN came first, then RST.
+        reader.failed = HUNG_UP if error.errno == errno.EPIPE else VANISHED
+        return True
 
     def _flush(self, reader: Reader) -> None:
         """Send from the backlog until it is empty or the socket has had enough."""
         while reader.backlog:
-            took = self._try(reader, reader.backlog[0])
+            with self.telling:
+                try:
+                    took = sockets.send_now(reader.sock, reader.backlog[0])
+                except OSError as error:
+                    self._broke(reader, error)
             if reader.failed:
+                self._give_up(reader)
                 return
             reader.sent += took
             reader.behind -= took
@@ -145,6 +182,7 @@ class Outgoing:
             reader.backlog.popleft()
         if reader.close_by is None:
             self._forget(reader)
+            reader.clear = True
         else:
             self._say_goodbye(reader)
 
@@ -201,7 +239,7 @@ class Outgoing:
 
     def _let_go(self, reader: Reader) -> None:
         """It stopped reading: its time is up, or its backlog full."""
-        with reader.telling:
+        with self.telling:
             reader.failed = TOO_SLOW
         # RST, or the kernel would hold its unread megabytes for as long as it likes.
         sockets.reset_on_close(reader.sock)
@@ -209,6 +247,7 @@ class Outgoing:
 
     def _give_up(self, reader: Reader) -> None:
         """Send nothing more, and wake the client's thread, which then leaves and says why."""
+        reader.clear = False
         reader.backlog.clear()
         reader.behind = 0
         self._forget(reader)
@@ -219,6 +258,10 @@ class Outgoing:
 
     def close(self, reader: Reader, politely: bool) -> None:
         """Close it when it has taken what waits; rudely: at once."""
+        if politely and reader.seal is not None and not reader.failed:
+            if last := reader.seal.goodbye():
+                self._send((reader,), last, 0)
+        reader.clear = False
         reader.close_by = monotonic() + LINGER
         if reader.failed or not politely:
             self._close(reader)

@@ -106,6 +106,7 @@ class House(Generic[W]):
         self._max_line = max_line
         self._people: dict[W, Person[W]] = {}
         self._names: dict[str, Person[W]] = {}  # by nicknames.key
+        self._looks: dict[str, Person[W]] = {}  # by each of nicknames.looks
         self._rooms: dict[str, Room[W]] = {}  # by nicknames.key of the room's name
         # What is done with what somebody says. Quit and Alive concern the connection, not the house.
         self._does: dict[type, Callable[..., list[Delivery[W]]]] = {
@@ -142,21 +143,22 @@ class House(Generic[W]):
         """`who` asks to be called `nickname` and, if that is granted, is in the lobby.
 
         Raises:
-            Refusal: the name is not fit, or somebody here has it.
+            Refusal: the name is not fit, or somebody here has it, or one that looks like it.
             ValueError: `who` is here already, and could only ask for another nickname.
         """
         if who in self._people:
             raise ValueError(f"{who!r} is here already, as {self.nickname(who)}")
         shown = self._claimable(nickname)
         person = Person(who, shown, self._room(LOBBY))
-        self._people[who] = self._names[nicknames.key(shown)] = person
+        self._people[who] = person
+        self._write_down(person)
         person.room.members[who] = None
         return self._arrival(person, Joined(shown))
 
     def leave(self, who: W, reason: str) -> list[Delivery[W]]:
         """`who` is gone: the nickname is free, and the room is told once."""
         person = self._people.pop(who)
-        del self._names[nicknames.key(person.nickname)]
+        self._strike_out(person)
         self._walk_out(person)
         return [Enters(who, None), ToRoom(person.room.name, Left(person.nickname, reason))]
 
@@ -205,9 +207,9 @@ class House(Generic[W]):
         old = person.nickname
         if new == old:
             raise Refusal(f"you are {old} already")
-        del self._names[nicknames.key(old)]
-        self._names[nicknames.key(new)] = person
+        self._strike_out(person)
         person.nickname = new
+        self._write_down(person)
         return [
             ToOne(person.who, Welcome(new, person.room.name)),
             ToRoom(person.room.name, Renamed(old, new), person.who),
@@ -256,7 +258,21 @@ class House(Generic[W]):
             raise Refusal(f"that nickname will not do: {error}") from None
         if self._names.get(nicknames.key(shown), person) is not person:
             raise Refusal(f"the nickname {shown} is taken")
+        for look in nicknames.looks(shown):
+            other = self._looks.get(look, person)
+            if other is not None and other is not person:
+                raise Refusal(f"the nickname {shown} looks like {other.nickname}, who is here")
         return shown
+
+    def _write_down(self, person: Person[W]) -> None:
+        self._names[nicknames.key(person.nickname)] = person
+        for look in nicknames.looks(person.nickname):
+            self._looks[look] = person
+
+    def _strike_out(self, person: Person[W]) -> None:
+        del self._names[nicknames.key(person.nickname)]
+        for look in nicknames.looks(person.nickname):
+            del self._looks[look]
 
     def _called(self, nickname: str) -> Person[W] | None:
         try:

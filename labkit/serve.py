@@ -7,10 +7,12 @@ that is ChatServer (server.py), on which it builds.
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import signal
 import sys
 from contextlib import suppress
 
+from labkit import gil
 from labkit.console import complain, is_terminal, tell
 from labkit.framing import FRAMINGS
 from labkit.limits import Limits
@@ -20,29 +22,48 @@ from labkit.sockets import Address
 LOOK_AROUND = 0.2
 """Seconds; how often to look whether we were asked to stop."""
 
-WARNING = """\
-labkit: warning: this address is open to other machines.
-    Whoever can reach this machine can join and read along: there is no password,
+WARNING = "labkit: warning: this address is open to other machines.\n    "
+NEITHER = """\
+Whoever can reach this machine can join and read along: there is no password,
     and nothing is encrypted. Use it only on a network whose people you trust."""
+NO_TLS = """\
+Whoever is on the way to it can read along, and read the password: nothing is
+    encrypted (--tls-cert, --tls-key). Use it only on a network whose people you trust."""
+NO_PASSWORD = """\
+Whoever can reach this machine can join: there is no password (--password)."""
 
 
-def serve(host: str, port: int, framing: str, limits: Limits) -> int:
-    """Run a server until Ctrl-C or SIGTERM; returns the exit status."""
+def serve(
+    host: str,
+    port: int,
+    framing: str,
+    limits: Limits,
+    password: str | None = None,
+    tls: tuple[str, str] | None = None,
+) -> int:
+    """Run a server until Ctrl-C or SIGTERM; returns the exit status.
+
+    `password` and `tls`, the files of certificate and key, are as for ChatServer.
+    """
     asked_to_stop = []
     # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.append(True))
     _allow_many_files()
-    server = ChatServer(host, port, framing=FRAMINGS[framing], limits=limits)
+    gil.ask_seldom()
     try:
+        server = ChatServer(
+            host, port, framing=FRAMINGS[framing], limits=limits, password=password, tls=tls
+        )
         server.start()
     except (OSError, ValueError) as error:
         return complain(error)
     with server:
-        how_to_join = _how_to_join(server.address, framing)
+        how_to_join = _how_to_join(server.address, framing, tls[0] if tls else None)
         tell(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
         if not ipaddress.ip_address(server.address[0]).is_loopback:
-            print(WARNING, file=sys.stderr, flush=True)
+            if warning := _warning(password is not None, tls is not None):
+                print(warning, file=sys.stderr, flush=True)
         while not asked_to_stop and not server.wait(LOOK_AROUND):
             pass
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
@@ -66,7 +87,14 @@ def _show(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _how_to_join(address: Address, framing: str) -> str:
+def _warning(password: bool, tls: bool) -> str:
+    """What to beware of where other machines can reach the server; nothing if there are both."""
+    if password and tls:
+        return ""
+    return WARNING + (NO_TLS if password else NO_PASSWORD if tls else NEITHER)
+
+
+def _how_to_join(address: Address, framing: str, certificate: str | None = None) -> str:
     """The command line that joins this server."""
     host, port = ipaddress.ip_address(address[0]), address[1]
     parts = ["python -m labkit join"]
@@ -78,4 +106,6 @@ def _how_to_join(address: Address, framing: str) -> str:
         parts.append(f"--port {port}")
     if framing != "lines":
         parts.append(f"--framing {framing}")
+    if certificate is not None:
+        parts.append(f"--tls-ca {shlex.quote(certificate)}")
     return " ".join(parts)

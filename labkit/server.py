@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from labkit import sockets
+from labkit import nicknames, sockets
 from labkit.connection import SMALL_CHUNK, Client, Gone
 from labkit.courier import Close, Courier, ForOne, Hears
+from labkit.crowd import Crowd
 from labkit.delivery import as_bytes, as_entries, note
 from labkit.door import Door
 from labkit.framing import LINES, RAW, LineFraming, NewFraming, RawFraming, TooLong
@@ -30,6 +34,8 @@ from labkit.instruments.journal import Journal
 from labkit.limits import Limits
 from labkit.messages import (
     NO_NICKNAME,
+    NO_PASSWORD,
+    NO_TLS,
     QUIT,
     SERVER_STOPPED,
     TOO_SLOW,
@@ -40,13 +46,18 @@ from labkit.messages import (
     FromClient,
     FromServer,
     Notice,
+    PasswordRequest,
     Quit,
     Refused,
     Request,
     from_client,
     only_said,
 )
+from labkit.password import Password
 from labkit.room import Delivery, House, Refusal, ToOne
+
+if TYPE_CHECKING:
+    from labkit.tls import ForServer, Seal
 
 PORT = 14901
 """The assignment's port."""
@@ -55,6 +66,10 @@ PORT = 14901
 RAW_PAUSE = 0.2
 """Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
 own, and nothing but time keeps two messages apart there."""
+
+POLITE = 32
+"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
+the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,11 @@ class ChatServer:
         framing: LINES, or RAW for the assignment's own dialect.
         limits: see `Limits`.
         journal: where to write down what happens; by default a new one, in `journal`.
+        password: what whoever wants to join must know. None: nothing.
+        tls: (certificate, key), two PEM files, or an `ssl.SSLContext`: nobody can read along. None: no TLS.
+
+    Raises:
+        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` will not.
     """
 
     def __init__(
@@ -90,6 +110,8 @@ class ChatServer:
         framing: NewFraming = LINES,
         limits: Limits | None = None,
         journal: Journal | None = None,
+        password: str | None = None,
+        tls: ForServer | None = None,
     ) -> None:
         if framing not in (LINES, RAW):
             raise ValueError(f"the server speaks LINES or RAW, not {framing!r}")
@@ -97,16 +119,20 @@ class ChatServer:
         self._framing = framing
         self.limits = limits or Limits()
         self.journal = Journal() if journal is None else journal
-        # Guards the three below. What happens in the house and what is posted for it happen under one
+        self._password = None if password is None else Password(password)
+        self._new_seal = None if tls is None else _sealing(tls)
+        # Guards the four below. What happens in the house and what is posted for it happen under one
         # hold of the lock, so that everybody hears of things in the order in which they happened.
         self._lock = threading.Lock()
         self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
         self._house: House[Client] = House(self._longest)
         self._clients: dict[Client, None] = {}
+        self._crowd: Crowd[Client] = Crowd(self.limits.max_clients, self.limits.per_address)
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
         self._door: Door | None = None
+        self._turned_away: deque[float] = deque(maxlen=POLITE)  # when; the accept thread's own
         self._courier: Courier
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
@@ -124,8 +150,14 @@ class ChatServer:
             if self._ending.is_set():
                 raise RuntimeError("this server was stopped; make a new one")
             if self._door is None:
+                nicknames.load()
                 door = Door(self._host, self._port, self._come_in, self._no_room)
-                self._courier = Courier(self.limits, "labkit-courier", raw=self._framing is RAW)
+                self._courier = Courier(
+                    self.limits,
+                    "labkit-courier",
+                    raw=self._framing is RAW,
+                    sealed=self._new_seal is not None,
+                )
                 self._courier.start()
                 self._door = door
                 door.open()
@@ -212,7 +244,7 @@ class ChatServer:
 
     # --- in the accept thread ---
 
-    def _come_in(self, sock: socket.socket, number: int) -> None:
+    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
         """Give the connection its thread, or turn it away."""
         try:
             sockets.prepare(sock)
@@ -220,31 +252,64 @@ class ChatServer:
             sock.close()
             return
         framing = LineFraming if self._framing is LINES else RawFraming
-        client = Client(sock, framing(self._longest), self.limits.messages)
+        client = Client(sock, framing(self._longest), self.limits.messages, self._courier.telling)
+        if self._new_seal is not None:
+            client.seal = self._new_seal()
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
+        why_not = ""
         with self._lock:
-            full = len(self._clients) >= self.limits.max_clients
-            if not full:
+            if self._crowd.has_enough_from(host):
+                why_not = f"too many from your address: {self.limits.per_address} connections"
+            elif self._crowd.full and not self._make_way():
+                why_not = f"the server is full: {self.limits.max_clients} connections"
+            else:
                 self._clients[client] = None
-        if full:
-            self._turn_away(client, f"the server is full: {self.limits.max_clients} connections")
+                self._crowd.add(client, host)
+        if why_not:
+            self._turn_away(client, why_not)
             return
         try:
             client.thread.start()
         except RuntimeError:  # the machine gives us no more threads
             with self._lock:
                 del self._clients[client]
+                self._crowd.remove(client)
             self._turn_away(client, "the server is full: no thread to be had")
 
     def _turn_away(self, client: Client, why: str) -> None:
         self.journal.record("refused", what=why)
-        self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, politely=True)])
+        now = monotonic()
+        polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
+        if polite:
+            self._turned_away.append(now)
+        self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, polite)])
         self._courier.wake()
 
-    def _no_room(self, why: str) -> None:
-        self.journal.record("full", what=why)
+    def _no_room(self, why: str) -> bool:
+        """The machine has no room for one more. Whoever has no nickname gives up theirs, if this lasts."""
+        if why:
+            self.journal.record("full", what=why)
+            return False
+        with self._lock:
+            made = self._make_way()
+        self._courier.wake()
+        return made
+
+    def _make_way(self) -> bool:
+        """Let go of one who has no nickname, if there is one. The lock must be held.
+
+        Their thread wakes, and finds that they are no longer in the crowd.
+        """
+        assert self._lock.locked()
+        client = self._crowd.in_the_way()
+        if client is None:
+            return False
+        self._crowd.remove(client)
+        self._courier.post([ForOne(client, as_bytes(Refused("no nickname yet, and others need the room")))])
+        sockets.shut(client.sock, socket.SHUT_RD)
+        return True
 
     # --- a thread for each client ---
 
@@ -262,23 +327,25 @@ class ChatServer:
             self._say_goodbye(client, reason)
 
     def _shake_hands(self, client: Client) -> list[str | TooLong]:
-        """Ask for a nickname until one is granted; return what was said in the same breath."""
+        """Ask for a nickname until one is granted; return what was said in the same breath.
+
+        Where there is a password, it is asked for as soon as a nickname was given, and the nickname is
+        looked at only afterwards. Or whoever does not know the password could learn who is here, by
+        trying names; or keep a name from others, by giving it and then thinking about the password.
+        """
         give_up = monotonic() + self.limits.handshake
+        said = self._agree_on_keys(client, give_up)
+        trusted = self._password is None
         refused = 0
         self._answer(client, Request())
         while True:
-            try:
-                # Each byte of a slow answer starts a new recv, but not a new minute.
-                said = self._read(client, max(0.0, give_up - monotonic()))
-            except Gone as gone:
-                if gone.reason == WENT_SILENT:
-                    self._answer(client, Refused(f"no nickname within {self.limits.handshake:g} s"))
-                    raise Gone(NO_NICKNAME) from None
-                raise
             while said:
                 nickname = said.pop(0)
                 if nickname == "":
                     continue  # a sign of life, not a nickname
+                if not trusted:
+                    said = self._ask_for_password(client, said, give_up)
+                    trusted = True
                 try:
                     self._let_in(client, nickname)
                 except Refusal as refusal:
@@ -286,20 +353,79 @@ class ChatServer:
                     if refused == self.limits.refusals:
                         self._answer(client, Refused(f"{refusal}; that was the last try"))
                         raise Gone(NO_NICKNAME) from None
-                    if self._framing is RAW:
-                        self._answer(client, Refused(str(refusal)))
-                        self._ending.wait(RAW_PAUSE)
-                        self._answer(client, Request())
-                    else:
-                        self._answer(client, Refused(str(refusal)), Request())
+                    self._ask_again(client, Refused(str(refusal)), Request())
                 else:
                     return said
+            said = self._read_in_time(client, give_up, NO_NICKNAME)
+
+    def _agree_on_keys(self, client: Client, give_up: float) -> list[str | TooLong]:
+        """The TLS handshake, if there is to be one; return what was said in the same breath."""
+        seal = client.seal
+        said: list[str | TooLong] = []
+        while seal is not None and not seal.ready:
+            try:
+                said += self._read(client, max(0.0, give_up - monotonic()))
+            except Gone as gone:
+                if gone.reason == WENT_SILENT:
+                    why = f"within {self.limits.handshake:g} s"
+                elif seal.trouble:
+                    why = f"({seal.trouble})"
+                else:
+                    raise
+                self.journal.record("refused", what=f"{NO_TLS} {why}")
+                if seal.plain_text:
+                    seal.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
+                raise Gone(NO_TLS) from None
+        return said
+
+    def _ask_for_password(
+        self, client: Client, said: list[str | TooLong], give_up: float
+    ) -> list[str | TooLong]:
+        """Ask until it is given; `said` is what is unread, before and after."""
+        assert self._password is not None
+        refused = 0
+        self._answer(client, PasswordRequest())
+        while True:
+            while said:
+                given = said.pop(0)
+                if given == "":
+                    continue
+                if self._password.fits(given):
+                    return said
+                refused += 1
+                if refused == self.limits.refusals:
+                    self._answer(client, Refused("wrong password; that was the last try"))
+                    raise Gone(NO_PASSWORD)
+                self._ask_again(client, Refused("wrong password"), PasswordRequest())
+            said = self._read_in_time(client, give_up, NO_PASSWORD)
+
+    def _ask_again(self, client: Client, refusal: Refused, request: Request | PasswordRequest) -> None:
+        if self._framing is RAW:
+            self._answer(client, refusal)
+            self._ending.wait(RAW_PAUSE)
+            self._answer(client, request)
+        else:
+            self._answer(client, refusal, request)
+
+    def _read_in_time(self, client: Client, give_up: float, lacking: str) -> list[str | TooLong]:
+        """What the client answers, if it does before its time for the handshake is up."""
+        try:
+            # Each byte of a slow answer starts a new recv, but not a new minute.
+            return self._read(client, max(0.0, give_up - monotonic()))
+        except Gone as gone:
+            if gone.reason != WENT_SILENT:
+                raise
+            self._answer(client, Refused(f"{lacking} within {self.limits.handshake:g} s"))
+            raise Gone(lacking) from None
 
     def _let_in(self, client: Client, nickname: str | TooLong) -> None:
         if isinstance(nickname, TooLong):
             raise Refusal("that nickname will not do: too long")
         with self._lock:
+            if client not in self._crowd:
+                raise Gone(NO_NICKNAME)  # too late: it had to make way
             self._post(self._house.join(client, nickname))
+            self._crowd.named(client)
             client.goes_by(self._house.nickname(client))
         self._courier.wake()
 
@@ -310,7 +436,11 @@ class ChatServer:
         while not flowing.is_set() and not flowing.wait(1.0):
             if client.failed or self._ending.is_set():
                 break  # read will say so
-        return client.read(seconds, self._ending)
+        said = client.read(seconds, self._ending)
+        if client.seal is not None and client.seal.pending:
+            self._courier.post([ForOne(client, b"")])  # no data, but what TLS has to say
+            self._courier.wake()
+        return said
 
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
@@ -352,6 +482,10 @@ class ChatServer:
         stopping = self._ending.is_set()
         with self._lock:
             client.leaving = True
+            politely = reason not in (VANISHED, TOO_SLOW)
+            if client not in self._crowd:  # it had to make way, and its descriptor is wanted now
+                reason, politely = NO_NICKNAME, False
+            self._crowd.remove(client)
             if not client.named:
                 self.journal.record("left", what=reason)
             elif stopping:
@@ -360,7 +494,7 @@ class ChatServer:
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            self._courier.post([Hears(client, None), Close(client, reason not in (VANISHED, TOO_SLOW))])
+            self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
         # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
         # waits for the last: no thread is left behind.
@@ -390,6 +524,14 @@ class ChatServer:
 
     def _called(self, client: Client) -> str:
         return self._house.nickname(client) if client in self._house else ""
+
+
+def _sealing(tls: ForServer) -> Callable[[], Seal]:
+    """What makes the TLS of a new connection. Loaded only where there is TLS."""
+    from labkit.tls import Seal, server_context
+
+    context = server_context(tls)
+    return lambda: Seal(context)
 
 
 def _understood(line: str | TooLong) -> FromClient | Refusal:

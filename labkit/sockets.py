@@ -19,8 +19,6 @@ import sys
 from time import monotonic
 from typing import Any
 
-from labkit import gil
-
 if sys.platform == "linux":
     import fcntl
     import termios
@@ -169,7 +167,7 @@ def receive(sock: socket.socket, size: int, seconds: float | None = None) -> byt
 
 _NOW = int(getattr(socket, "MSG_DONTWAIT", 0))
 # Python ignores SIGPIPE, but a program that imports labkit may not.
-_SEND_NOW = _NOW | int(getattr(socket, "MSG_NOSIGNAL", 0))
+SEND_NOW = _NOW | int(getattr(socket, "MSG_NOSIGNAL", 0))
 
 
 def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
@@ -179,9 +177,7 @@ def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
         OSError: the connection is broken.
     """
     try:
-        if HAS_DONTWAIT and isinstance(data, bytes):
-            return gil.send(sock, data, _SEND_NOW)
-        return sock.send(data, _SEND_NOW)
+        return sock.send(data, SEND_NOW)
     except BlockingIOError:
         return 0
 

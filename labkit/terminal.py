@@ -12,29 +12,41 @@ import sys
 import threading
 from contextlib import suppress
 from time import sleep
+from typing import TYPE_CHECKING
 
-from labkit.client import GONE, ChatClient, Left, NicknameRefused
+from labkit.client import GONE, ChatClient, Left, NicknameRefused, PasswordNeeded, WrongPassword
 from labkit.console import complain, is_terminal, use_any_letter
 from labkit.framing import LINES, RAW, NewFraming
 from labkit.keyboards import Interrupted, Keyboard, Pipe, Typist
 from labkit.messages import Quit, from_client
 from labkit.sockets import Address
 
+if TYPE_CHECKING:
+    from labkit.tls import ForClient
+
 RAW_PAUSE = 0.2
 """Seconds between two messages in the raw dialect, where nothing but time keeps them apart."""
 
 
-def join(nickname: str | None, address: Address, framing: NewFraming = LINES) -> int:
+def join(
+    nickname: str | None,
+    address: Address,
+    framing: NewFraming = LINES,
+    password: str | None = None,
+    tls: ForClient | None = None,
+) -> int:
     """Chat until the input or the connection ends; returns the exit status.
 
     Args:
         nickname: None asks for it: the first line is the nickname.
         address: (host, port) of the server.
         framing: LINES or RAW.
+        password: for a server that asks for one. None: whoever sits at the terminal is asked then.
+        tls: as for ChatClient.
     """
     use_any_letter()
     try:
-        client = ChatClient(None, address, framing=framing)
+        client = ChatClient(None, address, framing=framing, password=password, tls=tls)
     except (OSError, ValueError) as error:
         return complain(error)
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
@@ -62,6 +74,10 @@ def join(nickname: str | None, address: Address, framing: NewFraming = LINES) ->
         problem = client.end
     except NicknameRefused as refused:
         problem = f"nickname refused: {refused}"
+    except WrongPassword as refused:
+        problem = str(refused)
+    except PasswordNeeded:
+        problem = "the server asks for a password: give it by --password-file FILE, or in LABKIT_PASSWORD"
     except (TimeoutError, ValueError) as error:
         problem = str(error)
     try:
@@ -89,9 +105,9 @@ def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw
         if not answer.strip():
             continue
         try:
-            client.answer(answer)
+            _give_nickname(client, keyboard, answer)
             if raw:
-                _expect_no_refusal(client)
+                _expect_no_refusal(client, keyboard)
             return True
         except NicknameRefused as refused:
             with suppress(TimeoutError, Left):
@@ -101,11 +117,41 @@ def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw
             keyboard.show(f"! {refused}")
 
 
-def _expect_no_refusal(client: ChatClient) -> None:
-    """In the raw dialect a nickname is accepted by saying nothing, so a refusal must be waited for."""
+def _give_nickname(client: ChatClient, keyboard: Keyboard, nickname: str) -> None:
+    try:
+        client.answer(nickname)
+    except PasswordNeeded as needed:
+        _give_password(client, keyboard, needed)
+
+
+def _give_password(client: ChatClient, keyboard: Keyboard, needed: PasswordNeeded) -> None:
+    """The server asks for a password: so do we, where a person sits who can type it."""
+    while True:
+        if isinstance(needed, WrongPassword):
+            with suppress(TimeoutError, Left):
+                client.wait_for(f"! {needed}", timeout=0)
+        if not keyboard.asks_again or not client.asks_for_password:
+            raise needed
+        if isinstance(needed, WrongPassword):
+            keyboard.show(f"! {needed}")
+        password = keyboard.ask_secretly("password: ")
+        if password is None:
+            raise KeyboardInterrupt  # Ctrl-D, which is a way to leave as well
+        try:
+            if password:
+                return client.give_password(password)
+        except PasswordNeeded as again:
+            needed = again
+
+
+def _expect_no_refusal(client: ChatClient, keyboard: Keyboard) -> None:
+    """In the raw dialect a nickname is accepted by saying nothing, so a refusal must be waited for; and a
+    request for the password, too."""
     try:
         refused = client.wait_for(lambda line: line.startswith("! "), timeout=RAW_PAUSE)
     except TimeoutError:
+        if client.asks_for_password:
+            _give_password(client, keyboard, PasswordNeeded())
         return
     raise NicknameRefused(refused.removeprefix("! "))
 

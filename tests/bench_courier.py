@@ -5,11 +5,12 @@
 Both servers run as processes of their own, one after the other in turn, on the first processor; the
 load runs on the second, where there are two. In each round every talker sends its lines in one `send`;
 the round is over when every client has every line of the others. A delivery is one line that reached
-one client. The assignment's server gets line framing for this (a subclass, below): without it, lines
-could not be counted. Printed: deliveries a second for each repeat, the medians, and their ratio, taken
-pair by pair.
+one client. The assignment's server gets line framing for this (labkit/peers/classic_lines.py): without
+it, lines could not be counted. Printed: deliveries a second for each repeat, the medians, and their ratio,
+taken pair by pair.
 
-Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
+Not a test: pytest does not collect it. It talks to loopback only and ends by itself. `python -m labkit load
+--against classic` measures more, and other servers too.
 """
 
 from __future__ import annotations
@@ -25,35 +26,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from labkit.classic import ClassicServer
-
 SAID = b": round line"
 TIME_LIMIT = 60.0  # seconds for one repeat
-
-
-class ClassicWithLines(ClassicServer):
-    """The assignment's server, but a message is a line. The lists, the loop and the sends are its own."""
-
-    def handle_client(self, client: socket.socket) -> None:
-        rest = b""
-        while True:
-            try:
-                *lines, rest = (rest + client.recv(1024)).split(b"\n")
-                nickname = self.nicknames[self.clients.index(client)].strip()
-                for line in lines:
-                    self.broadcast(f"{nickname}: {line.decode()}\n".encode(), client)
-            except (OSError, ValueError):
-                index = self.clients.index(client)
-                self.clients.remove(client)
-                self.nicknames.pop(index)
-                client.close()
-                break
-
-
-def serve_classic() -> None:
-    server = ClassicWithLines(port=0)
-    print(f"listening on {server.address[0]}:{server.address[1]}", flush=True)
-    server.receive()
 
 
 def on_processor(number: int) -> None:
@@ -155,14 +129,10 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--serve-classic", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.serve_classic:
-        serve_classic()
-        return
     commands = {
         "labkit": [sys.executable, "-m", "labkit", "serve", "--port", "0"],
-        "classic": [sys.executable, __file__, "--serve-classic"],
+        "classic": [sys.executable, "-m", "labkit.peers.classic_lines", "--port", "0"],
     }
     on_processor(1)
     load = (asked.clients, asked.talkers, asked.lines, asked.rounds)

@@ -211,6 +211,10 @@ def test_nothing_is_wrong_with_labkit_at_its_address(framing: str) -> None:
             server.journal.wait_for("joined", "resident")
             threading.Thread(target=_read_on, args=(resident,), name="test-resident", daemon=True).start()
             report = check_address(f"localhost:{server.address[1]}", framing)
+            # The last to hang up has done so, but the server may be about to read it.
+            for nickname in server.roster():
+                if nickname != "resident":
+                    server.journal.wait_for("left", nickname)
             assert server.roster() == ["resident"]
     assert (missed(report), report.holds) == (set(), True), str(report)
     assert not [v for v in report.verdicts if v.verdict == NOT_TRIED]

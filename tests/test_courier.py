@@ -22,12 +22,16 @@ from labkit.outgoing import Reader
 # --- what is heard: the courier against a model that does one entry at a time ---
 
 
+NOWHERE = socket.socket()
+NOWHERE.close()
+
+
 class Heard(Courier):
     """A courier whose sends are written down instead, one list of bytes for each reader."""
 
     def __init__(self, readers: int) -> None:
         super().__init__(Limits())
-        self.readers = [Reader(cast(socket.socket, None)) for _ in range(readers)]
+        self.readers = [Reader(NOWHERE) for _ in range(readers)]
         self.sends: dict[Reader, list[bytes]] = {reader: [] for reader in self.readers}
         self._outgoing.send = self._written_down  # type: ignore[method-assign]
 

@@ -1,7 +1,9 @@
-"""gil.py: the two calls do what Python's own do."""
+"""gil.py: its calls do what Python's own do."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import sys
 import threading
@@ -16,16 +18,16 @@ from labkit import gil, sockets
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of calling, so that where one is not to be had the other is known to work."""
     if request.param == "Python alone":
-        monkeypatch.setattr(gil, "_send", None)
+        monkeypatch.setattr(gil, "send", gil._send_by_python)
         monkeypatch.setattr(gil, "_sched_yield", None)
     else:
         need(sys.platform == "linux" or gil._send, "a C library that ctypes can reach")
         assert gil._send is not None and gil._sched_yield is not None
 
 
-def flags() -> int:
+def send(handle: object, data: bytes) -> int:
     need(sockets.HAS_DONTWAIT, "MSG_DONTWAIT, which this system lacks")
-    return int(socket.MSG_DONTWAIT) | int(getattr(socket, "MSG_NOSIGNAL", 0))
+    return gil.send(handle, data, gil.size(data), sockets.SEND_NOW)
 
 
 @pytest.mark.usefixtures("way")
@@ -33,21 +35,20 @@ def test_send_sends() -> None:
     """All of it, if there is room; b"\\0" is a byte like others."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert gil.send(ours, b"one\0two\n", flags()) == 8
+        assert send(gil.handle(ours), b"one\0two\n") == 8
         assert theirs.recv(100) == b"one\0two\n"
 
 
 @pytest.mark.usefixtures("way")
 def test_send_takes_what_fits_and_then_says_so() -> None:
-    """A part; then BlockingIOError, which send_now tells as 0."""
+    """A part; then -1, and EAGAIN."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sent = 0
-        with pytest.raises(BlockingIOError):
-            while True:
-                took = gil.send(ours, bytes(100_000), flags())
-                assert 0 < took <= 100_000
-                sent += took
+        while (took := send(gil.handle(ours), bytes(100_000))) > 0:
+            assert took <= 100_000
+            sent += took
+        assert took == -1 and gil.error().errno == errno.EAGAIN
         assert sockets.send_now(ours, bytes(100_000)) == 0
         theirs.settimeout(SOON)
         while sent:
@@ -59,11 +60,11 @@ def test_send_to_nobody_is_the_same_error() -> None:
     """A broken pipe, and a socket that is closed on our own side."""
     ours, theirs = socket.socketpair()
     theirs.close()
-    with pytest.raises(BrokenPipeError):
-        gil.send(ours, b"x", flags())
+    assert send(gil.handle(ours), b"x") == -1
+    assert isinstance(gil.error(), BrokenPipeError)
     ours.close()
-    with pytest.raises(OSError):
-        gil.send(ours, b"x", flags())
+    assert send(gil.handle(ours), b"x") == -1
+    assert gil.error().errno == errno.EBADF
 
 
 @pytest.mark.usefixtures("way")
@@ -75,3 +76,25 @@ def test_who_steps_aside_lets_others_run() -> None:
     while not done.is_set():
         gil.step_aside()
     other.join()
+
+
+def test_who_waits_for_its_turn_passes_that_on() -> None:
+    """The thread has the policy for batches, and so has one that it starts; the others keep theirs."""
+    need(hasattr(os, "SCHED_BATCH"), "scheduling policies, which Linux has")
+    policies: list[int] = []
+
+    def note() -> None:
+        policies.append(os.sched_getscheduler(0))
+
+    def work() -> None:
+        gil.wait_your_turn()
+        note()
+        child = threading.Thread(target=note)
+        child.start()
+        child.join()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    note()
+    assert policies == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]

@@ -140,11 +140,13 @@ def test_an_event_at_the_very_last_moment_is_found() -> None:
         """The event comes after the wait has given up, and before it has the lock again."""
 
         def wait(self, timeout: float | None = None) -> bool:
+            self.release()
             threading.Event().wait(timeout)
             journal.record("said", "alice")
+            self.acquire()
             return False
 
-    journal._changed = TooLate()
+    journal._changed = TooLate(journal._lock)
     assert journal.wait_for("said", timeout=0.01).who == "alice"
 
 

@@ -21,11 +21,11 @@ def test_every_limit_says_what_it_means() -> None:
 
 
 def test_the_defaults() -> None:
-    """What a server allows when nobody says otherwise; silence and messages are off, for nc's sake."""
+    """What a server allows when nobody says otherwise; three are off, for nc's sake and a class's."""
     limits = Limits()
     assert (limits.max_clients, limits.refusals, limits.handshake) == (10_000, 3, 60.0)
     assert limits.line == MAX_LINE == 4096
-    assert limits.silence is None and limits.messages is None
+    assert limits.silence is None and limits.messages is None and limits.per_address is None
     assert limits == Limits(**{field.name: getattr(limits, field.name) for field in fields(Limits)})
 
 
@@ -41,6 +41,8 @@ def test_limits_do_not_change() -> None:
         ("max_clients", 0, "Limits.max_clients is a whole number, at least 1, not 0"),
         ("max_clients", -1, "Limits.max_clients is a whole number, at least 1, not -1"),
         ("max_clients", NAN, "Limits.max_clients is a whole number, at least 1, not nan"),
+        ("per_address", 0, "Limits.per_address is a whole number, at least 1, not 0"),
+        ("per_address", 2.0, "Limits.per_address is a whole number, at least 1, not 2.0"),
         ("refusals", 0, "Limits.refusals is a whole number, at least 1, not 0"),
         # Never reached by counting: nobody would be shown the door.
         ("refusals", 2.5, "Limits.refusals is a whole number, at least 1, not 2.5"),
@@ -78,7 +80,8 @@ def test_a_number_that_cannot_be_is_refused(name: str, value: object, why: str) 
         {"line": 4096},
         {"handshake": 0.001, "silence": 0.001, "grace": 0.001, "messages": 0.001},
         {"handshake": 10**9, "silence": 1e9, "grace": 1e9, "messages": 1e9},
-        {"silence": None, "messages": None},
+        {"silence": None, "messages": None, "per_address": None},
+        {"per_address": 1},
     ],
 )
 def test_the_ends_of_each_range_will_do(good: dict[str, float | None]) -> None:

@@ -187,6 +187,8 @@ def test_each_limit_is_a_flag() -> None:
         ("--max-clients", "0", "--max-clients is a whole number, at least 1, not 0"),
         ("--max-clients", "many", "a whole number is needed, not 'many'"),
         ("--max-clients", "none", "a whole number is needed, not 'none'"),
+        ("--per-address", "2.5", "a whole number or none is needed, not '2.5'"),
+        ("--per-address", "0", "--per-address is a whole number, at least 1, not 0"),
         ("--line", "100", "--line is from 512 to 4096 bytes, not 100"),
         ("--silence", "soon", "a number or none is needed, not 'soon'"),
         ("--handshake", "inf", "a number is needed, not 'inf'"),

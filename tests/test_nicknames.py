@@ -1,7 +1,9 @@
-"""nicknames.py: what RFC 8266 makes of a name, what this chat adds, and when two names are the same."""
+"""nicknames.py: what RFC 8266 makes of a name, what this chat adds, when two are the same, or look so."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from texts import NAMES, TEXTS, TYPED_NAMES
 
+from labkit import nicknames
 from labkit.messages import (
     Acted,
     Joined,
@@ -21,7 +24,7 @@ from labkit.messages import (
     clean,
     from_server,
 )
-from labkit.nicknames import MAX_CHARACTERS, BadName, fit, key
+from labkit.nicknames import MAX_CHARACTERS, BadName, fit, key, looks
 
 
 @pytest.mark.parametrize(
@@ -195,3 +198,87 @@ def test_every_character_that_changes() -> None:
             continue
         assert fit(name) == name and clean(name) == name and key(key(name)) == key(name)
         assert name[0] not in "*!/#["
+
+
+# --- looking alike ---
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("alice", "аlice"),  # a Cyrillic а
+        ("Alice", "AIice"),  # a capital I
+        ("alice", "АLIСЕ"),  # Cyrillic capitals but for two: alike when both are written small
+        ("ALICE", "ALlCE"),  # a small l among capitals
+        ("alice1", "alicel"),
+        ("bob0", "bobO"),
+        ("b0b", "bob"),
+        ("tom", "torn"),
+        ("paypal", "раураl"),
+        ("ОЛЯ", "OЛЯ"),  # a Latin O
+        ("strasse", "ѕtrаѕѕе"),
+        ("scope", "ѕсоре"),  # Cyrillic throughout: no mixture gives it away
+        ("ilker", "ılker"),  # no dot
+        ("Ηelen", "Helen"),  # a Greek Η
+        ("ali", "alі"),  # a Ukrainian і
+    ],
+)
+def test_names_that_look_alike(one: str, other: str) -> None:
+    """They are not the same name, and nobody could tell them apart."""
+    assert key(fit(one)) != key(fit(other)) or one.lower() == other.lower()
+    assert looks(fit(one)) & looks(fit(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Elia", "Ella"),  # a small i has a dot
+        ("alice1", "alice2"),
+        ("Zoe", "Zoé"),
+        ("bob", "6o6"),
+        ("Müller", "Muller"),
+        ("Лиза", "Луза"),
+        ("小明", "小朋"),
+        ("🙂", "🙃"),
+        ("anna", "hanna"),
+        ("jose", "josé"),
+    ],
+)
+def test_names_that_can_be_told_apart(one: str, other: str) -> None:
+    """Accents, other digits, other letters of the same alphabet: these can be read."""
+    assert not looks(fit(one)) & looks(fit(other))
+
+
+def test_numbered_names_do_not_meet() -> None:
+    """A program that joins as n0, n1, n2 … is refused none of them."""
+    seen: set[str] = set()
+    for n in range(20_000):
+        look = looks(f"n{n}")
+        assert not seen & look
+        seen |= look
+
+
+def test_plain_letters_are_as_in_the_table() -> None:
+    """The short way for plain letters and Unicode's table agree; a replacement is replaced no further."""
+    table = nicknames._mistaken()
+    assert {one: other for one, other in table.items() if one < 128} == nicknames._MISTAKEN_ASCII
+    for other in table.values():
+        assert other.translate(table) == other
+
+
+def test_the_table_is_read_once_and_only_for_other_letters() -> None:
+    """A program whose people have plain names does not read it; and reading it is not done at import."""
+    script = (
+        "import sys; from labkit import nicknames; nicknames.looks('alice'); "
+        "print(nicknames._mistaken.cache_info().currsize); nicknames.looks('zoé'); "
+        "print(nicknames._mistaken.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1"]
+
+
+@given(NAMES)
+def test_a_name_looks_like_itself_in_other_letters(name: str) -> None:
+    """The same name looks the same: nobody is taken for somebody else for that."""
+    assert looks(name) & looks(key(name))
+    assert 1 <= len(looks(name)) <= 2

@@ -19,6 +19,7 @@ from conftest import SOON, BareServer, Wire
 from labkit import RAW, ChatClient, ChatServer
 from labkit.client import Left, NicknameRefused
 from labkit.instruments.panel import LINES_SHOWN, Board, ChatPanel, ServerPanel, board
+from labkit.peers.queues import QueueServer
 
 IMG = "<img src=x onerror=alert(1)>"
 
@@ -62,6 +63,14 @@ def paints(widget: Any) -> list[float]:
 
 
 # --- reading ---
+
+
+def test_any_server_by_its_address() -> None:
+    """Of a server that is another's, a board knows the address alone: it shows the people, and no table."""
+    with QueueServer(port=0) as other, board(other.address, "alice", "bob") as two:
+        two.bob.say("hello")
+        assert two.alice.wait_for("hello") == "bob: hello"
+        assert two.server is None and repr(two).startswith("alice · here, in lobby\n")
 
 
 def test_repr_is_the_transcript(people: Board) -> None:

@@ -307,6 +307,8 @@ def test_help() -> None:
 # --- against a model ---
 
 NICKNAMES = ["alice", "ALICE", "Ａｌｉｃｅ", " bob", "Bob", "carol", "dave", "a b", "", "*x", "x" * 33]
+LOOK_ALIKES = {"aiice": "alice", "аlice": "alice", "b0b": "bob"}  # the second one has a Cyrillic а
+NICKNAMES += ["AIice", "аlice", "b0b"]
 SHOWN = {"Ａｌｉｃｅ": "Alice", " bob": "bob"}  # the others are shown as typed
 UNFIT = {"a b", "", "*x", "x" * 33}
 ROOMS = ["lobby", "Lobby", "tea", "TEA", "#no", "coffee"]
@@ -343,8 +345,11 @@ class Rooms(RuleBasedStateMachine):
         return [other for other in self.room if other != who and self.room[other] == room]
 
     def taken(self, nickname: str, by_other_than: int) -> bool:
-        shown = SHOWN.get(nickname, nickname).lower()
-        return any(n.lower() == shown for who, n in self.nick.items() if who != by_other_than)
+        def look(name: str) -> str:
+            return LOOK_ALIKES.get(name.lower(), name.lower())
+
+        look_of_it = look(SHOWN.get(nickname, nickname))
+        return any(look(n) == look_of_it for who, n in self.nick.items() if who != by_other_than)
 
     def refused(self, who: int, what: FromClient) -> None:
         with pytest.raises(Refusal):

@@ -227,19 +227,18 @@ def test_one_too_many_is_turned_away_with_a_reason_and_may_come_later() -> None:
     """max_clients counts connections; when one leaves there is room again."""
     with ChatServer(port=0, limits=Limits(max_clients=2)) as server:
         alice = Wire.joined(server.address, "alice")
-        asked = Wire(server.address)
-        assert asked.line() == "nickname"
+        bob = Wire.joined(server.address, "bob")
         with Wire(server.address) as third:
             third.send("third")
             assert third.to_the_end() == ["! the server is full: 2 connections"]
-        asked.hang_up()
-        assert asked.to_the_end() == []
+        bob.hang_up()
+        assert bob.to_the_end() == []
         while True:  # its place is free a moment after its connection has ended
             with Wire(server.address) as again:
                 if again.line() == "nickname":
                     break
         alice.close()
-        asked.close()
+        bob.close()
 
 
 def test_running_out_of_descriptors_pauses_accepting_and_no_more(
@@ -263,6 +262,7 @@ def test_running_out_of_descriptors_pauses_accepting_and_no_more(
             server.journal.wait_for("full")
             alice.send("still here")
             assert bob.line() == "alice: still here"
+            assert len(server.present()) == 2  # nor does whoever looks on need one
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for fd in spare:

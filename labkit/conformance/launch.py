@@ -73,6 +73,11 @@ class Launched:
             self.stop()
             raise
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         output = self._process.stdout.fileno()

@@ -135,7 +135,7 @@ class Process:
         for line in self._pipe(self._process.stdout):
             try:
                 report = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter of thousands of brackets
                 continue  # the code found our pipe, and wrote to it
             if isinstance(report, dict) and report.get("sign") == self._sign:
                 self._reports.put(report)

@@ -13,6 +13,7 @@ from html import escape
 from labkit.exercises.exercise import Exercise
 from labkit.instruments.journal import Event
 from labkit.instruments.ladder import Ladder
+from labkit.messages import clean
 
 BUSY, WAITING = "busy", "waiting"
 """Clues of a step that took too long: whether the code was at work, or waited."""
@@ -199,7 +200,8 @@ class Result:
         reasons += [("your code was in", line) for line in failure.at]
         if failure.printed:
             reasons.append(("it printed", failure.printed))
-        return reasons
+        # The code may have printed orders to a terminal, and whoever reads this may sit at one.
+        return [(about, "\n".join(map(clean, words.splitlines()))) for about, words in reasons]
 
     @property
     def _waiting(self) -> str:

@@ -9,5 +9,6 @@
 - widgets.py     the small parts that every panel is made of
 - painter.py     the thread that keeps widgets up to date
 - look.py        how they look
+- load/          many clients at once, and what a server makes of it; its files are listed there
 - stepper/       two threads, one line at a time; its files are listed there
 """

@@ -76,7 +76,8 @@ class Journal:
         self._count = 0  # events ever recorded
         self._kept = 0  # events in the runs
         # Guards the three above, so that the numbers run in the order of the events.
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting = 0  # guarded too: waking nobody is not free, and most of the time nobody waits
 
     def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
@@ -88,7 +89,7 @@ class Journal:
         if max(map(len, whats), default=0) > LONGEST_TEXT:
             whats = [_brief(what) for what in whats]
         thread = threading.current_thread().name
-        with self._changed:
+        with self._lock:
             self._runs.append(_Run(self._count + 1, kind, who, whats, where, thread))
             self._count += len(whats)
             self._kept += len(whats)
@@ -117,7 +118,7 @@ class Journal:
         """
         give_up = monotonic() + timeout
         looked_at = found = 0
-        with self._changed:
+        with self._lock:
             self._waiting += 1
             try:
                 while True:
@@ -143,20 +144,20 @@ class Journal:
     @property
     def dropped(self) -> int:
         """How many events were forgotten because newer ones needed the room."""
-        with self._changed:
+        with self._lock:
             return max(0, self._count - self._limit)
 
     def __len__(self) -> int:
-        with self._changed:
+        with self._lock:
             return min(self._count, self._limit)
 
     def __iter__(self) -> Iterator[Event]:
-        with self._changed:
+        with self._lock:
             return iter(self._events())
 
     def __repr__(self) -> str:
         """The events as text, one a line."""
-        with self._changed:
+        with self._lock:
             events, dropped = self._events(), max(0, self._count - self._limit)
         lines = [str(event) for event in events]
         if dropped:

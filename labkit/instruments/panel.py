@@ -29,6 +29,7 @@ from labkit.instruments.painter import Painter
 from labkit.instruments.widgets import bundle, button, column, style
 from labkit.instruments.wire_panel import LadderPanel, LinkPanel
 from labkit.server import ChatServer, Present
+from labkit.sockets import Address
 
 LINES_SHOWN = 200
 """The newest lines that a panel shows; the client's `transcript` has the others."""
@@ -289,18 +290,22 @@ class Board:
     """Several people and their server, side by side: `board` makes one.
 
     `board["alice"]` is alice's panel, and so is `board.alice`. Use it as a context manager, or call
-    `close` in the end. With `links`, each person's wire is shown too, and can be broken.
+    `close` in the end. With `links`, each person's wire is shown too, and can be broken. Of
+    a server that is not labkit's own nothing is shown.
     """
 
     def __init__(
-        self, server: ChatServer, clients: dict[str, ChatClient], links: dict[str, Link] | None = None
+        self,
+        server: ChatServer | Address,
+        clients: dict[str, ChatClient],
+        links: dict[str, Link] | None = None,
     ) -> None:
         painter = Painter()
         self._painter = painter
         self._panels = {nickname: ChatPanel(client, painter) for nickname, client in clients.items()}
         self._links = links or {}
         self._faults = {nickname: LinkPanel(link, painter) for nickname, link in self._links.items()}
-        self.server = ServerPanel(server, painter)
+        self.server = ServerPanel(server, painter) if isinstance(server, ChatServer) else None
         self.ladder = LadderPanel(self._links, painter) if self._links else None
         columns = [panel.widget for panel in self]
         if self._faults:
@@ -311,8 +316,8 @@ class Board:
         least = "40%" if links and len(columns) == 4 else "240px"  # two and two, not three and one
         for one in columns:
             one.layout = ipywidgets.Layout(flex=f"1 1 {least}", width="auto")
-        below = [self.ladder.widget] if self.ladder else []
-        self.widget = column("labkit-board", people, self.server.widget, *below)
+        below = [panel.widget for panel in (self.server, self.ladder) if panel]
+        self.widget = column("labkit-board", people, *below)
         painter.start()
 
     def wire(self, nickname: str) -> Link:
@@ -369,18 +374,24 @@ class Board:
         if self.ladder:
             pairs = zip(people, self._faults.values(), strict=True)
             people = [f"{person}\n{faults}" for person, faults in pairs]
-        below = [f"on the wire of {self.ladder.whose}: a ladder"] if self.ladder else []
-        return "\n\n".join([*people, repr(self.server), *below])
+        below = [repr(self.server)] if self.server else []
+        below += [f"on the wire of {self.ladder.whose}: a ladder"] if self.ladder else []
+        return "\n\n".join([*people, *below])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return bundle(self.widget, repr(self))
 
 
-def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES, wires: bool = False) -> Board:
+def board(
+    server: ChatServer | Address, *nicknames: str, framing: NewFraming = LINES, wires: bool = False
+) -> Board:
     """Connect somebody for each nickname, one after the other, and lay out their panels.
 
     Returns when each of them has read of those who came later, so that it always begins alike. What they
     have read by then, `wait_for` finds no more: "bob joined" means that he joins again.
+
+    Instead of a ChatServer it takes the address of any server, (host, port). What that one tells of who
+    joins is not waited for: it may say nothing.
 
     With `wires`, each of them is connected through a `Link` of their own, `board(…).wire("bob")`, with
     its faults below their panel; and what passes on one of these wires is drawn below the board.
@@ -397,7 +408,7 @@ def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES, wire
                 raise NicknameRefused(f"no board: a nickname is a string, and not empty, not {nickname!r}")
             if nickname in clients:
                 raise NicknameRefused(f"no board: {nickname!r} is there twice")
-            address = server.address
+            address = server.address if isinstance(server, ChatServer) else server
             if wires:
                 links[nickname] = Link(address, client=nickname)
                 address = links[nickname].address
@@ -405,7 +416,7 @@ def board(server: ChatServer, *nicknames: str, framing: NewFraming = LINES, wire
                 clients[nickname] = ChatClient(nickname, address, framing=framing)
             except NicknameRefused as error:
                 raise NicknameRefused(f"no board: {nickname!r} was refused: {error}") from None
-        if framing is LINES:
+        if framing is LINES and isinstance(server, ChatServer):
             _wait_until_met([*clients.values()])
         return Board(server, clients, links)
     except BaseException:

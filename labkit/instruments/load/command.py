@@ -1,0 +1,149 @@
+"""python -m labkit load: the load from a shell, with a progress bar, a table in the end, and a drawing.
+
+It measures nothing itself: run.py does. The bar is for people, and is drawn only where one sits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from labkit.console import complain, is_terminal, tell
+from labkit.instruments.load.plan import MEANS, Plan
+from labkit.instruments.load.run import compare
+from labkit.instruments.load.servers import SERVERS
+
+REPEATS = 3
+"""Runs of each server, where several are compared."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command line of `load` may say."""
+    parser.add_argument(
+        "server",
+        nargs="?",
+        default="labkit",
+        metavar="SERVER",
+        help="HOST:PORT of one that runs, a command with {port} in it, or one of "
+        + ", ".join(SERVERS)
+        + ", which are started and stopped (default: labkit)",
+    )
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="SERVERS",
+        help="others to put the same load on, in turn: names with commas between them, or one HOST:PORT, "
+        'or one command, as --against "python my.py {port}"; may be given several times',
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        metavar="N",
+        help=f"runs of each, of which medians are told (default: 1, and {REPEATS} with --against)",
+    )
+    plan = parser.add_argument_group("the load")
+    for one in fields(Plan):
+        if one.name == "clients":
+            read: Callable[[str], Any] = _numbers
+        else:
+            read = {"kind": str, "lines": int, "talkers": int}.get(one.name, type(one.default))
+        default = "" if one.default is None else f" (default: {one.default})"
+        several = "; 10,50,100 to see how it grows" if one.name == "clients" else ""
+        plan.add_argument(
+            f"--{one.name}",
+            type=read,
+            default=one.default,
+            metavar="KIND" if one.name == "kind" else "N",
+            help=(MEANS[one.name] + several + default).replace("%", "%%"),
+        )
+    out = parser.add_argument_group("what comes out")
+    out.add_argument("--plot", metavar="FILE.png", help="draw it, into this file (or .svg, .pdf)")
+    out.add_argument("--json", action="store_true", help="print it as JSON")
+    out.add_argument(
+        "--pid", type=int, metavar="N", help="the process of the SERVER that runs already, to watch it"
+    )
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a whole number is needed, or several with commas between them, not {text!r}"
+        ) from None
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure what these options ask for; 0 if all was measured, and no line was lost or came twice."""
+    plan = {one.name: getattr(options, one.name) for one in fields(Plan)}
+    if isinstance(plan["clients"], int):
+        plan["clients"] = [plan["clients"]]
+    servers = [options.server]
+    for more in options.against:
+        servers += [more] if " " in more else [name for name in more.split(",") if name]
+    repeats = options.repeats or (REPEATS if options.against else 1)
+    try:
+        for clients in plan["clients"]:
+            Plan(**{**plan, "clients": clients})
+        if repeats < 1:
+            raise ValueError(f"--repeats is at least 1, not {repeats}")
+        if len(set(servers)) < len(servers):
+            raise ValueError("one of the servers is given twice: with --repeats N each is measured N times")
+        if options.plot is not None:
+            _can_draw(options.plot)
+    except ValueError as error:
+        # It speaks of Plan.clients; whoever reads this typed --clients.
+        options.parser.error(re.sub(r"Plan\.(\w+)", r"--\1", str(error)))
+    with _bar() as shows:
+        comparison = compare(servers, repeats=repeats, pid=options.pid, shows=shows, **plan)
+    if options.json:
+        tell(comparison.as_json())
+    elif not comparison.results:
+        return complain("; ".join(comparison.missing))
+    else:
+        tell(repr(comparison))
+    if options.plot is not None and comparison.results:
+        try:
+            comparison.plot().savefig(options.plot)
+        except OSError as error:
+            return complain(f"{options.plot} cannot be written: {error.strerror}")
+    return 0 if comparison.right else 1
+
+
+def _can_draw(file: str) -> None:
+    """Better now than when all has been measured.
+
+    Raises:
+        ValueError: there is no such folder, or no such kind of drawing.
+    """
+    from labkit.instruments.load.figure import saves
+
+    if not saves(file):
+        raise ValueError(f"a drawing's name ends with .png, .svg or .pdf; {file!r} does not")
+    if not Path(file).absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {str(Path(file).parent)!r} to put a drawing in")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None] | None]:
+    """A progress bar, where a person sits; else nothing."""
+    if not is_terminal(sys.stderr):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=1.0, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed}", leave=False) as bar:
+
+        def show(server: str, share: float) -> None:
+            if bar.desc != server:
+                bar.set_description_str(server, refresh=False)
+            bar.update(share - bar.n)
+
+        yield show

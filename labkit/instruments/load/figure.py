@@ -1,0 +1,277 @@
+"""Results, drawn: several servers side by side, or how each does as the clients become more.
+
+Times are on a logarithmic axis, for they differ by powers of ten; and the delivery times stand over their
+percentiles with more and more room for the last few, for these are what people notice. Every line and bar
+has its name at it, so no legend need be looked up.
+
+This file alone loads matplotlib, and no window system with it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+_logger = logging.getLogger("matplotlib")
+_level = _logger.level
+_logger.setLevel(logging.ERROR)  # it would tell of its font cache, on standard error
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
+
+_logger.setLevel(_level)
+
+from labkit.instruments.load.result import FIGURES, Comparison, span  # noqa: E402
+from labkit.instruments.load.times import Times  # noqa: E402
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people, too.
+COLOURS = {
+    "labkit": "#0072B2",
+    "classic": "#D55E00",
+    "queues": "#CC79A7",
+    "asyncio": "#009E73",
+    "uvloop": "#56B4E9",
+    "selectors": "#E69F00",
+}
+OTHERS = ("#000000", "#7A5195", "#8C564B", "#5C7A29", "#A0A0A0")
+
+INK, FAINT, GRID = "#222222", "#666666", "#DDDDDD"
+
+CURVE = (*range(1, 90), *np.linspace(90, 99, 40), *np.linspace(99.02, 99.9, 45))
+"""The percentiles that are drawn."""
+
+TICKS = (50, 90, 99, 99.9)
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows by itself."""
+
+    def __init__(self, width: float, height: float) -> None:
+        super().__init__(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        png = io.BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
+
+
+def draw(comparison: Comparison) -> Figure:
+    """A drawing of what was measured.
+
+    Raises:
+        ValueError: nothing was.
+    """
+    if not comparison.results:
+        raise ValueError("nothing was measured, so there is nothing to draw")
+    return _growing(comparison) if len(comparison.clients) > 1 else _side_by_side(comparison)
+
+
+def saves(name: str) -> bool:
+    """Whether a file of this name can be written, by its ending."""
+    return name.rpartition(".")[2].lower() in FigureCanvasAgg.get_supported_filetypes()
+
+
+def _colours(servers: Sequence[str]) -> dict[str, str]:
+    others = [server for server in servers if server not in COLOURS]
+    return COLOURS | {server: OTHERS[i % len(OTHERS)] for i, server in enumerate(others)}
+
+
+# --- one number of clients ---
+
+
+def _side_by_side(comparison: Comparison) -> Figure:
+    servers = comparison.servers
+    drawing = Drawing(12.5, max(3.4, 1.7 + 0.5 * len(servers)))
+    rates, times, costs = drawing.subplots(1, 3, width_ratios=(1, 1.35, 1))
+    plan = comparison.results[0].plan
+    drawing.suptitle(str(plan), fontsize=11, color=INK)
+
+    paced = plan.kind in ("steady", "churn")
+    if paced:  # then all deliver what is said; what differs is the time that it takes the last
+        _bars(
+            rates,
+            comparison,
+            "last_client_p50_seconds",
+            "until the last client has a line (median, ms)",
+            1e3,
+        )
+    else:
+        _bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
+    _curves(times, comparison)
+    _bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
+    return drawing
+
+
+def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: float) -> None:
+    """A bar for each server; ticks on it are the runs of which it is the median."""
+    servers = comparison.servers
+    colours = _colours(servers)
+    values = [scale * comparison.figure(figure, server) for server in servers]
+    known = [value for value in values if not math.isnan(value)]
+    _plain(axes, label)
+    axes.set_yticks(range(len(servers)), servers, color=INK)
+    axes.set_ylim(len(servers) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    if not known:
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "was not watched", transform=axes.transAxes, ha="center", color=FAINT)
+        return
+    axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
+    runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
+    axes.set_xlim(0, 1.3 * float(np.nanmax(runs)) or 1.0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
+    axes.locator_params(axis="x", nbins=5)
+    for row, (server, value) in enumerate(zip(servers, values, strict=True)):
+        runs = [scale * FIGURES[figure]([run]) for run in comparison.of(server)]
+        if math.isnan(value):
+            continue
+        if len(runs) > 1:
+            axes.plot(runs, [row] * len(runs), "|", color=INK, markersize=7, markeredgewidth=0.9)
+        at = max(value, *runs, 0.0)
+        axes.annotate(_brief(value), (at, row), (5, 0), textcoords="offset points", va="center", color=INK)
+
+
+def _curves(axes: Any, comparison: Comparison) -> None:
+    """The delivery times over their percentiles."""
+    servers = comparison.servers
+    colours = _colours(servers)
+    _plain(axes, "deliveries (%) that took no longer", "delivery time")
+    ends: list[tuple[float, str, str]] = []
+    for server in servers:
+        times = Times.of_all(result.delivery for result in comparison.of(server))
+        if not len(times):
+            continue
+        heights = [times.percentile(p) for p in CURVE]
+        width = 2.4 if server == "labkit" else 1.6
+        axes.plot([_nines(p) for p in CURVE], heights, color=colours[server], linewidth=width)
+        ends.append((heights[-1], server, colours[server]))
+    _log(axes, _round, ends)
+    axes.set_xticks([_nines(p) for p in TICKS], [f"{p:g}" for p in TICKS])
+    axes.set_xlim(0, _nines(CURVE[-1]))
+    _name_ends(axes, ends)
+
+
+def _nines(percent: float) -> float:
+    """Where a percentile stands: 90, 99 and 99.9 are as far from each other as they are rare."""
+    return -math.log10(1 - percent / 100)
+
+
+# --- several numbers of clients ---
+
+
+def _growing(comparison: Comparison) -> Figure:
+    drawing = Drawing(12.5, 4.4)
+    rates, middle, late = drawing.subplots(1, 3)
+    most = max((result.plan for result in comparison.results), key=lambda plan: plan.clients)
+    drawing.suptitle(
+        str(most).replace(f": {most.clients} clients", ": more and more clients"), fontsize=11, color=INK
+    )
+    ends = [
+        _lines(rates, comparison, "deliveries_per_second", "deliveries a second"),
+        _lines(middle, comparison, "delivery_p50_seconds", "delivery time, median"),
+        _lines(late, comparison, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
+    ]
+    _log(rates, _brief, ends[0])
+    _log(middle, _round, ends[1])
+    _log(late, _round, ends[2])
+    low = min(axes.get_ylim()[0] for axes in (middle, late))
+    high = max(axes.get_ylim()[1] for axes in (middle, late))
+    for axes in (middle, late):
+        axes.set_ylim(low, high)  # so that the two can be compared
+    for axes, its_ends in zip((rates, middle, late), ends, strict=True):
+        _name_ends(axes, its_ends)
+    return drawing
+
+
+def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[tuple[float, str, str]]:
+    """A line for each server; returns where each ends, its name and its colour."""
+    colours = _colours(comparison.servers)
+    _plain(axes, "clients", label)
+    ends: list[tuple[float, str, str]] = []
+    for server in comparison.servers:
+        numbers = sorted({result.plan.clients for result in comparison.of(server)})
+        heights = [comparison.figure(figure, server, number) for number in numbers]
+        if not any(height > 0 for height in heights):  # nan, or nothing at all
+            continue
+        width = 2.4 if server == "labkit" else 1.6
+        axes.plot(numbers, heights, "o-", color=colours[server], linewidth=width, markersize=4)
+        last = [height for height in heights if height > 0][-1]
+        ends.append((last, server, colours[server]))
+    axes.set_xscale("log")
+    axes.set_xlim(0.85 * comparison.clients[0], 1.18 * comparison.clients[-1])
+    axes.set_xticks(comparison.clients, [f"{number:,}" for number in comparison.clients])
+    axes.xaxis.set_minor_locator(NullLocator())
+    return ends
+
+
+# --- what both share ---
+
+
+def _plain(axes: Any, x: str, y: str = "") -> None:
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelsize=9)
+    axes.grid(axis="x" if not y else "both", color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
+    """Make the upright axis logarithmic, if there is anything on it."""
+    if not ends:
+        return
+    axes.set_yscale("log")
+    axis = axes.yaxis
+    axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _round(seconds: float) -> str:
+    number, _, unit = span(seconds).partition(" ")
+    return f"{float(number.replace(',', '')):g} {unit}"
+
+
+def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
+    """The name of each line at its right end; names that would lie on each other are moved apart."""
+    if not ends:
+        return
+    low, high = (math.log10(limit) for limit in axes.get_ylim())
+    wanted = sorted(((math.log10(end) - low) / (high - low), name, colour) for end, name, colour in ends)
+    apart = 0.062
+    places = [place for place, *_ in wanted]
+    for _ in range(200):
+        for i in range(len(places) - 1):
+            if (close := apart - (places[i + 1] - places[i])) > 0:
+                places[i] -= close / 2
+                places[i + 1] += close / 2
+    for place, (_, name, colour) in zip(places, wanted, strict=True):
+        axes.annotate(
+            name,
+            (1, place),
+            (5, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            fontsize=9,
+            fontweight="bold" if name == "labkit" else "normal",
+        )
+
+
+def _brief(value: float) -> str:
+    """A number in three digits: 7.45 million, 382 thousand, 0.13."""
+    for unit, size in ((" M", 1e6), (" k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"

@@ -1,0 +1,194 @@
+"""How a crowd comes to be there: all connect, give their nicknames, and are known to hear.
+
+Servers differ in what they say to a newcomer; the assignment's says nothing at all. Only what any correct
+one does is asked of it: it asks `nickname`, and passes on what is said. So the first client calls, again
+and again, until all the others have heard its latest call: then everybody is in, and nothing of the joining
+is still on its way.
+
+It builds on crowd.py, and on the conformance checks' kernel.py, to know when a nickname was read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+from time import monotonic
+from time import perf_counter as now
+from typing import Any
+
+from labkit import sockets
+from labkit.conformance import kernel
+from labkit.instruments.load.crowd import CHUNK, Client, Trouble
+
+AT_ONCE = 32
+"""Newcomers who wait to be asked: a server's queue has room for more (listen(2))."""
+
+KEPT = 300
+"""Bytes kept of what a newcomer heard last: enough to find what is looked for, and to tell of trouble."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
+"""Seconds between two calls; each next pause is twice as long."""
+
+Where = tuple[int, Any]
+"""A server's address as the system has it: the family, and what `connect` takes."""
+
+SPARE_FILES = 64
+"""Descriptors that the process needs for other things."""
+
+
+def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Client], bool, Where]:
+    """Have so many clients join.
+
+    Returns them; whether the server tells people what they said; and where it is.
+
+    Args:
+        patience: seconds without a sign after which it cannot be done.
+
+    Raises:
+        Trouble: not all of them get in; the text has what the server said last.
+    """
+    allow_files(count + SPARE_FILES)
+    clients: list[Client] = []
+    selector = selectors.DefaultSelector()
+    try:
+        first = connected(address, patience)
+        where = first.family, first.getpeername()
+        port: int = first.getsockname()[1]
+        clients.append(_enter(selector, 0, first, port))
+        asking = {clients[0]}
+        give_up = now() + patience
+        while asking or len(clients) < count:
+            while len(clients) < count and len(asking) < AT_ONCE:
+                clients.append(_enter(selector, len(clients), connecting(where), port))
+                asking.add(clients[-1])
+            for client in _heard(selector, 0.2):
+                if client in asking and b"nickname" in client.tail:
+                    with contextlib.suppress(OSError):  # hung up on already: its next recv says so
+                        client.sock.send(client.nickname.encode() + b"\n")
+                    client.tail = client.tail.partition(b"nickname")[2]
+                    asking.remove(client)
+                    give_up = now() + patience
+            if now() > give_up:
+                missed = min(asking, key=lambda client: client.number)
+                raise Trouble(
+                    f"client {missed.number + 1} of {count} is not asked for its `nickname` within "
+                    f"{patience:g} s; {_last_words(missed)}"
+                )
+        echoes = _call_until_all_are_in(selector, clients, patience)
+    except BaseException:
+        for client in clients:
+            client.sock.close()
+        raise
+    finally:
+        selector.close()
+    return clients, echoes, where
+
+
+def connected(address: sockets.Address, patience: float) -> socket.socket:
+    """A connection that waits for nobody from now on."""
+    try:
+        sock = sockets.connect(address, patience)
+    except OSError as error:
+        raise Trouble(str(error) if error.strerror is None else error.strerror) from None
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def connecting(where: Where) -> socket.socket:
+    """One more connection to there. It is open, or was refused, once it can be read."""
+    family, address = where
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # not yet; or never, and then its recv says so
+        sock.connect(address)
+    return sock
+
+
+def _enter(selector: selectors.BaseSelector, number: int, sock: socket.socket, port: int) -> Client:
+    client = Client(number, sock)
+    client.nickname = f"n{number}x{port:x}"  # nobody else there has that port
+    selector.register(sock, selectors.EVENT_READ, client)
+    return client
+
+
+def _heard(selector: selectors.BaseSelector, seconds: float) -> list[Client]:
+    """Those who heard something; the last of it is in their `tail`, with what was new all in it."""
+    some = []
+    for key, _ in selector.select(seconds):
+        client: Client = key.data
+        try:
+            data = client.sock.recv(CHUNK)
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            how, data = f" ({error.strerror})", b""
+        else:
+            how = ""
+        if not data:
+            who = f"client {client.number + 1}"
+            raise Trouble(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
+        client.tail = client.tail[-KEPT:] + data
+        some.append(client)
+    return some
+
+
+def _call_until_all_are_in(
+    selector: selectors.BaseSelector, clients: list[Client], patience: float
+) -> bool:
+    caller, *others = clients
+    # Or the nickname and the first call may arrive as one, and a server without framing takes them so.
+    kernel.wait_until_read(caller.sock, monotonic(), patience)
+    give_up = now() + patience
+    pause, number = FIRST_PAUSE, 0
+    waiting = set(others)
+    while waiting:
+        number += 1
+        call = b"roll call %d." % number
+        with contextlib.suppress(OSError):  # as above
+            caller.sock.send(call + b"\n")
+        before, waiting = waiting, set(others)
+        call_again = now() + pause
+        while waiting and now() < call_again:
+            for client in _heard(selector, min(pause, 0.2)):
+                if call in client.tail:
+                    waiting.discard(client)
+        if len(waiting) < len(before):
+            give_up = now() + patience
+        elif now() > give_up:
+            deaf = min(waiting, key=lambda client: client.number)
+            raise Trouble(
+                f"{len(waiting)} of {len(clients)} clients do not hear what the first one says within "
+                f"{patience:g} s; {_last_words(deaf)}"
+            )
+        pause = min(2 * pause, LONGEST_PAUSE)
+    _heard(selector, FIRST_PAUSE)  # the caller may hear itself, and last
+    return call in caller.tail
+
+
+def _last_words(client: Client) -> str:
+    said = client.tail[-KEPT:].decode(errors="replace").strip()
+    return f"the last that it heard: {said[-100:]!r}" if said else "it heard nothing"
+
+
+def allow_files(count: int) -> None:
+    """See to it that this process may have so many descriptors.
+
+    Raises:
+        Trouble: it may not.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= count:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count if hard == -1 else min(hard, 4 * count), hard))
+    except (ValueError, OSError) as error:
+        raise Trouble(f"{count} files at once are needed, and the system grants {soft}: {error}") from None
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count:
+        raise Trouble(f"{count} files at once are needed, and the system grants {hard} (ulimit -Hn)")

@@ -1,0 +1,292 @@
+"""What came out: of one run, and of several servers under the same load. As text, and as JSON.
+
+How it is drawn, figure.py tells; matplotlib is loaded only then. It builds on plan.py and times.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.servers import Usage
+from labkit.instruments.load.times import Times
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BUSY = 0.9
+"""Share of its time for which somebody works who is the limit."""
+
+PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What one run came to.
+
+    A delivery is one line that reached one client. Times are in seconds: from before the talker's send (or
+    from when it should have been sent, in a steady load) until after the listener's recv.
+    """
+
+    server: str
+    plan: Plan
+    seconds: float  # that count
+    said: int  # lines
+    deliveries: int
+    delivery: Times  # how long each delivery took
+    spread: Times  # of each line: the time until the last client had it
+    lost: int  # deliveries that did not come
+    doubled: int  # lines that came to somebody once too often
+    echoed: int  # lines that came to who had said them
+    hung_up: int  # clients whose connection the server ended
+    looked_at: int  # clients of whom every line was looked at; of the others they were counted
+    cut_short: bool  # lines were still coming when it was ended: they are neither lost, nor in the times
+    joined_in: float  # seconds that it took everybody to join
+    working: float  # share of the time for which the load itself worked, 0 to 1
+    apart: bool  # the server and the load had a core each
+    before: Usage | None  # what the server had used when nobody was there; None: it was not watched
+    joined: Usage | None  # when all were there, and nothing said
+    after: Usage | None  # at the end
+    came: int = 0  # churn: visitors that joined …
+    left: int = 0  # … and left …
+    reset: int = 0  # … by RST
+
+    @property
+    def right(self) -> bool:
+        """Nothing was lost, nothing came twice, nobody heard themselves, and nobody was hung up on."""
+        return not (self.lost or self.doubled or self.echoed or self.hung_up)
+
+    @property
+    def per_second(self) -> float:
+        """Deliveries a second."""
+        return self.deliveries / self.seconds if self.seconds else math.nan
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that the server used for it; nan if it was not watched."""
+        return self.after.cpu - self.joined.cpu if self.after and self.joined else math.nan
+
+    @property
+    def wrong(self) -> str:
+        """What went wrong, in words; "" if nothing."""
+        found = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "told to who had said it": self.echoed,
+            "clients hung up on": self.hung_up,
+        }
+        return ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
+
+    def notes(self) -> list[str]:
+        """What one should know to read the figures."""
+        notes = []
+        if self.wrong:
+            notes.append(f"{self.server}: {self.wrong}")
+        if self.plan.kind == "churn":
+            notes.append(
+                f"{self.server}: {self.came} visitors came, {self.left} left, {self.reset} of them by RST"
+            )
+        if self.looked_at < self.plan.clients:
+            notes.append(
+                f"{self.server}: every line of {self.looked_at} clients was looked at, and the times are "
+                "theirs; of the others, lines were counted"
+            )
+        if self.cut_short:
+            notes.append(
+                f"{self.server}: more was said than it had passed on when the time was over; what was "
+                "still on its way is not counted"
+            )
+        at_its_limit = self.cpu > BUSY * self.seconds  # the server; False if it was not watched
+        if self.working > BUSY and not at_its_limit:
+            notes.append(f"{self.server}: the load itself worked nearly all the time, and may be the limit")
+        if not self.apart:
+            notes.append(f"{self.server}: it and the load had no core of its own each")
+        return notes
+
+    def __repr__(self) -> str:
+        return repr(Comparison([self]))
+
+    def plot(self) -> Figure:
+        """A drawing of it."""
+        return Comparison([self]).plot()
+
+    def as_dict(self) -> dict[str, object]:
+        figures = {name: _number(read([self])) for name, read in FIGURES.items()}
+        counts = ("said", "deliveries", "lost", "doubled", "echoed", "hung_up", "looked_at")
+        facts = {name: getattr(self, name) for name in (*counts, "apart", "cut_short")}
+        if self.plan.kind == "churn":
+            facts |= {name: getattr(self, name) for name in ("came", "left", "reset")}
+        return {"server": self.server, "right": self.right, "plan": asdict(self.plan), **facts, **figures}
+
+    def as_json(self) -> str:
+        return json.dumps(self.as_dict(), indent=2)
+
+
+def _number(value: float) -> float | None:
+    """As JSON can have it: there is no nan."""
+    return None if math.isnan(value) else value
+
+
+Results = Sequence[Result]
+
+
+def _median(read: Callable[[Result], float]) -> Callable[[Results], float]:
+    return lambda results: statistics.median(read(result) for result in results)
+
+
+# Each figure, of one run or of several of the same server: the median of what it was in each.
+FIGURES: dict[str, Callable[[Results], float]] = {
+    "deliveries_per_second": _median(lambda r: r.per_second),
+    **{
+        f"delivery_p{p}_seconds": _median(lambda r, p=p: r.delivery.percentile(p))  # type: ignore[misc]
+        for p in PERCENTILES
+    },
+    "delivery_max_seconds": _median(lambda r: r.delivery.longest or math.nan),
+    "last_client_p50_seconds": _median(lambda r: r.spread.percentile(50)),
+    "last_client_p99_seconds": _median(lambda r: r.spread.percentile(99)),
+    "joined_in_seconds": _median(lambda r: r.joined_in),
+    "cpu_seconds": _median(lambda r: r.cpu),
+    "cpu_share": _median(lambda r: r.cpu / r.seconds if r.seconds else math.nan),
+    "cpu_seconds_per_delivery": _median(lambda r: r.cpu / r.deliveries if r.deliveries else math.nan),
+    "rss_bytes": _median(lambda r: r.after.rss if r.after else math.nan),
+    "peak_rss_bytes": _median(lambda r: r.after.peak if r.after else math.nan),
+    "rss_bytes_per_client": _median(
+        lambda r: (r.joined.rss - r.before.rss) / r.plan.clients if r.joined and r.before else math.nan
+    ),
+    "load_worked_share": _median(lambda r: r.working),
+}
+
+
+@dataclass(repr=False)
+class Comparison:
+    """What several servers came to, each perhaps several times and with several numbers of clients."""
+
+    results: list[Result] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # what could not be measured, and why
+
+    @property
+    def right(self) -> bool:
+        """Everything could be measured, and no line was lost or came twice."""
+        return bool(self.results) and not self.missing and all(result.right for result in self.results)
+
+    @property
+    def servers(self) -> list[str]:
+        return list(dict.fromkeys(result.server for result in self.results))
+
+    @property
+    def clients(self) -> list[int]:
+        """The numbers of clients, the smallest first."""
+        return sorted({result.plan.clients for result in self.results})
+
+    def of(self, server: str, clients: int | None = None) -> Results:
+        """The runs of one server, with so many clients.
+
+        Raises:
+            KeyError: there are none.
+        """
+        found = [r for r in self.results if r.server == server and clients in (None, r.plan.clients)]
+        if not found:
+            raise KeyError(f"nothing was measured of {server!r} with {clients} clients")
+        return found
+
+    def figure(self, name: str, server: str, clients: int | None = None) -> float:
+        """One of FIGURES: the median of that server's runs."""
+        return FIGURES[name](self.of(server, clients))
+
+    def rows(self) -> list[tuple[str, int, Results]]:
+        """The runs that belong together: server, number of clients, and the runs."""
+        found = []
+        for clients in self.clients:
+            for server in self.servers:
+                if any(r.server == server and r.plan.clients == clients for r in self.results):
+                    found.append((server, clients, self.of(server, clients)))
+        return found
+
+    # --- as text ---
+
+    def __repr__(self) -> str:
+        lines = []
+        if self.results:
+            repeats = max(len(runs) for *_, runs in self.rows())
+            several = len(self.clients) > 1
+            most = max((result.plan for result in self.results), key=lambda plan: plan.clients)
+            plan = str(most)
+            if several:
+                plan = plan.replace(f": {most.clients} clients", ": more and more clients")
+            lines = [plan + (f"; medians of {repeats} runs" if repeats > 1 else ""), "", *self._table()]
+        notes = [note for result in self.results for note in result.notes()] + self.missing
+        return "\n".join([*lines, *([""] if notes and lines else []), *dict.fromkeys(notes)])
+
+    def _table(self) -> list[str]:
+        heads = ["server", "clients", "deliveries/s", "p50", "p90", "p99", "max"]
+        heads += ["last has it", "CPU", "memory", "peak"]
+        table = [heads]
+        for server, clients, runs in self.rows():
+            values = {name: read(runs) for name, read in FIGURES.items()}
+            times = [values[f"delivery_p{p}_seconds"] for p in PERCENTILES]
+            times += [values["delivery_max_seconds"], values["last_client_p50_seconds"]]
+            sizes = [values["rss_bytes"], values["peak_rss_bytes"]]
+            table.append(
+                [server, f"{clients:,}", f"{values['deliveries_per_second']:,.0f}"]
+                + [span(seconds) for seconds in times]
+                + ["?" if math.isnan(values["cpu_share"]) else f"{values['cpu_share']:.0%}"]
+                + [amount(size) for size in sizes]
+            )
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        return [
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+
+    # --- as JSON, and as a drawing ---
+
+    def as_json(self) -> str:
+        medians = [
+            {"server": server, "clients": clients, "runs": len(runs)}
+            | {name: _number(read(runs)) for name, read in FIGURES.items()}
+            for server, clients, runs in self.rows()
+        ]
+        return json.dumps(
+            {
+                "right": self.right,
+                "missing": self.missing,
+                "medians": medians,
+                "runs": [result.as_dict() for result in self.results],
+            },
+            indent=2,
+        )
+
+    def plot(self) -> Figure:
+        """A drawing: what each server came to; or, of several numbers of clients, against that number."""
+        from labkit.instruments.load.figure import draw
+
+        return draw(self)
+
+
+def span(seconds: float) -> str:
+    """A time, with the unit that suits it, and three digits at most."""
+    if math.isnan(seconds):
+        return "?"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= 0.9995 * size:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds * 1e6)} µs"
+
+
+def amount(size: float) -> str:
+    """Bytes, in MB or kB (of a thousand)."""
+    if math.isnan(size):
+        return "?"
+    return f"{_short(size / 1e6)} MB" if size >= 1e6 else f"{_short(size / 1e3)} kB"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"

@@ -1,0 +1,174 @@
+"""`load` puts a load on one server; `compare` puts the same on several, one after the other, in turn.
+
+It builds on all other files here: servers.py starts what is measured, joining.py and crowd.py make the
+crowd, kinds.py has it talk, result.py is what comes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter as now
+from typing import Any
+
+from labkit.instruments.load import kinds
+from labkit.instruments.load.crowd import FLOODED, Crowd, Trouble
+from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
+from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.result import Comparison, Result
+from labkit.instruments.load.servers import Found, Which, find, on_core, running
+from labkit.instruments.load.visitors import AT_MOST, Visitors
+
+Shows = Callable[[str, float], None]
+"""Is told of which server how much is done, from 0 to 1."""
+
+
+def load(
+    server: Which = "labkit", *, pid: int | None = None, shows: Shows | None = None, **plan: Any
+) -> Result:
+    """Put a load on a server, and measure.
+
+    Args:
+        server: one of SERVERS (they are started, and stopped), "HOST:PORT", a command with `{port}` in it,
+            an address, or a server that runs in this process.
+        pid: the server's process, if it runs already: its processor time and memory are read there.
+        shows: is told the server's name, and how much is done, from 0 to 1.
+        plan: the fields of a Plan, such as kind="steady", clients=100.
+
+    Raises:
+        ValueError: a field of the plan will not do; the text says why.
+        Trouble: the server cannot be measured.
+    """
+    return _one(find(server), Plan(**plan), pid, shows)
+
+
+def compare(
+    servers: Sequence[Which],
+    *,
+    clients: int | Sequence[int] = Plan().clients,
+    repeats: int = 3,
+    shows: Shows | None = None,
+    pid: int | None = None,
+    **plan: Any,
+) -> Comparison:
+    """Put the same load on several servers: each once, then each again; what is told are medians.
+
+    One that cannot be measured is left out, and `missing` says why.
+
+    Args:
+        servers: each as in `load`.
+        clients: how many; several numbers, to see how the servers grow.
+        repeats: how often each.
+        pid: the process of the first server, if that runs already.
+        shows, plan: as in `load`.
+
+    Raises:
+        ValueError: a field of the plan will not do; the text says why.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is at least 1, not {repeats}")
+    numbers = [clients] if isinstance(clients, int) else list(clients)
+    if not numbers or not servers:
+        raise ValueError("compare needs at least one server, and one number of clients")
+    plans = [Plan(clients=number, **plan) for number in numbers]
+    comparison = Comparison()
+    found: list[tuple[Found, int | None]] = []
+    for number, server in enumerate(servers):
+        try:
+            one = find(server)
+            if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
+                one = replace(one, label=f"{one.label} #{taken + 1}")
+            found.append((one, pid if number == 0 else None))
+        except Trouble as trouble:
+            comparison.missing.append(str(trouble))
+    done = 0
+    runs = repeats * len(plans) * len(found)
+
+    def shows_all(server: str, share: float) -> None:
+        if shows is not None:
+            shows(server, (done + min(share, 1.0)) / runs)
+
+    for _ in range(repeats):
+        for a_plan in plans:
+            for one, its_pid in list(found):
+                try:
+                    comparison.results.append(_one(one, a_plan, its_pid, shows_all))
+                except Trouble as trouble:
+                    why = str(trouble)
+                    comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
+                    found.remove((one, its_pid))
+                done += 1
+    return comparison
+
+
+def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
+    # Before the server starts, which inherits this.
+    allow_files(plan.clients + SPARE_FILES + 2 * AT_MOST * (plan.kind == "churn"))
+    with running(found, pid) as server, on_core(-1) as apart, _no_collecting():
+        before = server.usage()
+        started = now()
+        clients, echoes, where = join(server.address, plan.clients, plan.patience)
+        joined_in = now() - started
+        sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
+        crowd = Crowd(clients, plan.size, sampled, echoes)
+        visitors = None
+        try:
+            if plan.kind == "churn":
+                visitors = Visitors(where, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
+            kinds.warm_up(crowd, plan)
+            measured_from = crowd.said.count
+            heard_before = crowd.compared()[0]
+            joined = server.usage()
+            seconds, worked = kinds.go(
+                crowd, plan, visitors, lambda share: shows(found.label, share) if shows else None
+            )
+            after = server.usage()
+            heard, lost, doubled, echoed = crowd.compared()
+            if (
+                lost and not crowd.cut_short
+            ):  # perhaps a sign like ours was in something else, and it is still to come
+                while crowd.hear(min(plan.patience, 1.0)):
+                    pass
+                heard, lost, doubled, echoed = crowd.compared()
+        finally:
+            crowd.close()
+            if visitors is not None:
+                visitors.close()
+    return Result(
+        server=found.label,
+        plan=plan,
+        seconds=seconds,
+        said=int(crowd.said.was_said()[measured_from:].sum()),
+        deliveries=heard - heard_before,
+        delivery=crowd.times,
+        spread=crowd.said.until_the_last_had_it(),
+        lost=lost,
+        doubled=doubled,
+        echoed=echoed,
+        hung_up=sum(client.ended for client in clients),
+        looked_at=sampled,
+        joined_in=joined_in,
+        cut_short=crowd.cut_short,
+        working=worked / seconds if seconds else 0.0,
+        apart=apart and bool(found.command),
+        before=before,
+        joined=joined,
+        after=after,
+        came=visitors.came if visitors else 0,
+        left=visitors.left if visitors else 0,
+        reset=visitors.reset if visitors else 0,
+    )
+
+
+@contextlib.contextmanager
+def _no_collecting() -> Iterator[None]:
+    """No search for garbage meanwhile: it would stop the load, and look like slow deliveries."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,158 @@
+"""Which lines were said, when, and who has heard each of them: once, not at all, or twice.
+
+Each line ends with its number, in eight digits and a mark: `abcdefg 00000042^`. While a load runs, only the
+marks are counted; that costs next to nothing, so the load is not what is measured. What a client has heard
+is kept as it came, each piece with its time, and is looked at all at once when there is time for it
+(`Heard.look`): there every line is found again, by its number, however the server writes it.
+
+When a line was said, and when a piece came, are readings of one clock in one process: their difference is
+the time of the delivery, from before the talker's send to after the listener's recv.
+
+Pure: no socket. It builds on times.py and numpy.
+"""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labkit.instruments.load.plan import TOKEN
+from labkit.instruments.load.times import Times
+
+MARK = b"^"
+"""Ends a line's number. Not a sign that servers put in what they say themselves."""
+
+_DIGITS = TOKEN - 1
+_PLACES = np.arange(-_DIGITS, 0)
+_WORTH = 10 ** np.arange(_DIGITS - 1, -1, -1)
+MOST_LINES: int = 10**_DIGITS
+
+Numbers = NDArray[np.int64]
+Clock = NDArray[np.float64]
+
+
+class Said:
+    """All lines that were said, by their numbers."""
+
+    def __init__(self, size: int) -> None:
+        self.count = 0
+        self.measured_from = 0  # the number of the first line whose times count
+        self._when: Clock = np.full(4096, np.nan)  # nan: not yet
+        self._who: NDArray[np.int32] = np.zeros(4096, np.int32)
+        self._last: Clock = np.zeros(4096)  # when the last of the listeners had it
+        room = size - TOKEN - 1
+        self._filling = (string.ascii_lowercase * (room // 26 + 1)).encode()[: room - 1] + b" " * (room > 0)
+
+    def lines(self, who: int, count: int) -> tuple[int, bytes]:
+        """That many new lines for this talker to say: the number of the first, and their bytes."""
+        first = self.count
+        if first + count > MOST_LINES:
+            raise ValueError(f"a load has at most {MOST_LINES} lines")
+        self.count += count
+        while self.count > len(self._when):
+            self._when = np.concatenate([self._when, np.full(len(self._when), np.nan)])
+            self._who = np.concatenate([self._who, np.zeros_like(self._who)])
+            self._last = np.concatenate([self._last, np.zeros_like(self._last)])
+        self._who[first : self.count] = who
+        filling = self._filling
+        return first, b"".join([b"%s%08d^\n" % (filling, n) for n in range(first, self.count)])
+
+    def stamp(self, first: int, end: int, when: float) -> None:
+        """These lines, from `first` on and before `end`, were said at that time."""
+        self._when[first:end] = when
+
+    def said_by(self, who: int) -> NDArray[np.bool_]:
+        """For each line, whether it was said, and by this one."""
+        by_them: NDArray[np.bool_] = self.was_said() & (self._who[: self.count] == who)
+        return by_them
+
+    def was_said(self) -> NDArray[np.bool_]:
+        said: NDArray[np.bool_] = ~np.isnan(self._when[: self.count])
+        return said
+
+    def not_after(self, heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """For each line, whether it was heard, or a later one of the same talker was."""
+        latest = np.full(int(self._who.max()) + 1, -1)
+        numbers = np.flatnonzero(heard)
+        np.maximum.at(latest, self._who[numbers], numbers)
+        not_after: NDArray[np.bool_] = np.arange(self.count) <= latest[self._who[: self.count]]
+        return not_after
+
+    def took(self, numbers: Numbers, came: Clock) -> Clock:
+        """How long each of these lines took, of those that are measured; each came at that time."""
+        self._last[numbers] = np.maximum(self._last[numbers], came)
+        took: Clock = (came - self._when[numbers])[numbers >= self.measured_from]
+        return took[~np.isnan(took)]
+
+    def until_the_last_had_it(self) -> Times:
+        """Of each line that anybody has heard: the time from its saying until the last had it."""
+        measured = slice(self.measured_from, self.count)
+        took = (self._last - self._when)[measured][self._last[measured] > 0]
+        return Times(took[~np.isnan(took)])
+
+
+class Heard:
+    """What one listener has heard."""
+
+    def __init__(self) -> None:
+        self.kept = 0  # bytes that were not looked at yet
+        self._pieces: list[bytes] = []
+        self._came: list[float] = []
+        self._tail = b""  # the beginning of a number may be in it
+        self._times = np.zeros(1024, np.uint8)  # how often each line was heard
+
+    def keep(self, piece: bytes, came: float) -> None:
+        self._pieces.append(piece)
+        self._came.append(came)
+        self.kept += len(piece)
+
+    def look(self, said: Said, times: Times) -> None:
+        """Look at what was kept; the times of the deliveries go into `times`."""
+        if not self._pieces:
+            return
+        whole = self._tail + b"".join(self._pieces)
+        ends = np.cumsum([len(self._tail) + len(self._pieces[0]), *map(len, self._pieces[1:])])
+        signs = np.frombuffer(whole, np.uint8)
+        marks = np.flatnonzero(signs == MARK[0])
+        self._tail = whole[int(marks[-1]) + 1 if len(marks) else 0 :][-_DIGITS:]
+        marks = marks[marks >= _DIGITS]
+        digits = signs[marks[:, None] + _PLACES] - 48  # wraps: what is no digit becomes large
+        fit = (digits < 10).all(axis=1)
+        numbers = digits[fit] @ _WORTH
+        came = np.array(self._came)[np.searchsorted(ends, marks[fit], side="right")]
+        known = numbers < said.count
+        self._count(numbers[known], said.count)
+        times.add(said.took(numbers[known], came[known]))
+        self._pieces.clear()
+        self._came.clear()
+        self.kept = 0
+
+    def _count(self, numbers: Numbers, most: int) -> None:
+        if most > len(self._times):
+            self._times = np.concatenate([self._times, np.zeros(2 * most, np.uint8)])
+        if len(numbers):
+            first, last = int(numbers.min()), int(numbers.max()) + 1
+            together = self._times[first:last] + np.bincount(numbers - first)
+            self._times[first:last] = np.minimum(together, 255)
+
+    def compared(self, said: Said, who: int, cut_short: bool = False) -> tuple[int, int, int, int]:
+        """How many lines of others were heard, were lost, came once too often; how many of one's own came.
+
+        What was kept must have been looked at. If it was `cut_short`, the last lines of each talker may
+        still have been on their way, and are not lost.
+        """
+        self._count(np.zeros(0, np.int64), said.count)
+        heard = self._times[: said.count].astype(np.int64)
+        own = said.said_by(who)
+        meant = said.was_said() & ~own
+        if cut_short:
+            meant &= said.not_after(heard > 0)
+        of_others = heard[meant]
+        return (
+            int((of_others > 0).sum()),
+            int((of_others == 0).sum()),
+            int(np.maximum(of_others - 1, 0).sum()),
+            int(heard[own].sum()),
+        )
