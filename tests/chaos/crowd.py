@@ -27,6 +27,9 @@ from labkit.limits import Limits
 from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Refused, Rename
 from labkit.room import LOBBY
 
+ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname")
+"""How lines begin that answer one's own: they are no deliveries."""
+
 ON_ITS_WAY = 3.0
 """Seconds for which the end of a connection may be on its way through a link."""
 
@@ -67,7 +70,7 @@ class Crowd:
 
     def __init__(self, address: tuple[str, int], links: list[Link], plan: Plan, verdict: Verdict) -> None:
         self.lives: list[Life] = []
-        self.deliveries = 0  # lines that came, of whatever kind
+        self.deliveries = 0  # lines that came and are no answers
         self.ends = 0
         self.longest_turn = 0.0  # seconds that the loop left its sockets alone
         self._address, self._links, self._plan, self._verdict = address, links, plan, verdict
@@ -196,7 +199,7 @@ class Crowd:
             if events & selectors.EVENT_READ and client.state is not State.OVER:
                 before = len(client.life.heard)
                 client.read()
-                self.deliveries += len(client.life.heard) - before
+                self.deliveries += sum(not line.startswith(ANSWERS) for line in client.life.heard[before:])
         now = monotonic()
         if self._looked_at:
             self.longest_turn = max(self.longest_turn, now - self._looked_at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chaos.arena import run
@@ -30,12 +28,4 @@ def test_all_ways_of_leaving_are_told() -> None:
     outcome = run(plan, None)
     assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
     assert set(outcome.verdict.told) == {QUIT, HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW}
-    assert outcome.verdict.deliveries >= plan.deliveries * 0.9
-
-
-def test_the_same_seed_throws_the_same_dice() -> None:
-    """What everybody says and does is the seed's; only when it happens is not."""
-    plan = replace(Plan(), people=1, rooms=("lobby",), links=0, deliveries=200, ends=0, slow=False)
-    once, again = run(plan), run(plan)
-    assert once.verdict.deliveries > 0 and not once.verdict.count
-    assert not again.verdict.count
+    assert outcome.verdict.deliveries >= plan.deliveries
