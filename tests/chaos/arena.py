@@ -36,9 +36,9 @@ SEND_BUFFER = 16 * 1024
 class SmallBuffers(ChatServer):
     """The server, but its kernel keeps few bytes for a client."""
 
-    def _come_in(self, sock: socket.socket, number: int) -> None:
+    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        super()._come_in(sock, number)
+        super()._come_in(sock, number, host)
 
 
 @dataclass(slots=True)
