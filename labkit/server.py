@@ -23,7 +23,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from labkit import nicknames, sockets
+from labkit import gil, nicknames, sockets
 from labkit.connection import SMALL_CHUNK, Client, Gone
 from labkit.courier import Close, Courier, ForOne, Hears
 from labkit.crowd import Crowd
@@ -70,6 +70,9 @@ own, and nothing but time keeps two messages apart there."""
 POLITE = 32
 """How many may be turned away politely in a second: each of them is waited for, up to a second, so that
 the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
+
+TURN = 64
+"""Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,9 +453,15 @@ class ChatServer:
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
         client.lines_in += len(said)
-        if (texts := only_said(said)) and self._pass_on(client, texts):
-            client.pace(len(said), self._ending)
-            return
+        if not ((texts := only_said(said)) and self._pass_on(client, texts)):
+            for start in range(0, len(said), TURN):
+                if start:
+                    gil.step_aside()
+                self._do(client, said[start : start + TURN])
+        client.pace(len(said), self._ending)
+
+    def _do(self, client: Client, said: list[str | TooLong]) -> None:
+        """Do what these lines ask for, one after the other."""
         asked = [_understood(line) for line in said]
         deliveries: list[Delivery[Client]] = []
         with self._lock:
@@ -470,7 +479,6 @@ class ChatServer:
         self._courier.wake()
         if Quit() in asked:
             raise Gone(QUIT)
-        client.pace(len(said), self._ending)
 
     def _pass_on(self, client: Client, texts: tuple[str, ...]) -> bool:
         """Relay what was said, all of it at once. False: one of the lines needs a closer look."""
