@@ -74,6 +74,9 @@ the reason is sure to arrive. Of a flood of them the others are told, and closed
 TURN = 64
 """Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
 
+MUCH = 500
+"""Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -456,8 +459,10 @@ class ChatServer:
         if not ((texts := only_said(said)) and self._pass_on(client, texts)):
             for start in range(0, len(said), TURN):
                 if start:
-                    gil.step_aside()
+                    gil.make_way()
                 self._do(client, said[start : start + TURN])
+        elif len(said) > MUCH:
+            gil.make_way()
         client.pace(len(said), self._ending)
 
     def _do(self, client: Client, said: list[str | TooLong]) -> None:
