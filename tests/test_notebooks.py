@@ -50,6 +50,8 @@ def test_no_widget_stored(path: Path) -> None:
 def test_nothing_stored_that_differs(path: Path) -> None:
     """No port, no address in memory and no time of day stands in an output."""
     for cell in code_cells(path):
+        for output in cell.outputs:
+            output.get("data", {}).pop("image/png", None)  # letters by chance
         text = json.dumps(cell.outputs)
         assert not re.search(r"127\.0\.0\.1|localhost:\d|0x[0-9a-f]{6,}|\d\d:\d\d", text), text
 
