@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import cast
 
 import pytest
@@ -180,6 +181,30 @@ def test_one_that_takes_nothing_is_let_go_when_its_backlog_is_full(courier: Cour
         assert reader.failed == TOO_SLOW
         assert reader.behind == 0
         post(courier, Close(reader, politely=False))
+
+
+def test_all_backlogs_together_have_an_end() -> None:
+    """Ten that take nothing, each with lines of its own: until half of `waiting` is free, who has more than
+    its share is let go."""
+    limits = Limits(waiting=400_000, behind=10_000_000, grace=1000)
+    courier = Courier(limits, "labkit-courier")
+    courier.start()
+    crowd = [pair(buffer=4096) for _ in range(10)]
+    small, one_more = pair(buffer=4096)
+    post(courier, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
+    for n in range(20):
+        post(courier, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
+    give_up = monotonic() + SOON
+    while sum(reader.failed == TOO_SLOW for reader, _ in crowd) < 9:  # 200 kB each: one could stay
+        assert monotonic() < give_up
+        Event().wait(0.01)
+    assert sum(reader.behind for reader, _ in crowd) <= limits.waiting // 2
+    assert not small.failed
+    assert one_more.line() == "x" * 18_000
+    for reader, wire in (*crowd, (small, one_more)):
+        wire.close()
+        post(courier, Close(reader, politely=False))
+    courier.stop()
 
 
 def test_one_that_takes_nothing_is_let_go_after_its_grace() -> None:
