@@ -172,11 +172,3 @@ def bare_server() -> Iterator[BareServer]:
     """A listening socket that the test plays the server with."""
     with BareServer() as bare:
         yield bare
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a notebook in one process when several share the tests: a cell needs those before it."""
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
