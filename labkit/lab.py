@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
 
+import psutil
+
 from labkit import sockets
 from labkit.console import complain
 
@@ -148,10 +150,21 @@ def _came_up(child: subprocess.Popen[bytes], port: int) -> bool:
     while child.poll() is None:
         try:
             sockets.connect(("localhost", port), timeout=1).close()
-            return True
+            if _listens(child.pid, port):
+                return True
         except OSError:
-            sleep(0.1)
+            pass
+        sleep(0.1)
     return False
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens there: somebody else may have been quicker."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:  # it has ended; or we are not told, and believe it
+        return psutil.pid_exists(pid)
+    return any(bool(c.status == psutil.CONN_LISTEN and c.laddr.port == port) for c in connections)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

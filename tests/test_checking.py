@@ -100,7 +100,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], list[str]]] = {
 
 FILES: dict[str, tuple[str, list[str]]] = {
     "no Python": ("class Framing:\n    def feed(:\n", ["SyntaxError", "line 2: def feed(:"]),
-    "an endless file": ("while True:\n    pass\n", ["within 5 s", "still at work"]),
+    "an endless file": ("while True:\n    pass\n", ["within 5 s"]),
     "an exit": ("import sys\nsys.exit()\n", ["SystemExit", "line 2"]),
     "an error": ("1 / 0\n", ["ZeroDivisionError", "line 1: 1 / 0"]),
     "another name": ("class Framer:\n    pass\n", ["a function or class called Framing"]),

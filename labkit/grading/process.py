@@ -11,17 +11,20 @@ import os
 import pickle
 import queue
 import secrets
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, Any
 
 HOME = Path(__file__).parent.parent.parent
 """The folder that labkit is in."""
+
+LOOKS_INTO_PIPES = hasattr(select, "poll")  # Windows cannot
 
 KEPT = 2000
 """Characters kept of what the code prints: the last ones."""
@@ -58,7 +61,9 @@ class Process:
         )
         self._sign = secrets.token_hex(8)
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._printed = bytearray()  # the last of it; only its own thread writes
+        # Guards what was read of the output together with the reading: what is no longer in the pipe is here.
+        self._reading = threading.Lock()
+        self._printed = bytearray()  # the last of it
         self.bytes_printed = 0
         self._threads = [
             threading.Thread(target=target, name=f"labkit-exercise-{name}", daemon=True)
@@ -89,7 +94,13 @@ class Process:
 
     @property
     def printed(self) -> str:
-        """The end of what the code has printed."""
+        """The end of what the code has printed so far: a report may come before what was printed ahead of it."""
+        give_up = monotonic() + 1.0
+        while LOOKS_INTO_PIPES and self._threads[-1].is_alive() and monotonic() < give_up:
+            with self._reading:
+                if not _something_in(self._pipe(self._process.stderr), 0):
+                    break
+            sleep(0.001)  # the thread that reads is about to
         return bytes(self._printed).decode("utf-8", "replace")
 
     @property
@@ -143,10 +154,16 @@ class Process:
 
     def _read_output(self) -> None:
         output = self._pipe(self._process.stderr)
-        while data := os.read(output.fileno(), 65536):
+        while True:
+            if LOOKS_INTO_PIPES:
+                _something_in(output, None)  # not to wait with the lock in hand
+            with self._reading:
+                data = os.read(output.fileno(), 65536)
+                self._printed += data
+                del self._printed[:-KEPT]
+            if not data:
+                return
             self.bytes_printed += len(data)
-            self._printed += data
-            del self._printed[:-KEPT]
             if self.bytes_printed > STORM:
                 self._reports.put({"state": "storm"})
                 return
@@ -155,3 +172,10 @@ class Process:
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
         assert pipe is not None
         return pipe
+
+
+def _something_in(pipe: IO[bytes], milliseconds: int | None) -> bool:
+    """Whether something can be read, or the end: within so many milliseconds, or (None) ever."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(milliseconds))

@@ -55,7 +55,7 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
-    limits: Limits = Limits(silence=1.5, grace=0.6, behind=128 * 1024, handshake=10.0)
+    limits: Limits = Limits(silence=2.5, grace=1.5, behind=128 * 1024, handshake=10.0)
     patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
