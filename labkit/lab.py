@@ -163,8 +163,8 @@ def _listens(pid: int, port: int) -> bool:
     try:
         connections = psutil.Process(pid).net_connections("tcp")
     except psutil.Error:  # it has ended; or we are not told, and believe it
-        return psutil.pid_exists(pid)
-    return any(bool(c.status == psutil.CONN_LISTEN and c.laddr.port == port) for c in connections)
+        return bool(psutil.pid_exists(pid))
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -61,7 +61,7 @@ class Process:
         )
         self._sign = secrets.token_hex(8)
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        # Guards what was read of the output together with the reading: what is no longer in the pipe is here.
+        # Guards what was read of the output, with the reading: what is no longer in the pipe is here.
         self._reading = threading.Lock()
         self._printed = bytearray()  # the last of it
         self.bytes_printed = 0
@@ -94,7 +94,7 @@ class Process:
 
     @property
     def printed(self) -> str:
-        """The end of what the code has printed so far: a report may come before what was printed ahead of it."""
+        """The end of what the code has printed so far, also if a report has overtaken it."""
         give_up = monotonic() + 1.0
         while LOOKS_INTO_PIPES and self._threads[-1].is_alive() and monotonic() < give_up:
             with self._reading:
