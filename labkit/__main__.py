@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except KeyboardInterrupt:
-        return 0  # Ctrl-C is how these commands are ended
+        # Ctrl-C is how these commands are ended; but a load that was cut short has measured nothing.
+        return 130 if words[:1] == ["load"] else 0
     except BrokenPipeError:
         discard_output()
         return 1

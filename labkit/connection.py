@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from time import monotonic
+from typing import TypeVar
 
 from labkit import sockets
 from labkit.framing import Framing, RawFraming, TooLong
@@ -30,6 +32,14 @@ CHUNK = 65536
 """Bytes read at once from a client that has ever filled the small chunk: it has much to say. Not from one
 whose lines are counted: what it must wait for stays unread, and TCP slows it down."""
 
+LOOK_AROUND = 0.1
+"""Seconds between two looks of a thread that is made to wait at whether its client is still there."""
+
+SLACK = 0.001
+"""Seconds that the rate may be ahead of the clock: less is not worth a wait."""
+
+T = TypeVar("T")
+
 
 class Gone(Exception):
     """There is nothing more to come from this client."""
@@ -40,7 +50,7 @@ class Gone(Exception):
 
 
 class Client(Reader):
-    """One client of a server. `receive`, `understand` and `pace` are for its own thread alone."""
+    """One client of a server. `receive`, `understand` and `paced` are for its own thread alone."""
 
     def __init__(
         self, sock: socket.socket, framing: Framing, rate: float | None, telling: threading.Lock
@@ -51,6 +61,7 @@ class Client(Reader):
         self._chunk = SMALL_CHUNK
         self._may_grow = rate is None and not self._raw
         self.lines_in = 0
+        self.whispered_to: set[Reader] = set()  # with its last commands; whom it may have to wait for
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
         self.leaving = False  # guarded by the server's lock: its socket is the courier's to close
@@ -110,10 +121,22 @@ class Client(Reader):
         if self._raw:
             self._chunk = SMALL_CHUNK - len(f"{nickname}: \n".encode())
 
-    def pace(self, lines: int, ending: threading.Event) -> None:
-        """Wait until so many lines are within the rate; one second's worth may be ahead of it."""
-        if self._rate is None:
-            return
-        now = monotonic()
-        self._paid_until = max(self._paid_until, now) + lines / self._rate
-        ending.wait(max(0.0, self._paid_until - now - 1.0))
+    def paced(self, said: list[T], ending: threading.Event) -> Iterator[list[T]]:
+        """What was said, in parts, each when the rate allows it; a second's worth may come at once.
+
+        Raises:
+            Gone: the client is gone, or the server stops, while something still had to wait.
+        """
+        assert self._rate is not None
+        at_once = max(1, int(self._rate))
+        ahead = max(1.0, 1.0 / self._rate)
+        for start in range(0, len(said), at_once):
+            part = said[start : start + at_once]
+            now = monotonic()
+            self._paid_until = max(self._paid_until, now - ahead) + len(part) / self._rate
+            while self._paid_until > monotonic() + SLACK:
+                if ending.wait(min(LOOK_AROUND, self._paid_until - monotonic())):
+                    raise Gone(SERVER_STOPPED)
+                if (how := sockets.ended_by(self.sock)) or self.failed:
+                    raise Gone(self.failed or (HUNG_UP if how == "FIN" else VANISHED))
+            yield part

@@ -11,8 +11,9 @@ Some clients need a block of their own: whoever spoke does not hear that part of
 in between, a newcomer hears only what came after. For these a plan is kept, a list of pieces of the
 room's block with their own lines in between.
 
-Two things slow the talkers down, through `flowing`: a log that grows faster than it is delivered, and a
-reader that reads, but too slowly (outgoing.py).
+Two things slow talkers down, through `flowing` and `holds`: a log that grows faster than it is delivered
+holds all of them; a reader that reads, but too slowly (outgoing.py), those who talk to it: its room, and
+whoever whispers.
 
 The courier knows nothing of nicknames or of what lines mean. It builds on outgoing.py,
 which does the sending.
@@ -21,6 +22,7 @@ which does the sending.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from labkit import gil
@@ -122,9 +124,12 @@ class Courier:
     def __init__(
         self, limits: Limits, name: str = "courier", raw: bool = False, sealed: bool = False
     ) -> None:
-        # Set while talkers may go on; a thread that would read more waits for it first.
+        # Set while all may go on. If not, a thread that has read something asks `holds` before it goes on.
         self.flowing = threading.Event()
         self.flowing.set()
+        # Who is far behind, and who talks to them: made anew by the courier, and only looked at by others.
+        self._far: frozenset[Reader] = frozenset()
+        self._feeding: frozenset[Reader] = frozenset()
         # Guards the five below: what the other threads write and the courier takes.
         self._lock = threading.Lock()
         self._log: list[Entry] = []
@@ -171,6 +176,16 @@ class Courier:
                 return
         self._outgoing.wake()
 
+    def holds(self, who: Reader, whispered_to: Iterable[Reader] = ()) -> bool:
+        """Whether this one must wait now: the log is too long, or it talks to somebody who is far behind.
+
+        Whoever talks in another room is not held: somebody who reads slowly, or pretends to, is a trouble
+        to their own room alone.
+        """
+        if self._unread > UNREAD:
+            return True
+        return who in self._feeding or not self._far.isdisjoint(whispered_to)
+
     def stop(self) -> None:
         """Deliver what is in the log, close what was to be closed, and end the thread.
 
@@ -208,7 +223,8 @@ class Courier:
 
     def _let_others_write(self) -> None:
         """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read
-        something are ready to run, and do so when this one steps aside; where none is, that costs nothing.
+        something are ready to run, and do so when this one steps aside. On a busy machine other programs do
+        so, too, and then it takes a while.
         """
         seen = 0
         while len(self._log) > seen:
@@ -216,9 +232,13 @@ class Courier:
             gil.step_aside()
 
     def _see_to_flow(self) -> None:
-        held = self._outgoing.held()
+        far = self._outgoing.held()
+        if far or self._far:
+            self._far = frozenset(far)
+            rooms = {self._hears[reader] for reader in far if reader in self._hears}
+            self._feeding = self._far.union(*(room.readers for room in rooms))
         with self._lock:
-            if held:
+            if far:
                 self.flowing.clear()
             elif self._unread <= UNREAD and not self.flowing.is_set():
                 self.flowing.set()

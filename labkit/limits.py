@@ -25,7 +25,11 @@ class Limits:
         },
     )
     line: int = field(
-        default=MAX_LINE, metadata={"means": "the longest line, in bytes with its LF (512 to 4096)"}
+        default=MAX_LINE,
+        metadata={
+            "means": "the longest line, in bytes with its LF, and with the nickname that is put before it "
+            "(512 to 4096)"
+        },
     )
     handshake: float = field(
         default=60.0, metadata={"means": "seconds to give a nickname in: enough to type one"}

@@ -34,7 +34,8 @@ REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
 # line end, characters that nobody can see (but not U+200D, which joins emoji), and lone surrogates: a
 # str can hold one, UTF-8 cannot.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2064\ufeff"
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\u3164\uffa0\ud800-\udfff]"
 )
 
 
@@ -349,8 +350,10 @@ def only_said(lines: Sequence[object]) -> tuple[str, ...] | None:
         return None
     if "\n/" in together or "\n\n" in together:
         return None
-    # What can be printed is safe, and most is; only in the rest it is worth while to look for more.
-    return texts if "".join(texts).isprintable() else tuple(map(clean, texts))
+    # Most of what is said is ASCII that can be printed: only in the rest it is worth while to look on.
+    said = "".join(texts)
+    safe = said.isascii() and said.isprintable() or not _UNSAFE.search(said)
+    return texts if safe else tuple(map(clean, texts))
 
 
 def from_client(line: str) -> FromClient:

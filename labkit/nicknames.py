@@ -43,6 +43,9 @@ def fit(name: str) -> str:
     """
     if len(name) > 8 * MAX_CHARACTERS:  # normalisation is work; not for a whole page of text
         raise BadName(f"too long: at most {MAX_CHARACTERS} characters")
+    # One character may become 18, and the profile takes its time with each: this is quick to find out.
+    if (length := len(normalize("NFKC", name).strip())) > MAX_CHARACTERS:
+        raise BadName(f"too long: {length} characters, at most {MAX_CHARACTERS}")
     try:
         shown = _shown.enforce(name)
     except UnicodeEncodeError as error:

@@ -228,15 +228,15 @@ class Outgoing:
         except BlockingIOError:
             pass  # drained already
 
-    def held(self) -> bool:
-        """Whether talkers should be slowed: somebody who is reading is far behind."""
+    def held(self) -> list[Reader]:
+        """Those who are reading, and far behind: whoever talks to them should be slowed."""
         now = monotonic()
         far = min(self._limits.behind // 2, self._share())
-        return any(
-            reader.behind > far and now - reader.took < reader.patience
+        return [
+            reader
             for reader in self._waiting
-            if reader.close_by is None
-        )
+            if reader.close_by is None and reader.behind > far and now - reader.took < reader.patience
+        ]
 
     def _share(self) -> float:
         """Bytes that may wait for one reader because of all the others: when half of the memory is taken,

@@ -259,6 +259,8 @@ class House(Generic[W]):
         if self._names.get(nicknames.key(shown), person) is not person:
             raise Refusal(f"the nickname {shown} is taken")
         for look in nicknames.looks(shown):
+            if ":" in look or look[:1] in nicknames.FORBIDDEN_FIRST:
+                raise Refusal("that nickname will not do: it has something that looks like punctuation")
             other = self._looks.get(look, person)
             if other is not None and other is not person:
                 raise Refusal(f"the nickname {shown} looks like {other.nickname}, who is here")

@@ -100,7 +100,7 @@ def _how_to_join(address: Address, framing: str, certificate: str | None = None)
     parts = ["python -m labkit join"]
     if host.is_unspecified:
         parts.append("--host ADDRESS-OF-THIS-MACHINE")
-    elif not host.is_loopback or host.version == 6:
+    elif not host.is_loopback or host.version == 6 or certificate is not None:  # it may be for this alone
         parts.append(f"--host {host}")
     if port != PORT:
         parts.append(f"--port {port}")

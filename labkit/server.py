@@ -71,6 +71,9 @@ POLITE = 32
 """How many may be turned away politely in a second: each of them is waited for, up to a second, so that
 the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
+HELD_FOR = 0.02
+"""Seconds between two looks of a held talker at whether it may go on."""
+
 TURN = 64
 """Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
 
@@ -441,8 +444,8 @@ class ChatServer:
         # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone. It is held
         # here, with its bytes in hand, because here they are fewest: as lines they are many times as many.
         flowing = self._courier.flowing
-        while not flowing.is_set():
-            flowing.wait(1.0)
+        while not flowing.is_set() and self._courier.holds(client, client.whispered_to):
+            flowing.wait(HELD_FOR)
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
             if client.failed:
@@ -456,14 +459,16 @@ class ChatServer:
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
         client.lines_in += len(said)
-        if not ((texts := only_said(said)) and self._pass_on(client, texts)):
+        if self.limits.messages is not None:
+            for part in client.paced(said, self._ending):
+                self._do(client, part)
+        elif not ((texts := only_said(said)) and self._pass_on(client, texts)):
             for start in range(0, len(said), TURN):
                 if start:
                     gil.make_way()
                 self._do(client, said[start : start + TURN])
         elif len(said) > MUCH:
             gil.make_way()
-        client.pace(len(said), self._ending)
 
     def _do(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what these lines ask for, one after the other."""
@@ -481,12 +486,14 @@ class ChatServer:
                 except Refusal as refusal:
                     deliveries.append(ToOne(client, Refused(str(refusal))))
             self._post(deliveries)
+        client.whispered_to = {d.who for d in deliveries if isinstance(d, ToOne)}
         self._courier.wake()
         if Quit() in asked:
             raise Gone(QUIT)
 
     def _pass_on(self, client: Client, texts: tuple[str, ...]) -> bool:
         """Relay what was said, all of it at once. False: one of the lines needs a closer look."""
+        client.whispered_to = set()
         try:
             with self._lock:
                 self._post(self._house.hear_all(client, texts))

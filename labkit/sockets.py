@@ -191,6 +191,21 @@ def readable(sock: socket.socket, seconds: float) -> bool:
     return bool(select.select([sock], [], [], min(seconds, _WAKE_UP))[0])
 
 
+def ended_by(sock: socket.socket) -> str | None:
+    """Whether FIN or RST ("FIN", "RST") has come from the peer, even behind bytes that are unread; or None.
+
+    poll(2). Linux alone tells of a FIN before its turn; elsewhere only what has broken is seen.
+    """
+    if not hasattr(select, "poll"):
+        return None
+    poll = select.poll()
+    poll.register(sock, getattr(select, "POLLRDHUP", 0))
+    events = dict(poll.poll(0)).get(sock.fileno(), 0)
+    if events & (select.POLLERR | select.POLLHUP):
+        return "RST"
+    return "FIN" if events else None
+
+
 def writable(sock: socket.socket, seconds: float) -> bool:
     """Whether `send` would take something: now, or within so many seconds."""
     if hasattr(select, "poll"):

@@ -622,6 +622,48 @@ def test_a_flood_from_one_talker_leaves_the_others_their_turn() -> None:
             bob.close()
 
 
+def test_one_who_reads_too_slowly_is_a_trouble_to_its_own_room_alone() -> None:
+    """It asks for /help without an end and reads a little now and then; in the lobby nobody is held, and
+    newcomers get in. It is held itself: it cannot send all that it would like to."""
+    with ChatServer(port=0, limits=Limits(behind=100_000, grace=SOON)) as server:
+        mallory = socket.socket()
+        mallory.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        mallory.connect(server.address)
+        mallory.settimeout(0.05)
+        with mallory, Wire.joined(server.address, "bob") as bob:
+            mallory.sendall(b"mallory\n/join den\n")
+            server.journal.wait_for("moved", "mallory")
+            held, give_up = 0, monotonic() + SOON
+            while held < 5 and monotonic() < give_up:
+                try:
+                    mallory.send(b"/help\n" * 500)
+                except TimeoutError:
+                    held += 1
+                    mallory.recv(4096)  # it is reading, one must say
+            assert held == 5
+            with Wire.joined(server.address, "carol") as carol:
+                for n in range(20):
+                    carol.send(f"ping {n}")
+                    bob.until(f"carol: ping {n}")
+
+
+@pytest.mark.parametrize("name", ["alice\ua789", "alice\u2236", "\u01c3alice"])
+def test_a_nickname_that_looks_like_punctuation_is_refused(name: str) -> None:
+    """`alice꞉ * hi` could be taken for something that alice said."""
+    with ChatServer(port=0) as server, Wire(server.address) as wire:
+        assert wire.line() == "nickname"
+        wire.send(name)
+        assert wire.line() == "! that nickname will not do: it has something that looks like punctuation"
+
+
+def test_names_that_are_work_to_compare_are_refused_at_once() -> None:
+    """U+FDFA is 18 characters after normalising, and the profile looks at each: it is not asked."""
+    with ChatServer(port=0) as server, Wire.joined(server.address, "mallory") as mallory:
+        mallory.send(*["/nick " + "\ufdfa" * 250] * 1000)
+        for _ in range(1000):
+            assert mallory.line().startswith("! that nickname will not do: too long: 4500 characters")
+
+
 def _skip_to(wire: Wire, text: bytes) -> None:
     """Read until this has come, and keep nothing: there may be millions of lines before it."""
     rest = b""

@@ -210,7 +210,7 @@ def test_very_many_lines() -> None:
         ({"lines": 0}, "Plan.lines is a whole number from 1 to"),
         ({"rate": 0.0}, "Plan.rate is from 0.01 to 1e\\+06, not 0.0"),
         ({"seconds": math.nan}, "Plan.seconds is from 0.01 to 3600, not nan"),
-        ({"size": 10}, "Plan.size is a whole number from 11 to 4096, not 10"),
+        ({"size": 10}, "Plan.size is a whole number from 11 to 4000, not 10"),
         ({"patience": "long"}, "Plan.patience is from 0.01 to 3600, not 'long'"),
     ],
 )

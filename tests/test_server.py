@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 from conftest import SOON, Wire, need
 
 from labkit import RAW, ChatClient, ChatServer, Limits, sockets
-from labkit.messages import NO_NICKNAME, TOO_SLOW, VANISHED
+from labkit.messages import HUNG_UP, NO_NICKNAME, TOO_SLOW, VANISHED
 from labkit.server import PORT
 
 
@@ -455,6 +457,30 @@ def test_too_many_messages_are_made_to_wait_and_none_is_lost() -> None:
             until(alice, text="bob joined")
             alice.send(*[str(n) for n in range(300)])
             assert bob.lines(300) == [f"alice: {n}" for n in range(300)]
+
+
+def test_not_more_than_a_second_s_worth_comes_at_once() -> None:
+    """However many lines one recv has brought: twice as many as a second's worth take a second."""
+    with ChatServer(port=0, limits=Limits(messages=50)) as server:
+        with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
+            until(alice, text="bob joined")
+            began = monotonic()
+            alice.send(*[str(n) for n in range(100)])
+            assert bob.lines(100) == [f"alice: {n}" for n in range(100)]
+            assert monotonic() - began >= 0.95
+
+
+@pytest.mark.parametrize("how", ["hang_up", "reset"])
+def test_one_that_is_made_to_wait_and_leaves_is_gone(how: str) -> None:
+    """Its nickname is free long before all that it had said could have been passed on: 500 s."""
+    need(sys.platform == "linux", "a kernel that tells of a FIN behind unread bytes")
+    with ChatServer(port=0, limits=Limits(messages=1)) as server:
+        with Wire.joined(server.address, "alice") as alice:
+            alice.send(*["x"] * 500)
+            server.journal.wait_for("said", "alice")
+            getattr(alice, how)()
+            reason = server.journal.wait_for("left", "alice").what
+            assert reason == {"hang_up": HUNG_UP, "reset": VANISHED}[how]
 
 
 # --- looking ---

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def main(options: argparse.Namespace) -> int:
     servers = [options.server]
     for more in options.against:
         servers += [more] if " " in more else [name for name in more.split(",") if name]
-    repeats = options.repeats or (REPEATS if options.against else 1)
+    repeats = (REPEATS if options.against else 1) if options.repeats is None else options.repeats
     try:
         for clients in plan["clients"]:
             Plan(**{**plan, "clients": clients})
@@ -101,6 +102,10 @@ def main(options: argparse.Namespace) -> int:
     except ValueError as error:
         # It speaks of Plan.clients; whoever reads this typed --clients.
         options.parser.error(re.sub(r"Plan\.(\w+)", r"--\1", str(error)))
+    # As if it were Ctrl-C: or the server that we have started would live on.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     with _bar() as shows:
         comparison = compare(servers, repeats=repeats, pid=options.pid, shows=shows, **plan)
     if options.json:

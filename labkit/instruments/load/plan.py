@@ -21,6 +21,9 @@ BURST = 10
 TALKERS = 10
 """Clients that talk, unless told otherwise or there are fewer."""
 
+LONGEST = 4000
+"""Bytes of the longest line: with a nickname before it, it must still fit into a server's 4096."""
+
 TOKEN = 9
 """Bytes of a line that carry its number (see said.py)."""
 
@@ -56,7 +59,7 @@ class Plan:
         if self.kind not in KINDS:
             raise ValueError(f"Plan.kind is one of {', '.join(KINDS)}, not {self.kind!r}")
         self._whole("clients", 2, 100_000)
-        self._whole("size", TOKEN + 2, 4096)
+        self._whole("size", TOKEN + 2, LONGEST)
         self._whole("seed", 0, 2**32)
         if self.lines is not None:
             self._whole("lines", 1, 1_000_000)
