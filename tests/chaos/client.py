@@ -90,7 +90,8 @@ class Client:
             return
         if self._hangs_up:
             self._hangs_up = False
-            sockets.shut(self.sock, socket.SHUT_WR)
+            if self.sock.fileno() != -1:  # thrown out meanwhile, and not looked at since
+                sockets.shut(self.sock, socket.SHUT_WR)
 
     def probe(self) -> None:
         self._probes += 1
