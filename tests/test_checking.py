@@ -91,7 +91,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "os._exit": (lambda: os._exit(1), ["it ended with exit status 1", "os._exit"]),
     "a crash": (lambda: os.abort(), ["it ended by signal SIGABRT"]),
     "sys.exit": (sys.exit, ["called sys.exit()"]),
-    "a print storm": (print_storm, ["more than 20,000,000 bytes", "hello xxxx"]),
+    "a print storm": (print_storm, ["more than 5,000,000 bytes", "hello xxxx"]),
     "a loop inside C": (out_of_reach, ["within 5 s", "no other thread could run"]),
     "no end of calls": (recursion, ["RecursionError"]),
     "a thread that dies": (a_thread_dies, ["a thread died:", "ZeroDivisionError", "1 / 0"]),

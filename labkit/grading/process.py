@@ -29,7 +29,7 @@ LOOKS_INTO_PIPES = hasattr(select, "poll")  # Windows cannot
 KEPT = 2000
 """Characters kept of what the code prints: the last ones."""
 
-STORM = 20_000_000
+STORM = 5_000_000
 """Bytes that the code may print, before that alone ends it."""
 
 
