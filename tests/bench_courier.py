@@ -37,15 +37,15 @@ def on_processor(number: int) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str]) -> Iterator[tuple[str, int]]:
-    """The address of a server that runs this command."""
+def running(command: list[str]) -> Iterator[tuple[tuple[str, int], int]]:
+    """The address of a server that runs this command on the first processor, and its process's number."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
     )
     try:
         assert process.stdout is not None
         host, _, port = process.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
-        yield host, int(port)
+        yield (host, int(port)), process.pid
     finally:
         process.kill()
         process.wait()
@@ -140,7 +140,7 @@ def main() -> None:
     figures: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(asked.repeats):
         for name, command in commands.items():
-            with running(command) as address:
+            with running(command) as (address, _):
                 figures[name].append(deliveries_a_second(address, *load))
         print("  ".join(f"{name} {figures[name][-1]:>11,.0f}/s" for name in commands), flush=True)
     ratios = [a / b for a, b in zip(figures["labkit"], figures["classic"], strict=True)]

@@ -15,12 +15,11 @@ from __future__ import annotations
 import argparse
 import selectors
 import statistics
-import subprocess
 import sys
 import time
 
 import psutil
-from bench_courier import a_round, join, on_processor, wait_until_all_are_in
+from bench_courier import a_round, join, on_processor, running, wait_until_all_are_in
 
 TALKERS, LINES = 10, 10
 FROZEN = "frozen"
@@ -29,14 +28,8 @@ SERVE = ["-m", "labkit", "serve", "--port", "0", "--behind", "4000000", "--grace
 
 def one_run(clients: int, rounds: int, frozen: bool) -> tuple[float, float, float, bool]:
     """Deliveries a second, the longest round in seconds, megabytes it grew by; is the name free again?"""
-    server = subprocess.Popen(
-        [sys.executable, *SERVE], stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
-    )
-    try:
-        assert server.stdout is not None
-        host, _, port = server.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
-        address = (host, int(port))
-        watched = psutil.Process(server.pid)
+    with running([sys.executable, *SERVE]) as (address, number):
+        watched = psutil.Process(number)
         idle = join(address, FROZEN)
         socks = [join(address, f"client{i:04}") for i in range(clients - 1)]
         selector = selectors.DefaultSelector()
@@ -53,11 +46,11 @@ def one_run(clients: int, rounds: int, frozen: bool) -> tuple[float, float, floa
         a_round(selector, socks, bursts, LINES)
         before = peak = watched.memory_full_info().uss
         longest, start = 0.0, time.perf_counter()
-        for number in range(rounds):
+        for done in range(rounds):
             began = time.perf_counter()
             a_round(selector, socks, bursts, LINES)
             longest = max(longest, time.perf_counter() - began)
-            if number % 200 == 0:
+            if done % 200 == 0:
                 peak = max(peak, watched.memory_full_info().uss)
         seconds = time.perf_counter() - start
         again = join(address, FROZEN)
@@ -66,11 +59,6 @@ def one_run(clients: int, rounds: int, frozen: bool) -> tuple[float, float, floa
         for sock in (*socks, again, idle):
             sock.close()
         return rounds * TALKERS * LINES * (clients - 2) / seconds, longest, (peak - before) / 1e6, free
-    finally:
-        server.kill()
-        server.wait()
-        assert server.stdout is not None
-        server.stdout.close()
 
 
 def main() -> None:

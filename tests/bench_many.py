@@ -18,12 +18,11 @@ import argparse
 import selectors
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
 import psutil
-from bench_courier import on_processor
+from bench_courier import on_processor, running
 
 AT_ONCE = 200  # who may be joining at the same time
 TIME_LIMIT = 120.0  # seconds for each of the three parts
@@ -96,17 +95,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=10_000)
     count = parser.parse_args().clients
     command = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--max-clients", str(count + 10)]
-    server = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
-    )
-    try:
-        assert server.stdout is not None
-        host, _, port = server.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
+    with running(command) as (address, number):
         on_processor(1)
-        watched = psutil.Process(server.pid)
+        watched = psutil.Process(number)
         memory, threads = watched.memory_full_info().uss, watched.num_threads()
         descriptors = watched.num_fds()
-        crowd = Crowd((host, int(port)))
+        crowd = Crowd(address)
         print(f"{count:,} clients joined in {crowd.join(count):.1f} s")
         crowd.settle()
         heard = statistics.median(crowd.hear(b"line number %d" % n) for n in range(3))
@@ -123,9 +117,6 @@ def main() -> None:
             f"all left after {time.perf_counter() - start:.1f} s: threads {watched.num_threads()} "
             f"(before: {threads}), descriptors {watched.num_fds()} (before: {descriptors})"
         )
-    finally:
-        server.kill()
-        server.wait()
 
 
 if __name__ == "__main__":
