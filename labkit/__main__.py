@@ -112,6 +112,12 @@ def _add_serve(commands: Any) -> None:
         "--tls-cert", metavar="FILE", help="encrypt everything (TLS), with this certificate (PEM)"
     )
     parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument(
+        "--backplane",
+        metavar="URL",
+        help="share the rooms with all servers that have the same Redis: redis://HOST:PORT (its password "
+        "in the environment variable REDISCLI_AUTH: everybody on the machine can read a command line)",
+    )
     limits = parser.add_argument_group("limits", "how much the server lets its clients do")
     kinds = get_type_hints(Limits)
     for limit in fields(Limits):
@@ -299,7 +305,7 @@ def _serve(options: argparse.Namespace) -> int:
                 raise ValueError("the two passwords differ")
     except (OSError, ValueError) as error:
         return complain(error)
-    return serve(options.host, options.port, options.framing, limits, password, tls)
+    return serve(options.host, options.port, options.framing, limits, password, tls, options.backplane)
 
 
 def _password(options: argparse.Namespace) -> Any:

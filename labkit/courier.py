@@ -130,6 +130,7 @@ class Courier:
         # Who is far behind, and who talks to them: made anew by the courier, and only looked at by others.
         self._far: frozenset[Reader] = frozenset()
         self._feeding: frozenset[Reader] = frozenset()
+        self._slow: frozenset[str] = frozenset()  # their rooms
         # Guards the five below: what the other threads write and the courier takes.
         self._lock = threading.Lock()
         self._log: list[Entry] = []
@@ -186,6 +187,15 @@ class Courier:
             return True
         return who in self._feeding or not self._far.isdisjoint(whispered_to)
 
+    @property
+    def full(self) -> bool:
+        """The log is so long that talkers must wait. A backplane asks before it reads on."""
+        return self._unread > UNREAD
+
+    def is_slow(self, room: str) -> bool:
+        """Whether somebody who hears this room is far behind."""
+        return room in self._slow
+
     def stop(self) -> None:
         """Deliver what is in the log, close what was to be closed, and end the thread.
 
@@ -237,6 +247,7 @@ class Courier:
             self._far = frozenset(far)
             rooms = {self._hears[reader] for reader in far if reader in self._hears}
             self._feeding = self._far.union(*(room.readers for room in rooms))
+            self._slow = frozenset(room.name for room in rooms)
         with self._lock:
             if far:
                 self.flowing.clear()

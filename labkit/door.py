@@ -61,6 +61,10 @@ class Door:
     def open(self) -> None:
         self._thread.start()
 
+    def abandon(self) -> None:
+        """Close a door that was never opened."""
+        self._listener.close()
+
     def close(self) -> None:
         """Nobody comes in any more. What was accepted before has been handed over when this returns."""
         self._closing.set()

@@ -62,6 +62,13 @@ class Limits:
         metadata={"means": "lines a second from one client, after a burst of a second's worth; it is "
         "made to wait, nothing is lost (off)"},
     )  # fmt: skip
+    lease: float = field(
+        default=5.0,
+        metadata={
+            "means": "with a backplane: seconds without a sign of life after which the other servers give "
+            "this one up (1 or more)"
+        },
+    )
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -79,6 +86,8 @@ class Limits:
         # 512 holds the longest notice: two nicknames of 32 characters, 4 bytes each.
         if not isinstance(self.line, int) or not 512 <= self.line <= MAX_LINE:
             raise ValueError(f"Limits.line is from 512 to {MAX_LINE} bytes, not {self.line!r}")
+        if not isinstance(self.lease, (int, float)) or not 1 <= self.lease <= 86_400:
+            raise ValueError(f"Limits.lease is from 1 to 86400 seconds, not {self.lease!r}")
         for name in ("handshake", "silence", "grace", "messages"):
             value = getattr(self, name)
             if value is None and name in ("silence", "messages"):

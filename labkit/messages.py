@@ -24,11 +24,12 @@ WENT_SILENT = "went silent"  # no sign of life for Limits.silence seconds
 TOO_SLOW = "was too slow"  # stopped reading, and was let go
 QUIT = "quit"  # said /quit
 SERVER_STOPPED = "server stopped"
+SERVER_LOST = "server lost"  # their server gave no sign of life: the others are told (backplane/)
 # Was never let in, for one of these: nobody is told, but the journal keeps it.
 NO_NICKNAME = "no nickname"
 NO_PASSWORD = "no password"
 NO_TLS = "no TLS"
-REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED)
+REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED, SERVER_LOST)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
 # line end, characters that nobody can see (but not U+200D, which joins emoji), and lone surrogates: a

@@ -137,6 +137,14 @@ class House(Generic[W]):
     def room(self, who: W) -> str:
         return self._people[who].room.name
 
+    def whispered(self, nickname: str, text: str) -> FromServer:
+        """What somebody hears to whom `nickname` whispers this.
+
+        Raises:
+            Refusal: it is too long.
+        """
+        return self._short_enough(Whispered(nickname, text))
+
     # --- doing ---
 
     def join(self, who: W, nickname: str) -> list[Delivery[W]]:
@@ -198,9 +206,7 @@ class House(Generic[W]):
             raise Refusal(f"nobody here is called {brief(what.to)}")
         if other is person:
             raise Refusal("that is you")
-        return [
-            ToOne(other.who, self._short_enough(Whispered(person.nickname, what.text))),
-        ]
+        return [ToOne(other.who, self.whispered(person.nickname, what.text))]
 
     def _rename(self, person: Person[W], what: Rename) -> list[Delivery[W]]:
         new = self._claimable(what.new, person)
@@ -233,9 +239,8 @@ class House(Generic[W]):
 
     def _tell_who(self, person: Person[W], what: Who) -> list[Delivery[W]]:
         names = [self._people[who].nickname for who in person.room.members]
-        prefix = f"in {person.room.name}: "
-        budget = self._max_line - len(f"* {prefix}\n".encode())
-        return [ToOne(person.who, Notice(prefix + part)) for part in _in_lines(names, budget)]
+        notices = who_is_here(person.room.name, names, self._max_line)
+        return [ToOne(person.who, notice) for notice in notices]
 
     def _tell_help(self, person: Person[W], what: Help) -> list[Delivery[W]]:
         return [ToOne(person.who, Notice(line)) for line in HELP]
@@ -252,15 +257,10 @@ class House(Generic[W]):
 
     def _claimable(self, nickname: str, person: Person[W] | None = None) -> str:
         """The name as it will be shown, if `person` (or a newcomer, None) may have it."""
-        try:
-            shown = nicknames.fit(nickname)
-        except nicknames.BadName as error:
-            raise Refusal(f"that nickname will not do: {error}") from None
+        shown = presentable(nickname)
         if self._names.get(nicknames.key(shown), person) is not person:
             raise Refusal(f"the nickname {shown} is taken")
         for look in nicknames.looks(shown):
-            if ":" in look or look[:1] in nicknames.FORBIDDEN_FIRST:
-                raise Refusal("that nickname will not do: it has something that looks like punctuation")
             other = self._looks.get(look, person)
             if other is not None and other is not person:
                 raise Refusal(f"the nickname {shown} looks like {other.nickname}, who is here")
@@ -296,6 +296,29 @@ class House(Generic[W]):
         if 4 * len(line) >= self._max_line and len(line.encode()) >= self._max_line:
             raise Refusal(f"too long: with your nickname before it, over {self._max_line} bytes")
         return message
+
+
+def presentable(nickname: str) -> str:
+    """The name as it will be shown, whoever has it.
+
+    Raises:
+        Refusal: it is not fit.
+    """
+    try:
+        shown = nicknames.fit(nickname)
+    except nicknames.BadName as error:
+        raise Refusal(f"that nickname will not do: {error}") from None
+    for look in nicknames.looks(shown):
+        if ":" in look or look[:1] in nicknames.FORBIDDEN_FIRST:
+            raise Refusal("that nickname will not do: it has something that looks like punctuation")
+    return shown
+
+
+def who_is_here(room: str, names: Iterable[str], max_line: int) -> list[Notice]:
+    """The answer to `/who`: these names, in as many lines as it takes."""
+    prefix = f"in {room}: "
+    budget = max_line - len(f"* {prefix}\n".encode())
+    return [Notice(prefix + part) for part in _in_lines(names, budget)]
 
 
 def _in_lines(names: Iterable[str], budget: int) -> list[str]:

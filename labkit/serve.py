@@ -40,10 +40,11 @@ def serve(
     limits: Limits,
     password: str | None = None,
     tls: tuple[str, str] | None = None,
+    backplane: str | None = None,
 ) -> int:
     """Run a server until Ctrl-C or SIGTERM; returns the exit status.
 
-    `password` and `tls`, the files of certificate and key, are as for ChatServer.
+    `password`, `tls` (the files of certificate and key) and `backplane` are as for ChatServer.
     """
     asked_to_stop = []
     # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
@@ -53,7 +54,13 @@ def serve(
     gil.ask_seldom()
     try:
         server = ChatServer(
-            host, port, framing=FRAMINGS[framing], limits=limits, password=password, tls=tls
+            host,
+            port,
+            framing=FRAMINGS[framing],
+            limits=limits,
+            password=password,
+            tls=tls,
+            backplane=backplane,
         )
         server.start()
     except (OSError, ValueError) as error:

@@ -37,6 +37,7 @@ from labkit.messages import (
     NO_PASSWORD,
     NO_TLS,
     QUIT,
+    SERVER_LOST,
     SERVER_STOPPED,
     TOO_SLOW,
     VANISHED,
@@ -57,6 +58,7 @@ from labkit.password import Password
 from labkit.room import Delivery, House, Refusal, ToOne
 
 if TYPE_CHECKING:
+    from labkit.backplane import Backplane
     from labkit.tls import ForServer, Seal
 
 PORT = 14901
@@ -76,6 +78,9 @@ HELD_FOR = 0.02
 
 TURN = 64
 """Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
+
+LAST_LINES = 1.0
+"""Seconds that what was said before `stop` has to come back from a backplane."""
 
 MUCH = 500
 """Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
@@ -106,9 +111,12 @@ class ChatServer:
         journal: where to write down what happens; by default a new one, in `journal`.
         password: what whoever wants to join must know. None: nothing.
         tls: (certificate, key), two PEM files, or an `ssl.SSLContext`: nobody can read along. None: no TLS.
+        backplane: the URL of a Redis; the rooms are shared with all servers that have the same one
+            (backplane/). None: they are this server's own.
 
     Raises:
-        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` will not.
+        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` or `backplane` will
+            not.
     """
 
     def __init__(
@@ -121,9 +129,12 @@ class ChatServer:
         journal: Journal | None = None,
         password: str | None = None,
         tls: ForServer | None = None,
+        backplane: str | None = None,
     ) -> None:
         if framing not in (LINES, RAW):
             raise ValueError(f"the server speaks LINES or RAW, not {framing!r}")
+        if framing is RAW and backplane is not None:
+            raise ValueError("a backplane carries lines: it needs framing=LINES")
         self._host, self._port = host, port
         self._framing = framing
         self.limits = limits or Limits()
@@ -145,6 +156,7 @@ class ChatServer:
         self._courier: Courier
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
+        self._backplane = None if backplane is None else self._shared(backplane)
 
     # --- for whoever runs it ---
 
@@ -152,7 +164,8 @@ class ChatServer:
         """Listen, and start the threads; returns when clients can connect.
 
         Raises:
-            OSError: the port is taken, or the host is none of this machine's; the text says which.
+            OSError: the port is taken, or the host is none of this machine's; the text says which. Or there
+                is no Redis.
             RuntimeError: it was stopped before. Make a new one.
         """
         with self._switch:
@@ -167,6 +180,12 @@ class ChatServer:
                     raw=self._framing is RAW,
                     sealed=self._new_seal is not None,
                 )
+                if self._backplane is not None:
+                    try:
+                        self._backplane.start(self._courier)
+                    except OSError:
+                        door.abandon()
+                        raise
                 self._courier.start()
                 self._door = door
                 door.open()
@@ -186,6 +205,8 @@ class ChatServer:
                 self._stopped.set()
                 return
             self._door.close()
+            if self._backplane is not None:
+                self._backplane.settle(LAST_LINES)
             with self._lock:
                 # No thread starts any more, so these are all there are.
                 threads = [client.thread for client in self._clients]
@@ -199,6 +220,8 @@ class ChatServer:
                 thread.join()
             if self._last_ended is not None:
                 self._last_ended.join()
+            if self._backplane is not None:
+                self._backplane.stop()
             self._courier.stop()
             self.journal.record("stopped")
             self._stopped.set()
@@ -430,6 +453,8 @@ class ChatServer:
     def _let_in(self, client: Client, nickname: str | TooLong) -> None:
         if isinstance(nickname, TooLong):
             raise Refusal("that nickname will not do: too long")
+        if self._backplane is not None:
+            self._backplane.claim(client, nickname)
         with self._lock:
             if client not in self._crowd:
                 raise Gone(NO_NICKNAME)  # too late: it had to make way
@@ -444,8 +469,8 @@ class ChatServer:
         # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone. It is held
         # here, with its bytes in hand, because here they are fewest: as lines they are many times as many.
         flowing = self._courier.flowing
-        while not flowing.is_set() and self._courier.holds(client, client.whispered_to):
-            flowing.wait(HELD_FOR)
+        while self._is_held(client):
+            (self._ending if flowing.is_set() else flowing).wait(HELD_FOR)
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
             if client.failed:
@@ -455,6 +480,11 @@ class ChatServer:
             self._courier.post([ForOne(client, b"")])  # no data, but what TLS has to say
             self._courier.wake()
         return said
+
+    def _is_held(self, client: Client) -> bool:
+        if not self._courier.flowing.is_set() and self._courier.holds(client, client.whispered_to):
+            return True
+        return self._backplane is not None and self._backplane.holds(client)
 
     def _hear(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
@@ -473,6 +503,9 @@ class ChatServer:
     def _do(self, client: Client, said: list[str | TooLong]) -> None:
         """Do what these lines ask for, one after the other."""
         asked = [_understood(line) for line in said]
+        if self._backplane is not None:
+            self._backplane.do(client, asked)
+            return
         deliveries: list[Delivery[Client]] = []
         with self._lock:
             for what in asked:
@@ -511,15 +544,19 @@ class ChatServer:
             if client not in self._crowd:  # it had to make way, and its descriptor is wanted now
                 reason, politely = NO_NICKNAME, False
             self._crowd.remove(client)
+            let_go = self._backplane is not None and self._backplane.was_let_go(client)
+            if let_go:
+                reason = SERVER_LOST
             if not client.named:
                 self.journal.record("left", what=reason)
-            elif stopping:
+            elif stopping or let_go:
                 # All were told by one line from stop; a line for each would be n times n lines.
                 self.journal.record("left", self._house.nickname(client), reason, self._house.room(client))
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            self._courier.post([Hears(client, None), Close(client, politely)])
+            if self._backplane is None or not self._backplane.end(client, politely and not stopping):
+                self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
         # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
         # waits for the last: no thread is left behind.
@@ -543,12 +580,20 @@ class ChatServer:
         The journal is written here, under the lock, so that it has the order that everybody heard.
         """
         assert self._lock.locked()
+        if self._backplane is not None:
+            deliveries = self._backplane.take(deliveries)
         for delivery in deliveries:
             note(self.journal, delivery, self._called)
         self._courier.post(as_entries(deliveries))
 
     def _called(self, client: Client) -> str:
         return self._house.nickname(client) if client in self._house else ""
+
+    def _shared(self, url: str) -> Backplane:
+        """The backplane. Loaded only where there is one."""
+        from labkit.backplane import Backplane
+
+        return Backplane(url, self._house, self._lock, self.journal, self.limits, self._ending)
 
 
 def _sealing(tls: ForServer) -> Callable[[], Seal]:

@@ -1,0 +1,56 @@
+"""Whether Redis can be reached: the two threads that talk to it say so, and the clients are told.
+
+Not of every hiccup: only of a trouble that lasts. It builds on nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+CUT_OFF = "cut off from the other servers: what you say waits"
+BACK = "back with the other servers"
+
+SOON = 0.3
+"""Seconds for which Redis may be away without a word to the clients."""
+
+
+class Contact:
+    """`lost` and `found` are for the threads that talk to Redis, each under its own name.
+
+    `tell` is called with what all clients are to be told, in one of these threads.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        # Guards the two below. Whoever only looks need not hold it.
+        self._lock = threading.Lock()
+        self._troubles: dict[str, float] = {}  # since when
+        self.told = False  # the clients know that we are cut off
+
+    @property
+    def cut_off(self) -> bool:
+        """Redis is away right now, whether or not the clients know."""
+        return bool(self._troubles)
+
+    def lost(self, thread: str) -> None:
+        """A try to reach Redis has failed."""
+        now = monotonic()
+        with self._lock:
+            since = self._troubles.setdefault(thread, now)
+            news = not self.told and now - since > SOON
+            self.told |= news
+        if news:
+            self._tell(CUT_OFF)
+
+    def found(self, thread: str) -> None:
+        """Redis has answered."""
+        if not self._troubles:
+            return
+        with self._lock:
+            self._troubles.pop(thread, None)
+            news = self.told and not self._troubles
+            self.told &= not news
+        if news:
+            self._tell(BACK)

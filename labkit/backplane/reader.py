@@ -1,0 +1,271 @@
+"""The reader: the one thread that reads the rooms' streams, and lets happen what stands in them.
+
+What other servers' people said is bytes for all who hear the room. What this server's own people did comes
+back with an entry that names a turn of this server; what is to happen then was kept (log.py).
+
+Rooms that somebody here hears too slowly are read no further meanwhile, and while the courier has more than
+enough to deliver, none is: the streams can wait, and whoever talks there waits for them.
+
+It builds on session.py and store.py, and on the courier, which delivers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from redis import RedisError
+
+from labkit import nicknames
+from labkit.backplane.contact import Contact
+from labkit.backplane.log import (
+    Answered,
+    AsksWho,
+    Ends,
+    Enters,
+    Entry,
+    Exits,
+    Member,
+    Op,
+    SharedRoom,
+    Told,
+    changes_of,
+)
+from labkit.backplane.session import Session
+from labkit.backplane.store import Entries, Store
+from labkit.backplane.writer import FIRST_PAUSE, LONGEST_PAUSE, TELL_READ, Writer
+from labkit.courier import Close, Courier, ForOne, ForRoom, Hears
+from labkit.courier import Entry as ForCourier
+from labkit.delivery import as_bytes, note
+from labkit.instruments.journal import Journal
+from labkit.messages import Joined, Left, Renamed
+from labkit.room import who_is_here
+
+SECONDS = 1.0
+"""How long to wait for something new before looking around."""
+
+BRIEFLY = 0.02
+"""The same, while there is a room that is not read because somebody here is slow."""
+
+
+class Reader:
+    """`start` it, and `stop` it after the store was closed."""
+
+    def __init__(
+        self,
+        store: Store,
+        contact: Contact,
+        lock: threading.Lock,
+        session: Callable[[], Session],
+        writer: Writer,
+        courier: Courier,
+        journal: Journal,
+        max_line: int,
+    ) -> None:
+        self._store = store
+        self._contact = contact
+        self._lock = lock  # the session's
+        self._session = session
+        self._writer = writer
+        self._courier = courier
+        self._journal = journal
+        self._max_line = max_line
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="labkit-backplane-read", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Read no more. It may be waiting in the store, until that is closed; then `join`."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    # --- its thread ---
+
+    def _read(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            if self._courier.full:
+                self._stopping.wait(BRIEFLY)
+                continue
+            with self._lock:
+                session = self._session()
+                streams = {f"labkit:mail:{session.server}": session.mail}
+                slow = False
+                for room in session.rooms.values():
+                    if self._courier.is_slow(room.name):
+                        slow = True
+                    elif room.followed.is_set():
+                        streams[room.stream] = room.last
+            try:
+                found = self._store.read(streams, BRIEFLY if slow else SECONDS)
+            except (RedisError, OSError):
+                if not self._stopping.is_set():
+                    self._contact.lost("reader")
+                    self._stopping.wait(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            self._contact.found("reader")
+            pause = FIRST_PAUSE
+            with self._lock:
+                if not session.over:
+                    self._take(session, found)
+            self._courier.wake()
+
+    def _take(self, session: Session, found: Entries) -> None:
+        rooms: dict[SharedRoom, None] = {}
+        mail = f"labkit:mail:{session.server}"
+        for stream, entries in found:
+            if stream == mail:
+                for at, fields in entries:
+                    session.mail = at
+                    self._open(session, fields)
+                continue
+            room = session.rooms.get(stream.removeprefix("labkit:room:"))
+            if room is None or not room.followed.is_set():
+                continue  # it was left, and perhaps followed anew, while this was read
+            rooms[room] = None
+            for at, fields in entries:
+                if not _older(room.last, at):
+                    continue
+                entry = Entry(at, fields)
+                if int(fields[b"a"]) != room.read:
+                    session.broken = f"something is missing in {room.name}"
+                    self._writer.wake()
+                    return
+                room.last = at
+                room.read += entry.size
+                room.unheard.append(entry)
+        self._let_happen(session, rooms)
+
+    # --- the mail ---
+
+    def _open(self, session: Session, fields: dict[bytes, bytes]) -> None:
+        if b"w" in fields:
+            member = session.names.get(fields[b"f"].decode().removeprefix("n:"))
+            heard = member is not None and not member.gone
+            if member is not None and heard:
+                self._courier.post([ForOne(member.client, fields[b"t"])])
+            answer = (fields[b"s"].decode(), int(fields[b"w"]), int(heard))
+            session.requests.append((("answer", answer), lambda answer: None))
+            self._writer.wake()
+        elif b"r" in fields:
+            session.answer(int(fields[b"r"]), fields[b"heard"] == b"1")
+        elif b"gone" in fields:
+            session.lose(fields[b"gone"].decode())
+
+    # --- what happens in the rooms ---
+
+    def _let_happen(self, session: Session, rooms: dict[SharedRoom, None]) -> None:
+        """All that can. Whoever goes from one room to another enters there only after having left here: so
+        a room may have to wait for another one, and goes on when that has got so far."""
+        moving = True
+        waiting: dict[SharedRoom, None] = (
+            dict.fromkeys(room for room in session.rooms.values() if room.now) | rooms
+        )
+        while moving and waiting:
+            moving = False
+            for room in list(waiting):
+                entries: list[ForCourier] = []
+                before = (len(room.unheard), len(room.now))
+                done = self._go_on(session, room, entries)
+                self._courier.post(entries)
+                moving |= before != (len(room.unheard), len(room.now))
+                if done:
+                    del waiting[room]
+                if room.untold > TELL_READ:
+                    session.touched[room] = None
+                    self._writer.wake()
+
+    def _go_on(self, session: Session, room: SharedRoom, entries: list[ForCourier]) -> bool:
+        """What is next in this room. False: it must wait for another one."""
+        while True:
+            while room.now:
+                op = room.now[0]
+                if isinstance(op, Enters) and op.after is not None and not op.after.done:
+                    return False
+                room.now.popleft()
+                self._happen(session, room, op, entries)
+            if not room.unheard:
+                session.leave_if_empty(room)
+                return True
+            entry = room.unheard.popleft()
+            fields = entry.fields
+            room.heard += entry.size
+            room.heard_id = entry.id
+            if b"x" in fields:
+                self._lose(session, room, fields, entries)
+            elif fields[b"o"].decode() == session.server:
+                turn, batch = room.sent.popleft()
+                assert turn == int(fields[b"k"])
+                room.now.extend(batch.ops)
+            else:
+                for what, person, nickname in changes_of(entry):
+                    room.change(what, person, nickname)
+                if text := fields[b"t"]:
+                    entries.append(ForRoom(room.name, text))
+
+    def _happen(self, session: Session, room: SharedRoom, op: Op, entries: list[ForCourier]) -> None:
+        """Something that one of this server's people did."""
+        if isinstance(op, Told):
+            but = op.delivery.but
+            entries.append(ForRoom(room.name, op.data, but))
+            note(self._journal, op.delivery, lambda who: "")
+            if not op.is_talk:
+                room.happened(op)
+                self._rename(session, op)
+        elif isinstance(op, Answered):
+            if not op.member.gone:
+                entries.append(ForOne(op.member.client, op.data))
+        elif isinstance(op, AsksWho):
+            if not op.member.gone:
+                entries += self._who(room, op.member)
+        elif isinstance(op, Exits):
+            op.done = True
+            if not op.member.gone:
+                entries.append(Hears(op.member.client, None))
+            room.users -= 1
+        elif isinstance(op, Enters):
+            if not op.member.gone:
+                entries.append(Hears(op.member.client, room.name))
+        elif isinstance(op, Ends):
+            if not op.member.gone:
+                op.member.gone = True
+                entries += [Hears(op.member.client, None), Close(op.member.client, op.politely)]
+        else:
+            op.event.set()
+
+    def _who(self, room: SharedRoom, member: Member) -> list[ForCourier]:
+        notices = who_is_here(room.name, list(room.members.values()), self._max_line)
+        return [ForOne(member.client, as_bytes(notice)) for notice in notices]
+
+    def _rename(self, session: Session, told: Told) -> None:
+        """Under which name whispers reach this one from now on."""
+        match told.delivery.message:
+            case Joined(who):
+                session.names[nicknames.key(who)] = told.member
+            case Renamed(old, new):
+                if session.names.get(nicknames.key(old)) is told.member:
+                    del session.names[nicknames.key(old)]
+                session.names[nicknames.key(new)] = told.member
+            case Left(who):
+                if session.names.get(nicknames.key(who)) is told.member:
+                    del session.names[nicknames.key(who)]
+
+    def _lose(
+        self, session: Session, room: SharedRoom, fields: dict[bytes, bytes], entries: list[ForCourier]
+    ) -> None:
+        """Another server is gone, and all its people with it."""
+        why = fields[b"why"].decode()
+        for nickname in room.lose(fields[b"x"].decode()):
+            left = Left(nickname, why)
+            self._journal.record("left", nickname, why, room.name)
+            entries.append(ForRoom(room.name, as_bytes(left)))
+
+
+def _older(one: str, other: str) -> bool:
+    """Whether one id of a stream comes before the other."""
+    return tuple(map(int, one.split("-"))) < tuple(map(int, other.split("-")))

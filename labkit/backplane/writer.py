@@ -1,0 +1,219 @@
+"""The writer: the one thread that has things done in Redis.
+
+It takes all that has come together, has it done in one turn, and hands out the answers; meanwhile the next
+turn comes together. When no answer comes it asks again, with the same number, until it gets one: scripts.py
+tells why nothing is done twice then.
+
+It also keeps the lease: a turn now and then, though nothing is to be done. And it looks whether the other
+servers keep theirs. One that does not is given up. But not soon after Redis was away, for then nobody could
+have kept it: everybody has a whole lease to come back.
+
+It builds on session.py and store.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from redis import RedisError
+
+from labkit import gil
+from labkit.backplane.contact import Contact
+from labkit.backplane.session import WINDOW, Handler, Session
+from labkit.backplane.store import Command, GivenUp, Store
+from labkit.messages import SERVER_LOST, SERVER_STOPPED
+from labkit.room import LOBBY
+
+TELL_READ = WINDOW // 8
+"""Bytes of a room after which a server tells how far it has read."""
+
+HELD_ROOM = 0.02
+"""Seconds between two questions how far the slowest server has come, while talkers wait for it."""
+
+LAST_WORDS = 1.0
+"""Seconds that a server which stops waits for Redis."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds between two tries to reach Redis: each pause is twice the last."""
+
+SEEN = 2
+"""Times in a row that a server must be seen without a lease."""
+
+Things = list[tuple[Command, Handler]]
+
+
+class Writer:
+    """`start` it, `wake` it when there is something to do, and `stop` it.
+
+    `begin_anew` is called in its thread when this server was given up, with why, and returns the session
+    that follows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: float,
+        contact: Contact,
+        lock: threading.Lock,
+        begin_anew: Callable[[str], Session],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._contact = contact
+        self._begin_anew = begin_anew
+        self._work = threading.Condition(lock)  # the session's lock; it guards the two below
+        self._woken = False
+        self._stop_by: float | None = None
+        self._stopping = threading.Event()  # … and wakes it between two tries
+        # The rest is this thread's own.
+        self._session: Session
+        self._turn = 0
+        self._beat_at = 0.0
+        self._there_since = 0.0  # since when Redis has answered without a break
+        self._silent: dict[str, int] = {}  # how often a server was seen without a lease
+        self._thread = threading.Thread(target=self._write, name="labkit-backplane-write", daemon=True)
+
+    def start(self, session: Session) -> None:
+        """Take part, and go on in a thread.
+
+        Raises:
+            redis.RedisError, OSError: Redis is away, or in trouble.
+        """
+        self._session = session
+        self._take_part()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to do. The session's lock must be held."""
+        if not self._woken:
+            self._woken = True
+            self._work.notify()
+
+    def stop(self) -> None:
+        """Do what is still to be done, tell the others, and end. Nothing may be given to it any more."""
+        with self._work:
+            self._stop_by = monotonic() + LAST_WORDS
+            self._work.notify()
+        self._stopping.set()
+        self._thread.join()
+
+    # --- its thread ---
+
+    def _take_part(self) -> None:
+        """The first turn of a session."""
+        self._turn = 1
+        self._silent.clear()
+        self._store.hello(self._session.server, self._lease)
+        with self._work:
+            self._session.follow(LOBBY, LOBBY)
+            things = self._session.gather(self._turn, TELL_READ)
+        self._hand_out(things, self._ask(things))
+        self._there_since = monotonic()
+
+    def _write(self) -> None:
+        gil.wait_your_turn()
+        while True:
+            with self._work:
+                while not self._woken and self._stop_by is None and not self._due():
+                    self._work.wait(self._until_due())
+                self._woken = False
+                self._turn += 1
+                self._session.touched.update(dict.fromkeys(self._session.held))
+                things = self._session.gather(self._turn, TELL_READ)
+                ending = self._stop_by is not None
+            if self._session.broken and not ending:
+                self._start_anew(self._session.broken)
+                continue
+            if ending:
+                things.append((("goodbye", (SERVER_STOPPED,)), _nothing))
+            elif monotonic() >= self._beat_at:
+                self._beat_at = monotonic() + self._lease / 4
+                things += [(("mailed", (self._session.mail,)), _nothing), (("look", ()), self._judge)]
+            self._do(things)
+            if ending:
+                break
+
+    def _due(self) -> bool:
+        return self._until_due() <= 0
+
+    def _until_due(self) -> float:
+        """Seconds until there is something to do in any case."""
+        pause = self._beat_at - monotonic()
+        return min(pause, HELD_ROOM) if self._session.held and pause > 0 else pause
+
+    def _do(self, things: Things) -> None:
+        """Have it done, however long it takes; unless the server stops, or is given up."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                answers = self._ask(things)
+            except GivenUp as why:
+                self._start_anew(str(why))
+                return
+            except (RedisError, OSError):
+                if not self._wait_to_try_again(pause):
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._contact.found("writer")
+                self._hand_out(things, answers)
+                return
+
+    def _ask(self, things: Things) -> list[Any]:
+        return self._store.turn(
+            self._session.server, self._turn, self._lease, [command for command, _ in things]
+        )
+
+    def _hand_out(self, things: Things, answers: Sequence[Any]) -> None:
+        for (_, handler), answer in zip(things, answers, strict=True):
+            handler(answer)
+
+    def _wait_to_try_again(self, pause: float) -> bool:
+        """Redis cannot be reached. False: the server stops, and has waited for long enough."""
+        self._contact.lost("writer")
+        self._there_since = monotonic() + pause
+        if self._stop_by is None:
+            self._stopping.wait(pause)
+            return True
+        left = self._stop_by - monotonic()
+        threading.Event().wait(max(0.0, min(pause, left)))
+        return left > 0
+
+    def _start_anew(self, why: str) -> None:
+        """The others have given this server up."""
+        if self._stop_by is not None:
+            return
+        pause = FIRST_PAUSE
+        self._session = self._begin_anew(why)
+        while True:
+            try:
+                self._take_part()
+            except GivenUp:  # again, at once: it was very slow
+                self._session = self._begin_anew(why)
+            except (RedisError, OSError):
+                if not self._wait_to_try_again(pause):
+                    return
+                self._session = self._begin_anew(why)  # whatever of it was done, under that name, is void
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._contact.found("writer")
+                return
+
+    def _judge(self, silent: Any) -> None:
+        """These servers have no lease. Give up those that had their chance."""
+        seen = {server.decode(): self._silent.get(server.decode(), 0) + 1 for server in silent}
+        self._silent = seen
+        if monotonic() - self._there_since < self._lease:
+            return
+        lost = [server for server, times in seen.items() if times >= SEEN]
+        if lost:
+            with self._work:
+                self._session.requests += [(("lose", (server, SERVER_LOST)), _nothing) for server in lost]
+                self._woken = True
+
+
+def _nothing(answer: Any) -> None:
+    """Nobody waits for this answer."""
