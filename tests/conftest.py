@@ -14,6 +14,8 @@ import pytest
 from hypothesis import settings
 
 from labkit import ChatServer
+from labkit.instruments import redis_server
+from labkit.instruments.redis_server import RedisServer
 
 settings.register_profile("labkit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=5000)  # for a night, not for every run
@@ -30,6 +32,11 @@ def need(condition: object, reason: str) -> None:
     if os.environ.get("LABKIT_REQUIRE") == "all":
         pytest.fail(f"needed, and missing: {reason}")
     pytest.skip(reason)
+
+
+def need_redis() -> None:
+    """Skip the test where no redis-server is installed."""
+    need(redis_server.program(), f"redis-server is not installed ({redis_server.HOW_TO_GET_IT})")
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +56,14 @@ def no_thread_left() -> Iterator[None]:
 def server() -> Iterator[ChatServer]:
     """A server on a free port, stopped afterwards."""
     with ChatServer(port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis of our own, on a free port; it forgets all when it is restarted."""
+    need_redis()
+    with RedisServer() as running:
         yield running
 
 

@@ -1,0 +1,367 @@
+"""A Redis of your own: a real redis-server on a free port, to be killed, paused and restarted.
+
+    with RedisServer() as redis:
+        ChatServer(port=0, backplane=redis.url)
+
+It has a temporary folder of its own, and listens on 127.0.0.1 alone. A Redis that runs already, whoever
+started it, is neither asked nor touched. Port and folder stay the same while it is stopped, or was killed:
+started again it is the same server, with what it had written down.
+
+It does not outlive the program that started it, however that ends: a small shell waits for the end of a
+pipe, which comes when this program is gone, and then ends Redis.
+
+It knows nothing of the chat, and needs no redis-py: the few words that it says to Redis are below. Meant
+for one thread; builds on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from urllib.parse import quote
+
+PROGRAMS = ("redis-server", "valkey-server")
+"""What it may be called; Valkey is the same server, under a free licence."""
+
+HOW_TO_GET_IT = "apt-get install redis-server, or: brew install redis"
+
+STARTING = 20.0
+"""Seconds that it may take until it answers."""
+
+STOPPING = 10.0
+"""Seconds between the request to end and the order."""
+
+PORTS = range(20_000, 32_768)
+"""Where its port is looked for: below those that systems give to outgoing connections (Linux: from 32768
+on, ip(7)). Else one of these could take the port while Redis is away; even one to that very port."""
+
+TRIES = 20
+"""Ports that are tried at the first start; somebody may be quicker."""
+
+
+class RedisMissing(RuntimeError):
+    """There is no redis-server on this machine; the text says how to get it."""
+
+
+class NotStarted(RuntimeError):
+    """Redis did not start; the text says how that was seen, and what it wrote last."""
+
+
+class _PortTaken(NotStarted):
+    """Somebody else has the port."""
+
+
+def program() -> str | None:
+    """The path of the redis-server, or valkey-server, of this machine; None if there is none."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
+class RedisServer:
+    """A redis-server that is started by `start`, or by a `with` block, which also ends it.
+
+    Args:
+        append_only: it writes each command to disk before it answers, so that it knows everything again
+            when it is started after `stop` or `kill`. Without it, it forgets all.
+        password: what whoever connects must know. None: nothing. It is in no list of processes.
+
+    Raises:
+        RedisMissing: it is not installed.
+        ValueError: `password` is empty.
+    """
+
+    def __init__(self, append_only: bool = False, password: str | None = None) -> None:
+        found = program()
+        if found is None:
+            raise RedisMissing(f"found neither {' nor '.join(PROGRAMS)} on PATH ({HOW_TO_GET_IT})")
+        if password == "":
+            raise ValueError("the password is empty; None is for a Redis without one")
+        self._program = found
+        self._append_only = append_only
+        self._password = password
+        self._port: int | None = None
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    # --- what it is ---
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port), the same for as long as it lives, also while it is stopped."""
+        if self._port is None:
+            raise RuntimeError("this Redis has no address before start()")
+        return "127.0.0.1", self._port
+
+    @property
+    def url(self) -> str:
+        """Where it is, as a backplane takes it: with the password, if it has one."""
+        return self.url_through(self.address)
+
+    def url_through(self, address: tuple[str, int]) -> str:
+        """The same for whoever goes by another address: that of a `Link` in front of it."""
+        secret = "" if self._password is None else f":{quote(self._password, safe='')}@"
+        return f"redis://{secret}{address[0]}:{address[1]}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there; paused, it is."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._running().pid
+
+    def __repr__(self) -> str:
+        where = "no port yet" if self._port is None else f"127.0.0.1:{self._port}"
+        return f"<RedisServer, {where}, {'running' if self.running else 'stopped'}>"
+
+    # --- start, and all ways to end it ---
+
+    def start(self) -> RedisServer:
+        """Start it; returns when it answers. Does nothing if it runs.
+
+        Raises:
+            NotStarted: it ended, or did not answer in time; with the end of what it wrote.
+        """
+        if self.running:
+            return self
+        self._let_go()  # what is left of one that ended by itself
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="labkit-redis-"))
+            atexit.register(self.close)
+        try:
+            if self._port is not None:
+                self._start_on(self._port)
+            else:
+                self._start_anywhere()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End it in good order. Does nothing if it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would: it has no time to do anything more."""
+        self._end(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def restart(self) -> RedisServer:
+        """Stop it, and start it again."""
+        self.stop()
+        return self.start()
+
+    def pause(self) -> None:
+        """It does nothing more until `resume`, and nobody is told: connections stay, and hang."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it and remove its folder. Twice does no harm."""
+        self.kill()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+            atexit.unregister(self.close)
+
+    def __enter__(self) -> RedisServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- how that is done ---
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"it does not run: {self!r}")
+        return self._process
+
+    def _start_anywhere(self) -> None:
+        """On the first port that is free, and still free when Redis asks for it."""
+        dice = random.SystemRandom()
+        for left in reversed(range(TRIES)):
+            port = dice.choice(PORTS)
+            try:
+                self._start_on(port)
+            except _PortTaken:
+                self._let_go()
+                if not left:
+                    raise
+            else:
+                return
+
+    def _start_on(self, port: int) -> None:
+        _must_be_free(port)
+        assert self._folder is not None
+        with open(self._folder / "log", "wb") as log:
+            # A session of its own: Ctrl-C in a terminal, and an interrupted kernel, are not for Redis.
+            self._process = subprocess.Popen(
+                [self._program, "-"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        if os.name == "posix":
+            self._guard = _guard(self._process.pid, self._folder)
+        assert self._process.stdin is not None
+        try:
+            with self._process.stdin as stdin:
+                stdin.write(self._settings(port))
+        except BrokenPipeError:
+            pass  # it ended before it read them; what it wrote tells why
+        self._wait_until_it_answers(port)
+        self._port = port
+
+    def _settings(self, port: int) -> bytes:
+        """Its configuration file, which it reads from its standard input: nobody else sees that."""
+        lines = [
+            "bind 127.0.0.1",
+            f"port {port}",
+            f"dir {_quoted(str(self._folder))}",
+            'save ""',
+            f"appendonly {'yes' if self._append_only else 'no'}",
+            "appendfsync always",
+            "daemonize no",
+        ]
+        if self._password is not None:
+            lines.append(f"requirepass {_quoted(self._password)}")
+        return "".join(line + "\n" for line in lines).encode()
+
+    def _wait_until_it_answers(self, port: int) -> None:
+        give_up = monotonic() + STARTING
+        while True:
+            assert self._process is not None
+            if (status := self._process.poll()) is not None:
+                taken = "Address already in use" in self._last_lines()
+                raise (_PortTaken if taken else NotStarted)(
+                    f"redis-server ended at once, with status {status}; its last lines:{self._last_lines()}"
+                )
+            try:
+                with _Asking(port, max(0.1, give_up - monotonic())) as asking:
+                    if self._password is not None:
+                        asking.say("AUTH", self._password)
+                    # Not that of another Redis, which was quicker with the port.
+                    ours = f"process_id:{self._process.pid}\r" in asking.say("INFO", "server")
+                    if ours and asking.say("PING") == "+PONG":
+                        return
+            except OSError:
+                pass  # nobody listens yet, or it ends just now
+            if monotonic() > give_up:
+                raise NotStarted(
+                    f"redis-server runs, but does not answer on port {port} after {STARTING:g} s; "
+                    f"its last lines:{self._last_lines()}"
+                )
+            sleep(0.005)
+
+    def _last_lines(self, count: int = 10) -> str:
+        assert self._folder is not None
+        lines = (self._folder / "log").read_text("utf-8", "replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-count:]) or " none"
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            if hasattr(signal, "SIGCONT"):
+                self._process.send_signal(signal.SIGCONT)  # paused, it would not heed a request
+            try:
+                self._process.wait(STOPPING)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of a process that has ended, and of the shell that guards it."""
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
+            assert self._guard.stdin is not None
+            self._guard.stdin.close()
+        self._process = self._guard = None
+
+
+def _must_be_free(port: int) -> None:
+    with socket.socket() as sock:
+        if os.name == "posix":  # what is left of connections that are over does not count
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise _PortTaken(f"cannot start Redis on port {port} of 127.0.0.1: {error.strerror}") from None
+
+
+def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    """A shell that ends the process, and removes the folder, when nobody holds its standard input."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _; kill -9 "$0"; rm -rf "$1"', str(pid), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _quoted(text: str) -> str:
+    """As Redis reads a word of its configuration: in quotes, and whatever is no letter by its number."""
+    return (
+        '"'
+        + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\x{b:02x}" for b in text.encode())
+        + '"'
+    )
+
+
+class _Asking:
+    """A connection to Redis, and its protocol as far as it is needed here (RESP2)."""
+
+    def __init__(self, port: int, timeout: float) -> None:
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout)
+
+    def say(self, *words: str) -> str:
+        """Say one command; the answer, without what frames it.
+
+        Raises:
+            OSError: the connection ended, or no answer came in time.
+        """
+        data = f"*{len(words)}\r\n".encode()
+        for word in map(str.encode, words):
+            data += b"$%d\r\n%b\r\n" % (len(word), word)
+        self._sock.sendall(data)
+        answer = b""
+        while b"\r\n" not in answer or len(answer) < _length(answer):
+            if not (more := self._sock.recv(65536)):
+                raise ConnectionResetError("Redis has closed the connection")
+            answer += more
+        return answer.decode("utf-8", "replace").removesuffix("\r\n")
+
+    def __enter__(self) -> _Asking:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._sock.close()
+
+
+def _length(answer: bytes) -> int:
+    """How long an answer is, whose first line has come."""
+    first = answer.partition(b"\r\n")[0]
+    size = int(first[1:]) if first[:1] == b"$" else -1  # of what follows; -1: nothing does
+    return len(first) + 2 + (size + 2 if size >= 0 else 0)
