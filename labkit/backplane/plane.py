@@ -202,6 +202,7 @@ class Backplane:
                 return [] if client in self._let_go else deliveries
             for delivery in deliveries:
                 self._session.add(member, delivery)
+            self._session.given += 1
             self._writer.wake()
         return []
 

@@ -66,6 +66,7 @@ class Session:
         self.mail = "0-0"  # the id of the last entry of its mail that was read
         self.requests: list[tuple[Command, Handler]] = []  # in the order in which they are to be done
         self.touched: dict[SharedRoom, None] = {}  # where something is pending, or was read
+        self.given = 0  # how often there was something more to be done
         self.held: set[SharedRoom] = set()  # where another server has too much to catch up with
         self._releases: list[Command] = []  # of nicknames, after what is said in the same turn
         self._waiting: list[Request] = []

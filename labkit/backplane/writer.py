@@ -119,6 +119,8 @@ class Writer:
             with self._work:
                 while not self._woken and self._stop_by is None and not self._due():
                     self._work.wait(self._until_due())
+            self._let_others_write()
+            with self._work:
                 self._woken = False
                 self._turn += 1
                 self._session.touched.update(dict.fromkeys(self._session.held))
@@ -135,6 +137,13 @@ class Writer:
             self._do(things)
             if ending:
                 break
+
+    def _let_others_write(self) -> None:
+        """The fuller a turn, the fewer there are: threads that have just read something may add to it."""
+        seen = -1
+        while self._session.given > seen:
+            seen = self._session.given
+            gil.step_aside()
 
     def _due(self) -> bool:
         return self._until_due() <= 0
