@@ -140,15 +140,15 @@ class Backplane:
 
     def stop(self) -> None:
         """Tell the other servers, and end the threads. Nothing may be given to it any more."""
-        self._writer.stop()
         self._reader.end()
-        self._store.close()  # the reader waits there
+        self._writer.stop()  # it wakes the reader
         self._reader.join()
+        self._store.close()
 
     def holds(self, client: Client) -> bool:
         """Whether this one must wait now: Redis is away, or has more to do, or another server has."""
         if self._contact.cut_off:
-            return True
+            return client.named  # a newcomer will wait for the nickname, and be told why
         member = self._session.members.get(client)
         room = member.room if member is not None else None
         return room is not None and (room.lag > WINDOW or room.waiting > PENDING)

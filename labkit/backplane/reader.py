@@ -49,7 +49,7 @@ BRIEFLY = 0.02
 
 
 class Reader:
-    """`start` it, and `stop` it after the store was closed."""
+    """`start` it; to end it, `end`, see to it that something comes that it waits for, and `join`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Reader:
         self._thread.start()
 
     def end(self) -> None:
-        """Read no more. It may be waiting in the store, until that is closed; then `join`."""
+        """Read no more, after what it may be waiting for just now."""
         self._stopping.set()
 
     def join(self) -> None:

@@ -158,8 +158,14 @@ function does.follow(name, shown)
     redis.call('SADD', 'labkit:rooms:' .. server, name)
     local now = redis.call('HMGET', state, 'name', 'total', 'last')
     redis.call('HSET', room .. ':read', server, now[2] .. ' ' .. now[3])
-    redis.call('XADD', 'labkit:mail:' .. server, '*', 'look', 1)  -- it may be waiting for other rooms
+    does.ring()  -- the server may be waiting for other rooms
     return {now[1], now[2], now[3], redis.call('HGETALL', room .. ':who')}
+end
+
+-- Whoever waits for this server's streams shall look around.
+function does.ring()
+    redis.call('XADD', 'labkit:mail:' .. server, '*', 'ring', 1)
+    return 1
 end
 
 function does.unfollow(name)

@@ -81,9 +81,11 @@ class Store:
                 )
                 for _ in range(2)
             )
-        except (ValueError, TypeError) as error:
-            # What it says of the number of a port or of an option may repeat a part of the URL.
-            raise ValueError(f"not the URL of a Redis: {self.where} ({type(error).__name__})") from None
+        except (ValueError, TypeError):  # what it says may repeat a part of the URL
+            raise ValueError(
+                f"not the URL of a Redis: {self.where}; it looks like redis://HOST:PORT, or begins with "
+                "rediss:// (TLS) or unix://"
+            ) from None
         self._turn = self._turns.register_script(TURN)
         self._hello = self._turns.register_script(HELLO)
 
@@ -141,19 +143,18 @@ class Store:
         ]
 
     def close(self) -> None:
-        """Close both connections; a thread that waits in one of them gets an error."""
+        """Close both connections. No thread may use one of them."""
         for client in (self._turns, self._reads):
             client.connection_pool.disconnect()
 
 
 def reason(error: Exception) -> str:
     """Why, in a few words."""
-    while isinstance(error, redis.RedisError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
     if isinstance(error, (redis.TimeoutError, TimeoutError)):
         return "no answer"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, redis.ConnectionError) and isinstance(cause, OSError):
+        return cause.strerror or str(cause)
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

@@ -130,13 +130,15 @@ class Writer:
                 self._start_anew(self._session.broken)
                 continue
             if ending:
-                things.append((("goodbye", (SERVER_STOPPED,)), _nothing))
+                things.append((("ring", ()), _nothing))  # for the reader, which is to end, too
             elif monotonic() >= self._beat_at:
                 self._beat_at = monotonic() + self._lease / 4
                 things += [(("mailed", (self._session.mail,)), _nothing), (("look", ()), self._judge)]
             self._do(things)
             if ending:
                 break
+        self._turn += 1
+        self._do([(("goodbye", (SERVER_STOPPED,)), _nothing)])
 
     def _let_others_write(self) -> None:
         """The fuller a turn, the fewer there are: threads that have just read something may add to it."""
