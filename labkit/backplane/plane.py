@@ -414,8 +414,9 @@ class Backplane:
     def _tell_all(self, text: str) -> None:
         notice = as_bytes(Notice(text))
         self._journal.record("backplane", what=text)
-        with self._house_lock:
-            self._courier.post([ForOne(person.who, notice) for person in self._house.people()])
+        with self._lock:
+            here = [member for member in self._session.members.values() if member.room is not None]
+            self._courier.post([ForOne(member.client, notice) for member in here])
         self._courier.wake()
 
     def _begin_anew(self, why: str) -> Session:
