@@ -17,16 +17,17 @@ The files, in the order in which they are best read. The first four are pure: no
 13. courier.py      one thread that brings every client up to date, in batches
 14. outgoing.py     bytes out, without ever waiting; backlog.py: what waits; tls.py: TLS, without a socket
 15. gil.py          four places where it matters who runs next
-16. client.py       ChatClient: recv_msg, say, wait_for
-17. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
-18. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
-19. instruments/    what a lab bench has
-20. conformance/    is that server right? behaviours, tried from outside
-21. exercises/      what to write yourself: task, answer, wrong versions, hints
-22. grading/        what runs a student's code, and says what came of it
-23. peers/          chat servers built in other ways, to be read beside it
+16. backplane/      rooms that several servers share, on Redis
+17. client.py       ChatClient: recv_msg, say, wait_for
+18. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
+19. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
+20. instruments/    what a lab bench has
+21. conformance/    is that server right? behaviours, tried from outside
+22. exercises/      what to write yourself: task, answer, wrong versions, hints
+23. grading/        what runs a student's code, and says what came of it
+24. peers/          chat servers built in other ways, to be read beside it
 
-Each of the last five lists its files.
+Each folder lists its files.
 """
 
 from labkit.client import ChatClient

@@ -68,6 +68,8 @@ def serve(
     with server:
         how_to_join = _how_to_join(server.address, framing, tls[0] if tls else None)
         tell(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
+        if server.shares_through:
+            tell(f"Its rooms are shared through {server.shares_through}.")
         if not ipaddress.ip_address(server.address[0]).is_loopback:
             if warning := _warning(password is not None, tls is not None):
                 print(warning, file=sys.stderr, flush=True)

@@ -249,8 +249,13 @@ class ChatServer:
     def running(self) -> bool:
         return self._door is not None and not self._ending.is_set()
 
+    @property
+    def shares_through(self) -> str:
+        """The Redis of its backplane, without a password; "" if its rooms are its own."""
+        return "" if self._backplane is None else self._backplane.where
+
     def roster(self) -> list[str]:
-        """The nicknames of all who are here, first come first."""
+        """The nicknames of all who are connected here, first come first."""
         return [person.nickname for person in self.present()]
 
     def present(self) -> list[Present]:
