@@ -158,7 +158,6 @@ function does.follow(name, shown)
     redis.call('SADD', 'labkit:rooms:' .. server, name)
     local now = redis.call('HMGET', state, 'name', 'total', 'last')
     redis.call('HSET', room .. ':read', server, now[2] .. ' ' .. now[3])
-    does.ring()  -- the server may be waiting for other rooms
     return {now[1], now[2], now[3], redis.call('HGETALL', room .. ':who')}
 end
 

@@ -51,7 +51,8 @@ class Whispering:
 
 
 class Session:
-    """`lock` guards all of it, and must be held for every call. It is never held while Redis is asked."""
+    """`lock` guards all of it, and must be held for every call but the first. It is never held while Redis
+    is asked."""
 
     def __init__(self, lock: threading.Lock) -> None:
         self.lock = lock
@@ -72,6 +73,7 @@ class Session:
         self._waiting: list[Request] = []
         self._people = 0  # so far
         self._whispered = 0
+        self.follow(LOBBY, LOBBY)  # as long as it lasts: everybody starts there
 
     # --- people ---
 
@@ -174,6 +176,8 @@ class Session:
                     name.decode(), int(total), last.decode(), dict(zip(who[::2], who[1::2], strict=True))
                 )
                 self.leave_if_empty(room)
+                # The reader may be waiting for the other rooms; not before it can see this one.
+                self.requests.append((("ring", ()), _nothing))
 
         return follows
 

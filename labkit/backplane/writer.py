@@ -25,7 +25,6 @@ from labkit.backplane.contact import Contact
 from labkit.backplane.session import WINDOW, Handler, Session
 from labkit.backplane.store import Command, GivenUp, Store
 from labkit.messages import SERVER_LOST, SERVER_STOPPED
-from labkit.room import LOBBY
 
 TELL_READ = WINDOW // 8
 """Bytes of a room after which a server tells how far it has read."""
@@ -83,7 +82,11 @@ class Writer:
             redis.RedisError, OSError: Redis is away, or in trouble.
         """
         self._session = session
-        self._take_part()
+        self._begin()
+        self._turn = 1
+        with self._work:
+            things = session.gather(self._turn, TELL_READ)
+        self._hand_out(things, self._ask(things))
         self._thread.start()
 
     def wake(self) -> None:
@@ -102,22 +105,18 @@ class Writer:
 
     # --- its thread ---
 
-    def _take_part(self) -> None:
-        """The first turn of a session."""
-        self._turn = 1
+    def _begin(self) -> None:
+        """Take part in a session; what it needs first, the next turn does."""
+        self._turn = 0
         self._silent.clear()
         self._store.hello(self._session.server, self._lease)
-        with self._work:
-            self._session.follow(LOBBY, LOBBY)
-            things = self._session.gather(self._turn, TELL_READ)
-        self._hand_out(things, self._ask(things))
         self._there_since = monotonic()
 
     def _write(self) -> None:
         gil.wait_your_turn()
         while True:
             with self._work:
-                while not self._woken and self._stop_by is None and not self._due():
+                while not self._has_work and self._stop_by is None and not self._due():
                     self._work.wait(self._until_due())
             self._let_others_write()
             with self._work:
@@ -139,6 +138,10 @@ class Writer:
                 break
         self._turn += 1
         self._do([(("goodbye", (SERVER_STOPPED,)), _nothing)])
+
+    @property
+    def _has_work(self) -> bool:
+        return self._woken or bool(self._session.requests)
 
     def _let_others_write(self) -> None:
         """The fuller a turn, the fewer there are: threads that have just read something may add to it."""
@@ -197,17 +200,14 @@ class Writer:
         """The others have given this server up."""
         if self._stop_by is not None:
             return
-        pause = FIRST_PAUSE
         self._session = self._begin_anew(why)
+        pause = FIRST_PAUSE
         while True:
             try:
-                self._take_part()
-            except GivenUp:  # again, at once: it was very slow
-                self._session = self._begin_anew(why)
+                self._begin()
             except (RedisError, OSError):
                 if not self._wait_to_try_again(pause):
                     return
-                self._session = self._begin_anew(why)  # whatever of it was done, under that name, is void
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._contact.found("writer")
