@@ -4,41 +4,27 @@ The server runs in this process, where it can be any ChatServer; or in a process
 quicker: the crowd has a processor for itself then. Besides what was heard it is checked that the server is
 afterwards as it was before: nobody on its roster, no thread and no descriptor more.
 
-It builds on crowd.py and checker.py.
+Or there are several servers on one Redis, and things befall them while the crowd is there (`run_servers`).
+Then it is also checked that no server wrote to stderr, and that nothing is left in Redis.
+
+It builds on crowd.py and checker.py; on hosts.py, fleet.py and storm.py for the servers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic, sleep
-
-import psutil
 
 from chaos.checker import check
 from chaos.crowd import Crowd, Plan, Stuck
+from chaos.fleet import Fleet
+from chaos.hosts import Elsewhere, Here, Host, SmallBuffers
+from chaos.storm import Storm, Weather
 from chaos.verdict import Kind, Verdict
 from labkit import ChatServer
 from labkit.instruments.link import Link
-from labkit.limits import Limits
-
-SEND_BUFFER = 16 * 1024
-"""Bytes that the kernel keeps for a client of the server, so that one that is frozen is soon noticed."""
-
-
-class SmallBuffers(ChatServer):
-    """The server, but its kernel keeps few bytes for a client."""
-
-    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        super()._come_in(sock, number, host)
 
 
 @dataclass(slots=True)
@@ -51,14 +37,17 @@ class Outcome:
     ends: int
     here: bool  # the server ran in this process
     longest_turn: float  # seconds for which the crowd itself left its sockets alone
+    weather: Weather | None = None
+    blows: tuple[str, ...] = ()  # what befell the servers
 
     @property
     def again(self) -> str:
         """The command that runs it again."""
-        plan = self.plan
+        plan, weather = self.plan, self.weather
+        shared = "" if weather is None else f"{weather} --lease {plan.limits.lease:g}"
         return (
             f"again: python tests/chaos/run.py --seeds 1 --first-seed {plan.seed} --people {plan.people} "
-            f"--deliveries {plan.deliveries} --ends {plan.ends}{' --here' * self.here}"
+            f"--deliveries {plan.deliveries} --ends {plan.ends}{' --here' * self.here}{shared}"
         )
 
     def __str__(self) -> str:
@@ -66,72 +55,17 @@ class Outcome:
         head = (
             f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
         )
-        return f"{head}\n{self.verdict}"
-
-
-class Host:
-    """A server to be tried, and the process that it runs in."""
-
-    def __init__(self, address: tuple[str, int], process: psutil.Process) -> None:
-        self.address = address
-        self.process = process
-
-    def resources(self) -> tuple[int, int]:
-        """How many threads and how many descriptors the process has."""
-        descriptors = self.process.num_handles() if os.name == "nt" else self.process.num_fds()
-        return self.process.num_threads(), descriptors
-
-    def roster(self) -> list[str] | None:
-        """Who is here; None if nobody can tell."""
-        return None
-
-    def stop(self) -> None: ...
-
-
-class Here(Host):
-    """A server in this process."""
-
-    def __init__(self, server: ChatServer) -> None:
-        super().__init__(server.start().address, psutil.Process())
-        self._server = server
-
-    def roster(self) -> list[str] | None:
-        return self._server.roster()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-
-class Elsewhere(Host):
-    """A server in a process of its own."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._popen = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("serve.py")), repr(limits)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._popen.stdout is not None
-        host, _, port = self._popen.stdout.readline().strip().rpartition(":")
-        super().__init__((host, int(port)), psutil.Process(self._popen.pid))
-
-    def stop(self) -> None:
-        if self._popen.poll() is None:
-            self._popen.send_signal(signal.SIGTERM)
-            try:
-                self._popen.wait(10.0)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
-        assert self._popen.stdout is not None
-        self._popen.stdout.close()
+        blows = [f"    {blow}" for blow in self.blows if self.verdict.count]
+        return "\n".join([head, str(self.verdict), *blows])
 
 
 def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
     """One run of this plan, on a server of this class in this process; None: in a process of its own."""
     start = monotonic()
     verdict = Verdict()
-    host: Host = Elsewhere(plan.limits) if server is None else Here(server(port=0, limits=plan.limits))
+    host: Host = (
+        Elsewhere(plan.limits).started() if server is None else Here(server(port=0, limits=plan.limits))
+    )
     with contextlib.ExitStack() as stack:
         stack.callback(host.stop)
         links = [
@@ -153,11 +87,56 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            found = check(crowd.lives)
-            for complaint in verdict.complaints:
-                found.complain(complaint.kind, complaint.what, complaint.excerpt)
-            verdict = found
+            verdict = _checked(crowd, verdict)
     return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
+
+
+def run_servers(plan: Plan, weather: Weather) -> Outcome:
+    """One run of this plan on several servers, in this weather."""
+    start = monotonic()
+    verdict = Verdict()
+    with_links = bool(weather.cuts or weather.exiles)
+    fleet = Fleet(weather.servers, with_links, plan.limits, plan.seed, weather.server)
+    with contextlib.ExitStack() as stack:
+        stack.callback(fleet.close)
+        fleet.start()
+        steady = fleet.hosts[0]
+        assert steady is not None
+        links = [
+            stack.enter_context(Link(steady.address, client=f"link {n}", seed=plan.seed + n))
+            for n in range(plan.links)
+        ]
+        crowd = Crowd(steady.address, links, plan, verdict)
+        storm = Storm(fleet, weather, plan.limits.lease, plan.seed, crowd.concerned)
+        crowd.shared = storm
+        stack.callback(crowd.close)
+        try:
+            crowd.enter()
+            before = steady.resources()
+            crowd.rage()
+            crowd.settle()
+            crowd.leave()
+            _check_what_is_left(steady, before, crowd, verdict)
+            fleet.stop_all()
+            crowd.farewell()
+        except Stuck as stuck:
+            verdict.complain(Kind.STUCK, str(stuck))
+        else:
+            verdict = _checked(crowd, verdict)
+            if keys := fleet.left_in_redis():
+                verdict.complain(Kind.LEFT_BEHIND, f"in Redis: {', '.join(keys)}")
+        if printed := fleet.complaints():
+            verdict.complain(Kind.LEFT_BEHIND, f"on stderr of a server: {printed[:2000]}")
+    seconds = monotonic() - start
+    return Outcome(plan, verdict, seconds, crowd.ends, False, crowd.longest_turn, weather, tuple(storm.log))
+
+
+def _checked(crowd: Crowd, verdict: Verdict) -> Verdict:
+    """What the checker finds, and what was found before."""
+    found = check(crowd.lives)
+    for complaint in verdict.complaints:
+        found.complain(complaint.kind, complaint.what, complaint.excerpt)
+    return found
 
 
 def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdict: Verdict) -> None:

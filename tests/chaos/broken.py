@@ -5,7 +5,7 @@ handed over to be delivered. `BROKEN` lists them, each with the complaints that 
 must not be made.
 
 They are wrong now and then, and not always: a checker that only notices what is always wrong would be of
-no use. It builds on arena.py.
+no use. It builds on hosts.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 
-from chaos.arena import SmallBuffers
+from chaos.hosts import SmallBuffers
 from chaos.verdict import Kind
 from labkit.connection import Client
 from labkit.messages import HUNG_UP, VANISHED, Joined, Left, Moved, Renamed, Said, Speech, Whispered

@@ -12,8 +12,12 @@ It sees no server, only histories (history.py). What must hold:
   last of one who vanished, or was let go, may not have been done at all.
 - A whisper reaches whoever has the nickname at that moment, once, and nobody else; or the sender is
   refused.
+- Nobody has a nickname while somebody else has it.
 - Each coming, going and renaming is told once; each leaving with the reason for which it happened.
 - Nothing is heard that nobody said or did.
+
+Where several servers share the rooms, all this holds over all of them. Nothing else may be heard there but
+that its server is cut off, and back again, in turns; and that it was given up, as the last thing.
 
 For what happens at the same time, the order decides: whoever is seen to come before a line hears it,
 whoever comes after it does not. The order of a room is what its witness heard (order.py); if somebody
@@ -58,6 +62,7 @@ def check(lives: Sequence[Life]) -> Verdict:
         _check_what_it_said(course, done[course.life.nickname], facts, verdict)
     for course in facts.courses:
         _check_whispers(course, facts, verdict)
+    _check_nicknames(facts, verdict)
     return verdict
 
 
@@ -167,16 +172,39 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
             verdict.complain(
                 Kind.WHISPER, f"{text!r} was heard, and its sender was told that nobody is called so"
             )
+        owners = facts.by_key.get(deed.to.lower(), [])
+        if refused and any(owner.life.watches and owner.life.settled is not None for owner in owners):
+            verdict.complain(
+                Kind.ANSWER,
+                f"{life} was told that {deed.to} is not here, who never left",
+                _said_around(course, n),
+            )
         # Who was not settled may have left before it heard that it was refused.
         if heard or refused or (life.settled is None and n > facts.answered[life.nickname]):
             continue
-        owners = facts.by_key.get(deed.to.lower(), [])
         if all(owner.life.settled is not None for owner in owners):
             verdict.complain(
                 Kind.LOST,
                 f"{text!r}, for {deed.to}, was not heard, and not refused",
                 _said_around(course, n),
             )
+
+
+def _check_nicknames(facts: Facts, verdict: Verdict) -> None:
+    """Whoever was let in was the only one to have the nickname, for as long as that is sure."""
+    came: dict[str, list[Life]] = {}
+    for course in facts.courses:
+        if course.life.since is not None:
+            came.setdefault(course.life.nickname.lower(), []).append(course.life)
+    for lives in came.values():
+        lives.sort(key=lambda life: life.since or 0.0)
+        has_it = lives[0]
+        for life in lives[1:]:
+            assert life.since is not None
+            if life.since < has_it.until:
+                verdict.complain(Kind.SHARED, f"{life} was let in, while {has_it} had the nickname")
+            if life.until > has_it.until:
+                has_it = life
 
 
 def _said_around(course: Course, deed: int) -> list[str]:

@@ -37,14 +37,17 @@ class State(Enum):
 class Client:
     """A connection to `address`, as whoever is called `nickname`.
 
-    With `small`, its kernel keeps few bytes, so that whoever sends to it notices soon that it does not
-    read.
+    `server` is the number of the server that it comes to. With `small`, its kernel keeps few bytes, so
+    that whoever sends to it notices soon that it does not read.
     """
 
-    def __init__(self, address: tuple[str, int], nickname: str, *, small: bool = False) -> None:
+    def __init__(
+        self, address: tuple[str, int], nickname: str, *, small: bool = False, server: int = 0
+    ) -> None:
         self.life = Life(nickname)
         self.state = State.WAITING
         self.small = small
+        self.server = server
         self.closed_at = 0.0
         self.refused = False  # somebody has the nickname; to be asked for again
         self.unanswered = 0  # probes
@@ -69,10 +72,19 @@ class Client:
         """There is something to send that the socket did not take."""
         return bool(self._out)
 
-    def do(self, *deeds: tuple[Deed, bytes]) -> None:
-        """Send these deeds in one `send`; each comes with the line that asks for it, without its LF."""
+    def do(self, *deeds: tuple[Deed, bytes], cut: float = 0.0) -> None:
+        """Send these deeds in one `send`; each comes with the line that asks for it, without its LF.
+
+        With `cut`, this share of the bytes goes first, in a `send` of its own.
+        """
         self.life.deeds += [deed for deed, _ in deeds]
-        self.send(b"".join(line + b"\n" for _, line in deeds))
+        if any(isinstance(deed, Rename) for deed, _ in deeds):
+            self._may_lose_nickname()
+        data = b"".join(line + b"\n" for _, line in deeds)
+        first = int(cut * len(data))
+        if first:
+            self.send(data[:first])
+        self.send(data[first:])
 
     def send(self, data: bytes) -> None:
         self._out += data
@@ -134,6 +146,7 @@ class Client:
         elif self.state is State.ASKED:
             if line.startswith(_WELCOME):
                 self.state = State.IN
+                self.life.since = monotonic()
             elif line == b"nickname":
                 self.refused = True
 
@@ -156,6 +169,10 @@ class Client:
         """From now on the others may be told that it left for this reason."""
         self.life.ends.add(reason)
         self.life.whole &= whole
+        self._may_lose_nickname()
+
+    def _may_lose_nickname(self) -> None:
+        self.life.until = min(self.life.until, monotonic())
 
     def ended(self) -> None:
         """The other side has ended it."""
@@ -202,5 +219,6 @@ class Client:
         self.state = State.OVER
         self.life.over = True
         self.closed_at = monotonic()
+        self._may_lose_nickname()
         self.before_closing(self)
         self.sock.close()

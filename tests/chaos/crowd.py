@@ -5,6 +5,9 @@ so many connections have ended abruptly. Then all go quiet: everybody asks one t
 the answer, twice; after the second, whatever was said has been heard. At last all leave politely, and
 somebody tries each nickname that anybody has had.
 
+There may be several servers (`Shared`), and things that befall them (storm.py): people are spread over
+those that are there. The witnesses, and whoever comes through a link, are on server 0, which is always there.
+
 It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on
 person.py.
 """
@@ -13,12 +16,15 @@ from __future__ import annotations
 
 import random
 import selectors
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Protocol
 
 from chaos.client import Client, State
-from chaos.history import Life
+from chaos.history import BACK, CUT_OFF, SERVER_LOST, Life
+from chaos.hosts import Address
+from chaos.order import LEFT
 from chaos.person import Names, Person
 from chaos.verdict import Kind, Verdict
 from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
@@ -27,8 +33,17 @@ from labkit.limits import Limits
 from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Refused, Rename
 from labkit.room import LOBBY
 
-ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname")
-"""How lines begin that answer one's own: they are no deliveries."""
+ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)
+"""How lines begin that answer one's own, or tell of the server: they are no deliveries."""
+
+AT_ONCE = 10
+"""People who do something in one turn of the loop, at most."""
+
+CONTESTED = tuple(f"pretendertothethrone{n}" for n in range(3))
+"""Nicknames that everybody wants, where there are several servers to ask for them."""
+
+TRIED_AT_ONCE = 20
+"""Nicknames that are tried in one breath at the end."""
 
 ON_ITS_WAY = 3.0
 """Seconds for which the end of a connection may be on its way through a link."""
@@ -55,10 +70,30 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
-    limits: Limits = Limits(silence=2.5, grace=1.5, behind=128 * 1024, handshake=10.0)
+    limits: Limits = Limits(silence=2.5, grace=1.5, behind=128 * 1024, handshake=20.0)
     patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
+
+    def shared(self, lease: float) -> Plan:
+        """The same on several servers: who was lost with one is not gone before the lease has ended."""
+        limits = replace(self.limits, lease=lease)
+        return replace(self, limits=limits, patience=self.patience + 3 * lease, soon=self.soon + 3 * lease)
+
+
+class Shared(Protocol):
+    """Several servers, and what befalls them, as the crowd sees it."""
+
+    addresses: Sequence[Address | None]  # where each listens; None: it is not there
+    outcasts: set[int]  # servers that may lose all their people, at any time
+    ends: int  # connections that were lost with their server
+    over: bool  # nothing more will happen
+
+    def turn(self, done: float) -> None:
+        """See to what is to happen now; so much of the run is done, from 0 to 1."""
+
+    def calm(self) -> bool:
+        """Nothing more is to happen; whether all servers are there, and well."""
 
 
 class Stuck(Exception):
@@ -68,15 +103,22 @@ class Stuck(Exception):
 class Crowd:
     """`enter`, `rage`, `settle`, `leave`: in this order. `lives` has all that happened."""
 
-    def __init__(self, address: tuple[str, int], links: list[Link], plan: Plan, verdict: Verdict) -> None:
+    def __init__(
+        self,
+        address: Address,
+        links: list[Link],
+        plan: Plan,
+        verdict: Verdict,
+    ) -> None:
         self.lives: list[Life] = []
         self.deliveries = 0  # lines that came and are no answers
-        self.ends = 0
+        self.shared: Shared | None = None  # several servers: to be set before `enter`
+        self._ends = 0
         self.longest_turn = 0.0  # seconds that the loop left its sockets alone
         self._address, self._links, self._plan, self._verdict = address, links, plan, verdict
         self._chance = random.Random(plan.seed)
         self._names = Names()
-        self._people = [Person(n, self._names, plan.rooms, plan.seed) for n in range(plan.people)]
+        self._people: list[Person] = []
         self._witnesses: dict[str, Client] = {}
         self._last: Person | None = None  # comes when all is quiet, and tries each nickname
         self._gone: list[Client] = []
@@ -89,6 +131,14 @@ class Crowd:
         self._give_up = monotonic() + plan.seconds
         self._through: list[list[Client]] = [[] for _ in links]
         self._link_back_at: dict[int, float] = {}
+        # Nicknames under which somebody was seen to leave, and how much of each witness was looked at.
+        self._left: set[str] = set()
+        self._looked_until: dict[str, int] = {}
+
+    @property
+    def ends(self) -> int:
+        """Connections that ended abruptly."""
+        return self._ends + (self.shared.ends if self.shared else 0)
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -102,6 +152,11 @@ class Crowd:
 
     def enter(self) -> None:
         """The witnesses take their places, one after the other."""
+        plan = self._plan
+        contested = CONTESTED if self.shared else ()
+        self._people = [
+            Person(n, self._names, plan.rooms, plan.seed, contested) for n in range(plan.people)
+        ]
         for room in self._plan.rooms:
             name = f"witness-{room}"
             witness = Client(self._address, name if room == LOBBY else f"walks-to-{room}")
@@ -119,11 +174,17 @@ class Crowd:
         for person in self._people:
             person.back_at = start
         moved, moving = start, (0, 0)
-        while self.deliveries < plan.deliveries or self.ends < plan.ends:
+        while (
+            self.deliveries < plan.deliveries
+            or self.ends < plan.ends
+            or (self.shared is not None and not self.shared.over)
+        ):
             self._turn(0.002)
+            if self.shared is not None:
+                self.shared.turn(self.deliveries / max(1, plan.deliveries))
             self._come_back()
             here = [p for p in self._people if p.client and p.client.state is State.IN]
-            for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4)):
+            for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
                 if person.client and person.client.state is State.IN:
                     person.act(self._people, [f"witness-{room}" for room in self.rooms])
                     if self._chance.random() < 0.004:
@@ -146,13 +207,15 @@ class Crowd:
         for n in range(len(self._links)):
             self._link_back_at[n] = 0.0
         self._repair(())
+        self._until(lambda: self.shared is None or self.shared.calm(), "all servers are well")
         self._until(
             lambda: all(c.state in (State.IN, State.OVER) for c in self._clients) and not self._coming(),
             "all that were leaving have left, and all that were coming have come",
             self._come_back_only_if_asked,
         )
         self._last = self._let_in_one_more()
-        self._until_they_are_gone([c for c in self._gone if c.closed_at > monotonic() - ON_ITS_WAY])
+        lately = monotonic() - ON_ITS_WAY - (self._plan.limits.lease if self.shared else 0.0)
+        self._until_they_are_gone([c for c in self._gone if c.closed_at > lately])
         here = [client for client in self._clients if client.state is State.IN]
         self._ask(here)
         for client in here:
@@ -239,6 +302,7 @@ class Crowd:
 
     def _add(self, client: Client, person: Person | None) -> None:
         self._clients[client] = person
+        client.life.shared = self.shared is not None
         self.lives.append(client.life)
         client.before_closing = self._stop_watching
         self._watch(client)
@@ -250,7 +314,8 @@ class Crowd:
             self._verdict.complain(Kind.THROWN_OUT, f"the witness {client.life}, who did nothing for it")
             raise Stuck("Without a witness nothing can be proven.")
         if person is not None and person.client is client:
-            person.back_at = monotonic() + self._chance.choice((0.0, 0.0, 0.01, 0.05))
+            now = monotonic()
+            person.back_at = now + max(self._chance.choice((0.0, 0.0, 0.01, 0.05)), _patiently(person, now))
 
     def _until(
         self, holds: Callable[[], bool], what: str, meanwhile: Callable[[], None] = lambda: None
@@ -303,6 +368,9 @@ class Crowd:
 
     def _ask_again(self, client: Client, person: Person, now: float) -> None:
         """Somebody has the nickname: the one that it was before, and its end is not yet noticed."""
+        if person.contests:
+            client.vanish()  # somebody else was quicker; that will do
+            return
         if person.refused_since is None:
             person.refused_since = now
         if now < person.back_at:
@@ -313,7 +381,7 @@ class Crowd:
             client.vanish()
             person.start_anew()
             return
-        person.back_at = now + 0.01
+        person.back_at = now + max(0.01, _patiently(person, now))
         client.ask()
 
     def _connect(self, person: Person) -> None:
@@ -321,8 +389,12 @@ class Crowd:
         if chance.random() < 0.03:
             self._knock()
         person.link = chance.randrange(len(self._links)) if self._links and chance.random() < 0.3 else None
-        address = self._address if person.link is None else self._links[person.link].address
-        client = Client(address, person.nickname(), small=chance.random() < 0.3)
+        server, address = (
+            self._somewhere() if person.link is None else (0, self._links[person.link].address)
+        )
+        client = Client(address, person.nickname(), small=chance.random() < 0.3, server=server)
+        if self.shared is not None and server in self.shared.outcasts:
+            client.may_end(SERVER_LOST)
         person.client = client
         if person.link is not None:
             self._through[person.link].append(client)
@@ -332,6 +404,13 @@ class Crowd:
         self._add(client, person)
         if chance.random() < 0.05:
             self._pass_by(client, person)
+
+    def _somewhere(self) -> tuple[int, Address]:
+        """One of the servers that are there."""
+        if self.shared is None:
+            return 0, self._address
+        there = [(n, address) for n, address in enumerate(self.shared.addresses) if address is not None]
+        return self._chance.choice(there)
 
     def _pass_by(self, client: Client, person: Person) -> None:
         """Come, say something and go, all in one breath, without waiting for a welcome."""
@@ -344,8 +423,8 @@ class Crowd:
 
     def _knock(self) -> None:
         """Connect, and be gone before anybody asks."""
-        client = Client(self._address, "")
-        client.vanish()
+        server, address = self._somewhere()
+        Client(address, "", server=server).vanish()
 
     # --- going ---
 
@@ -373,13 +452,30 @@ class Crowd:
                 person.thaws_at = (
                     monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
                 )
-            self.ends += 1
+            self._ends += 1
 
     def _thaw(self, person: Person) -> None:
         """It reads again; or finds out that it was let go."""
         person.thaws_at = None
         if person.client is not None and person.client.state is State.FROZEN:
             person.client.state = State.IN
+
+    # --- what happens to a server ---
+
+    def concerned(self, server: int, reason: str) -> int:
+        """All who are on this server may be lost with it, and those whose leaving nobody has heard of yet;
+        how many are connected."""
+        for room, witness in self._witnesses.items():
+            heard = witness.life.heard
+            for n in range(self._looked_until.get(room, 0), len(heard)):
+                if b" left (" in heard[n] and (left := LEFT.fullmatch(heard[n])):
+                    self._left.add(left[1].decode())
+            self._looked_until[room] = len(heard)
+        self._gone = [c for c in self._gone if not self._left.intersection(c.names_in_doubt())]
+        for client in [*self._clients, *self._gone]:
+            if client.server == server:
+                client.may_end(reason)
+        return sum(client.server == server for client in self._clients)
 
     # --- what happens to a link, and to all who came through it ---
 
@@ -396,7 +492,7 @@ class Crowd:
             for client in users:
                 client.may_end(VANISHED)
             link.reset()
-            self.ends += sum(client.state is State.IN for client in users)
+            self._ends += sum(client.state is State.IN for client in users)
         elif what < 0.95:
             for client in users:
                 client.may_end(HUNG_UP)
@@ -426,7 +522,8 @@ class Crowd:
 
     def _let_in_one_more(self) -> Person:
         person = Person(len(self._people), self._names, self._plan.rooms, self._plan.seed)
-        client = person.client = Client(self._address, person.nickname())
+        server, address = self._somewhere()
+        client = person.client = Client(address, person.nickname(), server=server)
         self._add(client, person)
         self._until(lambda: client.state is State.IN, "one more is welcomed")
         return person
@@ -459,18 +556,25 @@ class Crowd:
         person = self._last
         assert person is not None and person.client is not None
         client = person.client
-        for key in self._names.keys():
-            if key == client.welcomed_as().lower():
-                continue
-            name = self._names.of(key)
-            client.send(f"/nick {name}\n".encode())
+        keys = [key for key in self._names.keys() if key != client.welcomed_as().lower()]
+        for first in range(0, len(keys), TRIED_AT_ONCE):
+            names = [self._names.of(key) for key in keys[first : first + TRIED_AT_ONCE]]
+            before = len(client.life.heard)
+            client.send(b"".join(f"/nick {name}\n".encode() for name in names))
             self._ask([client])
-            taken = client.welcomed_as() != name
-            if taken:
-                self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
-            # Before the probe, which was its last deed.
-            client.life.deeds.insert(
-                -1, Refused(f"the nickname {name} is taken") if taken else Rename(name)
-            )
+            granted = b"\n".join(client.life.heard[before:])
+            for name in names:
+                taken = f"* you are {name}, in ".encode() not in granted
+                if taken:
+                    self._verdict.complain(Kind.TAKEN, f"{name}, after all have left")
+                # Before the probe, which was its last deed.
+                client.life.deeds.insert(
+                    -1, Refused(f"the nickname {name} is taken") if taken else Rename(name)
+                )
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")
+
+
+def _patiently(person: Person, now: float) -> float:
+    """Seconds until the next try: the longer it has been refused, the more."""
+    return 0.0 if person.refused_since is None else min(0.3, (now - person.refused_since) / 4)

@@ -15,8 +15,14 @@ writes it in other letters (`Bob`, `bOb`), which to the server is the same (RFC 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
+
+SERVER_LOST = "server lost"
+CUT_OFF = b"* cut off from the other servers: what you say waits"
+BACK = b"* back with the other servers"
+GIVEN_UP = b"* this server was given up by the others: come again"
 
 Deed = Say | Act | Whisper | Rename | Join | Who | Quit | Refused
 
@@ -38,6 +44,12 @@ class Life:
     # How many lines it had heard when everybody had gone quiet, and it had asked the server one thing
     # more, and had the answer: all that was said before is among them. None: it did not live so long.
     settled: int | None = None
+    # Its server shares the rooms with others, and may be cut off from them: that is told, and no news.
+    shared: bool = False
+    # When it heard that the nickname it came with is its own, and when it first did, or its server
+    # suffered, what could free that again: in between nobody else may have it. Seconds, monotonic.
+    since: float | None = None
+    until: float = inf
     watches: str = ""  # it is the witness of this room: there from the first to the last, and silent
 
     def __str__(self) -> str:

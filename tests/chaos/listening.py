@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from chaos.history import Life
+from chaos.history import BACK, CUT_OFF, GIVEN_UP, SERVER_LOST, Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
 from labkit.messages import SERVER_STOPPED, Act, Join, Notice, Quit, Refused, Rename, Say, Whisper, Who
 
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))
+LONG = 4000
+"""Bytes from which on the answer to /who may go on in another line (the longest has 4096)."""
 ENOUGH = 5  # complaints about what one of them heard: the first ones tell most
 
 
@@ -88,6 +90,8 @@ class Listening:
         self._missed: dict[
             bytes, int
         ] = {}  # what it should have heard before, and where in the order that was
+        self._rest: list[str] = []  # of those who are here: to be told in the next line
+        self._cut_off = False  # as it was told
         self._complaints = 0
 
     def check(self) -> None:
@@ -102,6 +106,8 @@ class Listening:
             for deed in self._life.deeds[max(self.done, 0) :]:
                 if isinstance(deed, Rename | Join | Who | Refused):
                     self._complain(Kind.ANSWER, f"{self._life} was never answered: {deed}", -1)
+            if self._cut_off:
+                self._complain(Kind.LOST, f"{self._life} was never told that its server is back", -1)
         self._leave()
         self._facts.answered[self._life.nickname] = self.done
         if self._life.thrown_out:
@@ -119,16 +125,33 @@ class Listening:
                 self._judge(n, line)
 
     def _judge(self, n: int, line: bytes) -> None:
-        if self._place is None:
+        if self._rest:
+            self._judge_rest(n, line)
+        elif self._life.shared and line in (CUT_OFF, BACK):
+            self._judge_cut(n, line)
+        elif line in (STOPPED, GIVEN_UP):
+            self._judge_end(n, line)
+        elif self._place is None:
             self._judge_handshake(n, line)
         elif line in self._facts.whispers:
             self._judge_whisper(n, line)
         elif line[:2] in (b"! ", b"* ") and self._answers(n, line):
             return
-        elif line == STOPPED and n == len(self._life.heard) - 1:
-            return
         else:
             self._judge_news(n, line)
+
+    # --- what its server tells of itself ---
+
+    def _judge_cut(self, n: int, line: bytes) -> None:
+        """Cut off, and back: one after the other."""
+        if (line == CUT_OFF) == self._cut_off:
+            self._complain(Kind.TWICE, f"{self._life} heard {line!r}, and nothing had changed", n)
+        self._cut_off = line == CUT_OFF
+
+    def _judge_end(self, n: int, line: bytes) -> None:
+        """The server lets go of all: for a reason, and this is the last that is heard of it."""
+        if n < len(self._life.heard) - 1 or (line == GIVEN_UP and SERVER_LOST not in self._life.ends):
+            self._complain(Kind.FORGED, f"{self._life} heard {line!r}, which nobody said or did", n)
 
     # --- answers ---
 
@@ -171,17 +194,24 @@ class Listening:
                 if not line.startswith(b"* in "):
                     break
                 self.done = deed_number
-                if not self._tells_who(line, place):
-                    here = ", ".join(self._here(place))
-                    self._complain(Kind.ANSWER, f"{self._life} was told {line!r}, and not {here}", n)
+                self._rest = self._here(place)
+                self._judge_rest(n, line)
                 return True
             elif isinstance(deed, Quit):
                 break
         self._complain(Kind.ANSWER, f"{self._life} was told {line!r}, which answers nothing", n)
         return True
 
-    def _tells_who(self, line: bytes, place: Place) -> bool:
-        return line == f"* in {place.room}: {', '.join(self._here(place))}".encode()
+    def _judge_rest(self, n: int, line: bytes) -> None:
+        """A line of the answer to /who: it tells all the rest; or as many as fit on it."""
+        assert self._place is not None
+        prefix, rest, self._rest = f"* in {self._place.room}: ".encode(), self._rest, []
+        told = line.removeprefix(prefix).decode(errors="replace").split(", ")
+        if not line.startswith(prefix) or told != rest[: len(told)] or (told != rest and len(line) < LONG):
+            what = f"{self._life} was told {line[:200]!r}, and not {', '.join(rest)[:200]}"
+            self._complain(Kind.ANSWER, what, n)
+        else:
+            self._rest = rest[len(told) :]
 
     def _here(self, place: Place) -> list[str]:
         return [place.name] if self._order is None else self._order.here(self._next)

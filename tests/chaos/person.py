@@ -57,7 +57,14 @@ class Names:
 class Person:
     """Somebody; `client` is their connection, while they have one."""
 
-    def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        names: Names,
+        rooms: tuple[str, ...],
+        seed: int,
+        contested: tuple[str, ...] = (),
+    ) -> None:
         word = "chatterers" if number % 4 else "болтуныыыы"
         self.key = f"{word}{number}"
         self.rooms = rooms
@@ -71,6 +78,7 @@ class Person:
         self.name = ""
         self._entered = True  # … and whether a room was entered under this name
         self._names = names
+        self._contested = contested  # nicknames that others want, too
         self._lives = 0
         self._said = 0
         self._whispered: Counter[str] = Counter()  # by nickname
@@ -83,12 +91,20 @@ class Person:
         What it asked for last may still be on its way when it is gone; and must be free then.
         """
         known = self.client.welcomed_as() if self.client is not None else ""
-        if known:
+        if known and known.lower() not in self._contested:
             self._keys = [*(key for key in self._keys if key != known.lower()), known.lower()]
-        self.name = self._names.of(self.chance.choice(self._keys[-3:]))
+        wanted = self._keys[-3:]
+        if self._contested and self.chance.random() < 0.1:
+            wanted = list(self._contested)
+        self.name = self._names.of(self.chance.choice(wanted))
         self.room, self._entered = LOBBY, True
         self._lives += 1
         return self.name
+
+    @property
+    def contests(self) -> bool:
+        """The nickname that it asks for is one that others want, too."""
+        return self.name.lower() in self._contested
 
     # --- one turn ---
 
@@ -116,15 +132,7 @@ class Person:
     def do(self, done: list[Done]) -> None:
         """Send it: in one piece, or, now and then, cut where it hurts."""
         assert self.client is not None
-        client = self.client
-        if self.chance.random() < 0.9:
-            client.do(*done)
-        else:
-            client.life.deeds += [deed for deed, _ in done]
-            data = b"".join(line + b"\n" for _, line in done)
-            cut = self.chance.randrange(len(data))
-            client.send(data[:cut])
-            client.send(data[cut:])
+        self.client.do(*done, cut=self.chance.random() if self.chance.random() < 0.1 else 0.0)
 
     # --- what there is to do: the deed, and the line that asks for it ---
 

@@ -2,14 +2,23 @@
 
     python tests/chaos/run.py [--deliveries 1000000] [--ends 1000] [--seeds 20] [--first-seed 0]
                               [--people 30] [--here]
+    python tests/chaos/run.py --servers 3 [--kills 2] [--stops 1] [--restarts 2] [--cuts 2] [--exiles 1]
+                              [--lease 2] [--server CLASS] …
 
 Deliveries and abrupt ends are those of all seeds together: each seed does its share, and at least that. A
 delivery is a line of somebody else's that one client heard, and that the checker has found right. An
 abrupt end is one that nobody announced: vanished, frozen until it was let go, fallen silent, closed
-unread, cut off with its link. The server runs in a process of its own; with --here, in this one. The last
-line sums it up, and the exit status is 0 if there is nothing to complain about. A complaint comes with
-its seed and the histories concerned; the same command with `--seeds 1 --first-seed N` (and the shares as
-printed) runs that seed again: the same dice, though threads and sockets take their own time.
+unread, cut off with its link, lost with its server.
+
+The server runs in a process of its own; with --here, in this one. With --servers, as many share their rooms
+on one Redis; in each seed so many of them are killed (--kills), stopped in good order (--stops) or cut off
+from Redis for longer than the lease (--exiles), and come back; Redis is killed or stopped, and started
+again (--restarts), or hangs, is slow, or out of reach for one of them for a moment (--cuts). --server is
+for those that are made wrong (broken_backplanes.py).
+
+The last line sums it up, and the exit status is 0 if there is nothing to complain about. A complaint comes
+with its seed and the histories concerned; the same command with `--seeds 1 --first-seed N` (and the shares
+as printed) runs that seed again: the same dice, though threads and sockets take their own time.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
 """
@@ -19,13 +28,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from time import monotonic
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from chaos.arena import SmallBuffers, run  # noqa: E402
+from chaos.arena import run, run_servers  # noqa: E402
 from chaos.crowd import Plan  # noqa: E402
+from chaos.hosts import SmallBuffers  # noqa: E402
+from chaos.storm import Weather  # noqa: E402
 
 
 def main() -> int:
@@ -36,7 +48,15 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--here", action="store_true", help="the server in this process")
+    parser.add_argument("--servers", type=int, default=1)
+    for name, default in (("kills", 2), ("stops", 1), ("restarts", 2), ("cuts", 2), ("exiles", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default, help="in each seed")
+    parser.add_argument("--lease", type=float, default=2.0, help="seconds")
+    parser.add_argument("--server", default=Weather.server, help="the servers' class")
     chosen = parser.parse_args()
+    weather = None
+    if chosen.servers > 1:
+        weather = Weather(**{f.name: getattr(chosen, f.name) for f in fields(Weather)})
     start = monotonic()
     deliveries = ends = wrong = 0
     told: Counter[str] = Counter()
@@ -48,7 +68,10 @@ def main() -> int:
             ends=-(-chosen.ends // chosen.seeds),
             seconds=600.0,
         )
-        outcome = run(plan, SmallBuffers if chosen.here else None)
+        if weather is None:
+            outcome = run(plan, SmallBuffers if chosen.here else None)
+        else:
+            outcome = run_servers(plan.shared(chosen.lease), weather)
         deliveries += outcome.verdict.deliveries
         ends += outcome.ends
         told += outcome.verdict.told

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     REASON = "left for another reason"
     THROWN_OUT = "thrown out"
     ANSWER = "answered wrongly"
+    SHARED = "one nickname for two"
     TAKEN = "still taken"  # a nickname, after whoever had it is gone
     LEFT_BEHIND = "left behind"  # somebody on the roster, a thread, a descriptor
     STUCK = "stuck"  # something that must happen did not

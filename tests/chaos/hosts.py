@@ -1,0 +1,141 @@
+"""A server to be tried, and the process that it runs in: this one, or one of its own.
+
+It builds on the package alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from labkit import ChatServer
+from labkit.limits import Limits
+
+Address = tuple[str, int]
+
+SEND_BUFFER = 16 * 1024
+"""Bytes that the kernel keeps for a client of the server, so that one that is frozen is soon noticed."""
+
+
+class SmallBuffers(ChatServer):
+    """The server, but its kernel keeps few bytes for a client."""
+
+    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        super()._come_in(sock, number, host)
+
+
+class Host:
+    """A server, and the process that it runs in."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.address: Address
+        self.process = process
+
+    def resources(self) -> tuple[int, int]:
+        """How many threads and how many descriptors the process has."""
+        descriptors = self.process.num_handles() if os.name == "nt" else self.process.num_fds()
+        return self.process.num_threads(), descriptors
+
+    def roster(self) -> list[str] | None:
+        """Who is here; None if nobody can tell."""
+        return None
+
+    def stop(self) -> None: ...
+
+
+class Here(Host):
+    """A server in this process."""
+
+    def __init__(self, server: ChatServer) -> None:
+        super().__init__(psutil.Process())
+        self.address = server.start().address
+        self._server = server
+
+    def roster(self) -> list[str] | None:
+        return self._server.roster()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+class Elsewhere(Host):
+    """A server in a process of its own; `ready` tells when it listens.
+
+    Args:
+        limits: its limits.
+        port: where it is to listen; 0: anywhere.
+        backplane: the URL of the Redis that it is to share with others; None: none.
+        server: the name of its class, as serve.py knows it.
+        errors: where it may complain to.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        port: int = 0,
+        backplane: str | None = None,
+        server: str = SmallBuffers.__name__,
+        errors: IO[bytes] | None = None,
+    ) -> None:
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("serve.py")),
+            repr(limits),
+            str(port),
+            server,
+        ]
+        if backplane is not None:
+            command.append(backplane)
+        self._popen = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=os.name == "posix"
+        )
+        super().__init__(psutil.Process(self._popen.pid))
+
+    @property
+    def over(self) -> bool:
+        """Its process has ended."""
+        return self._popen.poll() is not None
+
+    def ready(self) -> bool:
+        """Whether it listens. Raises RuntimeError: it has ended."""
+        assert self._popen.stdout is not None
+        return bool(select.select([self._popen.stdout], [], [], 0.0)[0]) and self.started() is self
+
+    def started(self) -> Elsewhere:
+        """Itself, as soon as it listens. Raises RuntimeError: it has ended."""
+        assert self._popen.stdout is not None
+        said = self._popen.stdout.readline().decode()
+        if not said:
+            raise RuntimeError(f"the server has ended, with status {self._popen.wait()}")
+        host, _, port = said.strip().rpartition(":")
+        self.address = (host, int(port))
+        return self
+
+    def ask_to_stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """It ends at once, without a word to anybody."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def stop(self) -> None:
+        if not self.over:
+            self.ask_to_stop()
+            try:
+                self._popen.wait(10.0)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
