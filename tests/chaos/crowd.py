@@ -6,7 +6,7 @@ the answer, twice; after the second, whatever was said has been heard. At last a
 somebody tries each nickname that anybody has had.
 
 There may be several servers (`Shared`), and things that befall them (storm.py): people are spread over
-those that are there. The witnesses, and whoever comes through a link, are on server 0, which is always there.
+those that are there. The witnesses, and all who come through a link, are on server 0: it is always there.
 
 It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on
 person.py.
@@ -22,7 +22,7 @@ from time import monotonic
 from typing import Protocol
 
 from chaos.client import Client, State
-from chaos.history import BACK, CUT_OFF, SERVER_LOST, Life
+from chaos.history import BACK, CUT_OFF, Life
 from chaos.hosts import Address
 from chaos.order import LEFT
 from chaos.person import Names, Person
@@ -30,7 +30,7 @@ from chaos.verdict import Kind, Verdict
 from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
 from labkit.instruments.link import Link
 from labkit.limits import Limits
-from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, Join, Refused, Rename
+from labkit.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename
 from labkit.room import LOBBY
 
 ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)

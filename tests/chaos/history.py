@@ -19,7 +19,6 @@ from math import inf
 
 from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
 
-SERVER_LOST = "server lost"
 CUT_OFF = b"* cut off from the other servers: what you say waits"
 BACK = b"* back with the other servers"
 GIVEN_UP = b"* this server was given up by the others: come again"

@@ -14,10 +14,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from chaos.history import BACK, CUT_OFF, GIVEN_UP, SERVER_LOST, Life
+from chaos.history import BACK, CUT_OFF, GIVEN_UP, Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
-from labkit.messages import SERVER_STOPPED, Act, Join, Notice, Quit, Refused, Rename, Say, Whisper, Who
+from labkit.messages import (
+    SERVER_LOST,
+    SERVER_STOPPED,
+    Act,
+    Join,
+    Notice,
+    Quit,
+    Refused,
+    Rename,
+    Say,
+    Whisper,
+    Who,
+)
 
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))

@@ -19,10 +19,9 @@ from dataclasses import dataclass, fields
 from time import monotonic
 
 from chaos.fleet import Fleet
-from chaos.history import SERVER_LOST
 from chaos.hosts import Address
 from labkit.instruments.faults import Bandwidth, Delay, Silence
-from labkit.messages import SERVER_STOPPED
+from labkit.messages import SERVER_LOST, SERVER_STOPPED
 
 Concerned = Callable[[int, str], int]
 """The server of this number may be lost, for this reason; how many of its people were connected."""
