@@ -11,7 +11,7 @@ It sees no server, only histories (history.py). What must hold:
 - A sender's lines come in the order in which they were sent, and none in between is missing. Only the
   last of one who vanished, or was let go, may not have been done at all.
 - A whisper reaches whoever has the nickname at that moment, once, and nobody else; or the sender is
-  refused.
+  refused. (Both, if the server of whoever heard it was lost.)
 - Nobody has a nickname while somebody else has it.
 - Each coming, going and renaming is told once; each leaving with the reason for which it happened.
 - Nothing is heard that nobody said or did.
@@ -35,7 +35,7 @@ from chaos.history import Life
 from chaos.listening import Facts, Listening, around
 from chaos.order import LEFT, Course, Order
 from chaos.verdict import Kind, Verdict
-from labkit.messages import Whisper
+from labkit.messages import SERVER_LOST, Whisper
 from labkit.room import LOBBY
 
 
@@ -168,7 +168,9 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
         deed = life.deeds[n - 1]
         assert isinstance(deed, Whisper)
         heard, refused = text in facts.whispered, (life.nickname, n) in facts.refused
-        if heard and refused:
+        # A server that was lost had no time to tell that one of its people had heard it.
+        lost = heard and SERVER_LOST in facts.of[facts.whispered[text]].life.ends
+        if heard and refused and not lost:
             verdict.complain(
                 Kind.WHISPER, f"{text!r} was heard, and its sender was told that nobody is called so"
             )

@@ -161,8 +161,10 @@ class Listening:
         self._cut_off = line == CUT_OFF
 
     def _judge_end(self, n: int, line: bytes) -> None:
-        """The server lets go of all: for a reason, and this is the last that is heard of it."""
-        if n < len(self._life.heard) - 1 or (line == GIVEN_UP and SERVER_LOST not in self._life.ends):
+        """The server lets go of all. What they did just before may still be answered when it stops; when it
+        was given up, nothing may."""
+        last, ends = n == len(self._life.heard) - 1, self._life.ends
+        if not (last and SERVER_LOST in ends if line == GIVEN_UP else last or SERVER_STOPPED in ends):
             self._complain(Kind.FORGED, f"{self._life} heard {line!r}, which nobody said or did", n)
 
     # --- answers ---
