@@ -126,7 +126,7 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
             if keys := fleet.left_in_redis():
                 verdict.complain(Kind.LEFT_BEHIND, f"in Redis: {', '.join(keys)}")
         if printed := fleet.complaints():
-            verdict.complain(Kind.LEFT_BEHIND, f"on stderr of a server: {printed[:2000]}")
+            verdict.complain(Kind.LEFT_BEHIND, f"on stderr: … {printed[-500:]}")
     seconds = monotonic() - start
     return Outcome(plan, verdict, seconds, crowd.ends, False, crowd.longest_turn, weather, tuple(storm.log))
 
