@@ -255,7 +255,7 @@ def test_each_kind_of_load_on_labkits_server(kind: str, server: ChatServer) -> N
 def peer(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     """One of the peers, as a process of its own, for several loads."""
     with running(find(request.param)) as started:
-        yield started.addresses[0]
+        yield started.address
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -155,6 +155,11 @@ class Running:
         self._redis = redis
 
     @property
+    def address(self) -> sockets.Address:
+        """Where it is; of several, the first."""
+        return self.addresses[0]
+
+    @property
     def died(self) -> str:
         """Who of those that were started here runs no more, and how that ended, in words; "" if all run."""
         ends = [f"with status {how}" for one in self._started if (how := one.ended) is not None]
@@ -181,6 +186,8 @@ def _usage(pid: int) -> Usage | None:
     cpu, rss, peak, seen = 0.0, 0, 0, 0
     with contextlib.suppress(psutil.Error):
         first = psutil.Process(pid)
+        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has nothing left but its number
+            return None
         for process in [first, *first.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):  # ended meanwhile
                 times, memory = process.cpu_times(), process.memory_info()
