@@ -6,7 +6,6 @@ It measures nothing itself: run.py does. The bar is for people, and is drawn onl
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import sys
@@ -56,8 +55,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--backplane",
         metavar="URL",
         help=f"what they share them on: redis://HOST:PORT of a Redis that runs, or {shared.OWN}, which "
-        f"starts one and stops it (default: {shared.VARIABLE} of the environment; a password in a URL that "
-        "is given here can be read by others on this machine, in the list of processes)",
+        f"starts one and stops it. Its password is better in {shared.VARIABLE} of the environment than in "
+        "the URL: others on this machine can read what is typed here, in the list of processes",
     )
     parser.add_argument(
         "--repeats",
@@ -108,7 +107,10 @@ def main(options: argparse.Namespace) -> int:
         servers += [more] if " " in more else [name for name in more.split(",") if name]
     try:
         if options.servers is not None or options.backplane is not None:
-            backplane = _backplane(options)
+            backplane = options.backplane
+            for other in [options.server, *options.against]:
+                if other != "labkit":
+                    raise ValueError(f"--servers and --backplane are for labkit's own, not for {other!r}")
             numbers = options.servers or [1]
             for number in numbers:
                 shared.check(number, backplane, min(plan["clients"]))
@@ -147,19 +149,6 @@ def main(options: argparse.Namespace) -> int:
         except OSError as error:
             return complain(f"{options.plot} cannot be written: {error.strerror}")
     return 0 if comparison.right else 1
-
-
-def _backplane(options: argparse.Namespace) -> str | None:
-    """What the servers are to share their rooms on, if anything.
-
-    Raises:
-        ValueError: what is asked for does not go together.
-    """
-    if options.server != "labkit" or options.against:
-        other = options.server if options.server != "labkit" else options.against[0]
-        raise ValueError(f"--servers and --backplane are for labkit's own server, not for {other!r}")
-    backplane: str | None = options.backplane or os.environ.get(shared.VARIABLE) or None
-    return backplane
 
 
 def _can_draw(file: str) -> None:

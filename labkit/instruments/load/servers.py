@@ -220,14 +220,15 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
         return
     with contextlib.ExitStack() as to_stop:
         redis = None if found.backplane is None else to_stop.enter_context(shared.opened(found.backplane))
+        command = found.command + ([] if redis is None else ["--backplane", redis.url])
         started: list[Launched] = []
         for _ in range(found.count):
             try:
                 # A process begins on the cores of the thread that starts it.
                 with on_cores(slice(0, -1) if redis else slice(0, 1)):
-                    server = Launched(found.command, shared.environment(redis))
+                    server = Launched(command, shared.environment(redis))
             except NotStarted as error:
-                raise Trouble(f"{shlex.join(found.command)}: {error}") from None
+                raise Trouble(f"{shlex.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
         yield Running([one.address for one in started], [one.pid for one in started], started, redis)

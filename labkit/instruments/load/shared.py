@@ -1,8 +1,7 @@
 """What several servers share their rooms on: a Redis that runs, or one of our own, for this load alone.
 
-Its URL may hold a password. So it is handed to the servers by their environment, which other people cannot
-read, and not by their command lines, which `ps` shows to everybody (environ(7), proc(5)); and it is in no
-error and no label.
+Its URL may hold a password. The servers get that by their environment, which other people cannot read, and
+not on their command lines, which `ps` shows to everybody (proc(5)); and it is in no error and no label.
 
 It builds on redis_server.py, which starts a Redis. How the servers use it is theirs to know.
 """
@@ -14,14 +13,17 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from labkit.instruments.load.crowd import Trouble
 
 OWN = "own"
 """Said instead of a URL: start a Redis, and stop it afterwards."""
 
-VARIABLE = "LABKIT_BACKPLANE"
-"""Where a server finds the URL."""
+VARIABLE = "REDISCLI_AUTH"
+"""Where a server finds the password if the URL has none, as redis-cli does."""
+
+SCHEMES = ("redis", "rediss", "unix")
 
 NONE = "1 server, no backplane"
 """The name of what the others are held against."""
@@ -58,16 +60,20 @@ def check(count: int, backplane: str | None, clients: int) -> None:
             )
         return
     scheme, separator, _ = backplane.partition("://")
-    if backplane != OWN and (scheme not in ("redis", "rediss") or not separator):
-        given = repr(backplane) if "@" not in backplane else "this one, which begins with neither"
+    if backplane != OWN and (scheme not in SCHEMES or not separator):
+        given = repr(backplane) if "@" not in backplane else "this one, which begins otherwise"
         raise ValueError(f"a backplane is redis://HOST:PORT, rediss://HOST:PORT or {OWN!r}, not {given}")
 
 
 @dataclass(frozen=True)
 class Redis:
-    """One that runs."""
+    """One that runs.
 
-    url: str = field(repr=False)
+    `url` is without the password; that is None if there is none.
+    """
+
+    url: str
+    password: str | None = field(default=None, repr=False)
 
     def cpu(self) -> float:
         """Seconds of processor time that it has used up to now, user and system; nan if it does not tell.
@@ -78,7 +84,10 @@ class Redis:
 
         try:
             with redis.Redis.from_url(
-                self.url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+                self.url,
+                password=self.password,
+                socket_timeout=PATIENCE,
+                socket_connect_timeout=PATIENCE,
             ) as client:
                 used = client.info("cpu")
             return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
@@ -94,7 +103,8 @@ def opened(backplane: str) -> Iterator[Redis]:
         Trouble: there is none to start, or it does not start.
     """
     if backplane != OWN:
-        yield Redis(backplane)
+        url, password = _apart(backplane)
+        yield Redis(url, password or os.environ.get(VARIABLE) or None)
         return
     from labkit.instruments.redis_server import RedisServer
 
@@ -107,6 +117,21 @@ def opened(backplane: str) -> Iterator[Redis]:
 
 
 def environment(redis: Redis | None) -> dict[str, str]:
-    """The variables for a server that shares its rooms on this; or on nothing, whatever ours say."""
+    """The variables for a server that shares its rooms on this, if on anything."""
     variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    return variables if redis is None else variables | {VARIABLE: redis.url}
+    return variables if redis is None or redis.password is None else {**variables, VARIABLE: redis.password}
+
+
+def _apart(url: str) -> tuple[str, str | None]:
+    """A URL without its password, and the password."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name, colon, password = user.partition(":")
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    secrets = [unquote(password)] * bool(colon) + [value for key, value in options if key == "password"]
+    others = urlencode([(key, value) for key, value in options if key != "password"])
+    # Not urlunsplit: of unix:///path it leaves unix:/path.
+    without = (
+        f"{parts.scheme}://{name + '@' if name else ''}{host}{parts.path}{'?' + others if others else ''}"
+    )
+    return without, secrets[-1] if secrets else None
