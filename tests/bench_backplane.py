@@ -2,10 +2,10 @@
 
     python tests/bench_backplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40] [--repeats 5]
 
-It starts a Redis of its own. First the same rounds as in bench_courier.py, on a server with the backplane
-and on one without, pair by pair: deliveries a second, and the ratio. Then a client of one server says a
-line when a client of another has heard the one before, 1000 times: how long each took, from before the
-send to after the recv. The same with both at one server, with the backplane and without, to compare with.
+First the same rounds as in bench_courier.py, on a server with the backplane and on one without, pair by
+pair: deliveries a second, and the ratio. Then a client of one server says a line when a client of another
+has heard the one before, 1000 times: how long each took, from before the send to after the recv. The same
+with both at one server, with the backplane and without, to compare with. It starts the Redis that it needs.
 
 The servers are on the first processor, the load is on the second, where there are two; Redis is where
 the system puts it. Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
@@ -15,10 +15,13 @@ the system puts it. Not a test: pytest does not collect it. It talks to loopback
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import socket
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 
 from bench_courier import deliveries_a_second, join, on_processor, running
 
@@ -27,6 +30,8 @@ from labkit.instruments.redis_server import RedisServer
 SERVE = [sys.executable, "-m", "labkit", "serve", "--port", "0"]
 WARM_UP = 50  # lines whose times do not count
 PATIENCE = 10.0  # seconds for one line
+
+_visits = itertools.count()
 
 
 def line_by_line(mouth: socket.socket, ear: socket.socket, lines: int) -> list[float]:
@@ -59,7 +64,8 @@ def come_in(address: tuple[str, int], nickname: str) -> socket.socket:
 
 def crossing(one: tuple[str, int], other: tuple[str, int], lines: int) -> str:
     """How long lines take from a client of the one to a client of the other, in words."""
-    with come_in(one, "alice") as alice, come_in(other, "bob") as bob:
+    names = (f"{who}{next(_visits)}" for who in ("alice", "bob"))  # those who left may not be gone yet
+    with come_in(one, next(names)) as alice, come_in(other, next(names)) as bob:
         times = line_by_line(alice, bob, lines)
     late = statistics.quantiles(times, n=100)[98]
     return (
@@ -78,28 +84,34 @@ def main() -> None:
     parser.add_argument("--crossings", type=int, default=1000)
     asked = parser.parse_args()
     load = (asked.clients, asked.talkers, asked.lines, asked.rounds)
-    with RedisServer() as redis:
-        on_processor(1)
-        commands = {"without": SERVE, "with": [*SERVE, "--backplane", redis.url]}
-        print("{} clients, {} talkers, {} lines each a round, {} rounds".format(*load))
-        figures: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(asked.repeats):
-            for name, command in commands.items():
-                with running(command) as (address, _):
-                    figures[name].append(deliveries_a_second(address, *load))
-            print("  ".join(f"{name} {figures[name][-1]:>11,.0f}/s" for name in commands), flush=True)
-        ratios = [a / b for a, b in zip(figures["with"], figures["without"], strict=True)]
-        middle, worst = statistics.median(ratios), min(ratios)
-        print(f"ratio: {middle:.2f} (median of {len(ratios)} pairs, worst {worst:.2f})\n")
+    on_processor(1)
+    print("{} clients, {} talkers, {} lines each a round, {} rounds".format(*load))
+    figures: dict[str, list[float]] = {"without": [], "with": []}
+    for _ in range(asked.repeats):
+        with running(SERVE) as (address, _):
+            figures["without"].append(deliveries_a_second(address, *load))
+        with servers(1) as (address,):
+            figures["with"].append(deliveries_a_second(address, *load))
+        print("  ".join(f"{name} {its[-1]:>11,.0f}/s" for name, its in figures.items()), flush=True)
+    ratios = [a / b for a, b in zip(figures["with"], figures["without"], strict=True)]
+    middle, worst = statistics.median(ratios), min(ratios)
+    print(f"ratio: {middle:.2f} (median of {len(ratios)} pairs, worst {worst:.2f})\n")
 
-        print(f"{asked.crossings} lines, one after the other")
-        with running(commands["with"]) as (one, _), running(commands["with"]) as (other, _):
-            print(
-                f"from one server to another:         {crossing(one, other, asked.crossings)}", flush=True
-            )
-            print(f"within one, with a backplane:       {crossing(one, one, asked.crossings)}", flush=True)
-        with running(SERVE) as (alone, _):
-            print(f"within one, without a backplane:    {crossing(alone, alone, asked.crossings)}")
+    print(f"{asked.crossings} lines, one after the other")
+    with servers(2) as (one, other):
+        print(f"from one server to another:       {crossing(one, other, asked.crossings)}", flush=True)
+        print(f"within one, with a backplane:     {crossing(one, one, asked.crossings)}", flush=True)
+    with running(SERVE) as (alone, _):
+        print(f"within one, without a backplane:  {crossing(alone, alone, asked.crossings)}")
+
+
+@contextlib.contextmanager
+def servers(count: int) -> Iterator[list[tuple[str, int]]]:
+    """The addresses of so many servers that share their rooms, on a Redis of their own."""
+    with contextlib.ExitStack() as all_of_them:
+        redis = all_of_them.enter_context(RedisServer())
+        command = [*SERVE, "--backplane", redis.url]
+        yield [all_of_them.enter_context(running(command))[0] for _ in range(count)]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import math
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from labkit.instruments.load.figure import FAINT, INK, Drawing, bars, brief, plain, rounded
+from labkit.instruments.load.figure import FAINT, INK, Drawing, bars, plain, rounded
 from labkit.instruments.load.plan import PACED
 from labkit.instruments.load.result import FIGURES, Comparison, span
 from labkit.instruments.load.shared import NONE
@@ -81,6 +82,7 @@ def _times(axes: Any, comparison: Comparison, colours: dict[str, str]) -> None:
                 axes.plot(runs, [row + 0.2] * len(runs), "|", color=FAINT, markersize=5)
     if seen:
         axes.set_xlim(min(seen) / 2.5, max(seen) * 2.5)
+    axes.xaxis.set_minor_locator(NullLocator())
     rounded(axes.xaxis)
 
 
@@ -88,33 +90,26 @@ def _work(axes: Any, comparison: Comparison) -> None:
     """How many cores were at work: for the servers, for Redis, and for the load."""
     plain(axes, "cores at work, on average")
     parts = (
-        ("servers", SEVERAL, "cpu_share"),
-        ("Redis", REDIS, "redis_cpu_share"),
-        ("load", LOAD, "load_worked_share"),
+        ("servers", SEVERAL, "white", "cpu_share"),
+        ("Redis", REDIS, "white", "redis_cpu_share"),
+        ("load", LOAD, INK, "load_worked_share"),
     )
     widest = 0.0
     for row, server in enumerate(comparison.servers):
         left = 0.0
-        for _, colour, figure in parts:
+        for _, colour, ink, figure in parts:
             share = comparison.figure(figure, server)
             if math.isnan(share) or not share:
                 continue
             axes.barh(row, share, left=left, color=colour, height=0.62, edgecolor="white")
-            if share > 0.12:
-                axes.text(
-                    left + share / 2,
-                    row,
-                    brief(share),
-                    ha="center",
-                    va="center",
-                    fontsize=8.5,
-                    color="white",
-                )
+            if share > 0.1:
+                at = left + share / 2
+                axes.text(at, row, f"{share:.1f}", ha="center", va="center", fontsize=8.5, color=ink)
             left += share
         widest = max(widest, left)
     cores = comparison.results[0].cores
     axes.set_xlim(0, 1.15 * max(widest, cores if cores <= 2 * widest else 0, 0.1))
     if cores <= axes.get_xlim()[1]:
         axes.axvline(cores, color=INK, linewidth=1, linestyle="--")
-    handles = [axes.barh([0], [0], color=colour, label=name) for name, colour, _ in parts]
+    handles = [axes.barh([0], [0], color=colour, label=name) for name, colour, *_ in parts]
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
