@@ -259,11 +259,12 @@ class Comparison:
         """Who shared the cores, and what follows from it; "" if no servers shared their rooms."""
         if not self.shared:
             return ""
-        cores = self.results[0].cores
-        return (
-            f"The servers, Redis and the load shared {cores} core{'s'[: cores > 1]}: this tells nothing of "
-            "servers that have a machine each."
-        )
+        cores, apart = self.results[0].cores, self.results[0].apart
+        shared = f"The servers, Redis and the load shared {cores} core{'s'[: cores > 1]}"
+        if apart:
+            rest = "the other" if cores == 2 else f"the other {cores - 1}"
+            shared = f"Of {cores} cores the load had one, the servers shared {rest}, and Redis ran on any"
+        return shared + ": this tells nothing of servers that have a machine each."
 
     def _what_it_costs(self) -> list[str]:
         if not self.shared:

@@ -66,15 +66,10 @@ def _times(axes: Any, comparison: Comparison, colours: dict[str, str]) -> None:
         axes.plot([half, most], [row, row], "-", color=colour, linewidth=2)
         axes.plot([half], [row], "o", color=colour, markersize=7)
         axes.plot([most], [row], "o", color=colour, markersize=7, markerfacecolor="white")
-        for value in (half, most):
+        for value, side, away in ((half, "right", 6), (most, "left", -6)):
+            at = (value, row)
             axes.annotate(
-                span(value),
-                (value, row),
-                (0, 8),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8.5,
-                color=INK,
+                span(value), at, (away, 8), textcoords="offset points", ha=side, fontsize=8.5, color=INK
             )
         for p in (50, 99):
             runs = [FIGURES[f"delivery_p{p}_seconds"]([run]) for run in comparison.of(server)]
@@ -102,7 +97,7 @@ def _work(axes: Any, comparison: Comparison) -> None:
             if math.isnan(share) or not share:
                 continue
             axes.barh(row, share, left=left, color=colour, height=0.62, edgecolor="white")
-            if share > 0.1:
+            if share > 0.15:
                 at = left + share / 2
                 axes.text(at, row, f"{share:.1f}", ha="center", va="center", fontsize=8.5, color=ink)
             left += share
