@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Mapping
 from time import monotonic, sleep
 
 import psutil
@@ -45,18 +46,19 @@ class Launched:
 
     Args:
         command: the program and its arguments.
+        environment: the variables that it gets; None: those of this process.
 
     Raises:
         NotStarted: there is no such program; or it ended at once, or does not listen where it should.
     """
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
         port = _free_port()
         words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
         try:
             self._process = subprocess.Popen(
                 words,
-                env={**os.environ, "PORT": str(port)},
+                env={**(os.environ if environment is None else environment), "PORT": str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -77,6 +79,11 @@ class Launched:
     def pid(self) -> int:
         """The number of its process."""
         return self._process.pid
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit status, if it has ended by itself; a signal's is negative. None: it runs."""
+        return self._process.poll()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

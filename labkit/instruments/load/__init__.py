@@ -5,6 +5,7 @@
     load(kind="steady", clients=100)                          # on labkit's own server
     load("localhost:14901")                                   # on one that runs
     compare(["labkit", "asyncio", "./mine {port}"]).plot()
+    compare(["labkit", 1, 2, 4], backplane="own").plot()      # several, that share their rooms on Redis
 
 - plan.py       how many clients, who talks, how much, in which way
 - times.py      very many times, in little room; percentiles
@@ -14,8 +15,10 @@
 - visitors.py   people who come and go meanwhile
 - kinds.py      steady, bursts, flood, churn
 - servers.py    what is measured: started, watched, stopped
+- shared.py     what several servers share their rooms on
 - result.py     what came out, as text and as JSON
 - figure.py     the same, drawn
+- scaling.py    the same of several servers, drawn by how many they are
 - run.py        `load` and `compare`
 - command.py    python -m labkit load
 """

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.console import complain, is_terminal, tell
+from labkit.instruments.load import shared
 from labkit.instruments.load.plan import MEANS, Plan
 from labkit.instruments.load.run import compare
-from labkit.instruments.load.servers import SERVERS
+from labkit.instruments.load.servers import SERVERS, Which
 
 REPEATS = 3
 """Runs of each server, where several are compared."""
@@ -44,10 +45,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         'or one command, as --against "python my.py {port}"; may be given several times',
     )
     parser.add_argument(
+        "--servers",
+        type=_numbers,
+        metavar="N",
+        help="start so many of labkit's servers, which share their rooms, and spread the clients over "
+        "them; 1,2,4 to compare these, and one server without a backplane as well",
+    )
+    parser.add_argument(
+        "--backplane",
+        metavar="URL",
+        help=f"what they share them on: redis://HOST:PORT of a Redis that runs, or {shared.OWN}, which "
+        f"starts one and stops it. Its password is better in {shared.VARIABLE} of the environment than in "
+        "the URL: others on this machine can read what is typed here, in the list of processes",
+    )
+    parser.add_argument(
         "--repeats",
         type=int,
         metavar="N",
-        help=f"runs of each, of which medians are told (default: 1, and {REPEATS} with --against)",
+        help=f"runs of each, of which medians are told (default: 1, and {REPEATS} of several servers)",
     )
     plan = parser.add_argument_group("the load")
     for one in fields(Plan):
@@ -86,11 +101,23 @@ def main(options: argparse.Namespace) -> int:
     plan = {one.name: getattr(options, one.name) for one in fields(Plan)}
     if isinstance(plan["clients"], int):
         plan["clients"] = [plan["clients"]]
-    servers = [options.server]
+    backplane = None
+    servers: list[Which | int] = [options.server]
     for more in options.against:
         servers += [more] if " " in more else [name for name in more.split(",") if name]
-    repeats = (REPEATS if options.against else 1) if options.repeats is None else options.repeats
     try:
+        if options.servers is not None or options.backplane is not None:
+            backplane = options.backplane
+            for other in [options.server, *options.against]:
+                if other != "labkit":
+                    raise ValueError(f"--servers and --backplane are for labkit's own, not for {other!r}")
+            numbers = options.servers or [1]
+            for number in numbers:
+                shared.check(number, backplane, min(plan["clients"]))
+            # A comparison tells what the backplane costs, too.
+            alone = backplane is None or (options.servers is not None and len(numbers) == 1)
+            servers = [*([] if alone else ["labkit"]), *numbers]
+        repeats = (REPEATS if len(servers) > 1 else 1) if options.repeats is None else options.repeats
         for clients in plan["clients"]:
             Plan(**{**plan, "clients": clients})
         if repeats < 1:
@@ -107,7 +134,9 @@ def main(options: argparse.Namespace) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     with _bar() as shows:
-        comparison = compare(servers, repeats=repeats, pid=options.pid, shows=shows, **plan)
+        comparison = compare(
+            servers, backplane=backplane, repeats=repeats, pid=options.pid, shows=shows, **plan
+        )
     if options.json:
         tell(comparison.as_json())
     elif not comparison.results:

@@ -71,13 +71,17 @@ class Crowd:
         size: bytes of a line.
         sampled: of how many every line is looked at; of the others they are counted.
         echoes: whether the server tells people what they said themselves.
+        servers: over how many the clients are spread, one after the other.
     """
 
-    def __init__(self, clients: list[Client], size: int, sampled: int, echoes: bool = False) -> None:
+    def __init__(
+        self, clients: list[Client], size: int, sampled: int, echoes: bool = False, servers: int = 1
+    ) -> None:
         self.clients = clients
         self.size = size
-        self.said = Said(size)
-        self.times = Times()
+        self.said = Said(size, servers)
+        self.within = Times()  # of deliveries to clients of the server where the line was said
+        self.crossed = Times()  # of those from one server to another
         self.missing = 0  # deliveries that are still to come
         self.echoes = echoes
         self.cut_short = False  # not all that was said had come when it was ended
@@ -89,7 +93,7 @@ class Crowd:
         step = len(clients) / sampled
         self.looked_at = [clients[int(i * step)] for i in range(sampled)]
         for client in self.looked_at:
-            client.heard = Heard()
+            client.heard = Heard(client.number % servers)
         self._room = ROOM // sampled
 
     # --- talking ---
@@ -199,7 +203,7 @@ class Crowd:
             if client.heard is not None:
                 client.heard.keep(data, now())
                 if client.heard.kept > self._room:
-                    client.heard.look(self.said, self.times)
+                    client.heard.look(self.said, self.within, self.crossed)
         self.missing -= heard
         return heard
 
@@ -235,13 +239,13 @@ class Crowd:
     def begin(self) -> None:
         """What was said up to here was to warm up: it must have come, but its times do not count."""
         self.look()
-        self.times = Times()
+        self.within, self.crossed = Times(), Times()
         self.said.measured_from = self.said.count
 
     def look(self) -> None:
         for client in self.looked_at:
             assert client.heard is not None
-            client.heard.look(self.said, self.times)
+            client.heard.look(self.said, self.within, self.crossed)
 
     def look_if_much(self) -> None:
         if sum(client.heard.kept for client in self.looked_at if client.heard) > SPARE:

@@ -28,6 +28,7 @@ from PIL import Image  # noqa: E402
 
 _logger.setLevel(_level)
 
+from labkit.instruments.load.plan import PACED  # noqa: E402
 from labkit.instruments.load.result import FIGURES, Comparison, span  # noqa: E402
 from labkit.instruments.load.times import Times  # noqa: E402
 
@@ -97,9 +98,8 @@ def _side_by_side(comparison: Comparison) -> Figure:
     plan = comparison.results[0].plan
     drawing.suptitle(str(plan), fontsize=11, color=INK)
 
-    paced = plan.kind in ("steady", "churn")
-    if paced:  # then all deliver what is said; what differs is the time that it takes the last
-        _bars(
+    if plan.kind in PACED:  # then all deliver what is said; what differs is the time that it takes the last
+        bars(
             rates,
             comparison,
             "last_client_p50_seconds",
@@ -107,19 +107,31 @@ def _side_by_side(comparison: Comparison) -> Figure:
             1e3,
         )
     else:
-        _bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
+        bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
     _curves(times, comparison)
-    _bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
+    bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
     return drawing
 
 
-def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: float) -> None:
-    """A bar for each server; ticks on it are the runs of which it is the median."""
+def bars(
+    axes: Any,
+    comparison: Comparison,
+    figure: str,
+    label: str,
+    scale: float,
+    colours: dict[str, str] | None = None,
+    words: dict[str, str] | None = None,
+) -> None:
+    """A bar for each server; ticks on it are the runs of which it is the median.
+
+    `words` say what stands behind a server's figure.
+    """
     servers = comparison.servers
-    colours = _colours(servers)
+    colours = colours or _colours(servers)
+    words = words or {}
     values = [scale * comparison.figure(figure, server) for server in servers]
     known = [value for value in values if not math.isnan(value)]
-    _plain(axes, label)
+    plain(axes, label)
     axes.set_yticks(range(len(servers)), servers, color=INK)
     axes.set_ylim(len(servers) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -129,8 +141,8 @@ def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: flo
         return
     axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
     runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
-    axes.set_xlim(0, 1.3 * float(np.nanmax(runs)) or 1.0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
+    axes.set_xlim(0, (1.55 if any(words.values()) else 1.3) * float(np.nanmax(runs)) or 1.0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.locator_params(axis="x", nbins=5)
     for row, (server, value) in enumerate(zip(servers, values, strict=True)):
         runs = [scale * FIGURES[figure]([run]) for run in comparison.of(server)]
@@ -139,14 +151,21 @@ def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: flo
         if len(runs) > 1:
             axes.plot(runs, [row] * len(runs), "|", color=INK, markersize=7, markeredgewidth=0.9)
         at = max(value, *runs, 0.0)
-        axes.annotate(_brief(value), (at, row), (5, 0), textcoords="offset points", va="center", color=INK)
+        axes.annotate(
+            brief(value) + words.get(server, ""),
+            (at, row),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+        )
 
 
 def _curves(axes: Any, comparison: Comparison) -> None:
     """The delivery times over their percentiles."""
     servers = comparison.servers
     colours = _colours(servers)
-    _plain(axes, "deliveries (%) that took no longer", "delivery time")
+    plain(axes, "deliveries (%) that took no longer", "delivery time")
     ends: list[tuple[float, str, str]] = []
     for server in servers:
         times = Times.of_all(result.delivery for result in comparison.of(server))
@@ -182,7 +201,7 @@ def _growing(comparison: Comparison) -> Figure:
         _lines(middle, comparison, "delivery_p50_seconds", "delivery time, median"),
         _lines(late, comparison, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
     ]
-    _log(rates, _brief, ends[0])
+    _log(rates, brief, ends[0])
     _log(middle, _round, ends[1])
     _log(late, _round, ends[2])
     low = min(axes.get_ylim()[0] for axes in (middle, late))
@@ -197,7 +216,7 @@ def _growing(comparison: Comparison) -> Figure:
 def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[tuple[float, str, str]]:
     """A line for each server; returns where each ends, its name and its colour."""
     colours = _colours(comparison.servers)
-    _plain(axes, "clients", label)
+    plain(axes, "clients", label)
     ends: list[tuple[float, str, str]] = []
     for server in comparison.servers:
         numbers = sorted({result.plan.clients for result in comparison.of(server)})
@@ -218,7 +237,7 @@ def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[t
 # --- what both share ---
 
 
-def _plain(axes: Any, x: str, y: str = "") -> None:
+def plain(axes: Any, x: str, y: str = "") -> None:
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
     for side in ("top", "right"):
@@ -235,7 +254,15 @@ def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
     if not ends:
         return
     axes.set_yscale("log")
-    axis = axes.yaxis
+    _one_two_five(axes.yaxis, words)
+
+
+def rounded(axis: Any) -> None:
+    """Have a logarithmic axis say times."""
+    _one_two_five(axis, _round)
+
+
+def _one_two_five(axis: Any, words: Callable[[float], str]) -> None:
     axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
     axis.set_minor_formatter(NullFormatter())
@@ -273,7 +300,7 @@ def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
         )
 
 
-def _brief(value: float) -> str:
+def brief(value: float) -> str:
     """A number in three digits: 7.45 million, 382 thousand, 0.13."""
     for unit, size in ((" M", 1e6), (" k", 1e3)):
         if value >= size:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+from collections.abc import Sequence
 from time import monotonic
 from time import perf_counter as now
 from typing import Any
@@ -37,12 +38,15 @@ SPARE_FILES = 64
 """Descriptors that the process needs for other things."""
 
 
-def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Client], bool, Where]:
-    """Have so many clients join.
+def join(
+    addresses: Sequence[sockets.Address], count: int, patience: float
+) -> tuple[list[Client], bool, list[Where]]:
+    """Have so many clients join, the first at the first server, the next at the next, and so on in turn.
 
-    Returns them; whether the server tells people what they said; and where it is.
+    Returns them; whether the server tells people what they said; and where the servers are.
 
     Args:
+        addresses: of one server, or of several that share their rooms; not more than clients.
         patience: seconds without a sign after which it cannot be done.
 
     Raises:
@@ -52,14 +56,17 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
     clients: list[Client] = []
     selector = selectors.DefaultSelector()
     try:
-        first = connected(address, patience)
-        where = first.family, first.getpeername()
-        port: int = first.getsockname()[1]
-        clients.append(_enter(selector, 0, first, port))
-        asking = {clients[0]}
+        wheres: list[Where] = []
+        for address in addresses:
+            first = connected(address, patience)
+            wheres.append((first.family, first.getpeername()))
+            port: int = (clients[0].sock if clients else first).getsockname()[1]
+            clients.append(_enter(selector, len(clients), first, port))
+        asking = set(clients)
         give_up = now() + patience
         while asking or len(clients) < count:
             while len(clients) < count and len(asking) < AT_ONCE:
+                where = wheres[len(clients) % len(wheres)]
                 clients.append(_enter(selector, len(clients), connecting(where), port))
                 asking.add(clients[-1])
             for client in _heard(selector, 0.2):
@@ -82,7 +89,7 @@ def join(address: sockets.Address, count: int, patience: float) -> tuple[list[Cl
         raise
     finally:
         selector.close()
-    return clients, echoes, where
+    return clients, echoes, wheres
 
 
 def connected(address: sockets.Address, patience: float) -> socket.socket:

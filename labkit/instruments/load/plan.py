@@ -15,6 +15,9 @@ KINDS: dict[str, str] = {
 }
 """The kinds of load, and what each is."""
 
+PACED = ("steady", "churn")
+"""Those of which the plan says how many lines a second there are, and not the server."""
+
 BURST = 10
 """Lines of each talker in a round, unless told otherwise."""
 

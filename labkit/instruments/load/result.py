@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.plan import PACED, Plan
 from labkit.instruments.load.servers import Usage
+from labkit.instruments.load.shared import NONE
 from labkit.instruments.load.times import Times
 
 if TYPE_CHECKING:
@@ -39,11 +40,14 @@ class Result:
     said: int  # lines
     deliveries: int
     delivery: Times  # how long each delivery took
+    within: Times  # of these: to the clients of the server where the line was said …
+    crossed: Times  # … and from one server to another
     spread: Times  # of each line: the time until the last client had it
     lost: int  # deliveries that did not come
     doubled: int  # lines that came to somebody once too often
     echoed: int  # lines that came to who had said them
     hung_up: int  # clients whose connection the server ended
+    died: str  # who of the servers ended meanwhile, in words; "" if none
     looked_at: int  # clients of whom every line was looked at; of the others they were counted
     cut_short: bool  # lines were still coming when it was ended: they are neither lost, nor in the times
     joined_in: float  # seconds that it took everybody to join
@@ -52,14 +56,19 @@ class Result:
     before: Usage | None  # what the server had used when nobody was there; None: it was not watched
     joined: Usage | None  # when all were there, and nothing said
     after: Usage | None  # at the end
+    servers: int = 1  # how many there were …
+    backplane: bool = False  # … and whether they shared their rooms on Redis …
+    redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: it did not tell
+    cores: int = 1  # that the servers, Redis and the load could use
     came: int = 0  # churn: visitors that joined …
     left: int = 0  # … and left …
     reset: int = 0  # … by RST
 
     @property
     def right(self) -> bool:
-        """Nothing was lost, nothing came twice, nobody heard themselves, and nobody was hung up on."""
-        return not (self.lost or self.doubled or self.echoed or self.hung_up)
+        """Nothing was lost, nothing came twice, nobody heard themselves, nobody was hung up on, and no
+        server ended."""
+        return not (self.lost or self.doubled or self.echoed or self.hung_up or self.died)
 
     @property
     def per_second(self) -> float:
@@ -68,7 +77,7 @@ class Result:
 
     @property
     def cpu(self) -> float:
-        """Seconds of processor time that the server used for it; nan if it was not watched."""
+        """Seconds of processor time that the servers used for it; nan if they were not watched."""
         return self.after.cpu - self.joined.cpu if self.after and self.joined else math.nan
 
     @property
@@ -80,7 +89,8 @@ class Result:
             "told to who had said it": self.echoed,
             "clients hung up on": self.hung_up,
         }
-        return ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
+        words = [self.died] if self.died else []
+        return ", ".join(words + [f"{count:,} {what}" for what, count in found.items() if count])
 
     def notes(self) -> list[str]:
         """What one should know to read the figures."""
@@ -101,7 +111,8 @@ class Result:
                 f"{self.server}: more was said than it had passed on when the time was over; what was "
                 "still on its way is not counted"
             )
-        at_its_limit = self.cpu > BUSY * self.seconds  # the server; False if it was not watched
+        # How many cores the servers can keep busy. False if they were not watched.
+        at_its_limit = self.cpu > BUSY * self.seconds * min(self.servers, max(1, self.cores - 1))
         if self.working > BUSY and not at_its_limit:
             notes.append(f"{self.server}: the load itself worked nearly all the time, and may be the limit")
         if not self.apart:
@@ -118,7 +129,8 @@ class Result:
     def as_dict(self) -> dict[str, object]:
         figures = {name: _number(read([self])) for name, read in FIGURES.items()}
         counts = ("said", "deliveries", "lost", "doubled", "echoed", "hung_up", "looked_at")
-        facts = {name: getattr(self, name) for name in (*counts, "apart", "cut_short")}
+        others = ("died", "apart", "cut_short", "servers", "backplane", "cores")
+        facts = {name: getattr(self, name) for name in (*counts, *others)}
         if self.plan.kind == "churn":
             facts |= {name: getattr(self, name) for name in ("came", "left", "reset")}
         return {"server": self.server, "right": self.right, "plan": asdict(self.plan), **facts, **figures}
@@ -149,9 +161,15 @@ FIGURES: dict[str, Callable[[Results], float]] = {
     "delivery_max_seconds": _median(lambda r: r.delivery.longest or math.nan),
     "last_client_p50_seconds": _median(lambda r: r.spread.percentile(50)),
     "last_client_p99_seconds": _median(lambda r: r.spread.percentile(99)),
+    **{
+        f"{name}_p{p}_seconds": _median(lambda r, name=name, p=p: getattr(r, name).percentile(p))  # type: ignore[misc]
+        for name in ("within", "crossed")
+        for p in (50, 99)
+    },
     "joined_in_seconds": _median(lambda r: r.joined_in),
     "cpu_seconds": _median(lambda r: r.cpu),
     "cpu_share": _median(lambda r: r.cpu / r.seconds if r.seconds else math.nan),
+    "redis_cpu_share": _median(lambda r: r.redis_cpu / r.seconds if r.seconds else math.nan),
     "cpu_seconds_per_delivery": _median(lambda r: r.cpu / r.deliveries if r.deliveries else math.nan),
     "rss_bytes": _median(lambda r: r.after.rss if r.after else math.nan),
     "peak_rss_bytes": _median(lambda r: r.after.peak if r.after else math.nan),
@@ -219,22 +237,63 @@ class Comparison:
             if several:
                 plan = plan.replace(f": {most.clients} clients", ": more and more clients")
             lines = [plan + (f"; medians of {repeats} runs" if repeats > 1 else ""), "", *self._table()]
-        notes = [note for result in self.results for note in result.notes()] + self.missing
+        notes = [*self._what_it_costs(), *(note for result in self.results for note in result.notes())]
+        notes += self.missing
         return "\n".join([*lines, *([""] if notes and lines else []), *dict.fromkeys(notes)])
 
+    @property
+    def shared(self) -> bool:
+        """Some of the servers shared their rooms on Redis."""
+        return any(result.backplane for result in self.results)
+
+    def cost(self, server: str) -> float:
+        """How many times as much a server delivers as one without a backplane; nan if that was not
+        measured, or the load sets the pace."""
+        paced = any(result.plan.kind in PACED for result in self.results)
+        if paced or NONE not in self.servers or len(self.clients) > 1:
+            return math.nan
+        alone = self.figure("deliveries_per_second", NONE)
+        return self.figure("deliveries_per_second", server) / alone if alone else math.nan
+
+    def machine(self) -> str:
+        """Who shared the cores, and what follows from it; "" if no servers shared their rooms."""
+        if not self.shared:
+            return ""
+        cores, apart = self.results[0].cores, self.results[0].apart
+        shared = f"The servers, Redis and the load shared {cores} core{'s'[: cores > 1]}"
+        if apart:
+            rest = "the other" if cores == 2 else f"the other {cores - 1}"
+            shared = f"Of {cores} cores the load had one, the servers shared {rest}, and Redis ran on any"
+        return shared + ": this tells nothing of servers that have a machine each."
+
+    def _what_it_costs(self) -> list[str]:
+        if not self.shared:
+            return []
+        costs = [
+            f"{server}: {cost:.2f} × the deliveries a second of {NONE}"
+            for server in self.servers
+            if server != NONE and not math.isnan(cost := self.cost(server))
+        ]
+        return [*costs, self.machine()]
+
     def _table(self) -> list[str]:
+        crossed = any(len(result.crossed) for result in self.results)
         heads = ["server", "clients", "deliveries/s", "p50", "p90", "p99", "max"]
-        heads += ["last has it", "CPU", "memory", "peak"]
+        heads += ["p50 within", "p50 across"] if crossed else []
+        heads += ["last has it", "CPU", *(["Redis"] if self.shared else []), "memory", "peak"]
         table = [heads]
         for server, clients, runs in self.rows():
             values = {name: read(runs) for name, read in FIGURES.items()}
             times = [values[f"delivery_p{p}_seconds"] for p in PERCENTILES]
-            times += [values["delivery_max_seconds"], values["last_client_p50_seconds"]]
+            times += [values["delivery_max_seconds"]]
+            times += [values["within_p50_seconds"], values["crossed_p50_seconds"]] if crossed else []
+            times += [values["last_client_p50_seconds"]]
+            shares = [values["cpu_share"]] + ([values["redis_cpu_share"]] if self.shared else [])
             sizes = [values["rss_bytes"], values["peak_rss_bytes"]]
             table.append(
                 [server, f"{clients:,}", f"{values['deliveries_per_second']:,.0f}"]
                 + [span(seconds) for seconds in times]
-                + ["?" if math.isnan(values["cpu_share"]) else f"{values['cpu_share']:.0%}"]
+                + ["?" if math.isnan(share) else f"{share:.0%}" for share in shares]
                 + [amount(size) for size in sizes]
             )
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -265,8 +324,12 @@ class Comparison:
         )
 
     def plot(self) -> Figure:
-        """A drawing: what each server came to; or, of several numbers of clients, against that number."""
-        from labkit.instruments.load.figure import draw
+        """A drawing: what each server came to; of several numbers of clients, against that number; of
+        servers that share their rooms, by how many they are."""
+        if self.shared and len(self.clients) == 1:
+            from labkit.instruments.load.scaling import draw
+        else:
+            from labkit.instruments.load.figure import draw
 
         return draw(self)
 

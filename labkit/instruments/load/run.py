@@ -13,12 +13,22 @@ from dataclasses import replace
 from time import perf_counter as now
 from typing import Any
 
-from labkit.instruments.load import kinds
+from labkit.instruments.load import kinds, shared
 from labkit.instruments.load.crowd import FLOODED, Crowd, Trouble
 from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
 from labkit.instruments.load.plan import Plan
 from labkit.instruments.load.result import Comparison, Result
-from labkit.instruments.load.servers import Found, Which, find, on_core, running
+from labkit.instruments.load.servers import (
+    Found,
+    Running,
+    Which,
+    cores,
+    find,
+    find_several,
+    on_cores,
+    running,
+)
+from labkit.instruments.load.times import Times
 from labkit.instruments.load.visitors import AT_MOST, Visitors
 
 Shows = Callable[[str, float], None]
@@ -26,27 +36,44 @@ Shows = Callable[[str, float], None]
 
 
 def load(
-    server: Which = "labkit", *, pid: int | None = None, shows: Shows | None = None, **plan: Any
+    server: Which = "labkit",
+    *,
+    servers: int | None = None,
+    backplane: str | None = None,
+    pid: int | None = None,
+    shows: Shows | None = None,
+    **plan: Any,
 ) -> Result:
-    """Put a load on a server, and measure.
+    """Put a load on a server, and measure; or on several that share their rooms.
 
     Args:
         server: one of SERVERS (they are started, and stopped), "HOST:PORT", a command with `{port}` in it,
             an address, or a server that runs in this process.
+        servers: so many of labkit's own are started, which share their rooms; the clients are spread evenly
+            over them. None: one, with whatever `backplane` says.
+        backplane: what they share them on: the URL of a Redis that runs, or "own" for one that is started
+            and stopped here.
         pid: the server's process, if it runs already: its processor time and memory are read there.
         shows: is told the server's name, and how much is done, from 0 to 1.
         plan: the fields of a Plan, such as kind="steady", clients=100.
 
     Raises:
-        ValueError: a field of the plan will not do; the text says why.
+        ValueError: a field of the plan, or these servers, will not do; the text says why.
         Trouble: the server cannot be measured.
     """
-    return _one(find(server), Plan(**plan), pid, shows)
+    the_plan = Plan(**plan)
+    if servers is None and backplane is None:
+        return _one(find(server), the_plan, pid, shows)
+    if server != "labkit":
+        raise ValueError(f"servers and backplane are for labkit's own server, not for {server!r}")
+    found = find_several(1 if servers is None else servers, backplane, the_plan.clients)
+    return _one(found, the_plan, None, shows)
 
 
 def compare(
-    servers: Sequence[Which],
+    servers: Sequence[Which | int],
     *,
+    backplane: str | None = None,
     clients: int | Sequence[int] = Plan().clients,
     repeats: int = 3,
     shows: Shows | None = None,
@@ -58,14 +85,16 @@ def compare(
     One that cannot be measured is left out, and `missing` says why.
 
     Args:
-        servers: each as in `load`.
+        servers: each as in `load`; or a number, for so many of labkit's own that share their rooms:
+            `compare(["labkit", 1, 2, 4], backplane="own")`, where the first is one without a backplane.
+        backplane: of the numbers among them, as in `load`.
         clients: how many; several numbers, to see how the servers grow.
         repeats: how often each.
         pid: the process of the first server, if that runs already.
         shows, plan: as in `load`.
 
     Raises:
-        ValueError: a field of the plan will not do; the text says why.
+        ValueError: a field of the plan, or these servers, will not do; the text says why.
     """
     if repeats < 1:
         raise ValueError(f"repeats is at least 1, not {repeats}")
@@ -73,11 +102,19 @@ def compare(
     if not numbers or not servers:
         raise ValueError("compare needs at least one server, and one number of clients")
     plans = [Plan(clients=number, **plan) for number in numbers]
+    several = [server for server in servers if isinstance(server, int)]
+    if backplane is not None and not several:
+        raise ValueError("a backplane is for numbers of servers, and there is none among them")
     comparison = Comparison()
     found: list[tuple[Found, int | None]] = []
     for number, server in enumerate(servers):
         try:
-            one = find(server)
+            if isinstance(server, int):
+                one = find_several(server, backplane, min(numbers))
+            else:
+                one = find(server)
+                if several and server == "labkit":
+                    one = replace(one, label=shared.NONE)
             if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
                 one = replace(one, label=f"{one.label} #{taken + 1}")
             found.append((one, pid if number == 0 else None))
@@ -106,25 +143,27 @@ def compare(
 def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
     # Before the server starts, which inherits this.
     allow_files(plan.clients + SPARE_FILES + 2 * AT_MOST * (plan.kind == "churn"))
-    with running(found, pid) as server, on_core(-1) as apart, _no_collecting():
+    how_many_cores = cores()
+    with running(found, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
         before = server.usage()
         started = now()
-        clients, echoes, where = join(server.address, plan.clients, plan.patience)
+        with _telling_who_died(server):
+            clients, echoes, wheres = join(server.addresses, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
-        crowd = Crowd(clients, plan.size, sampled, echoes)
+        crowd = Crowd(clients, plan.size, sampled, echoes, found.count)
         visitors = None
         try:
             if plan.kind == "churn":
-                visitors = Visitors(where, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
+                visitors = Visitors(wheres, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
             kinds.warm_up(crowd, plan)
             measured_from = crowd.said.count
             heard_before = crowd.compared()[0]
-            joined = server.usage()
+            joined, redis_before = server.usage(), server.redis_cpu()
             seconds, worked = kinds.go(
                 crowd, plan, visitors, lambda share: shows(found.label, share) if shows else None
             )
-            after = server.usage()
+            after, redis_after = server.usage(), server.redis_cpu()
             heard, lost, doubled, echoed = crowd.compared()
             if (
                 lost and not crowd.cut_short
@@ -132,6 +171,7 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
                 while crowd.hear(min(plan.patience, 1.0)):
                     pass
                 heard, lost, doubled, echoed = crowd.compared()
+            died = server.died
         finally:
             crowd.close()
             if visitors is not None:
@@ -142,7 +182,9 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         seconds=seconds,
         said=int(crowd.said.was_said()[measured_from:].sum()),
         deliveries=heard - heard_before,
-        delivery=crowd.times,
+        delivery=Times.of_all([crowd.within, crowd.crossed]),
+        within=crowd.within,
+        crossed=crowd.crossed,
         spread=crowd.said.until_the_last_had_it(),
         lost=lost,
         doubled=doubled,
@@ -150,16 +192,32 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         hung_up=sum(client.ended for client in clients),
         looked_at=sampled,
         joined_in=joined_in,
+        died=died,
         cut_short=crowd.cut_short,
         working=worked / seconds if seconds else 0.0,
         apart=apart and bool(found.command),
         before=before,
         joined=joined,
         after=after,
+        servers=found.count,
+        backplane=found.backplane is not None,
+        redis_cpu=redis_after - redis_before,
+        cores=how_many_cores,
         came=visitors.came if visitors else 0,
         left=visitors.left if visitors else 0,
         reset=visitors.reset if visitors else 0,
     )
+
+
+@contextlib.contextmanager
+def _telling_who_died(server: Running) -> Iterator[None]:
+    """What looks like trouble among the clients may be a server that is gone: then this is said first."""
+    try:
+        yield
+    except Trouble as trouble:
+        if died := server.died:
+            raise Trouble(f"{died}; {trouble}") from None
+        raise
 
 
 @contextlib.contextmanager

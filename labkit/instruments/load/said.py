@@ -34,9 +34,15 @@ Clock = NDArray[np.float64]
 
 
 class Said:
-    """All lines that were said, by their numbers."""
+    """All lines that were said, by their numbers.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: bytes of a line.
+        servers: over how many the talkers are spread, one after the other.
+    """
+
+    def __init__(self, size: int, servers: int = 1) -> None:
+        self.servers = servers
         self.count = 0
         self.measured_from = 0  # the number of the first line whose times count
         self._when: Clock = np.full(4096, np.nan)  # nan: not yet
@@ -86,6 +92,11 @@ class Said:
         took: Clock = (came - self._when[numbers])[numbers >= self.measured_from]
         return took[~np.isnan(took)]
 
+    def crossed(self, numbers: Numbers, server: int) -> NDArray[np.bool_]:
+        """For each of these lines, whether it was said on another server than this one."""
+        crossed: NDArray[np.bool_] = self._who[numbers] % self.servers != server
+        return crossed
+
     def until_the_last_had_it(self) -> Times:
         """Of each line that anybody has heard: the time from its saying until the last had it."""
         measured = slice(self.measured_from, self.count)
@@ -94,9 +105,14 @@ class Said:
 
 
 class Heard:
-    """What one listener has heard."""
+    """What one listener has heard.
 
-    def __init__(self) -> None:
+    Args:
+        server: at which of several it listens; they are counted from 0.
+    """
+
+    def __init__(self, server: int = 0) -> None:
+        self._server = server
         self.kept = 0  # bytes that were not looked at yet
         self._pieces: list[bytes] = []
         self._came: list[float] = []
@@ -108,8 +124,9 @@ class Heard:
         self._came.append(came)
         self.kept += len(piece)
 
-    def look(self, said: Said, times: Times) -> None:
-        """Look at what was kept; the times of the deliveries go into `times`."""
+    def look(self, said: Said, times: Times, crossed: Times | None = None) -> None:
+        """Look at what was kept; the times of the deliveries go into `times`, and, if this is given,
+        those from another server into `crossed` instead."""
         if not self._pieces:
             return
         whole = self._tail + b"".join(self._pieces)
@@ -123,8 +140,13 @@ class Heard:
         numbers = digits[fit] @ _WORTH
         came = np.array(self._came)[np.searchsorted(ends, marks[fit], side="right")]
         known = numbers < said.count
-        self._count(numbers[known], said.count)
-        times.add(said.took(numbers[known], came[known]))
+        numbers, came = numbers[known], came[known]
+        self._count(numbers, said.count)
+        if crossed is not None and said.servers > 1:
+            far = said.crossed(numbers, self._server)
+            crossed.add(said.took(numbers[far], came[far]))
+            numbers, came = numbers[~far], came[~far]
+        times.add(said.took(numbers, came))
         self._pieces.clear()
         self._came.clear()
         self.kept = 0

@@ -1,22 +1,25 @@
 """The servers that are measured: found by a name, an address or a command; started, watched, and stopped.
 
 A server that is started here runs as a process of its own, on another core than the load where the machine
-has two: or each would take from the other what is measured. Its processor time and its memory are what the
-system says of it and of all that it has started.
+has two: or each would take from the other what is measured. Several that share their rooms have all cores
+but the load's. Their processor time and their memory are what the system says of them and of all that they
+have started.
 
-It builds on the conformance checks' launch.py; psutil reads what the system says.
+It builds on the conformance checks' launch.py, and on shared.py for what several servers share; psutil
+reads what the system says.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import os
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +27,7 @@ import psutil
 
 from labkit import sockets
 from labkit.conformance.launch import Launched, NotStarted
+from labkit.instruments.load import shared
 from labkit.instruments.load.crowd import Trouble
 
 
@@ -64,6 +68,19 @@ class Found:
     label: str
     address: sockets.Address | None
     command: list[str]
+    count: int = 1  # how many of them are started
+    # What they share their rooms on, as for shared.opened. It may hold a password.
+    backplane: str | None = field(default=None, repr=False)
+
+
+def find_several(count: int, backplane: str | None, clients: int) -> Found:
+    """So many of labkit's own, which share their rooms; so many clients or more will be spread over them.
+
+    Raises:
+        ValueError: they cannot; the text says why.
+    """
+    shared.check(count, backplane, clients)
+    return Found(shared.label(count, backplane), None, SERVERS["labkit"], count, backplane)
 
 
 def find(which: Which) -> Found:
@@ -116,32 +133,69 @@ class Usage:
 
 
 class Running:
-    """A server that can be connected to.
+    """A server that can be connected to, or several that share their rooms.
 
     Args:
-        address: where.
-        pid: its process; None: nobody knows, and it is not watched.
+        addresses: where.
+        pids: their processes; none: nobody knows, and they are not watched.
+        started: those that were started here.
+        redis: what they share their rooms on.
     """
 
-    def __init__(self, address: sockets.Address, pid: int | None) -> None:
-        self.address = address
-        self._pid = pid
+    def __init__(
+        self,
+        addresses: Sequence[sockets.Address],
+        pids: Sequence[int],
+        started: Sequence[Launched] = (),
+        redis: shared.Redis | None = None,
+    ) -> None:
+        self.addresses = addresses
+        self._pids = pids
+        self._started = started
+        self._redis = redis
+
+    @property
+    def address(self) -> sockets.Address:
+        """Where it is; of several, the first."""
+        return self.addresses[0]
+
+    @property
+    def died(self) -> str:
+        """Who of those that were started here runs no more, and how that ended, in words; "" if all run."""
+        ends = [f"with status {how}" for one in self._started if (how := one.ended) is not None]
+        if not ends:
+            return ""
+        who = "the server" if len(self._started) == 1 else f"{len(ends)} of {len(self._started)} servers"
+        return f"{who} ended meanwhile, {', '.join(dict.fromkeys(ends))}"
+
+    def redis_cpu(self) -> float:
+        """Seconds of processor time that Redis has used up to now; nan if there is none, or it does not
+        tell."""
+        return self._redis.cpu() if self._redis else math.nan
 
     def usage(self) -> Usage | None:
-        """What it has used; None if it is not watched, or gone."""
-        if self._pid is None:
+        """What they have used; None if they are not watched, or one is gone."""
+        each = [_usage(pid) for pid in self._pids]
+        known = [usage for usage in each if usage is not None]
+        if not each or len(known) < len(each):
             return None
-        cpu, rss, peak, seen = 0.0, 0, 0, 0
-        with contextlib.suppress(psutil.Error):
-            first = psutil.Process(self._pid)
-            for process in [first, *first.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):  # ended meanwhile
-                    times, memory = process.cpu_times(), process.memory_info()
-                    cpu += times.user + times.system
-                    rss += memory.rss
-                    peak += _peak(process.pid) or getattr(memory, "peak_wset", memory.rss)
-                    seen += 1
-        return Usage(cpu, rss, peak) if seen else None
+        return Usage(sum(u.cpu for u in known), sum(u.rss for u in known), sum(u.peak for u in known))
+
+
+def _usage(pid: int) -> Usage | None:
+    cpu, rss, peak, seen = 0.0, 0, 0, 0
+    with contextlib.suppress(psutil.Error):
+        first = psutil.Process(pid)
+        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has nothing left but its number
+            return None
+        for process in [first, *first.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):  # ended meanwhile
+                times, memory = process.cpu_times(), process.memory_info()
+                cpu += times.user + times.system
+                rss += memory.rss
+                peak += _peak(process.pid) or getattr(memory, "peak_wset", memory.rss)
+                seen += 1
+    return Usage(cpu, rss, peak) if seen else None
 
 
 def _peak(pid: int) -> int:
@@ -154,7 +208,7 @@ def _peak(pid: int) -> int:
 
 @contextlib.contextmanager
 def running(found: Found, pid: int | None = None) -> Iterator[Running]:
-    """The server, running: started and stopped here, unless it runs already.
+    """The server, or the servers, running: started and stopped here, unless it runs already.
 
     Raises:
         Trouble: it does not start, or there is no such process.
@@ -162,22 +216,33 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
     if found.address is not None:
         if pid is not None and not psutil.pid_exists(pid):
             raise Trouble(f"there is no process {pid}")
-        yield Running(found.address, pid)
+        yield Running([found.address], [] if pid is None else [pid])
         return
-    try:
-        with on_core(0):  # a process begins on the cores of the thread that starts it
-            server = Launched(found.command)
-    except NotStarted as error:
-        raise Trouble(f"{shlex.join(found.command)}: {error}") from None
-    try:
-        yield Running(server.address, server.pid)
-    finally:
-        server.stop()
+    with contextlib.ExitStack() as to_stop:
+        redis = None if found.backplane is None else to_stop.enter_context(shared.opened(found.backplane))
+        command = found.command + ([] if redis is None else ["--backplane", redis.url])
+        started: list[Launched] = []
+        for _ in range(found.count):
+            try:
+                # A process begins on the cores of the thread that starts it.
+                with on_cores(slice(0, -1) if redis else slice(0, 1)):
+                    server = Launched(command, shared.environment(redis))
+            except NotStarted as error:
+                raise Trouble(f"{shlex.join(command)}: {error}") from None
+            to_stop.callback(server.stop)
+            started.append(server)
+        yield Running([one.address for one in started], [one.pid for one in started], started, redis)
+
+
+def cores() -> int:
+    """How many cores this thread may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def on_core(number: int) -> Iterator[bool]:
-    """Keep this thread, and what it starts meanwhile, to one core; whether the machine has two to share.
+def on_cores(which: slice) -> Iterator[bool]:
+    """Keep this thread, and what it starts meanwhile, to these of the machine's cores; whether it has two
+    to share.
 
     Linux: sched_setaffinity(2). Elsewhere, and where there is but one core, nothing is done.
     """
@@ -185,7 +250,7 @@ def on_core(number: int) -> Iterator[bool]:
     if len(before) < 2:
         yield False
         return
-    os.sched_setaffinity(0, {sorted(before)[number]})
+    os.sched_setaffinity(0, sorted(before)[which])
     try:
         yield True
     finally:

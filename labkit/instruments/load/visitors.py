@@ -10,6 +10,7 @@ import contextlib
 import random
 import selectors
 import socket
+from collections.abc import Sequence
 
 from labkit import sockets
 from labkit.instruments.load.crowd import CHUNK
@@ -20,20 +21,20 @@ AT_MOST = 50
 
 
 class Visitors:
-    """The visitors of a server.
+    """The visitors of a server, or of several in turn.
 
     Args:
-        where: it is.
+        wheres: they are.
         port: a number that makes their nicknames differ from all others.
         changes: joins and leaves a second.
         seed: decides who leaves when, and how.
     """
 
-    def __init__(self, where: Where, port: int, changes: float, seed: int) -> None:
+    def __init__(self, wheres: Sequence[Where], port: int, changes: float, seed: int) -> None:
         self.came = 0
         self.left = 0
         self.reset = 0  # of those who left: with RST
-        self._where = where
+        self._wheres = wheres
         self._changes = changes
         self._random = random.Random(seed)
         self._selector = selectors.DefaultSelector()
@@ -55,8 +56,8 @@ class Visitors:
             self._hear(key.fileobj, key.data)  # type: ignore[arg-type]
 
     def _come(self) -> None:
+        sock = connecting(self._wheres[self.came % len(self._wheres)])
         self.came += 1
-        sock = connecting(self._where)
         self._selector.register(sock, selectors.EVENT_READ, f"v{self.came}x{self._port:x}")
         self._here.append(sock)
 
