@@ -32,6 +32,7 @@ class Member:
     client: Client
     room: SharedRoom | None = None  # where it says what it says next
     fields: tuple[str, ...] = ()  # of the nickname that it has, or will have
+    told: bool = False  # that its server is cut off
     gone: bool = False  # its socket is closed, or about to be: it is told nothing more
 
 

@@ -200,6 +200,7 @@ class Backplane:
             member = self._session.members.get(client) if client is not None else None
             if member is None or (member.room is None and not isinstance(deliveries[0], HouseEnters)):
                 return [] if client in self._let_go else deliveries
+            self._tell_why_it_waits(member)
             for delivery in deliveries:
                 self._session.add(member, delivery)
             self._session.given += 1
@@ -395,28 +396,34 @@ class Backplane:
 
     def _wait_for(self, session: Session, client: Client, event: threading.Event) -> None:
         """Raises Gone if the client is, or the server stops, or is given up."""
-        told = client.named  # all who have a nickname are told anyway
         while not event.wait(LOOK_AROUND):
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
             # Who has only hung up is not gone: what they said before that is still to be done.
             if client.failed or sockets.ended_by(client.sock) == "RST":
                 raise Gone(client.failed or VANISHED)
-            if self._contact.told and not told:
-                told = True
-                self._courier.post([ForOne(client, as_bytes(Notice(CUT_OFF)))])
-                self._courier.wake()
+            with self._lock:
+                self._tell_why_it_waits(session.members.get(client))
+            self._courier.wake()
         if session.over:
             raise Gone(SERVER_LOST)
+
+    def _tell_why_it_waits(self, member: Member | None) -> None:
+        """Somebody who came after all others were told that Redis is away. The lock must be held."""
+        if member is not None and self._contact.told and not member.told:
+            member.told = True
+            self._courier.post([ForOne(member.client, as_bytes(Notice(CUT_OFF)))])
 
     # --- in the threads that talk to Redis ---
 
     def _tell_all(self, text: str) -> None:
-        notice = as_bytes(Notice(text))
+        notice, cut_off = as_bytes(Notice(text)), text == CUT_OFF
         self._journal.record("backplane", what=text)
         with self._lock:
-            here = [member for member in self._session.members.values() if member.room is not None]
-            self._courier.post([ForOne(member.client, notice) for member in here])
+            for member in self._session.members.values():
+                if member.told != cut_off and (member.room is not None or member.told):
+                    member.told = cut_off
+                    self._courier.post([ForOne(member.client, notice)])
         self._courier.wake()
 
     def _begin_anew(self, why: str) -> Session:
