@@ -150,6 +150,14 @@ def _add_join(commands: Any) -> None:
     )
     parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=PORT, help="(default: %(default)s)")
+    parser.add_argument(
+        "--also",
+        type=_host_port,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="another server of the same chat, to go to when the first is lost; may be given several times",
+    )
     _add_framing(parser)
     _add_password(parser, "for a server that asks for one")
     parser.add_argument(
@@ -264,6 +272,20 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _host_port(text: str) -> tuple[str, int]:
+    """HOST:PORT; an IPv6 address in brackets, or nobody could tell where it ends."""
+    host, _, port = text.rpartition(":")
+    if match := re.fullmatch(r"\[([^][]+)\]", host):
+        host = match[1]
+    elif ":" in host:
+        host = ""
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+        raise argparse.ArgumentTypeError(
+            f"a server is HOST:PORT, such as localhost:14902 or [::1]:14902, not {text!r}"
+        )
+    return host, int(port)
+
+
 def _number(kind: type[int] | type[float], optional: bool) -> Callable[[str], float | None]:
     """What reads a limit from the command line."""
 
@@ -324,10 +346,10 @@ def _join(options: argparse.Namespace) -> int:
         return complain(error)
     if password is ASKED:
         password = None  # the terminal asks when the server does
-    tls = options.tls_ca or options.tls
-    return join(
-        options.nickname, (options.host, options.port), FRAMINGS[options.framing], password, tls or None
-    )
+    tls = options.tls_ca or options.tls or None
+    first = (options.host, options.port)
+    address = [first, *options.also] if options.also else first
+    return join(options.nickname, address, FRAMINGS[options.framing], password, tls)
 
 
 def _lab(options: argparse.Namespace) -> int:

@@ -4,28 +4,44 @@
 line. Your own thread speaks (`say`) and waits for what it expects (`wait_for`). There are also ways to
 misbehave on purpose: `vanish` pulls the plug, `freeze` stops reading.
 
-With TLS both threads use one seal (tls.py): the one that listens opens what it received, the one that
-speaks seals what it sends, and what TLS itself has to say goes out with the next line.
+With several servers it comes back when its own is lost: `recv_msg` goes on to the next one, takes the
+nickname and the room back, and says so. Lines that begin with `# ` are the client's own; no nickname begins
+so, and so no server's line does.
 
-It builds on framing.py, messages.py and sockets.py, and where it is used, on tls.py. It knows nothing of
-the server's inside, and works with any server that speaks the wire.
+The connection itself is a Call (call.py); whom to try next, and what to say there, a Comeback knows
+(comeback.py). It builds on these, and on framing.py, messages.py and sockets.py. It knows nothing of the
+server's inside, and works with any server that speaks the wire.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from labkit import sockets
+from labkit.call import CHUNK, Call
+from labkit.comeback import Comeback, place, told_of
 from labkit.framing import LINES, RAW, NewFraming, TooLong
-from labkit.messages import PasswordRequest, Refused, Request, Welcome, clean, from_server
+from labkit.messages import (
+    BadCommand,
+    FromServer,
+    PasswordRequest,
+    Quit,
+    Refused,
+    Request,
+    Welcome,
+    clean,
+    from_client,
+    from_server,
+)
 
 if TYPE_CHECKING:
     from labkit.tls import ForClient, Seal
@@ -36,14 +52,11 @@ SIGN_OF_LIFE = 20.0
 GOODBYE = 1.0
 """Seconds that a server has to answer our goodbye with its own."""
 
-LOOK_AROUND = 0.05
-"""Seconds; how often a thread that waits to send looks whether the plug was pulled."""
+LAST_WORDS = 1.0
+"""Seconds; what was said so shortly before a server was lost, it may not have heard."""
 
 KEPT = 100_000
 """Lines of the transcript that are kept; older ones make way."""
-
-CHUNK = 65536
-"""Bytes read at once."""
 
 # What the client is doing.
 JOINING, HERE, FROZEN, GONE = "joining", "here", "frozen", "gone"
@@ -51,6 +64,10 @@ JOINING, HERE, FROZEN, GONE = "joining", "here", "frozen", "gone"
 
 class Left(ConnectionError):
     """This client has left, or was let go, and cannot do what was asked of it."""
+
+
+class ComingBack(TimeoutError):
+    """This client looks for another server just now; what was to be said was not said."""
 
 
 class NicknameRefused(ValueError):
@@ -73,13 +90,16 @@ class ChatClient:
     Args:
         nickname: what to answer to the server's request. None: connect and be asked, no more; then
             call `answer`.
-        address: (host, port), as `ChatServer.address` gives it.
+        address: (host, port), as `ChatServer.address` gives it. Or a list of these, for a client that comes
+            back; see below.
         framing: LINES, or RAW for the assignment's own dialect.
         timeout: seconds for connecting, for the handshake, and for a line to be sent.
         password: what to answer if the server asks for one. It is sent then, once, and never shown.
         tls: the file of the server's certificate, or of whoever signed it (PEM); or True, to trust those
             whom this machine trusts; or an `ssl.SSLContext`. The server must be the one the certificate is
             for. None: no TLS.
+        give_up: seconds that a client of several servers looks for another one, once it has lost its own.
+        seed: of the dice that its pauses are thrown with; the same seed, the same throws. None: any.
 
     Raises:
         NicknameRefused: the server refused the nickname.
@@ -88,33 +108,72 @@ class ChatClient:
             be agreed on, and the text says why.
         TimeoutError: the server listens, but said nothing.
         OSError: there is no such host, or the certificate's file cannot be read.
-        ValueError: the certificate's file holds none, or the password cannot be sent.
+        ValueError: the certificate's file holds none, or the password cannot be sent; or the list of
+            addresses cannot be one, or was given with RAW.
 
     With LINES it returns when the server has said that the nickname is accepted. In RAW no server need
     say so, and it returns when it has answered the request; with a password, when that has been asked for
     or `timeout` is over.
+
+    With a list of addresses, even of one, it goes to the first of them that lets it in (ConnectionError:
+    none did; the text says why of each). When that server is lost, it is JOINING again, and its thread
+    tries them in turn, from the next one on and round again, until one has given it its nickname and its
+    room back:
+
+    - Lost is a server that hung up, stopped, was cut off, or read nothing for `timeout` seconds. The wire
+      does not tell why: a server that let us go, for reading nothing or for being silent, is lost as well.
+      After `/quit` or `leave` nothing is lost.
+    - A nickname that `is taken` may still be our own: that is tried again. Any other refusal, of the
+      nickname, the password or the room, is the end, and so are `give_up` seconds.
+    - `# lost …` and `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
+    - `say` waits meanwhile. What could not be sent is sent to the next server; its last byte never went
+      out, so nobody has heard it. What had gone out just before may have been heard or not: nothing on the
+      wire acknowledges a line. It is not said again, and `# it may not have heard …` names the last one.
+    - A password given by `give_password` is kept for the next server.
+    - A frozen client notices nothing, and comes back when it is thawed.
     """
 
     def __init__(
         self,
         nickname: str | None,
-        address: sockets.Address,
+        address: sockets.Address | list[sockets.Address],
         *,
         framing: NewFraming = LINES,
         timeout: float = 5.0,
         password: str | None = None,
         tls: ForClient | None = None,
+        give_up: float = 30.0,
+        seed: int | None = None,
     ) -> None:
         self.nickname = nickname or ""  # as the server shows it, once it has accepted it
         self.room = ""
-        self._framing = framing()
+        # For coming back: where to. None for a client of one server, which does not.
+        self._servers = None if isinstance(address, tuple) else _several(address, framing, give_up)
+        self._give_up = give_up
+        self._chance = random.Random(seed)
+        self._new_framing = framing
         self._framed = framing is not RAW
+        self._frame = framing().frame
         self._timeout = timeout
         self._password = None if password is None else _sendable(password)
-        # Guards the eleven below, and is told of every change in them.
+        self._new_seal = None if tls is None or tls is False else _sealing(tls)
+        # Guards all up to the listeners, and is told of every change in them.
         self._changed = threading.Condition()
         self._transcript: deque[str] = deque(maxlen=KEPT)
         self._inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
+        self._call: Call  # the connection; the latest one, if it has ended
+        self._comeback: Comeback | None = None  # while we look for another server
+        self._said = ("", 0.0)  # what went out last, and when
+        self._start_afresh()
+        self._listeners: list[Callable[[], None]] = []
+        self._thawed = threading.Event()
+        self._thawed.set()
+        if isinstance(address, tuple):
+            self._enter(address, nickname)
+        else:
+            self._enter_one_of(address, nickname)
+
+    def _start_afresh(self) -> None:
         self._state = JOINING
         self._asked = False  # the server has asked for a nickname and waits for the answer
         self._answered = False  # and has got it
@@ -122,32 +181,12 @@ class ChatClient:
         self._may_ask = False  # nothing has come since we answered: now `password` is a request
         self._asks_for_password = False  # the server has asked for it and waits for the answer
         self._leaving = False
+        self._quitting = False  # said /quit
         self._end = ""  # why the connection ended, once it has
-        self._listeners: list[Callable[[], None]] = []
-        # Guards the sending of one line: two threads must not mix theirs.
-        self._sending = threading.Lock()
-        self._last_sent = monotonic()
-        self._thawed = threading.Event()
-        self._thawed.set()
-        self._deaf = False  # the receiving thread is to read no more …
-        self._unplugged = False  # … and to close with RST
 
-        seal = None if tls is None or tls is False else _seal(tls, address[0])
-        self._sock = sockets.connect(address, timeout)
-        try:
-            sockets.prepare(self._sock)
-        except OSError as error:
-            self._sock.close()
-            raise ConnectionError(f"the connection broke at once ({error.strerror})") from None
-        self._sock.setblocking(False)  # to wait is poll's business, so that it can be interrupted
-        self._seal = seal
-        self._early: list[bytes] = []  # what was said in the same breath as the end of the handshake
-        if seal is not None:
-            try:
-                self._early = self._agree_on_keys(seal, address)
-            except BaseException:
-                self._sock.close()
-                raise
+    def _enter(self, address: sockets.Address, nickname: str | None) -> None:
+        """Connect, be asked, and answer."""
+        self._call = self._call_up(address, self._timeout)
         self._thread = threading.Thread(target=self.recv_msg, name="labkit-recv_msg", daemon=True)
         self._name_thread()
         self._thread.start()
@@ -158,6 +197,27 @@ class ChatClient:
         except BaseException:
             self.leave()
             raise
+
+    def _enter_one_of(self, servers: Sequence[sockets.Address], nickname: str | None) -> None:
+        failures: list[str] = []
+        for address in servers:
+            try:
+                return self._enter(address, nickname)
+            except OSError as error:  # not a refusal: that is one's own doing, and the same everywhere
+                failures.append(told_of(address, error))
+            with self._changed:
+                self._start_afresh()
+                self._transcript.clear()
+                self._inbox.clear()
+                for failure in failures:
+                    self._note(failure)
+        raise ConnectionError(f"no server let us in: {'; '.join(failures)}")
+
+    def _call_up(
+        self, address: sockets.Address, timeout: float, given_up: Callable[[], bool] | None = None
+    ) -> Call:
+        seal = self._new_seal(address[0]) if self._new_seal else None
+        return Call(address, self._new_framing(), timeout, seal, given_up)
 
     def answer(self, nickname: str) -> None:
         """Answer the server's request for a nickname.
@@ -172,7 +232,7 @@ class ChatClient:
         """
         if not nickname:
             raise ValueError("an empty line is no nickname")
-        answer = self._framing.frame(nickname)
+        answer = self._frame(nickname)
         self._wait_until_asked()
         with self._changed:
             if self._state == GONE:
@@ -184,7 +244,7 @@ class ChatClient:
             self.nickname = nickname
             if not self._framed and self._state == JOINING and self._password is None:
                 self._state = HERE
-        self._send(answer)
+        self._send(self._call, answer)
         self._settle()
         if self.asks_for_password:
             if self._password is None:
@@ -198,7 +258,7 @@ class ChatClient:
             return self._asks_for_password
 
     def give_password(self, password: str) -> None:
-        """Answer the server's request for a password. It is neither kept nor shown.
+        """Answer the server's request for a password. It is not shown, and kept only for coming back.
 
         Raises:
             WrongPassword: it was refused. The server asks again, or has hung up.
@@ -207,7 +267,7 @@ class ChatClient:
             TimeoutError: the server neither accepted nor refused it.
             ValueError: it is empty, or holds a line end; or the server asks for none.
         """
-        data = self._framing.frame(_sendable(password))
+        data = self._frame(_sendable(password))
         with self._changed:
             if self._state == GONE:
                 raise Left(f"the password comes too late: {self._end}")
@@ -215,8 +275,10 @@ class ChatClient:
                 raise ValueError("the server does not ask for a password now")
             self._asks_for_password = False
             self._refusal = ""
-        self._send(data)
+        self._send(self._call, data)
         self._settle()
+        if self._servers:
+            self._password = password
 
     def _settle(self) -> None:
         """Wait for what the server answers to a nickname, or to a password."""
@@ -253,17 +315,51 @@ class ChatClient:
             PasswordNeeded: the server waits for a password, and would take this for it.
             Left: this client has left, or the server is gone.
             TimeoutError: the server does not read; the line may have gone out in part.
+            ComingBack: with several servers: it was not said, since for `timeout` seconds there was none
+                that would have read it. The client goes on looking for one.
         """
-        data = self._framing.frame(text)
-        with self._changed:
-            if self._asks_for_password and self._state != GONE:
-                raise PasswordNeeded("the server asks for a password: give_password, and then say")
-            if self._state == GONE or self._leaving:
-                raise Left(f"{self.nickname} cannot say {text!r}: {self._end or 'it has left'}")
-            if text:
-                self._transcript.append(f"> {text}")
-        self._send(data)
+        data = self._frame(text)
+        give_up = monotonic() + self._timeout
+        broken: Call | None = None
+        while True:
+            with self._changed:
+                self._wait_until_back(text, broken, give_up)
+                if self._asks_for_password and self._state != GONE:
+                    raise PasswordNeeded("the server asks for a password: give_password, and then say")
+                if self._state == GONE or self._leaving:
+                    raise Left(f"{self.nickname} cannot say {text!r}: {self._end or 'it has left'}")
+                if text:
+                    self._transcript.append(f"> {text}")
+                if self._servers:
+                    self._quitting = self._quitting or _is_quit(text)
+                call = self._call
+            try:
+                self._send(call, data)
+                break
+            except Left:
+                if not self._servers:
+                    raise
+                broken = call  # the LF did not go out, so nobody has heard it
+        if self._servers:
+            with self._changed:
+                self._said = (text, monotonic())
         self._tell_listeners()
+
+    def _wait_until_back(self, text: str, broken: Call | None, give_up: float) -> None:
+        """Until there is a server to say it to, and not through a connection that broke; or the end. The
+        lock must be held."""
+        if not self._changed.wait_for(
+            lambda: (
+                self._state == GONE
+                or self._leaving
+                or (self._comeback is None and self._call is not broken)
+            ),
+            give_up - monotonic(),
+        ):
+            raise ComingBack(
+                f"{self.nickname} has not said {text!r}: no server let it back in "
+                f"within {self._timeout:g} s"
+            )
 
     def whisper(self, nickname: str, text: str) -> None:
         """Say something to one person alone. Raises as `say` does."""
@@ -324,11 +420,17 @@ class ChatClient:
 
     @property
     def state(self) -> str:
-        """JOINING, HERE, FROZEN or GONE."""
+        """JOINING (also while it comes back), HERE, FROZEN or GONE."""
         with self._changed:
-            if self._state == HERE and not self._thawed.is_set():
+            if (self._state == HERE or self._comeback) and not self._thawed.is_set():
                 return FROZEN
             return self._state
+
+    @property
+    def address(self) -> sockets.Address:
+        """(host, port) of the server that it is connected to, or was last."""
+        with self._changed:
+            return self._call.address
 
     @property
     def end(self) -> str:
@@ -353,19 +455,20 @@ class ChatClient:
         on nor answers is left after GOODBYE seconds.
         """
         if self._begin_to_leave("you left"):
-            self._say_goodbye(GOODBYE)
-            self._shut(socket.SHUT_WR)
+            call = self._call
+            call.say_goodbye(GOODBYE)
+            call.shut(socket.SHUT_WR)
             unread = None
-            while self._thread.is_alive() and unread != (unread := self._unread()):
+            while self._thread.is_alive() and unread != (unread := call.unread()):
                 self._join(min(self._timeout, GOODBYE))
-            self._stop_reading()
+            call.stop_reading()
         self._join(None)
 
     def vanish(self) -> None:
         """Pull the plug: the connection ends with RST, without a goodbye."""
         if self._begin_to_leave("you pulled the plug"):
-            self._unplugged = True
-            self._stop_reading()
+            self._call.unplugged = True
+            self._call.stop_reading()
         self._join(None)
 
     def freeze(self) -> None:
@@ -392,73 +495,79 @@ class ChatClient:
     # --- the receiving thread ---
 
     def recv_msg(self) -> None:
-        """Listen until the connection ends."""
-        end = "the server hung up"
-        try:
-            self._hear(self._early)
-            while not self._over() and (data := self._recv()):
-                self._hear([data] if self._seal is None else self._seal.open(data))
-            if self._over():
-                self._say_goodbye(0)
-            elif self._seal is not None:
-                # A FIN can come from anybody on the way; only the server can say close_notify.
-                end = "the connection was cut: no goodbye (close_notify) came before its end"
-        except OSError as error:
-            end = f"the connection broke ({error.strerror or error})"
+        """Listen until the connection ends; and, with several servers, until there is no other one."""
+        end = self._listen(self._call)
+        while self._call_again(end):
+            end = self._listen(self._call)
         with self._changed:
-            if self._unplugged:
-                sockets.reset_on_close(self._sock)
-            self._sock.close()
             self._state = GONE
+            self._comeback = None
             self._end = self._end or end
             self._changed.notify_all()
         self._tell_listeners()
 
-    def _over(self) -> bool:
-        return self._seal is not None and self._seal.ended
+    def _listen(self, call: Call) -> str:
+        """Hear what comes until this connection ends, and close it; returns why it ended."""
+        end = "the server hung up"
+        try:
+            self._hear(call, call.early)
+            while not call.over and (data := self._recv(call)):
+                self._hear(call, call.opened(data))
+            if call.over:
+                call.say_goodbye(0)
+            elif call.sealed:
+                # A FIN can come from anybody on the way; only the server can say close_notify.
+                end = "the connection was cut: no goodbye (close_notify) came before its end"
+        except OSError as error:
+            end = f"the connection broke ({error.strerror or error})"
+        call.close()
+        return call.trouble or end
 
-    def _hear(self, pieces: list[bytes]) -> None:
-        """Take what came; in RAW each piece is a message."""
+    def _hear(self, call: Call, pieces: list[bytes]) -> None:
+        """Take what came, and answer it if we come back; in RAW each piece is a message."""
         lines: list[str] = []
         for piece in pieces:
-            for message in self._framing.feed(piece):
+            for message in call.framing.feed(piece):
                 if isinstance(message, TooLong):
                     lines.append(f"! a line of more than {message.limit} bytes came, and was dropped")
                 else:
                     # In RAW several lines may share a recv; a line of LINES is in one piece.
                     lines += message.split("\n")
         if lines:
-            self._take(lines)
+            for answer in self._take(call, lines):
+                call.send(self._frame(answer))
 
-    def _recv(self) -> bytes:
+    def _recv(self, call: Call) -> bytes:
         """What came next; b"" at the end. Gives the server a sign of life now and then meanwhile."""
         while True:
-            due = self._last_sent + SIGN_OF_LIFE - monotonic()
+            due = call.last_sent + SIGN_OF_LIFE - monotonic()
             if due <= 0:
-                self._give_sign_of_life()
-            elif sockets.readable(self._sock, due):
+                self._give_sign_of_life(call)
+            elif call.readable(due):
                 self._thawed.wait()
-                if self._deaf:
+                if call.deaf:
                     return b""
-                data = sockets.receive_now(self._sock, CHUNK)
+                data = sockets.receive_now(call.sock, CHUNK)
                 if data is not None:
                     return data
 
-    def _give_sign_of_life(self) -> None:
-        self._last_sent = monotonic()
+    def _give_sign_of_life(self, call: Call) -> None:
+        call.last_sent = monotonic()
         # If somebody is sending right now, that is the sign.
         # Before we have a nickname, an empty line might be taken for one.
-        if self._framed and self._state != JOINING and self._sending.acquire(blocking=False):
-            try:
-                self._send_all(self._framing.frame(""))
-            finally:
-                self._sending.release()
+        if self._framed and self._state != JOINING:
+            call.send_if_free(self._frame(""))
 
-    def _take(self, lines: list[str]) -> None:
+    def _take(self, call: Call, lines: list[str]) -> list[str]:
+        """Keep what was heard; returns what is to be answered, by one who comes back."""
+        answers: list[str] = []
         with self._changed:
             for line in lines:
                 line = clean(line)  # the server should have; a student's may not
                 message = from_server(line)
+                if self._comeback is not None:
+                    answers += self._take_back(self._comeback, call, message, line)
+                    continue
                 # Our answer must be the last thing that happened. Or somebody could have a server without
                 # framing relay a line of that name, and would be told the password.
                 may_ask = self._may_ask and isinstance(message, (PasswordRequest, Refused))
@@ -477,10 +586,97 @@ class ChatClient:
                         self._state = HERE
                     case _ if self._state == JOINING and self._answered:
                         self._state = HERE  # a student's server may have no word of welcome
-                self._transcript.append(line)
-                self._inbox.append(line)
+                self._keep(line)
             self._changed.notify_all()
         self._tell_listeners()
+        return answers
+
+    def _keep(self, line: str) -> None:
+        self._transcript.append(line)
+        self._inbox.append(line)
+
+    def _note(self, text: str) -> None:
+        """A line of our own. Only a server of another wire could have sent it. The lock must be held."""
+        self._keep(f"# {text}")
+
+    # --- coming back; in the receiving thread ---
+
+    def _call_again(self, end: str) -> bool:
+        """Whether we are connected again, to one of several servers; `end`: how the last call ended."""
+        if not self._is_looking(self._call.address, end):
+            return False
+        while (address := self._whose_turn()) is not None:
+            assert self._comeback is not None
+            timeout = min(self._timeout, self._comeback.time_left)
+            try:
+                call = self._call_up(address, timeout, given_up=lambda: self._leaving)
+            except (OSError, ValueError) as error:
+                self._is_looking(address, error)
+                continue
+            call.expect(self._timeout)
+            with self._changed:
+                if not self._leaving:
+                    self._call = call
+                    return True
+            call.close()
+        return False
+
+    def _is_looking(self, where: sockets.Address, why: object) -> bool:
+        """Whether we look for another server, now that there is none here, and why; says what is new."""
+        with self._changed:
+            if self._leaving or self._quitting or not self._servers:
+                return False
+            if self._comeback is not None:
+                if news := self._comeback.failed(where, why):
+                    self._note(news)
+            elif self._state == HERE:
+                self._lost(where, why)
+            else:
+                return False  # nobody had let us in yet
+            self._changed.notify_all()
+        self._tell_listeners()
+        return True
+
+    def _lost(self, where: sockets.Address, why: object) -> None:
+        assert self._servers is not None
+        self._state = JOINING
+        self._comeback = Comeback(
+            self._servers, where, self.nickname, self.room, self._password, self._give_up, self._chance
+        )
+        first = self._comeback.first
+        self._note(f"lost {place(where)} ({why}); trying {'again' if first == where else place(first)}")
+        text, when = self._said
+        if text and monotonic() - when < LAST_WORDS:
+            self._note(f"it may not have heard what was said last: {text}")
+        self._said = ("", 0.0)
+
+    def _whose_turn(self) -> sockets.Address | None:
+        """Whom to try now, after the pause before it; None if nobody, and then why is the end."""
+        with self._changed:
+            assert self._comeback is not None
+            turn = self._comeback.next()
+            if turn is None:
+                self._end = self._end or self._comeback.end
+                return None
+            pause, address = turn
+            self._changed.wait_for(lambda: self._leaving, pause)
+        self._thawed.wait()
+        return None if self._leaving else address
+
+    def _take_back(self, comeback: Comeback, call: Call, message: FromServer, line: str) -> list[str]:
+        """Take a line on the way back; returns what is to be answered. The lock must be held."""
+        answer = comeback.answer(message)
+        if comeback.inside:
+            self._keep(line)
+        if comeback.why:
+            call.deaf = True
+        elif comeback.done:
+            call.expect(None)
+            self.nickname, self.room = comeback.nickname, comeback.room
+            self._state = HERE
+            self._comeback = None
+            self._note(f"back at {place(call.address)}" + (f", in {self.room}" if self.room else ""))
+        return [] if answer is None else [answer]
 
     # --- the parts they share ---
 
@@ -490,88 +686,30 @@ class ChatClient:
             if self._asked:
                 return
             came = self._came()
-            if not self._inbox and self._seal is None and self._state != GONE:
+            if not self._inbox and not self._call.sealed and self._state != GONE:
                 came += " (does it speak TLS?)"  # then it waits for us
             if self._state == GONE:
                 raise Left(f"the server asked for no nickname: {self._end}; {came}")
             raise TimeoutError(f"the server asked for no nickname within {self._timeout:g} s; {came}")
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, call: Call, data: bytes) -> None:
         try:
-            with self._sending:
-                self._send_all(data)
-                self._last_sent = monotonic()
+            call.send(data)
         except TimeoutError:
+            why = f"the server read nothing for {self._timeout:g} s"
             # Part of a line may be out: whatever followed would be taken for the rest of it.
-            if self._begin_to_leave(f"the server read nothing for {self._timeout:g} s"):
-                self._unplugged = True
-                self._stop_reading()
-            raise TimeoutError(f"the server read nothing for {self._timeout:g} s") from None
+            with self._changed:
+                comes_back = bool(self._servers) and (self._state == HERE or self._comeback is not None)
+            if comes_back:
+                call.trouble = why
+            if comes_back or self._begin_to_leave(why):
+                call.unplugged = True
+                call.stop_reading()
+            if comes_back:
+                raise ComingBack(f"{why}; the line was not said") from None
+            raise TimeoutError(why) from None
         except OSError as error:
             raise Left(f"{self.nickname} is no longer connected ({error.strerror or error})") from None
-
-    def _send_all(self, data: bytes) -> None:
-        """Send it all, or raise: TimeoutError if it takes too long. `_sending` must be held."""
-        assert self._sending.locked()
-        give_up = monotonic() + self._timeout
-        rest = memoryview(data if self._seal is None else self._seal.seal(data))
-        while rest := rest[sockets.send_now(self._sock, rest) :]:
-            if self._unplugged:
-                raise ConnectionAbortedError("the plug was pulled")
-            if monotonic() > give_up:
-                raise TimeoutError
-            sockets.writable(self._sock, LOOK_AROUND)
-
-    def _agree_on_keys(self, seal: Seal, address: sockets.Address) -> list[bytes]:
-        """The TLS handshake; returns what the server said in the same breath. No other thread is there yet.
-
-        Raises:
-            ConnectionError: it failed; the text says why.
-            TimeoutError: the server said too little in time.
-        """
-        where = f"{address[0]}:{address[1]}"
-        give_up = monotonic() + self._timeout
-        data: bytes | None = b""
-        early: list[bytes] = []
-        try:
-            while True:
-                if data is not None:
-                    try:
-                        early += seal.open(data)
-                    finally:
-                        with self._sending:
-                            self._send_all(b"")  # our part of the handshake, or an alert
-                    if seal.ready:
-                        return early
-                if monotonic() >= give_up:
-                    raise TimeoutError
-                sockets.readable(self._sock, max(0.0, give_up - monotonic()))
-                data = sockets.receive_now(self._sock, CHUNK)
-                if data == b"":
-                    raise ConnectionError("the server hung up (it may be full, or not speak TLS)")
-        except TimeoutError:
-            raise TimeoutError(f"no TLS with {where}: no answer within {self._timeout:g} s") from None
-        except OSError as error:
-            why = "the server does not speak TLS" if seal.plain_text else seal.trouble
-            why = why or error.strerror or str(error)
-            raise ConnectionError(f"no TLS with {where}: {why}") from None
-
-    def _say_goodbye(self, seconds: float) -> None:
-        """TLS has a goodbye of its own, which goes out before FIN. It waits as long as the server reads on,
-        but gives up where that takes nothing for so many seconds."""
-        if self._seal is None or not self._sending.acquire(timeout=seconds):
-            return  # or somebody still sends, in vain
-        try:
-            rest = memoryview(self._seal.goodbye())
-            unread = None
-            while rest := rest[sockets.send_now(self._sock, rest) :]:
-                if not seconds or unread == (unread := self._unread()):
-                    break
-                sockets.writable(self._sock, seconds)
-        except OSError:
-            pass  # it is gone already
-        finally:
-            self._sending.release()
 
     def _begin_to_leave(self, why: str) -> bool:
         """Whether there is anything left to leave."""
@@ -580,27 +718,9 @@ class ChatClient:
                 return False
             self._leaving = True
             self._end = why
+            self._changed.notify_all()
         self._thawed.set()
         return True
-
-    def _stop_reading(self) -> None:
-        """Have the receiving thread close the socket, with RST if it is unplugged.
-
-        It must be that thread: while it waits for the socket, the kernel keeps the connection open
-        whoever else closes it. SHUT_RD sends nothing, and wakes it.
-        """
-        self._deaf = True
-        self._shut(socket.SHUT_RD)
-
-    def _unread(self) -> int:
-        """Bytes on their way that the server's kernel has not taken yet."""
-        with self._changed:
-            return 0 if self._state == GONE else sockets.unsent(self._sock)
-
-    def _shut(self, how: int) -> None:
-        with self._changed:  # or the receiving thread may close it in between
-            if self._state != GONE:
-                sockets.shut(self._sock, how)
 
     def _join(self, timeout: float | None) -> None:
         if threading.current_thread() is not self._thread:
@@ -628,11 +748,43 @@ def _sendable(password: str) -> str:
     return password
 
 
-def _seal(tls: ForClient, host: str) -> Seal:
-    """TLS with the server at this host. Loaded only where there is TLS."""
+def _several(
+    addresses: Sequence[sockets.Address], framing: NewFraming, give_up: float
+) -> tuple[sockets.Address, ...]:
+    """The addresses of several servers, if a client can come back to them."""
+    for address in addresses:
+        match address:
+            case (str(), int(port)) if 0 <= port <= 65535:
+                pass
+            case _:
+                raise ValueError(
+                    f"an address is (host, port), with a port from 0 to 65535, not {address!r}"
+                )
+    if not addresses:
+        raise ValueError("the list of addresses is empty: at least one (host, port) is needed")
+    if framing is RAW:
+        raise ValueError(
+            "a list of addresses needs framing=LINES: in RAW nothing tells that a server has let one in, "
+            "or how much of a line it has heard"
+        )
+    if not give_up > 0:
+        raise ValueError(f"give_up is a number of seconds above 0, not {give_up!r}")
+    return tuple((host, port) for host, port in addresses)
+
+
+def _is_quit(text: str) -> bool:
+    try:
+        return text.startswith("/") and from_client(text) == Quit()
+    except BadCommand:
+        return False
+
+
+def _sealing(tls: ForClient) -> Callable[[str], Seal]:
+    """What makes the TLS with the server at a host. Loaded only where there is TLS."""
     from labkit.tls import Seal, client_context
 
-    return Seal(client_context(tls), host)
+    context = client_context(tls)
+    return lambda host: Seal(context, host)
 
 
 def _matcher(text: str | re.Pattern[str] | Callable[[str], bool]) -> tuple[Callable[[str], object], str]:

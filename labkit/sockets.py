@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -31,6 +32,7 @@ HAS_DONTWAIT = hasattr(socket, "MSG_DONTWAIT")
 KEEPALIVE_IDLE = 30  # seconds of quiet before the kernel asks whether the peer still lives …
 KEEPALIVE_INTERVAL = 10  # … seconds between two such questions …
 KEEPALIVE_PROBES = 3  # … and how many may stay unanswered: 60 s in all
+_LOOK_AROUND = 0.05  # seconds; how often whoever connects asks whether that is still wanted
 _WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where shutdown() does not wake it
 
 
@@ -81,11 +83,13 @@ def resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
     return found[0]
 
 
-def connect(address: Address, timeout: float) -> socket.socket:
+def connect(address: Address, timeout: float, given_up: Callable[[], bool] | None = None) -> socket.socket:
     """Connect, or say plainly why not; `timeout` in seconds.
 
+    While it waits for an answer it asks `given_up` now and then whether anybody still wants one.
+
     Raises:
-        ConnectionError: nobody listens there, or nobody answered in time.
+        ConnectionError: nobody listens there, or nobody answered in time; or it was given up.
         OSError: there is no such host.
     """
     host, port = address
@@ -98,7 +102,10 @@ def connect(address: Address, timeout: float) -> socket.socket:
     sock = socket.socket(family, kind, proto)
     sock.settimeout(timeout)
     try:
-        sock.connect(where)
+        if given_up is None:
+            sock.connect(where)
+        else:
+            _connect_unless(given_up, sock, where, timeout)
     except TimeoutError:
         sock.close()
         raise ConnectionError(f"no answer from {host}:{port} within {timeout:g} s") from None
@@ -109,6 +116,22 @@ def connect(address: Address, timeout: float) -> socket.socket:
         sock.close()
         raise ConnectionError(f"cannot reach {host}:{port}: {error.strerror}") from None
     return sock
+
+
+def _connect_unless(given_up: Callable[[], bool], sock: socket.socket, where: Any, timeout: float) -> None:
+    """`connect`, with a look around now and then. Raises what it would."""
+    give_up = monotonic() + timeout
+    sock.setblocking(False)
+    error = sock.connect_ex(where)
+    while error in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+        if given_up():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it was given up")
+        if monotonic() >= give_up:
+            raise TimeoutError
+        if writable(sock, max(0.0, min(_LOOK_AROUND, give_up - monotonic()))):
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
 
 
 def prepare(sock: socket.socket) -> None:
@@ -212,7 +235,8 @@ def writable(sock: socket.socket, seconds: float) -> bool:
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         return bool(poll.poll(1000 * seconds))
-    return bool(select.select([], [sock], [], seconds)[1])
+    # The third list is how Windows tells that a `connect` failed.
+    return any(select.select([], [sock], [sock], seconds))
 
 
 def receive_now(sock: socket.socket, size: int) -> bytes | None:

@@ -1,7 +1,8 @@
 """Chat in a terminal: what you type is said, what is heard is printed.
 
 As in the assignment, the main thread reads the keyboard and sends. Another thread prints what the
-client's receiving thread has heard. When the server goes away, nobody is left typing to it.
+client's receiving thread has heard. When the server goes away, nobody is left typing to it; where there
+are several, the client goes to another one by itself, and its `# …` lines say so.
 
 This is no client of its own: it builds on ChatClient (client.py), and on keyboards.py for whoever types.
 """
@@ -14,7 +15,17 @@ from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING
 
-from labkit.client import GONE, ChatClient, Left, NicknameRefused, PasswordNeeded, WrongPassword
+from labkit.client import (
+    GONE,
+    JOINING,
+    ChatClient,
+    ComingBack,
+    Left,
+    NicknameRefused,
+    PasswordNeeded,
+    WrongPassword,
+)
+from labkit.comeback import place
 from labkit.console import complain, is_terminal, use_any_letter
 from labkit.framing import LINES, RAW, NewFraming
 from labkit.keyboards import Interrupted, Keyboard, Pipe, Typist
@@ -30,7 +41,7 @@ RAW_PAUSE = 0.2
 
 def join(
     nickname: str | None,
-    address: Address,
+    address: Address | list[Address],
     framing: NewFraming = LINES,
     password: str | None = None,
     tls: ForClient | None = None,
@@ -39,7 +50,7 @@ def join(
 
     Args:
         nickname: None asks for it: the first line is the nickname.
-        address: (host, port) of the server.
+        address: (host, port) of the server; or a list of these, as for ChatClient.
         framing: LINES or RAW.
         password: for a server that asks for one. None: whoever sits at the terminal is asked then.
         tls: as for ChatClient.
@@ -50,7 +61,8 @@ def join(
     except (OSError, ValueError) as error:
         return complain(error)
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    keyboard: Keyboard = Typist(lambda: _where(client)) if person else Pipe()
+    several = isinstance(address, list)
+    keyboard: Keyboard = Typist(lambda: _where(client, several)) if person else Pipe()
 
     def watch() -> None:
         if client.state == GONE:
@@ -90,9 +102,14 @@ def join(
     return complain(problem) if problem else 0
 
 
-def _where(client: ChatClient) -> str:
+def _where(client: ChatClient, several: bool) -> str:
     """What stands below the line being typed, once there is something to say to somebody."""
-    return f" {client.nickname} in {client.room}    /help: commands    Ctrl-D: leave" if client.room else ""
+    if not client.room:
+        return ""
+    if client.state == JOINING:
+        return f" {client.nickname}, looking for a server    Ctrl-D: leave"
+    where = f"{client.room} at {place(client.address)}" if several else client.room
+    return f" {client.nickname} in {where}    /help: commands    Ctrl-D: leave"
 
 
 def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw: bool) -> bool:
@@ -161,13 +178,24 @@ def _talk(client: ChatClient, keyboard: Keyboard, raw: bool) -> None:
     while (line := keyboard.ask("> ")) is not None:
         if not line:
             continue
-        client.say(line)
+        _say(client, keyboard, line)
         if raw:
             sleep(RAW_PAUSE)
         if line.startswith("/quit"):
             with suppress(ValueError):  # such as "/quitter", which is no command
                 if from_client(line) == Quit():
                     return
+
+
+def _say(client: ChatClient, keyboard: Keyboard, line: str) -> None:
+    """Say it, if need be when there is a server again. Nobody who sits there is made to wait for long: they
+    may want to leave."""
+    while True:
+        try:
+            return client.say(line)
+        except ComingBack:
+            if keyboard.asks_again:
+                return keyboard.show(f"# not said, there is no server yet: {line}")
 
 
 def _print_heard(client: ChatClient, keyboard: Keyboard) -> None:

@@ -598,7 +598,7 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
             saying = elsewhere.submit(alice.say, "x" * 20_000_000)
             assert peer.sock.recv(1, socket.MSG_PEEK)
             full = select.poll()
-            full.register(alice._sock, select.POLLOUT)
+            full.register(alice._call.sock, select.POLLOUT)
             while full.poll(100):
                 assert not saying.done()  # until there is no room, and the sending thread waits for it
             alice.vanish()
