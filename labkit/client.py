@@ -128,7 +128,7 @@ class ChatClient:
     - `# lost …` and `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
     - `say` waits meanwhile. What could not be sent is sent to the next server; its last byte never went
       out, so nobody has heard it. What had gone out just before may have been heard or not: nothing on the
-      wire acknowledges a line. It is not said again, and `# it may not have heard …` names the last one.
+      wire acknowledges a line. It is not said again, but `# it may not have heard …` names it.
     - A password given by `give_password` is kept for the next server.
     - A frozen client notices nothing, and comes back when it is thawed.
     """
@@ -163,7 +163,7 @@ class ChatClient:
         self._inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
         self._call: Call  # the connection; the latest one, if it has ended
         self._comeback: Comeback | None = None  # while we look for another server
-        self._said = ("", 0.0)  # what went out last, and when
+        self._said: deque[tuple[str, float]] = deque(maxlen=1000)  # what went out last, and when
         self._start_afresh()
         self._listeners: list[Callable[[], None]] = []
         self._thawed = threading.Event()
@@ -202,16 +202,19 @@ class ChatClient:
         failures: list[str] = []
         for address in servers:
             try:
-                return self._enter(address, nickname)
+                self._enter(address, nickname)
+                break
             except OSError as error:  # not a refusal: that is one's own doing, and the same everywhere
                 failures.append(told_of(address, error))
-            with self._changed:
                 self._start_afresh()
                 self._transcript.clear()
                 self._inbox.clear()
-                for failure in failures:
-                    self._note(failure)
-        raise ConnectionError(f"no server let us in: {'; '.join(failures)}")
+        else:
+            raise ConnectionError(f"no server let us in: {'; '.join(failures)}")
+        notes = [f"# {failure}" for failure in failures]
+        with self._changed:
+            for lines in (self._transcript, self._inbox):
+                lines.extendleft(reversed(notes))
 
     def _call_up(
         self, address: sockets.Address, timeout: float, given_up: Callable[[], bool] | None = None
@@ -340,9 +343,9 @@ class ChatClient:
                 if not self._servers:
                     raise
                 broken = call  # the LF did not go out, so nobody has heard it
-        if self._servers:
+        if self._servers and text:
             with self._changed:
-                self._said = (text, monotonic())
+                self._said.append((text, monotonic()))
         self._tell_listeners()
 
     def _wait_until_back(self, text: str, broken: Call | None, give_up: float) -> None:
@@ -466,8 +469,7 @@ class ChatClient:
 
     def vanish(self) -> None:
         """Pull the plug: the connection ends with RST, without a goodbye."""
-        if self._begin_to_leave("you pulled the plug"):
-            self._call.unplugged = True
+        if self._begin_to_leave("you pulled the plug", unplug=True):
             self._call.stop_reading()
         self._join(None)
 
@@ -645,10 +647,12 @@ class ChatClient:
         )
         first = self._comeback.first
         self._note(f"lost {place(where)} ({why}); trying {'again' if first == where else place(first)}")
-        text, when = self._said
-        if text and monotonic() - when < LAST_WORDS:
-            self._note(f"it may not have heard what was said last: {text}")
-        self._said = ("", 0.0)
+        recently = monotonic() - LAST_WORDS
+        texts = [text for text, when in self._said if when > recently]
+        self._said.clear()
+        if texts:
+            what = "this line" if len(texts) == 1 else f"the last {len(texts)} lines, from this one on"
+            self._note(f"it may not have heard {what}: {texts[0]}")
 
     def _whose_turn(self) -> sockets.Address | None:
         """Whom to try now, after the pause before it; None if nobody, and then why is the end."""
@@ -701,9 +705,8 @@ class ChatClient:
             with self._changed:
                 comes_back = bool(self._servers) and (self._state == HERE or self._comeback is not None)
             if comes_back:
-                call.trouble = why
-            if comes_back or self._begin_to_leave(why):
-                call.unplugged = True
+                call.trouble, call.unplugged = why, True
+            if comes_back or self._begin_to_leave(why, unplug=True):
                 call.stop_reading()
             if comes_back:
                 raise ComingBack(f"{why}; the line was not said") from None
@@ -711,15 +714,19 @@ class ChatClient:
         except OSError as error:
             raise Left(f"{self.nickname} is no longer connected ({error.strerror or error})") from None
 
-    def _begin_to_leave(self, why: str) -> bool:
+    def _begin_to_leave(self, why: str, unplug: bool = False) -> bool:
         """Whether there is anything left to leave."""
         with self._changed:
             if self._leaving or self._state == GONE:
                 return False
             self._leaving = True
             self._end = why
+            self._call.unplugged = self._call.unplugged or unplug
+            let_in = self._comeback is None
             self._changed.notify_all()
         self._thawed.set()
+        if not let_in:
+            self._call.stop_reading()  # to who has not let us in no goodbye is due
         return True
 
     def _join(self, timeout: float | None) -> None:
@@ -757,9 +764,7 @@ def _several(
             case (str(), int(port)) if 0 <= port <= 65535:
                 pass
             case _:
-                raise ValueError(
-                    f"an address is (host, port), with a port from 0 to 65535, not {address!r}"
-                )
+                raise ValueError(f"an address is (host, port), the port up to 65535, not {address!r}")
     if not addresses:
         raise ValueError("the list of addresses is empty: at least one (host, port) is needed")
     if framing is RAW:
