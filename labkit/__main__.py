@@ -277,7 +277,7 @@ def _host_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if match := re.fullmatch(r"\[([^][]+)\]", host):
         host = match[1]
-    elif ":" in host:
+    elif set(host) & set(":[]"):
         host = ""
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
         raise argparse.ArgumentTypeError(

@@ -370,3 +370,100 @@ def test_many_lines_arrive_in_order_while_somebody_types(server: ChatServer) -> 
             assert bob.line() == "alice: hello"
         places = [alice.shown.index(f"bob: line {n}.") for n in range(500)]
         assert places == sorted(places)
+
+
+# --- several servers ---
+
+
+def test_a_pipe_goes_on_at_another_server(server: ChatServer) -> None:
+    """`--also`: the first server stops, and what the pipe holds then is said at the second, in the room."""
+    with ChatServer(port=0) as second, ChatClient("bob", second.address) as bob:
+        bob.say("/join den")
+        bob.wait_for("in den")
+        host, port = second.address
+        with on_pipe(server.address, "alice", "--also", f"{host}:{port}") as alice:
+            alice.type("/join den\n")
+            alice.until("* you are alice, in den")
+            server.stop()
+            alice.type("is anybody here?\n")
+            assert bob.wait_for("here?", timeout=PATIENCE) == "alice: is anybody here?"
+            alice.until(f"# back at {host}:{port}, in den\n")
+            bob.say("yes")
+            alice.until("bob: yes\n")
+            alice.hang_up()
+            assert alice.ends() == 0
+            lines = alice.said.splitlines()
+            at = f"{server.address[0]}:{server.address[1]}"
+            assert lines[lines.index("* server stopped") + 1] == (
+                f"# lost {at} (the server hung up); trying {host}:{port}"
+            )
+            assert alice.complaints() == ""
+
+
+def test_the_prompt_stays_while_another_server_is_found(server: ChatServer) -> None:
+    """On a terminal the half-typed line is kept; below it stands where one is."""
+    with ChatServer(port=0) as second, ChatClient("bob", second.address) as bob:
+        host, port = second.address
+        with on_terminal(server.address, "alice", "--also", f"{host}:{port}") as alice:
+            alice.until_shown(f"alice in lobby at {server.address[0]}:{server.address[1]}")
+            alice.type("half a li")
+            alice.until_shown("half a li")
+            before = len(alice.shown)
+            server.stop()
+            alice.until_shown(f"# back at {host}:{port}, in lobby", before)
+            back = alice.shown.index("# back at")
+            alice.until_shown("> half a li", back)
+            alice.until_shown(f"alice in lobby at {host}:{port}", back)
+            alice.type("ne\r")
+            assert bob.wait_for("alice: ", timeout=PATIENCE) == "alice: half a line"
+            alice.hang_up()
+            assert alice.ends() == 0
+            assert alice.complaints() == ""
+
+
+def test_leaving_a_terminal_that_looks_for_a_server(server: ChatServer, bare_server: BareServer) -> None:
+    """While there is none, the bar says so, and Ctrl-D leaves as ever."""
+    host, port = bare_server.address  # it listens, and says nothing
+    with on_terminal(server.address, "alice", "--also", f"{host}:{port}") as alice:
+        alice.until_shown("alice in lobby")
+        server.stop()
+        alice.until_shown("alice, looking for a server")
+        alice.hang_up()
+        assert alice.ends() == 0
+        assert alice.complaints() == ""
+
+
+def test_no_server_has_the_nickname_back(server: ChatServer, stranger: BareServer) -> None:
+    """The end of it is one line, and status 1."""
+    host, port = stranger.address
+    with on_pipe(server.address, "alice", "--also", f"{host}:{port}") as alice:
+        alice.until("* you are alice")
+        server.stop()
+        with stranger.accept() as wire:
+            wire.send("nickname")
+            assert wire.line() == "alice"
+            wire.send("! not on a Sunday")
+            assert alice.fails() == f"{host}:{port} would not have alice back: not on a Sunday"
+
+
+def test_none_of_several_listens() -> None:
+    """One line, with each of the addresses that were tried; IPv6 addresses are given in brackets."""
+    with on_pipe(("127.0.0.1", 1), "alice", "--also", "127.0.0.1:2", "--also", "[::1]:3") as alice:
+        complaint = alice.fails()
+    assert complaint.startswith("no server let us in: nobody listens on 127.0.0.1:1 (")
+    assert "; nobody listens on 127.0.0.1:2 (" in complaint and "::1:3" in complaint
+
+
+@pytest.mark.parametrize("also", ["localhost", "localhost:x", ":14902", "::1:14902", "localhost:0", "[]:1"])
+def test_also_needs_a_host_and_a_port(also: str) -> None:
+    """What else is given is refused, with what is needed."""
+    with on_pipe(("127.0.0.1", 1), "alice", "--also", also) as alice:
+        assert alice.ends() == 2
+        complaint = " ".join(alice.complaints().split())
+    assert f"a server is HOST:PORT, such as localhost:14902 or [::1]:14902, not {also!r}" in complaint
+
+
+def test_several_servers_need_lines() -> None:
+    """The raw dialect cannot tell when one is back: one line says so."""
+    with on_pipe(("127.0.0.1", 1), "alice", "--also", "127.0.0.1:2", "--framing", "raw") as alice:
+        assert alice.fails().startswith("a list of addresses needs framing=LINES")

@@ -140,7 +140,7 @@ def _line(line: str) -> str:
             shown = f"<b>{escape(who)}</b> -&gt; you: {escape(text)}"
         case Refused():
             kind = " refusal"
-        case _ if line.startswith("* "):
+        case _ if line.startswith(("* ", "# ")):  # `# `: the client's own
             kind = " notice"
     return f'<div class="labkit-line{kind}">{shown}</div>'
 
