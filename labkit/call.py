@@ -58,7 +58,7 @@ class Call:
     ) -> None:
         self.address = address
         self.framing = framing
-        self._timeout = timeout
+        self.timeout = timeout
         self._seal = seal
         self.last_sent = monotonic()
         # Guards the sending of one line: two threads must not mix theirs.
@@ -123,14 +123,14 @@ class Call:
         assert self._sending.locked()
         if self._cut_short:
             raise ConnectionAbortedError("the line before went out in part")
-        give_up = monotonic() + self._timeout
+        give_up = monotonic() + self.timeout
         rest = memoryview(data if self._seal is None else self._seal.seal(data))
         while rest := rest[sockets.send_now(self.sock, rest) :]:
             if self.unplugged:
                 raise ConnectionAbortedError("the plug was pulled")
             if monotonic() > give_up:
                 self._cut_short = True
-                raise TimeoutError
+                raise TimeoutError(f"the server read nothing for {self.timeout:g} s")
             sockets.writable(self.sock, LOOK_AROUND)
 
     def say_goodbye(self, seconds: float) -> None:
@@ -166,7 +166,7 @@ class Call:
         if sockets.readable(self.sock, max(0.0, min(seconds, left))):
             return True
         if monotonic() >= self._deadline:
-            self.trouble, self.deaf = f"no answer within {self._timeout:g} s", True
+            self.trouble, self.deaf = f"no answer within {self.timeout:g} s", True
         return self.deaf
 
     def opened(self, data: bytes) -> list[bytes]:
@@ -210,7 +210,7 @@ class Call:
             TimeoutError: the server said too little in time.
         """
         where = f"{self.address[0]}:{self.address[1]}"
-        give_up = monotonic() + self._timeout
+        give_up = monotonic() + self.timeout
         data: bytes | None = b""
         early: list[bytes] = []
         try:
@@ -235,7 +235,7 @@ class Call:
                 if data == b"":
                     raise ConnectionError("the server hung up (it may be full, or not speak TLS)")
         except TimeoutError:
-            raise TimeoutError(f"no TLS with {where}: no answer within {self._timeout:g} s") from None
+            raise TimeoutError(f"no TLS with {where}: no answer within {self.timeout:g} s") from None
         except OSError as error:
             why = "the server does not speak TLS" if seal.plain_text else seal.trouble
             why = why or error.strerror or str(error)

@@ -55,6 +55,9 @@ GOODBYE = 1.0
 LAST_WORDS = 1.0
 """Seconds; what was said so shortly before a server was lost, it may not have heard."""
 
+LEAST = 0.5
+"""Seconds that a server gets at least to let us back in, also when we are about to give up."""
+
 KEPT = 100_000
 """Lines of the transcript that are kept; older ones make way."""
 
@@ -279,9 +282,14 @@ class ChatClient:
             self._asks_for_password = False
             self._refusal = ""
         self._send(self._call, data)
-        self._settle()
+        before = self._password
         if self._servers:
             self._password = password
+        try:
+            self._settle()
+        except WrongPassword:
+            self._password = before
+            raise
 
     def _settle(self) -> None:
         """Wait for what the server answers to a nickname, or to a password."""
@@ -345,7 +353,10 @@ class ChatClient:
                 broken = call  # the LF did not go out, so nobody has heard it
         if self._servers and text:
             with self._changed:
-                self._said.append((text, monotonic()))
+                if self._call is call and self._comeback is None:
+                    self._said.append((text, monotonic()))
+                elif self._state != GONE:  # lost while we said it
+                    self._note(f"it may not have heard this line: {text}")
         self._tell_listeners()
 
     def _wait_until_back(self, text: str, broken: Call | None, give_up: float) -> None:
@@ -609,13 +620,13 @@ class ChatClient:
             return False
         while (address := self._whose_turn()) is not None:
             assert self._comeback is not None
-            timeout = min(self._timeout, self._comeback.time_left)
+            timeout = min(self._timeout, max(LEAST, self._comeback.time_left))
             try:
                 call = self._call_up(address, timeout, given_up=lambda: self._leaving)
             except (OSError, ValueError) as error:
                 self._is_looking(address, error)
                 continue
-            call.expect(self._timeout)
+            call.expect(timeout)
             with self._changed:
                 if not self._leaving:
                     self._call = call
@@ -672,10 +683,11 @@ class ChatClient:
         answer = comeback.answer(message)
         if comeback.inside:
             self._keep(line)
-        if comeback.why:
+        if comeback.over:
             call.deaf = True
         elif comeback.done:
             call.expect(None)
+            call.timeout = self._timeout
             self.nickname, self.room = comeback.nickname, comeback.room
             self._state = HERE
             self._comeback = None

@@ -26,6 +26,7 @@ LONGEST_PAUSE = 2.0
 """… up to this."""
 
 _TAKEN = re.compile(r"\bis taken\b")
+_LAST_TRY = "that was the last try"
 
 
 def place(address: Address) -> str:
@@ -123,24 +124,38 @@ class Comeback:
         self._on_the_way = False  # we asked to be let into our room
         self.inside = False  # the nickname is accepted; all that comes now is for people to read
         self.done = False  # and we are in our room
-        self.why = ""  # we were refused, and this is why …
-        self._final = False  # … and to try again is no use
+        self.why = ""  # we were refused, and this is why
+        self.over = False  # nothing more is to be heard there …
+        self._final = False  # … nor anywhere
 
     def answer(self, message: FromServer) -> str | None:
-        """What to answer to this message, if anything. It may change `inside`, `done` and `why`."""
+        """What to answer to this message, if anything. It may change `inside`, `done` and `over`.
+
+        A nickname or a password that was refused is asked for again. A server that is full, or has no time
+        for us, says why and hangs up: that can pass.
+        """
+        if self.over:
+            return None
         # As at the first time: somebody could have a server without framing relay a line `password`.
         may_ask, self._may_ask = self._may_ask, False
         match message:
             case Request() if not self._answered:
                 self._answered = self._may_ask = True
+                self.why = ""
                 return self.nickname
             case PasswordRequest() if may_ask:
                 if self._password is not None:
                     return self._password
-                self._refuse("it asks for a password, and there is none", final=True)
+                self.why = "it asks for a password, and there is none"
+                self.over = self._final = True
             case Refused(why) if not self.inside or self._on_the_way:
-                # What is refused before we said anything is a server's business, such as being full.
-                self._refuse(why, final=self._answered and not _TAKEN.search(why))
+                self.why = why
+                taken = self._answered and not self.inside and bool(_TAKEN.search(why))
+                last_try = self._answered and why.endswith(_LAST_TRY)
+                self._final = (self._on_the_way or last_try) and not taken
+                self.over = self._final or taken
+            case Request() | PasswordRequest() if self._answered and self.why:
+                self.over = self._final = True
             case Welcome(who, room) if self._answered:
                 self.inside = True
                 self.nickname = who
@@ -154,6 +169,3 @@ class Comeback:
             case _ if self._answered and not self.room:
                 self.inside = self.done = True  # a student's server may have no word of welcome
         return None
-
-    def _refuse(self, why: str, final: bool) -> None:
-        self.why, self._final = why, final

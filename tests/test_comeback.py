@@ -131,6 +131,13 @@ def test_the_nickname_then_the_room() -> None:
     assert back.done and (back.nickname, back.room, back.why) == ("alice", "den", "")
 
 
+def test_a_banner_that_sounds_like_a_refusal() -> None:
+    """What was said before the request is forgotten with the request."""
+    back = comeback(room="lobby")
+    assert answers(back, "! beware of the dog", "nickname", "* you are alice, in lobby") == ["alice"]
+    assert back.done and (back.why, back.over) == ("", False)
+
+
 def test_no_way_to_go() -> None:
     """Whose room is the lobby is back with the welcome; where no server told of a room, with any line."""
     lobby = comeback(room="lobby")
@@ -156,14 +163,26 @@ def test_a_password_is_given_to_who_asks_for_it_at_its_turn() -> None:
     ("lines", "why", "final"),
     [
         (["! the server is full: 1 connections"], "the server is full: 1 connections", False),
+        (["nickname", "! others need the room"], "others need the room", False),
+        (["nickname", "! no; that was the last try"], "no; that was the last try", True),
+        (
+            ["nickname", "! alice is taken; that was the last try"],
+            "alice is taken; that was the last try",
+            False,
+        ),
         (["nickname", "! the nickname alice is taken", "nickname"], "the nickname alice is taken", False),
-        (["nickname", "! that nickname will not do: no"], "that nickname will not do: no", True),
+        (
+            ["nickname", "! that nickname will not do: no", "nickname"],
+            "that nickname will not do: no",
+            True,
+        ),
         (["nickname", "password", "! wrong password", "password"], "wrong password", True),
         (["nickname", "* you are alice, in lobby", "! no such room"], "no such room", True),
     ],
 )
 def test_which_refusals_are_the_end(lines: list[str], why: str, final: bool) -> None:
-    """That the nickname is taken, or a server full, can pass; any other refusal is told, and is the end."""
+    """That the nickname is taken, or a server full, can pass; any other refusal is told, and is the end.
+    A server that says no and hangs up is full, or the like; one that refuses an answer asks again."""
     back = comeback(password="s")
     answers(back, *lines)
     assert back.why == why and not back.done

@@ -442,7 +442,7 @@ def test_no_server_has_the_nickname_back(server: ChatServer, stranger: BareServe
         with stranger.accept() as wire:
             wire.send("nickname")
             assert wire.line() == "alice"
-            wire.send("! not on a Sunday")
+            wire.send("! not on a Sunday", "nickname")
             assert alice.fails() == f"{host}:{port} would not have alice back: not on a Sunday"
 
 
