@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 from certificates import Certificate, make
-from conftest import SOON, BareServer, Wire
+from conftest import SOON, BareServer, Wire, need_redis
 from programs import PATIENCE
 from test_main import Serving
 
@@ -33,6 +33,7 @@ from labkit.client import (
 )
 from labkit.comeback import FIRST_PAUSE, LONGEST_PAUSE, Comeback, place, told_of
 from labkit.instruments.link import Link
+from labkit.instruments.redis_server import RedisServer
 from labkit.messages import from_server
 
 A, B, C = ("a.example", 1), ("b.example", 2), ("::1", 3)
@@ -700,3 +701,31 @@ def test_a_tls_connection_that_is_cut(good: Certificate) -> None:
             link.reset()
             alice.wait_for("# lost")
             alice.wait_for("# back at")
+
+
+# --- servers that share their rooms ---
+
+
+def test_to_a_server_that_shares_the_room() -> None:
+    """Killed: until the lease ends the nickname is still the dead one's; then alice is back where she was,
+    and bob, who was at the other server all the time, hears the rest. Stopped in good order: at once."""
+    need_redis()
+    lease = ("--lease", "1")
+    with RedisServer() as redis, ChatServer(port=0, backplane=redis.url, limits=Limits(lease=1.0)) as two:
+        with Serving("--backplane", redis.url, *lease) as one, ChatClient("bob", two.address) as bob:
+            with ChatClient("alice", [one.address, two.address], seed=1) as alice:
+                for client in (alice, bob):
+                    client.say("/join den")
+                    client.wait_for("in den")
+                one.process.kill()
+                alice.wait_for("# back at", timeout=PATIENCE)
+                assert alice.address == two.address
+                assert bob.wait_for("alice left") == "* alice left (server lost)"
+                assert bob.wait_for("alice joined") == "* alice joined"
+                alice.say("where was I?")
+                assert bob.wait_for("where") == "alice: where was I?"
+        with ChatServer(port=0, backplane=redis.url, limits=Limits(lease=1.0)) as three:
+            with ChatClient("carol", [three.address, two.address], seed=1) as carol:
+                three.stop()
+                carol.wait_for("# back at", timeout=PATIENCE)
+                assert two.roster() == ["carol"]
