@@ -383,6 +383,7 @@ def test_panels_alone(server: ChatServer) -> None:
 def test_raw_dialect() -> None:
     """A board speaks the assignment's own dialect too."""
     with ChatServer(port=0, framing=RAW) as server, board(server, "alice", "bob", framing=RAW) as two:
+        server.journal.wait_for("joined", "alice")  # or what she says could be glued to her nickname
         server.journal.wait_for("joined", "bob")
         two.alice.say("hello")
         assert "alice: hello" in two.bob.wait_for("hello")
