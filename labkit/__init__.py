@@ -18,7 +18,7 @@ The files, in the order in which they are best read. The first four are pure: no
 14. outgoing.py     bytes out, without ever waiting; backlog.py: what waits; tls.py: TLS, without a socket
 15. gil.py          four places where it matters who runs next
 16. backplane/      rooms that several servers share, on Redis
-17. client.py       ChatClient: recv_msg, say, wait_for; call.py: its connection; comeback.py: the next
+17. client.py       ChatClient: recv_msg, say; heard.py: wait_for; call.py and comeback.py: connections
 18. terminal.py     chat in a terminal; keyboards.py and console.py are its hands
 19. __main__.py     python -m labkit …; serve.py, demo.py and lab.py are its commands
 20. instruments/    what a lab bench has

@@ -1,8 +1,8 @@
 """ChatClient: one end of a conversation, with a thread that listens while you speak.
 
 `recv_msg` runs in that thread: it answers the request for a nickname and keeps everything else, line by
-line. Your own thread speaks (`say`) and waits for what it expects (`wait_for`). There are also ways to
-misbehave on purpose: `vanish` pulls the plug, `freeze` stops reading.
+line (heard.py). Your own thread speaks (`say`) and waits for what it expects (`wait_for`). There are also
+ways to misbehave on purpose: `vanish` pulls the plug, `freeze` stops reading.
 
 With several servers it comes back when its own is lost: `recv_msg` goes on to the next one, takes the
 nickname and the room back, and says so. Lines that begin with `# ` are the client's own; no nickname begins
@@ -16,20 +16,19 @@ server's inside, and works with any server that speaks the wire.
 from __future__ import annotations
 
 import random
-import re
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from labkit import sockets
 from labkit.call import CHUNK, Call
-from labkit.comeback import Comeback, place, told_of
+from labkit.comeback import Comeback, place, several, told_of
 from labkit.framing import LINES, RAW, NewFraming, TooLong
+from labkit.heard import FROZEN, GONE, HERE, JOINING, Heard, Left
 from labkit.messages import (
     BadCommand,
     FromServer,
@@ -46,6 +45,19 @@ from labkit.messages import (
 if TYPE_CHECKING:
     from labkit.tls import ForClient, Seal
 
+__all__ = [
+    "FROZEN",
+    "GONE",
+    "HERE",
+    "JOINING",
+    "ChatClient",
+    "ComingBack",
+    "Left",
+    "NicknameRefused",
+    "PasswordNeeded",
+    "WrongPassword",
+]
+
 SIGN_OF_LIFE = 20.0
 """Seconds after which a client that said nothing sends an empty line."""
 
@@ -57,16 +69,6 @@ LAST_WORDS = 1.0
 
 LEAST = 0.5
 """Seconds that a server gets at least to let us back in, also when we are about to give up."""
-
-KEPT = 100_000
-"""Lines of the transcript that are kept; older ones make way."""
-
-# What the client is doing.
-JOINING, HERE, FROZEN, GONE = "joining", "here", "frozen", "gone"
-
-
-class Left(ConnectionError):
-    """This client has left, or was let go, and cannot do what was asked of it."""
 
 
 class ComingBack(TimeoutError):
@@ -85,7 +87,7 @@ class WrongPassword(PasswordNeeded):
     """The server refused the password."""
 
 
-class ChatClient:
+class ChatClient(Heard):
     """A client of a chat server: connects, gives its nickname, and listens.
 
     Use it as a context manager, or call `leave` in the end.
@@ -148,10 +150,10 @@ class ChatClient:
         give_up: float = 30.0,
         seed: int | None = None,
     ) -> None:
-        self.nickname = nickname or ""  # as the server shows it, once it has accepted it
+        super().__init__(nickname or "")
         self.room = ""
         # For coming back: where to. None for a client of one server, which does not.
-        self._servers = None if isinstance(address, tuple) else _several(address, framing, give_up)
+        self._servers = None if isinstance(address, tuple) else several(address, framing, give_up)
         self._give_up = give_up
         self._chance = random.Random(seed)
         self._new_framing = framing
@@ -160,15 +162,11 @@ class ChatClient:
         self._timeout = timeout
         self._password = None if password is None else _sendable(password)
         self._new_seal = None if tls is None or tls is False else _sealing(tls)
-        # Guards all up to the listeners, and is told of every change in them.
-        self._changed = threading.Condition()
-        self._transcript: deque[str] = deque(maxlen=KEPT)
-        self._inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
+        # What follows, up to `_quitting`, is guarded by `_changed` of Heard, too.
         self._call: Call  # the connection; the latest one, if it has ended
         self._comeback: Comeback | None = None  # while we look for another server
         self._said: deque[tuple[str, float]] = deque(maxlen=1000)  # what went out last, and when
         self._start_afresh()
-        self._listeners: list[Callable[[], None]] = []
         self._thawed = threading.Event()
         self._thawed.set()
         if isinstance(address, tuple):
@@ -177,7 +175,7 @@ class ChatClient:
             self._enter_one_of(address, nickname)
 
     def _start_afresh(self) -> None:
-        self._state = JOINING
+        self._forget()
         self._asked = False  # the server has asked for a nickname and waits for the answer
         self._answered = False  # and has got it
         self._refusal = ""  # why it refused the last one
@@ -185,7 +183,6 @@ class ChatClient:
         self._asks_for_password = False  # the server has asked for it and waits for the answer
         self._leaving = False
         self._quitting = False  # said /quit
-        self._end = ""  # why the connection ended, once it has
 
     def _enter(self, address: sockets.Address, nickname: str | None) -> None:
         """Connect, be asked, and answer."""
@@ -210,14 +207,11 @@ class ChatClient:
             except OSError as error:  # not a refusal: that is one's own doing, and the same everywhere
                 failures.append(told_of(address, error))
                 self._start_afresh()
-                self._transcript.clear()
-                self._inbox.clear()
         else:
             raise ConnectionError(f"no server let us in: {'; '.join(failures)}")
-        notes = [f"# {failure}" for failure in failures]
         with self._changed:
-            for lines in (self._transcript, self._inbox):
-                lines.extendleft(reversed(notes))
+            for failure in reversed(failures):
+                self._note(failure, first=True)
 
     def _call_up(
         self, address: sockets.Address, timeout: float, given_up: Callable[[], bool] | None = None
@@ -379,58 +373,7 @@ class ChatClient:
         """Say something to one person alone. Raises as `say` does."""
         self.say(f"/msg {nickname} {text}")
 
-    # --- listening ---
-
-    def wait_for(self, text: str | re.Pattern[str] | Callable[[str], bool], timeout: float = 5.0) -> str:
-        """The first line that holds `text`, among those not found by an earlier `wait_for`.
-
-        It may have come already; otherwise it has `timeout` seconds to come. Lines that do not match
-        stay, for another `wait_for` to find.
-
-        Args:
-            text: a part of the line, or a pattern to search for in it, or a function of the line.
-
-        Raises:
-            TimeoutError: it did not come; the text tells what came instead.
-            Left: the connection ended before it came.
-        """
-        matches, wanted = _matcher(text)
-        give_up = monotonic() + timeout
-        with self._changed:
-            while True:
-                for i, line in enumerate(self._inbox):
-                    if matches(line):
-                        del self._inbox[i]
-                        return line
-                if self._state == GONE:
-                    raise Left(f"{self.nickname} waited for {wanted}, but {self._end}; {self._came()}")
-                # It can come at the last moment, when `wait` has given up already; so look once more.
-                left = give_up - monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"{self.nickname} waited {timeout:g} s for {wanted}; {self._came()}")
-                self._changed.wait(left)
-
-    def wait_until_gone(self, timeout: float = 5.0) -> str:
-        """Wait until the connection has ended; returns why, in words.
-
-        Raises:
-            TimeoutError: it still stands after `timeout` seconds.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._state == GONE, timeout):
-                raise TimeoutError(f"{self.nickname} is still connected after {timeout:g} s")
-            return self._end
-
-    @property
-    def transcript(self) -> list[str]:
-        """All that this client heard, and what it said itself (`> ` before it), in order."""
-        with self._changed:
-            return list(self._transcript)
-
-    def tail(self, lines: int) -> list[str]:
-        """The last so many lines of the transcript."""
-        with self._changed:
-            return list(islice(reversed(self._transcript), lines))[::-1]
+    # --- what it is doing ---
 
     @property
     def state(self) -> str:
@@ -445,20 +388,6 @@ class ChatClient:
         """(host, port) of the server that it is connected to, or was last."""
         with self._changed:
             return self._call.address
-
-    @property
-    def end(self) -> str:
-        """Why the connection ended, in words; empty while it stands."""
-        with self._changed:
-            return self._end
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every line and every change of state, in whatever thread made it.
-
-        It must be quick, and must not wait for this client.
-        """
-        with self._changed:
-            self._listeners.append(listener)
 
     # --- leaving, and misbehaving ---
 
@@ -604,14 +533,6 @@ class ChatClient:
         self._tell_listeners()
         return answers
 
-    def _keep(self, line: str) -> None:
-        self._transcript.append(line)
-        self._inbox.append(line)
-
-    def _note(self, text: str) -> None:
-        """A line of our own. Only a server of another wire could have sent it. The lock must be held."""
-        self._keep(f"# {text}")
-
     # --- coming back; in the receiving thread ---
 
     def _call_again(self, end: str) -> bool:
@@ -748,45 +669,12 @@ class ChatClient:
     def _name_thread(self) -> None:
         self._thread.name = f"labkit-recv_msg-{self.nickname}" if self.nickname else "labkit-recv_msg"
 
-    def _came(self) -> str:
-        """What came lately, for an error's text. The lock must be held."""
-        latest = list(self._inbox)[-5:]
-        return "instead came: " + " | ".join(latest) if latest else "nothing came instead"
-
-    def _tell_listeners(self) -> None:
-        with self._changed:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener()
-
 
 def _sendable(password: str) -> str:
     """The password, if it can be sent. An error must not repeat it."""
     if not password or "\n" in password:
         raise ValueError("a password is not empty, and holds no line end")
     return password
-
-
-def _several(
-    addresses: Sequence[sockets.Address], framing: NewFraming, give_up: float
-) -> tuple[sockets.Address, ...]:
-    """The addresses of several servers, if a client can come back to them."""
-    for address in addresses:
-        match address:
-            case (str(), int(port)) if 0 <= port <= 65535:
-                pass
-            case _:
-                raise ValueError(f"an address is (host, port), the port up to 65535, not {address!r}")
-    if not addresses:
-        raise ValueError("the list of addresses is empty: at least one (host, port) is needed")
-    if framing is RAW:
-        raise ValueError(
-            "a list of addresses needs framing=LINES: in RAW nothing tells that a server has let one in, "
-            "or how much of a line it has heard"
-        )
-    if not give_up > 0:
-        raise ValueError(f"give_up is a number of seconds above 0, not {give_up!r}")
-    return tuple((host, port) for host, port in addresses)
 
 
 def _is_quit(text: str) -> bool:
@@ -802,12 +690,3 @@ def _sealing(tls: ForClient) -> Callable[[str], Seal]:
 
     context = client_context(tls)
     return lambda host: Seal(context, host)
-
-
-def _matcher(text: str | re.Pattern[str] | Callable[[str], bool]) -> tuple[Callable[[str], object], str]:
-    """What to ask of a line, and how to call that in an error's text."""
-    if isinstance(text, str):
-        return lambda line: text in line, repr(text)
-    if isinstance(text, re.Pattern):
-        return text.search, f"a line like {text.pattern!r}"
-    return text, f"a line for which {getattr(text, '__name__', 'the function')} holds"

@@ -6,7 +6,7 @@ and then the way to our room. It touches no socket and no thread, and never wait
 The pauses between the tries grow, and how long each is decides the lot: when a server dies, all of its
 people set out at the same moment, and should not all arrive at the same moment.
 
-It builds on messages.py.
+It builds on framing.py and messages.py.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from time import monotonic
 
+from labkit.framing import RAW, NewFraming
 from labkit.messages import FromServer, Join, PasswordRequest, Refused, Request, Welcome
 from labkit.sockets import Address
 
@@ -39,6 +40,30 @@ def told_of(address: Address, why: object) -> str:
     """Why it did not work there, with the address in front unless it is named already."""
     text = (isinstance(why, OSError) and why.strerror) or str(why)
     return text if f"{address[0]}:{address[1]}" in text else f"{place(address)}: {text}"
+
+
+def several(addresses: Sequence[Address], framing: NewFraming, give_up: float) -> tuple[Address, ...]:
+    """The addresses of several servers, if a client can come back to them.
+
+    Raises:
+        ValueError: it cannot; the text says why.
+    """
+    for address in addresses:
+        match address:
+            case (str(), int(port)) if 0 <= port <= 65535:
+                pass
+            case _:
+                raise ValueError(f"an address is (host, port), the port up to 65535, not {address!r}")
+    if not addresses:
+        raise ValueError("the list of addresses is empty: at least one (host, port) is needed")
+    if framing is RAW:
+        raise ValueError(
+            "a list of addresses needs framing=LINES: in RAW nothing tells that a server has let one in, "
+            "or how much of a line it has heard"
+        )
+    if not give_up > 0:
+        raise ValueError(f"give_up is a number of seconds above 0, not {give_up!r}")
+    return tuple((host, port) for host, port in addresses)
 
 
 class Comeback:
