@@ -140,6 +140,8 @@ class Reader:
                 room.read += entry.size
                 room.unheard.append(entry)
         self._let_happen(session, rooms)
+        if session.requests:
+            self._writer.wake()
 
     # --- the mail ---
 
@@ -151,7 +153,6 @@ class Reader:
                 self._courier.post([ForOne(member.client, fields[b"t"])])
             answer = (fields[b"s"].decode(), int(fields[b"w"]), int(heard))
             session.requests.append((("answer", answer), lambda answer: None))
-            self._writer.wake()
         elif b"r" in fields:
             session.answer(int(fields[b"r"]), fields[b"heard"] == b"1")
         elif b"gone" in fields:
