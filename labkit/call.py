@@ -131,7 +131,10 @@ class Call:
             if monotonic() > give_up:
                 self._cut_short = True
                 raise TimeoutError(f"the server read nothing for {self.timeout:g} s")
-            sockets.writable(self.sock, LOOK_AROUND)
+            try:
+                sockets.writable(self.sock, LOOK_AROUND)
+            except ValueError:  # a closed socket has no descriptor: the receiving thread was quicker
+                raise ConnectionAbortedError("the connection has ended") from None
 
     def say_goodbye(self, seconds: float) -> None:
         """TLS has a goodbye of its own, which goes out before FIN. It waits as long as the server reads on,
@@ -145,8 +148,8 @@ class Call:
                 if not seconds or unread == (unread := self.unread()):
                     break
                 sockets.writable(self.sock, seconds)
-        except OSError:
-            pass  # it is gone already
+        except (OSError, ValueError):
+            pass  # it is gone already; a closed socket has no descriptor
         finally:
             self._sending.release()
 
