@@ -1,0 +1,381 @@
+"""The backplane when something is away: a server, Redis, or the way between them.
+
+Everything real: a server that is killed is a process, what cuts a server off is a Link in front of Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import certificates
+import psutil
+import pytest
+from conftest import Wire, need_redis
+from test_backplane import wait_until
+
+from labkit import ChatClient, ChatServer, Limits
+from labkit.backplane import NoRedis
+from labkit.backplane.contact import BACK, CUT_OFF
+from labkit.backplane.plane import GIVEN_UP
+from labkit.backplane.session import WINDOW
+from labkit.backplane.store import PASSWORD, GivenUp, Store
+from labkit.instruments.faults import Delay, Freeze
+from labkit.instruments.link import Link
+from labkit.instruments.redis_server import RedisServer
+
+HASTY = Limits(lease=1.0)
+"""For servers that are soon given up."""
+
+LONG = 15.0
+"""Seconds in which Redis, or a lease, may come and go."""
+
+
+@pytest.fixture
+def lasting() -> Iterator[RedisServer]:
+    """A Redis that knows everything again when it is back."""
+    need_redis()
+    with RedisServer(append_only=True) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(url: str, *options: str) -> Iterator[tuple[tuple[str, int], psutil.Process]]:
+    """A server in a process of its own; its address, and the process."""
+    command = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--backplane", url, *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        host, _, port = process.stdout.readline().strip().removeprefix("listening on ").rpartition(":")
+        yield (host, int(port)), psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+# --- a server is away ---
+
+
+def test_the_people_of_a_killed_server_are_told_once_and_free_their_names(redis: RedisServer) -> None:
+    """After its lease, in every room, as `server lost`."""
+    with (
+        ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
+        Wire.joined(server.address, "alice") as alice,
+        serving(redis.url, "--lease", "1") as (address, process),
+    ):
+        _victims = [Wire.joined(address, name) for name in ("bob", "carol", "dave")]
+        alice.until("dave joined")
+        with Wire.joined(address, "erin") as erin:
+            erin.send("/join den")
+            alice.until("erin went to den")
+            alice.sock.settimeout(LONG)
+            process.kill()
+            assert sorted(alice.lines(3)) == [
+                "* bob left (server lost)",
+                "* carol left (server lost)",
+                "* dave left (server lost)",
+            ]
+        alice.send("/who", "/msg erin hello?", "/join den", "/who", "/nick erin")
+        assert alice.lines(5) == [
+            "* in lobby: alice",
+            "! nobody here is called erin",
+            "* you are alice, in den",
+            "* in den: alice",
+            "* you are erin, in den",
+        ]
+
+
+def test_talkers_wait_for_a_server_that_does_not_read(redis: RedisServer) -> None:
+    """Until it is given up: a room takes up no more in Redis than its slowest server may be behind."""
+    store = Store(redis.url, 5.0)
+    with (
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=2.0)) as server,
+        Wire.joined(server.address, "alice") as alice,
+        ChatClient("bob", server.address) as bob,
+        serving(redis.url, "--lease", "2") as (address, process),
+        ChatClient("carol", address),
+    ):
+        bob.wait_for("carol joined")
+        process.suspend()
+        alice.sock.settimeout(LONG)
+        most = 0
+        for n in range(24):
+            alice.send(*["x" * 4000] * 250, f"end {n}")  # 24 MB; blocks when it is read no further
+            most = max(most, int(store._turns.hget("labkit:room:lobby:state", "total")))
+            if bob.tail(1) == ["* carol left (server lost)"]:
+                break
+        bob.wait_for("carol left (server lost)", timeout=LONG)
+        bob.wait_for(f"end {n}", timeout=LONG)
+        assert store._turns.memory_usage("labkit:room:lobby") < 2 * WINDOW + 4_000_000
+        process.resume()
+
+
+def test_a_server_that_was_given_up_lets_its_people_go_and_begins_anew(redis: RedisServer) -> None:
+    """Cut off from Redis for longer than its lease; the others hear `server lost`, once."""
+    with (
+        Link(redis.address, client="server") as link,
+        ChatServer(port=0, backplane=redis.url, limits=HASTY) as well,
+        ChatServer(port=0, backplane=redis.url_through(link.address), limits=HASTY) as ill,
+        Wire.joined(well.address, "alice") as alice,
+        Wire.joined(ill.address, "bob") as bob,
+    ):
+        alice.until("bob joined")
+        alice.sock.settimeout(LONG)
+        bob.sock.settimeout(LONG)
+        link.to_server.use(Freeze())
+        link.to_client.use(Freeze())
+        assert alice.line() == "* bob left (server lost)"
+        bob.send("does anybody hear me?")
+        alice.send("/nick bob", "/who")
+        assert alice.lines(2) == ["* you are bob, in lobby", "* in lobby: bob"]
+        link.to_server.use()
+        link.to_client.use()
+        link.reset()
+        assert bob.to_the_end()[-1] == f"* {GIVEN_UP}"
+        wait_until(lambda: ill.roster() == [])
+        with Wire.joined(ill.address, "carol") as carol:
+            assert alice.line() == "* carol joined"
+            carol.send("all is well")
+            assert alice.line() == "carol: all is well"
+
+
+# --- Redis is away ---
+
+
+@pytest.mark.parametrize("how", ["kill", "stop", "pause"])
+def test_what_is_said_while_redis_is_away_waits(lasting: RedisServer, how: str) -> None:
+    """All are told; nothing is lost, nothing comes twice; newcomers wait, too, and people may leave."""
+    with (
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as one,
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as other,
+        ChatClient("alice", one.address) as alice,
+        ChatClient("bob", other.address) as bob,
+        ChatClient("carol", other.address) as carol,
+    ):
+        alice.say("before")
+        bob.wait_for("alice: before")
+        getattr(lasting, how)()
+        alice.say("one")
+        alice.wait_for(CUT_OFF, LONG)
+        bob.wait_for(CUT_OFF, LONG) if how != "pause" else None
+        alice.say("two")
+        alice.say("/nick al")
+        alice.say("three")
+        carol.leave()
+        newcomer = Wire(one.address, LONG)
+        assert newcomer.line() == "nickname"
+        newcomer.send("dora")
+        assert newcomer.line() == f"* {CUT_OFF}"
+        lasting.resume() if how == "pause" else lasting.start()
+        bob.wait_for("al: three", LONG)
+        alice.wait_for(BACK, LONG)
+        alice.wait_for("carol left (hung up)", LONG)
+        bob.wait_for("dora joined", LONG)
+        said = [line for line in bob.transcript if line.startswith(("al", "* al"))]
+        assert said == ["alice: before", "alice: one", "alice: two", "* alice is now al", "al: three"]
+        assert sorted(newcomer.lines(2)) == sorted([f"* {BACK}", "* you are dora, in lobby"])
+        newcomer.close()
+
+
+def test_talkers_are_read_no_further_while_redis_is_away(redis: RedisServer) -> None:
+    """The flood of one stays in the kernels, and is heard to the end afterwards."""
+    with (
+        ChatServer(port=0, backplane=redis.url) as server,
+        Wire.joined(server.address, "alice") as alice,
+        ChatClient("bob", server.address) as bob,
+    ):
+        alice.until("bob joined")
+        redis.pause()
+        bob.say("?")
+        alice.until(CUT_OFF)
+        alice.sock.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 100_000_000:
+                sent += alice.sock.send(b"x" * 4000 + b"\n")
+        assert sent < 20_000_000
+        present = {person.nickname: person for person in server.present()}
+        assert present["alice"].lines_in < 1000
+        redis.resume()
+        alice.sock.settimeout(LONG)
+        alice.sock.sendall(b"\nthe end\n")
+        bob.wait_for("alice: the end", LONG)
+
+
+def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) -> None:
+    """Redis has done it, but nobody hears of that: the server asks again, under the same number."""
+    with (
+        Link(redis.address, client="server") as link,
+        ChatServer(port=0, backplane=redis.url) as one,
+        ChatServer(port=0, backplane=redis.url_through(link.address)) as other,
+        ChatClient("alice", one.address) as alice,
+        ChatClient("bob", other.address) as bob,
+    ):
+        alice.wait_for("bob joined")
+        for n in range(5):
+            link.to_client.use(Freeze())
+            bob.say(f"{n}.")
+            alice.wait_for(f"bob: {n}.", LONG)  # so it is done
+            link.reset()
+            link.to_client.use()
+            bob.say("/who")
+            bob.wait_for("* in lobby", LONG)  # now the answer has come
+        bob.say("/nick rob")
+        alice.wait_for("bob is now rob", LONG)
+        said = [line for line in alice.transcript if line.startswith("bob:")]
+        assert said == [f"bob: {n}." for n in range(5)]
+
+
+def test_a_slow_redis_makes_slow_and_no_more(redis: RedisServer) -> None:
+    """Every answer comes 0.1 s late: all is heard, in order, and nobody is told of a trouble."""
+    with (
+        Link(redis.address, client="server") as link,
+        ChatServer(port=0, backplane=redis.url_through(link.address)) as server,
+        ChatClient("alice", server.address) as alice,
+        ChatClient("bob", server.address) as bob,
+    ):
+        alice.wait_for("bob joined")
+        link.to_client.use(Delay(0.1))
+        for n in range(200):
+            alice.say(f"{n}.")
+        assert [bob.wait_for("alice: ") for _ in range(200)] == [f"alice: {n}." for n in range(200)]
+        assert CUT_OFF not in " ".join(bob.transcript)
+
+
+@pytest.mark.parametrize("how", ["emptied", "started anew"])
+def test_a_redis_that_has_forgotten_everything(redis: RedisServer, how: str) -> None:
+    """Nobody can go on from what is not there any more: all are let go, and then it works again."""
+    with (
+        ChatServer(port=0, backplane=redis.url, limits=HASTY) as one,
+        ChatServer(port=0, backplane=redis.url, limits=HASTY) as other,
+        Wire.joined(one.address, "alice") as alice,
+        Wire.joined(other.address, "bob") as bob,
+    ):
+        alice.until("bob joined")
+        if how == "emptied":
+            Store(redis.url, 5.0)._turns.flushall()
+        else:
+            redis.kill()
+            redis.start()
+        for wire in (alice, bob):
+            wire.sock.settimeout(LONG)
+            assert wire.to_the_end()[-1] == f"* {GIVEN_UP}"
+        with Wire.joined(one.address, "alice") as again, Wire.joined(other.address, "bob") as too:
+            again.until("bob joined")
+            too.send("here we are")
+            assert again.line() == "bob: here we are"
+
+
+def test_a_turn_that_is_asked_for_twice_is_done_once(redis: RedisServer) -> None:
+    """The same answers, one effect; the number after the next is refused, and so is a stranger."""
+    store = Store(redis.url, 5.0)
+    store.hello("me", 5.0)
+    commands = [
+        ("follow", ("den", "Den")),
+        ("claim", ("me.1", "ann", "n:ann", "l:ann")),
+        ("append", ("den", "ann: hi\n", '[["+", "me.1", "ann"]]')),
+        ("look", ()),
+    ]
+    first = store.turn("me", 1, 5.0, commands)
+    assert first == [[b"Den", b"0", b"0-0", []], [b"yours", b"ann"], first[2], []]
+    assert store.turn("me", 1, 5.0, commands) == first
+    assert store._turns.xlen("labkit:room:den") == 1
+    assert store.turn("me", 2, 5.0, [("claim", ("me.2", "Ann", "n:ann"))]) == [[b"taken", b"ann"]]
+    with pytest.raises(GivenUp):
+        store.turn("me", 4, 5.0, commands)
+    with pytest.raises(GivenUp):
+        store.turn("you", 1, 5.0, commands)
+    store.close()
+
+
+def test_stop_takes_no_longer_than_it_must_while_redis_is_away(redis: RedisServer) -> None:
+    """Its people are told and let go; no thread is left (conftest looks), whatever Redis does."""
+    for name, how in (("alice", redis.pause), ("bob", redis.kill)):
+        with ChatServer(port=0, backplane=redis.url, limits=HASTY) as server:
+            with Wire.joined(server.address, name) as wire:
+                how()
+                server.stop()
+                assert wire.to_the_end()[-1] == "* server stopped"
+        if name == "alice":
+            redis.resume()
+
+
+# --- at the start, and what is never shown ---
+
+
+def test_no_redis_is_told_in_one_line_and_leaves_nothing(redis: RedisServer) -> None:
+    """The server does not start; its port is free again."""
+    url = redis.url
+    redis.kill()
+    server = ChatServer(port=0, backplane=url)
+    with pytest.raises(NoRedis, match=r"no Redis at redis://127\.0\.0\.1:\d+: Connection refused"):
+        server.start()
+    with pytest.raises(ValueError, match="not the URL of a Redis: http://127.0.0.1"):
+        ChatServer(port=0, backplane="http://me:sesame@127.0.0.1")
+
+
+def test_a_password_is_honoured_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the URL or in the environment; neither an error, nor what `serve` prints, nor `ps` has it."""
+    need_redis()
+    with RedisServer(password="sesame") as redis:
+        plain = f"redis://127.0.0.1:{redis.address[1]}"
+        for url in (plain, plain.replace("//", "//:wrong-word@")):
+            with pytest.raises(NoRedis) as trouble:
+                ChatServer(port=0, backplane=url).start()
+            assert "wrong-word" not in str(trouble.value) and "\n" not in str(trouble.value)
+            assert re.search("Authentication required|invalid username-password", str(trouble.value))
+        with (
+            ChatServer(port=0, backplane=redis.url) as server,
+            ChatClient("alice", server.address) as alice,
+        ):
+            assert server.shares_through == plain
+            assert "sesame" not in repr(vars(server._backplane)) + repr(server) + " ".join(alice.transcript)
+        monkeypatch.setenv(PASSWORD, "sesame")
+        with serving(plain) as (address, process), ChatClient("bob", address) as bob:
+            bob.say("/who")
+            bob.wait_for("in lobby: bob")
+            assert "sesame" not in " ".join(process.cmdline())
+        broken = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--backplane"]
+        monkeypatch.delenv(PASSWORD)
+        for url in (plain.replace("//", "//:wrong-word@"), "redis://:wrong-word@127.0.0.1:99999"):
+            done = subprocess.run([*broken, url], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 1 and done.stdout == ""
+            assert done.stderr.count("\n") == 1 and "wrong-word" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no redis-server with TLS there")
+def test_tls_is_honoured(tmp_path: Path) -> None:
+    """rediss:// with the certificate's file; without it, it is not trusted, and that is told."""
+    need_redis()
+    made = certificates.make(tmp_path, "redis")
+    with RedisServer() as plain:
+        port = plain.address[1]
+    command = ["redis-server", "--port", "0", "--tls-port", str(port), "--tls-cert-file", made.pem]
+    command += ["--tls-key-file", made.key, "--tls-ca-cert-file", made.pem, "--tls-auth-clients", "no"]
+    command += ["--save", "", "--dir", str(tmp_path), "--bind", "127.0.0.1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"rediss://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _starts(f"{url}?ssl_ca_certs={made.pem}"))
+        with pytest.raises(NoRedis, match="certificate verify failed"):
+            ChatServer(port=0, backplane=url).start()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _starts(url: str) -> bool:
+    """Whether a server with this backplane does its work."""
+    try:
+        with ChatServer(port=0, backplane=url) as server, ChatClient("alice", server.address) as alice:
+            alice.say("/who")
+            return bool(alice.wait_for("in lobby: alice"))
+    except NoRedis:
+        return False
