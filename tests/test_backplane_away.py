@@ -378,3 +378,16 @@ def _starts(url: str) -> bool:
             return bool(alice.wait_for("in lobby: alice"))
     except NoRedis:
         return False
+
+
+def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -> None:
+    """Somebody else writes into our keys: a turn is not done twice for it, and nobody is left hanging."""
+    store = Store(redis.url, 5.0)
+    with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
+        store._turns.delete("labkit:room:lobby:state")
+        alice.send("hello")
+        assert alice.to_the_end() == [f"* {GIVEN_UP}"]
+        assert "append: " in str(server.journal.wait_for("given up"))
+        with Wire.joined(server.address, "bob") as bob:
+            bob.send("/who")
+            assert bob.line() == "* in lobby: bob"

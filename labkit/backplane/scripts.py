@@ -153,6 +153,7 @@ function does.follow(name, shown)
     local room = 'labkit:room:' .. name
     local state = room .. ':state'
     if redis.call('EXISTS', state) == 0 then
+        redis.call('DEL', room, room .. ':read', room .. ':who')  -- there are none, unless somebody meddled
         redis.call('HSET', state, 'name', shown, 'total', 0, 'last', '0-0', 'places', 0)
     end
     redis.call('SADD', 'labkit:rooms:' .. server, name)
@@ -246,7 +247,12 @@ end
 local answers, at = {}, 4
 while at <= #ARGV do
     local name, count = ARGV[at], tonumber(ARGV[at + 1])
-    answers[#answers + 1] = does[name](unpack(ARGV, at + 2, at + 1 + count))
+    -- An error here must not end the turn: what is done stays done, and would be done again.
+    local fine, answer = pcall(does[name], unpack(ARGV, at + 2, at + 1 + count))
+    if not fine then
+        answer = {'TROUBLE', name .. ': ' .. (type(answer) == 'table' and answer.err or tostring(answer))}
+    end
+    answers[#answers + 1] = answer
     at = at + 2 + count
 end
 if redis.call('EXISTS', kept) == 1 then

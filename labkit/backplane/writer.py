@@ -141,7 +141,7 @@ class Writer:
 
     @property
     def _has_work(self) -> bool:
-        return self._woken or bool(self._session.requests)
+        return self._woken or bool(self._session.requests or self._session.broken)
 
     def _let_others_write(self) -> None:
         """The fuller a turn, the fewer there are: threads that have just read something may add to it."""
@@ -183,7 +183,11 @@ class Writer:
 
     def _hand_out(self, things: Things, answers: Sequence[Any]) -> None:
         for (_, handler), answer in zip(things, answers, strict=True):
-            handler(answer)
+            if isinstance(answer, list) and answer[:1] == [b"TROUBLE"]:
+                # Only if somebody else writes there. Better to begin anew than to go on with half of it.
+                self._session.broken = answer[1].decode(errors="replace")
+            else:
+                handler(answer)
 
     def _wait_to_try_again(self, pause: float) -> bool:
         """Redis cannot be reached. False: the server stops, and has waited for long enough."""
@@ -200,6 +204,8 @@ class Writer:
         """The others have given this server up."""
         if self._stop_by is not None:
             return
+        if monotonic() < self._there_since + LONGEST_PAUSE:  # this one had hardly begun
+            self._stopping.wait(LONGEST_PAUSE)
         self._session = self._begin_anew(why)
         pause = FIRST_PAUSE
         while True:
