@@ -184,12 +184,16 @@ class Client:
         self.close()
 
     def quit(self) -> None:
+        if self.state is State.OVER:  # the server was quicker
+            return
         self.may_end(QUIT, whole=True)
         self.state = State.LEAVING
         self.do((Quit(), b"/quit"))
 
     def hang_up(self) -> None:
         """FIN, as soon as all is sent; and read on."""
+        if self.state is State.OVER:  # the server was quicker
+            return
         self.may_end(HUNG_UP, whole=True)
         self.state = State.LEAVING
         self._hangs_up = True
@@ -197,12 +201,16 @@ class Client:
 
     def vanish(self) -> None:
         """RST, at once."""
+        if self.state is State.OVER:  # the server was quicker
+            return
         self.may_end(VANISHED)
         sockets.reset_on_close(self.sock)
         self.close()
 
     def slam(self) -> None:
         """Close without a look: FIN if all was read that had come, RST if not."""
+        if self.state is State.OVER:  # the server was quicker
+            return
         self.may_end(HUNG_UP)
         self.may_end(VANISHED)
         self.close()

@@ -39,7 +39,7 @@ ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)
 AT_ONCE = 10
 """People who do something in one turn of the loop, at most."""
 
-CONTESTED = tuple(f"pretendertothethrone{n}" for n in range(3))
+CONTESTED = tuple(f"pretendertothethrone{n}" for n in range(2))
 """Nicknames that everybody wants, where there are several servers to ask for them."""
 
 TRIED_AT_ONCE = 20

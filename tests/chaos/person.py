@@ -78,7 +78,8 @@ class Person:
         self.name = ""
         self._entered = True  # … and whether a room was entered under this name
         self._names = names
-        self._contested = contested  # nicknames that others want, too
+        self._contested = contested  # nicknames that others want, too …
+        self._eager = number % 3 == 0  # … and this one as soon as it comes
         self._lives = 0
         self._said = 0
         self._whispered: Counter[str] = Counter()  # by nickname
@@ -94,7 +95,9 @@ class Person:
         if known and known.lower() not in self._contested:
             self._keys = [*(key for key in self._keys if key != known.lower()), known.lower()]
         wanted = self._keys[-3:]
-        if self._contested and self.chance.random() < 0.1:
+        if self._contested and not self._lives and self._eager:
+            wanted = [self._contested[0]]  # all of these at the same moment
+        elif self._contested and self.chance.random() < 0.15:
             wanted = list(self._contested)
         self.name = self._names.of(self.chance.choice(wanted))
         self.room, self._entered = LOBBY, True

@@ -112,6 +112,12 @@ class Storm:
     def _note(self, what: str) -> None:
         self.log.append(f"{monotonic() - self._start:.2f} s: {what}")
 
+    def _a_while(self) -> float:
+        """Seconds that Redis may be away without costing anybody the lease; some notice it, some do not."""
+        return self._lease * self._chance.choice(
+            (self._chance.uniform(0.01, 0.1), self._chance.uniform(0.2, 0.3))
+        )
+
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
         self._later.append((monotonic() + seconds, act))
 
@@ -160,7 +166,7 @@ class Storm:
         way = self._chance.choice(("kill", "stop"))
         getattr(self._fleet.redis, way)()
         self._note(f"Redis: {way}")
-        self._after(self._chance.uniform(0.02, 0.3) * self._lease, self._redis_is_back)
+        self._after(self._a_while(), self._redis_is_back)
         return True
 
     def _redis_is_back(self) -> None:
@@ -172,7 +178,7 @@ class Storm:
         self._redis_in_trouble = True
         self._fleet.redis.pause()
         self._note("Redis hangs")
-        self._after(self._chance.uniform(0.02, 0.3) * self._lease, self._redis_goes_on)
+        self._after(self._a_while(), self._redis_goes_on)
         return True
 
     def _redis_goes_on(self) -> None:
@@ -194,7 +200,7 @@ class Storm:
         link = self._fleet.goes_through(n)
         assert link is not None
         how = self._chance.choice(("reset", "silence", "slow", "slow"))
-        seconds = self._chance.uniform(0.02, 0.3) * self._lease
+        seconds = self._a_while()
         self._note(f"server {n} and Redis: {how}")
         self._redis_in_trouble = True  # one thing at a time, or the lease may end
         if how == "reset":
