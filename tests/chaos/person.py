@@ -79,7 +79,7 @@ class Person:
         self._entered = True  # … and whether a room was entered under this name
         self._names = names
         self._contested = contested  # nicknames that others want, too …
-        self._eager = number % 3 == 0  # … and this one as soon as it comes
+        self._eager = number % 2 == 0  # … and this one as soon as it comes
         self._lives = 0
         self._said = 0
         self._whispered: Counter[str] = Counter()  # by nickname
