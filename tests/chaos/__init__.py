@@ -1,5 +1,5 @@
-"""Chaos: many clients do their worst to a server, and a checker proves from what each heard that nobody
-else noticed.
+"""Chaos: many clients do their worst to a server, or to several that share their rooms, and a checker
+proves from what each heard that nobody else noticed.
 
 - history.py: what one client sent and heard, from its nickname to its end
 - verdict.py: what a checker finds wrong
@@ -8,11 +8,15 @@ else noticed.
 - client.py: one connection of the crowd, and all that can be done to it
 - person.py: what somebody does next, by dice
 - crowd.py: everybody, on one selector
-- arena.py: a server, links with faults before it, a crowd; then the checker. One run
+- hosts.py: a server to be tried, in this process or in one of its own (serve.py)
+- fleet.py: several servers on one Redis
+- storm.py: what befalls them: killed, cut off, Redis restarted
+- arena.py: a server, links with faults before it, a crowd; then the checker. One run; also on a fleet
 - broken.py: servers that are made wrong, each in one way, for the checker to catch
+- broken_backplanes.py: the same for what several servers share
 - run.py: a program: many runs, as long as you like
 
-`test_chaos.py` runs a few seeds, `test_broken.py` the broken servers, and `test_checker.py` tries the
-checker on histories written by hand. The idea of a checker that sees nothing but histories is that of
+`test_chaos.py` and `test_servers.py` run a few seeds, `test_broken.py` and `test_broken_backplanes.py` the
+broken servers, and `test_checker.py` tries the checker on histories written by hand. The idea of a checker that sees nothing but histories is that of
 Jepsen's Maelstrom.
 """

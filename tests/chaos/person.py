@@ -127,6 +127,8 @@ class Person:
             (4, lambda: [self.wrong(taken)]),
             (4, lambda: [self.say(), *self.rename(), self.say(), *self.move(), self.say()]),
         )
+        if self.contests:
+            turns = turns[:3]  # it keeps what it has
         [turn] = self.chance.choices([t for _, t in turns], [weight for weight, _ in turns])
         self.do(turn())
         if self.chance.random() < 0.5:
@@ -191,7 +193,7 @@ class Person:
 
     def whisper(self, others: list[Person], taken: list[str]) -> Done:
         to = self.chance.choice(others).name or taken[0]
-        if to == self.name or self.chance.random() < 0.3:
+        if to.lower() == self.name.lower() or self.chance.random() < 0.3:
             to = self.chance.choice(taken)
         return self.whisper_to(to)
 

@@ -12,6 +12,10 @@ from chaos.broken_backplanes import ALSO, BROKEN, Broken
 from chaos.crowd import Plan
 from chaos.storm import Weather
 
+SEEDS = range(1, 7)
+"""As many as it takes: what is wrong for an instant only, when Redis goes or two come at once, may meet
+nobody who talks then."""
+
 
 @pytest.fixture(autouse=True)
 def redis_is_installed() -> None:
@@ -27,9 +31,13 @@ def a_plan(seed: int) -> Plan:
 def test_it_is_caught(server: type[Broken]) -> None:
     """Once it has done wrong it is told, in the right words, and with the histories that show it."""
     weather, kinds = BROKEN[server]
-    outcome = run_servers(a_plan(1), replace(weather, server=server.__name__))
-    found = outcome.verdict.kinds
-    assert kinds <= found <= kinds | ALSO.get(server, set()), f"{outcome}\n{outcome.again}"
+    for seed in SEEDS:
+        outcome = run_servers(a_plan(seed), replace(weather, server=server.__name__))
+        found = outcome.verdict.kinds
+        assert found <= kinds | ALSO.get(server, set()), f"{outcome}\n{outcome.again}"
+        if kinds <= found:
+            return
+    pytest.fail(f"with none of the seeds {SEEDS} was it caught")
 
 
 def test_the_same_backplane_unbroken_is_not() -> None:
