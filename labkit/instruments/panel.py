@@ -313,7 +313,7 @@ class Board:
             columns = [column("labkit-person", person, faults.widget) for person, faults in pairs]
         people = ipywidgets.Box(columns)
         people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
-        least = "40%" if links and len(columns) == 4 else "240px"  # two and two, not three and one
+        least = "40%" if len(columns) == 4 else "240px"  # two and two, not three and one
         for one in columns:
             one.layout = ipywidgets.Layout(flex=f"1 1 {least}", width="auto")
         below = [panel.widget for panel in (self.server, self.ladder) if panel]
