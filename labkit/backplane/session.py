@@ -192,6 +192,7 @@ class Session:
             return
         if self.rooms.get(room.key) is room:
             del self.rooms[room.key]
+            self.held.discard(room)
             self.requests.append((("unfollow", (room.key,)), _nothing))
 
     # --- for the writer ---
@@ -216,6 +217,8 @@ class Session:
         things, self.requests = self.requests, []
         touched, self.touched = self.touched, {}
         for room in touched:
+            if self.rooms.get(room.key) is not room:
+                continue  # it was left: nothing is pending, and how far it was read is nobody's business
             if room.pending:
                 batch = room.take(turn)
                 things.append((("append", (room.key, batch.text, batch.changes)), self._measure(room)))
