@@ -475,7 +475,10 @@ class ChatServer:
         # here, with its bytes in hand, because here they are fewest: as lines they are many times as many.
         flowing = self._courier.flowing
         while self._is_held(client):
-            (self._ending if flowing.is_set() else flowing).wait(HELD_FOR)
+            if not flowing.is_set():
+                flowing.wait(HELD_FOR)
+            else:  # then it is the backplane that holds it
+                self._ending.wait(HELD_FOR)
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
             if client.failed:
