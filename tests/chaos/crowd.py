@@ -77,7 +77,8 @@ class Plan:
 
     def shared(self, lease: float) -> Plan:
         """The same on several servers: who was lost with one is not gone before the lease has ended."""
-        limits = replace(self.limits, lease=lease)
+        # One process is the crowd, on a machine that it shares with all the servers: it may be slow itself.
+        limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0)
         return replace(self, limits=limits, patience=self.patience + 3 * lease, soon=self.soon + 3 * lease)
 
 
