@@ -99,7 +99,7 @@ HELLO = """
 local server, lease = ARGV[1], ARGV[2]
 redis.call('SADD', 'labkit:servers', server)
 redis.call('SET', 'labkit:lease:' .. server, 1, 'PX', lease)
-redis.call('HSET', 'labkit:turn:' .. server, 'number', 0, 'answers', '')
+redis.call('HSETNX', 'labkit:turn:' .. server, 'number', 0)  -- it may come twice, and late
 return 1
 """
 """A server takes part from now on. ARGV: its id; its lease in ms."""
