@@ -66,9 +66,10 @@ class Store:
     def __init__(self, url: str, patience: float) -> None:
         self.where = _shown(url)
         self._patience = patience
-        password = None if urlsplit(url).password else os.environ.get(PASSWORD) or None
-        options: dict[str, Any] = {} if password is None else {"password": password}
+        options: dict[str, Any] = {}
         try:
+            if not urlsplit(url).password and (password := os.environ.get(PASSWORD)):
+                options["password"] = password
             self._turns, self._reads = (
                 redis.Redis.from_url(
                     url,
@@ -166,6 +167,8 @@ def _shown(url: str) -> str:
     except ValueError:
         return "(unreadable)"
     if not parts.scheme or (not host and parts.scheme != "unix"):
+        return "(unreadable)"
+    if "@" in parts.path + parts.query + parts.fragment:  # a password with one of /?# in it
         return "(unreadable)"
     host = f"[{host}]" if host and ":" in host else host or ""
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
