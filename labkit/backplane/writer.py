@@ -133,11 +133,12 @@ class Writer:
             elif monotonic() >= self._beat_at:
                 self._beat_at = monotonic() + self._lease / 4
                 things += [(("mailed", (self._session.mail,)), _nothing), (("look", ()), self._judge)]
-            self._do(things)
+            done = self._do(things)
             if ending:
                 break
         self._turn += 1
-        self._do([(("goodbye", (SERVER_STOPPED,)), _nothing)])
+        if done:
+            self._do([(("goodbye", (SERVER_STOPPED,)), _nothing)])
 
     @property
     def _has_work(self) -> bool:
@@ -158,23 +159,23 @@ class Writer:
         pause = self._beat_at - monotonic()
         return min(pause, HELD_ROOM) if self._session.held and pause > 0 else pause
 
-    def _do(self, things: Things) -> None:
-        """Have it done, however long it takes; unless the server stops, or is given up."""
+    def _do(self, things: Things) -> bool:
+        """Have it done, however long it takes. False: the server stops, or was given up."""
         pause = FIRST_PAUSE
         while True:
             try:
                 answers = self._ask(things)
             except GivenUp as why:
                 self._start_anew(str(why))
-                return
+                return False
             except (RedisError, OSError):
                 if not self._wait_to_try_again(pause):
-                    return
+                    return False
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._contact.found("writer")
                 self._hand_out(things, answers)
-                return
+                return True
 
     def _ask(self, things: Things) -> list[Any]:
         return self._store.turn(
