@@ -196,6 +196,10 @@ class Courier:
         """Whether somebody who hears this room is far behind."""
         return room in self._slow
 
+    def is_far(self, who: Reader) -> bool:
+        """Whether this one reads, and is far behind."""
+        return who in self._far
+
     def stop(self) -> None:
         """Deliver what is in the log, close what was to be closed, and end the thread.
 
@@ -205,6 +209,10 @@ class Courier:
             self._stopping = True
         self.wake()
         self._thread.join()
+        self._outgoing.end()
+
+    def abandon(self) -> None:
+        """Let go of one that was never started."""
         self._outgoing.end()
 
     # --- the courier's thread ---

@@ -185,6 +185,7 @@ class ChatServer:
                         self._backplane.start(self._courier)
                     except OSError:
                         door.abandon()
+                        self._courier.abandon()
                         raise
                 self._courier.start()
                 self._door = door

@@ -73,6 +73,7 @@ class Exits:
     """From here on the member hears this room no more."""
 
     member: Member
+    moves: bool = True  # to another room; else its connection is still to be closed (`Ends`)
     done: bool = False
 
 

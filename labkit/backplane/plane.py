@@ -22,11 +22,10 @@ from labkit.backplane.contact import CUT_OFF, Contact
 from labkit.backplane.log import AsksWho, Member, Reached
 from labkit.backplane.reader import Reader
 from labkit.backplane.session import WINDOW, Session, Whispering, told_by
-from labkit.backplane.store import NoRedis, Store, reason
+from labkit.backplane.store import GivenUp, NoRedis, Store, reason
 from labkit.backplane.writer import Writer
 from labkit.connection import Client, Gone
 from labkit.courier import Courier, ForOne, Hears
-from labkit.courier import Entry as ForCourier
 from labkit.delivery import as_bytes, note
 from labkit.instruments.journal import Journal
 from labkit.limits import Limits
@@ -108,7 +107,7 @@ class Backplane:
         self._store.open()
         try:
             self._writer.start(self._session)
-        except (RedisError, OSError) as error:
+        except (GivenUp, RedisError, OSError) as error:
             self._store.close()
             raise NoRedis(f"no use of the Redis at {self.where}: {reason(error)}") from None
         self._reader = Reader(
@@ -144,6 +143,8 @@ class Backplane:
         self._writer.stop()  # it wakes the reader
         self._reader.join()
         self._store.close()
+        with self._lock:
+            self._courier.post(self._session.abandon())  # Redis may have been away
 
     def holds(self, client: Client) -> bool:
         """Whether this one must wait now: Redis is away, or has more to do, or another server has."""
@@ -169,6 +170,8 @@ class Backplane:
         """
         shown = presentable(nickname)
         with self._lock:
+            if client in self._let_go:
+                raise Gone(SERVER_LOST)
             session = self._session
             member = session.member(client)
             # From an earlier try: then the house would not have it.
@@ -193,13 +196,20 @@ class Backplane:
 
         Returns what is not for the backplane: what somebody is told who is in no room yet. The house's
         lock must be held.
+
+        Raises:
+            Gone: the client has to leave, and whatever it goes on saying is heard by nobody.
         """
         assert self._house_lock.locked()
         client = told_by(deliveries)
         with self._lock:
+            if client in self._let_go:
+                if client.named:
+                    raise Gone(SERVER_LOST)
+                return []  # it is just being let in, and will find out
             member = self._session.members.get(client) if client is not None else None
             if member is None or (member.room is None and not isinstance(deliveries[0], HouseEnters)):
-                return [] if client in self._let_go else deliveries
+                return deliveries
             self._tell_why_it_waits(member)
             for delivery in deliveries:
                 self._session.add(member, delivery)
@@ -262,10 +272,10 @@ class Backplane:
         elif isinstance(what, Join):
             self._move(client, what)
         elif isinstance(what, Who):
-            member = self._member(client)
+            session, member = self._session, self._member(client)
             assert member.room is not None
             with self._lock:
-                self._session.put(member.room, AsksWho(member))
+                session.put(member.room, AsksWho(member))
         elif not isinstance(what, Alive):
             with self._house_lock:
                 self.take(self._house.hear(client, what))
@@ -397,6 +407,8 @@ class Backplane:
     def _wait_for(self, session: Session, client: Client, event: threading.Event) -> None:
         """Raises Gone if the client is, or the server stops, or is given up."""
         while not event.wait(LOOK_AROUND):
+            if session.over:
+                break
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
             # Who has only hung up is not gone: what they said before that is still to be done.
@@ -431,8 +443,7 @@ class Backplane:
         self._journal.record("given up", what=why)
         notice = as_bytes(Notice(GIVEN_UP))
         with self._house_lock, self._lock:
-            self._session.abandon()
-            entries: list[ForCourier] = []
+            entries = self._session.abandon()
             for client in self._session.members:
                 self._let_go.add(client)
                 entries += [ForOne(client, notice), Hears(client, None)]

@@ -32,7 +32,7 @@ from labkit.backplane.log import (
     changes_of,
 )
 from labkit.backplane.session import Session
-from labkit.backplane.store import Entries, Store
+from labkit.backplane.store import Command, Entries, Store
 from labkit.backplane.writer import FIRST_PAUSE, LONGEST_PAUSE, TELL_READ, Writer
 from labkit.courier import Close, Courier, ForOne, ForRoom, Hears
 from labkit.courier import Entry as ForCourier
@@ -88,18 +88,21 @@ class Reader:
     def _read(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            if self._courier.full:
+            if self._courier.full or self._session().broken:
                 self._stopping.wait(BRIEFLY)
                 continue
             with self._lock:
                 session = self._session()
+                self._answer_late(session)
                 streams = {f"labkit:mail:{session.server}": session.mail}
-                slow = False
+                asked: dict[str, SharedRoom] = {}
+                slow = bool(session.late)
                 for room in session.rooms.values():
                     if self._courier.is_slow(room.name):
                         slow = True
                     elif room.followed.is_set():
                         streams[room.stream] = room.last
+                        asked[room.stream] = room
             try:
                 found = self._store.read(streams, BRIEFLY if slow else SECONDS)
             except (RedisError, OSError):
@@ -112,10 +115,10 @@ class Reader:
             pause = FIRST_PAUSE
             with self._lock:
                 if not session.over:
-                    self._take(session, found)
+                    self._take(session, asked, found)
             self._courier.wake()
 
-    def _take(self, session: Session, found: Entries) -> None:
+    def _take(self, session: Session, asked: dict[str, SharedRoom], found: Entries) -> None:
         rooms: dict[SharedRoom, None] = {}
         mail = f"labkit:mail:{session.server}"
         for stream, entries in found:
@@ -124,14 +127,16 @@ class Reader:
                     session.mail = at
                     self._open(session, fields)
                 continue
-            room = session.rooms.get(stream.removeprefix("labkit:room:"))
-            if room is None or not room.followed.is_set():
+            room = asked[stream]
+            if session.rooms.get(room.key) is not room:
                 continue  # it was left, and perhaps followed anew, while this was read
             rooms[room] = None
             for at, fields in entries:
-                if not _older(room.last, at):
-                    continue
                 entry = Entry(at, fields)
+                if fields.get(b"x") == session.server.encode():
+                    session.broken = "the others have given this server up"
+                    self._writer.wake()
+                    return
                 if int(fields[b"a"]) != room.read:
                     session.broken = f"something is missing in {room.name}"
                     self._writer.wake()
@@ -151,12 +156,26 @@ class Reader:
             heard = member is not None and not member.gone
             if member is not None and heard:
                 self._courier.post([ForOne(member.client, fields[b"t"])])
-            answer = (fields[b"s"].decode(), int(fields[b"w"]), int(heard))
-            session.requests.append((("answer", answer), lambda answer: None))
+            answer: Command = ("answer", (fields[b"s"].decode(), int(fields[b"w"]), int(heard)))
+            if member is not None and heard and self._courier.is_far(member.client):
+                session.late.append((member, answer))
+            else:
+                session.requests.append((answer, lambda answer: None))
         elif b"r" in fields:
             session.answer(int(fields[b"r"]), fields[b"heard"] == b"1")
         elif b"gone" in fields:
             session.lose(fields[b"gone"].decode())
+
+    def _answer_late(self, session: Session) -> None:
+        """Whoever whispers to somebody who is far behind waits for the answer until that one has caught
+        up; as whoever talks to them does."""
+        waiting, session.late = session.late, []
+        for member, answer in waiting:
+            if self._courier.is_far(member.client):
+                session.late.append((member, answer))
+            else:
+                session.requests.append((answer, lambda answer: None))
+                self._writer.wake()
 
     # --- what happens in the rooms ---
 
@@ -228,11 +247,12 @@ class Reader:
             op.done = True
             if not op.member.gone:
                 entries.append(Hears(op.member.client, None))
-            room.users -= 1
+            room.users -= op.moves
         elif isinstance(op, Enters):
             if not op.member.gone:
                 entries.append(Hears(op.member.client, room.name))
         elif isinstance(op, Ends):
+            room.users -= 1
             if not op.member.gone:
                 op.member.gone = True
                 entries += [Hears(op.member.client, None), Close(op.member.client, op.politely)]
@@ -265,8 +285,3 @@ class Reader:
             left = Left(nickname, why)
             self._journal.record("left", nickname, why, room.name)
             entries.append(ForRoom(room.name, as_bytes(left)))
-
-
-def _older(one: str, other: str) -> bool:
-    """Whether one id of a stream comes before the other."""
-    return tuple(map(int, one.split("-"))) < tuple(map(int, other.split("-")))

@@ -18,6 +18,8 @@ from labkit import nicknames
 from labkit.backplane.log import Answered, Ends, Enters, Exits, Member, Op, Reached, SharedRoom
 from labkit.backplane.store import Command
 from labkit.connection import Client
+from labkit.courier import Close, Hears
+from labkit.courier import Entry as ForCourier
 from labkit.delivery import as_bytes
 from labkit.messages import Left
 from labkit.room import LOBBY, Delivery, ToOne, ToRoom
@@ -63,6 +65,8 @@ class Session:
         self.members: dict[Client, Member] = {}  # this server's people …
         self.names: dict[str, Member] = {}  # … and by the nicknames.key under which the rooms know them
         self.whispers: dict[int, Whispering] = {}
+        # Answers to whispers from other servers that can wait: their addressee has much to read.
+        self.late: list[tuple[Member, Command]] = []
         self.gone: set[str] = set()  # servers
         self.mail = "0-0"  # the id of the last entry of its mail that was read
         self.requests: list[tuple[Command, Handler]] = []  # in the order in which they are to be done
@@ -115,7 +119,7 @@ class Session:
     def _move(self, member: Member, room: str | None) -> None:
         old, exits = member.room, None
         if old is not None:
-            exits = Exits(member)
+            exits = Exits(member, moves=room is not None)
             self.put(old, exits)
         if room is not None:
             member.room = self.rooms[nicknames.key(room)]
@@ -239,9 +243,10 @@ class Session:
 
         return measured
 
-    def abandon(self) -> None:
-        """This server was given up. Whoever waits for something need wait no longer."""
+    def abandon(self) -> list[ForCourier]:
+        """It is over. Whoever waits for something need wait no longer, and who has left is let go."""
         self.over = True
+        entries: list[ForCourier] = []
         for request in self._waiting:
             request.done.set()
         for number in list(self.whispers):
@@ -252,6 +257,10 @@ class Session:
             for op in ops:
                 if isinstance(op, Reached):
                     op.event.set()
+                elif isinstance(op, Ends) and not op.member.gone:
+                    op.member.gone = True
+                    entries += [Hears(op.member.client, None), Close(op.member.client, op.politely)]
+        return entries
 
 
 def _nothing(answer: Any) -> None:
