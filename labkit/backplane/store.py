@@ -34,6 +34,9 @@ PASSWORD = "REDISCLI_AUTH"
 """The environment variable that may hold the password, where the URL does not: redis-cli's own. What is on
 a command line, everybody on the machine can see."""
 
+UNREADABLE = "(unreadable)"
+"""What is shown of a URL of which nobody can say where its password ends."""
+
 Command = tuple[str, tuple[str | bytes | int, ...]]
 """What is to be done in a turn: the name of the function in `TURN`, and its arguments."""
 
@@ -68,6 +71,8 @@ class Store:
         self._patience = patience
         options: dict[str, Any] = {}
         try:
+            if self.where == UNREADABLE:
+                raise ValueError
             if not urlsplit(url).password and (password := os.environ.get(PASSWORD)):
                 options["password"] = password
             self._turns, self._reads = (
@@ -85,7 +90,7 @@ class Store:
         except (ValueError, TypeError):  # what it says may repeat a part of the URL
             raise ValueError(
                 f"not the URL of a Redis: {self.where}; it looks like redis://HOST:PORT, or begins with "
-                "rediss:// (TLS) or unix://"
+                "rediss:// (TLS) or unix://; in a password / is written %2F, ? %3F, # %23 and @ %40"
             ) from None
         self._turn = self._turns.register_script(TURN)
         self._hello = self._turns.register_script(HELLO)
@@ -165,10 +170,10 @@ def _shown(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "(unreadable)"
+        return UNREADABLE
     if not parts.scheme or (not host and parts.scheme != "unix"):
-        return "(unreadable)"
-    if "@" in parts.path + parts.query + parts.fragment:  # a password with one of /?# in it
-        return "(unreadable)"
+        return UNREADABLE
+    if "@" in parts.path + parts.query + parts.fragment:  # what is before it may be a password with / ? #
+        return UNREADABLE
     host = f"[{host}]" if host and ":" in host else host or ""
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
