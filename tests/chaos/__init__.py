@@ -17,6 +17,6 @@ proves from what each heard that nobody else noticed.
 - run.py: a program: many runs, as long as you like
 
 `test_chaos.py` and `test_servers.py` run a few seeds, `test_broken.py` and `test_broken_backplanes.py` the
-broken servers, and `test_checker.py` tries the checker on histories written by hand. The idea of a checker
-that sees nothing but histories is that of Jepsen's Maelstrom.
+broken servers, and `test_checker.py` and `test_checker_servers.py` try the checker on histories written by
+hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
 """

@@ -101,7 +101,11 @@ def _note_who_is_here(order: Order, line: bytes, facts: Facts) -> None:
 def _check_what_it_said(course: Course, done: int, facts: Facts, verdict: Verdict) -> None:
     """All of it was heard in its room, in order; and its leaving was told once, with its reason."""
     life = course.life
-    seen = [s for s in course.steps if s.room in facts.orders and s.text in facts.orders[s.room].at]
+    seen = [
+        s
+        for s in course.steps
+        if (s.room in facts.orders and s.text in facts.orders[s.room].at) or s.text in facts.heard_by
+    ]
     if not seen and done < 0:
         return _check_leaving(course, -1, facts, verdict)  # it may never have been let in
     done = max([done, *(step.deed for step in seen)])
