@@ -54,6 +54,7 @@ class Outcome:
         told = ", ".join(f"{n} {reason}" for reason, n in sorted(self.verdict.told.items()))
         head = (
             f"seed {self.plan.seed}: {self.seconds:.1f} s, {self.ends} abrupt ends; told: {told or 'none'}"
+            f"; longest turn {self.longest_turn:.2f} s"
         )
         blows = [f"    {blow}" for blow in self.blows if self.verdict.count]
         return "\n".join([head, str(self.verdict), *blows])

@@ -45,6 +45,10 @@ CONTESTED = tuple(f"pretendertothethrone{n}" for n in range(2))
 TRIED_AT_ONCE = 20
 """Nicknames that are tried in one breath at the end."""
 
+THROUGH_A_LINK = 8
+"""Connections through one link, at most: in pieces of seven bytes it carries no more, and who came through
+it would be slow, or silent, through no fault of theirs."""
+
 ON_ITS_WAY = 3.0
 """Seconds for which the end of a connection may be on its way through a link."""
 
@@ -338,7 +342,9 @@ class Crowd:
 
     def _states(self) -> str:
         return "Not there yet: " + ", ".join(
-            f"{c.life} {c.state.name} ({c.unanswered} unanswered)"
+            f"{c.life} {c.state.name} ({c.unanswered} unanswered, on server {c.server}, "
+            f"{len(c.life.deeds)} deeds, the last {c.life.deeds[-6:]}, heard {c.life.heard[-2:]}, "
+            f"blocked {c.blocked}, ends {c.life.ends})"
             for c in self._clients
             if c.state is not State.IN or c.unanswered
         )
@@ -390,6 +396,8 @@ class Crowd:
         if chance.random() < 0.03:
             self._knock()
         person.link = chance.randrange(len(self._links)) if self._links and chance.random() < 0.3 else None
+        if person.link is not None and len(self._users(person.link)) >= THROUGH_A_LINK:
+            person.link = None
         server, address = (
             self._somewhere() if person.link is None else (0, self._links[person.link].address)
         )
