@@ -82,7 +82,8 @@ class Plan:
     def shared(self, lease: float) -> Plan:
         """The same on several servers: who was lost with one is not gone before the lease has ended."""
         # One process is the crowd, on a machine that it shares with all the servers: it may be slow itself.
-        limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0)
+        # And what was said while Redis was away comes all at once.
+        limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=1024 * 1024)
         return replace(self, limits=limits, patience=self.patience + 3 * lease, soon=self.soon + 3 * lease)
 
 
