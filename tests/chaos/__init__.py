@@ -18,6 +18,5 @@ proves from what each heard that nobody else noticed.
 
 `test_chaos.py` and `test_servers.py` run a few seeds, `test_broken.py` and `test_broken_backplanes.py` the
 broken servers, and `test_checker.py` and `test_checker_servers.py` try the checker on histories written by
-hand. The idea of a checker that sees nothing but histories is that of
-Jepsen's Maelstrom.
+hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
 """

@@ -82,7 +82,7 @@ class Plan:
     def shared(self, lease: float) -> Plan:
         """The same on several servers: who was lost with one is not gone before the lease has ended."""
         # One process is the crowd, on a machine that it shares with all the servers: it may be slow itself.
-        # And what was said while Redis was away comes all at once: nobody is too slow for not taking that.
+        # And what was said while Redis was away comes all at once.
         limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024)
         return replace(self, limits=limits, patience=self.patience + 3 * lease, soon=self.soon + 3 * lease)
 

@@ -13,6 +13,9 @@ from enum import StrEnum
 ENOUGH = 20
 """Complaints of one kind that are kept; the others are counted."""
 
+SHOWN = 3
+"""Complaints of one kind that are shown."""
+
 
 class Kind(StrEnum):
     """What can be wrong."""
@@ -65,4 +68,5 @@ class Verdict:
         if not self.count:
             return f"nothing to complain about in {self.deliveries} deliveries"
         counts = ", ".join(f"{n} × {kind}" for kind, n in self.count.items())
-        return "\n".join([counts, *map(str, self.complaints[:5])])
+        shown = [c for kind in self.count for c in [c for c in self.complaints if c.kind is kind][:SHOWN]]
+        return "\n".join([counts, *map(str, shown)])
