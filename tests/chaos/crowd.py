@@ -342,13 +342,17 @@ class Crowd:
         )
 
     def _states(self) -> str:
-        return "Not there yet: " + ", ".join(
-            f"{c.life} {c.state.name} ({c.unanswered} unanswered, on server {c.server}, "
-            f"{len(c.life.deeds)} deeds, the last {c.life.deeds[-6:]}, heard {c.life.heard[-2:]}, "
-            f"blocked {c.blocked}, ends {c.life.ends})"
-            for c in self._clients
-            if c.state is not State.IN or c.unanswered
-        )
+        states = []
+        for client, person in self._clients.items():
+            if client.state is State.IN and not client.unanswered:
+                continue
+            where = f"server {client.server}" if person is None or person.link is None else "a link"
+            life = client.life
+            states.append(
+                f"{life} {client.state.name} on {where}, {client.unanswered} unanswered, may end "
+                f"{sorted(life.ends)}, did last {life.deeds[-6:]}, heard last {life.heard[-2:]}"
+            )
+        return f"Not there yet: {len(states)} ({'; '.join(states[:5])})"
 
     # --- coming ---
 
