@@ -76,7 +76,8 @@ class Fleet:
         if not same_port or n not in self._ports:
             self._ports[n] = self._free_port()
         link = self.links[n]
-        if link is None or self._chance.random() < 0.3:
+        # One of them at least goes through its link: or no server could be cut off from Redis any more.
+        if link is None or (self._through - {n} and self._chance.random() < 0.3):
             self._through.discard(n)
             url = self.redis.url
         else:
