@@ -564,7 +564,8 @@ class ChatServer:
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            if self._backplane is None or not self._backplane.end(client, politely and not stopping):
+            # Of a server that stops the others are told as a whole: its people stay in their rooms till then.
+            if stopping or self._backplane is None or not self._backplane.end(client, politely):
                 self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
         # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop

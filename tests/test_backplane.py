@@ -247,6 +247,21 @@ def test_a_server_that_stops_says_goodbye_for_its_people(two: Two) -> None:
             assert bob.line() == "* in lobby: bob"
 
 
+def test_a_server_that_stops_says_goodbye_in_every_room(two: Two) -> None:
+    """Also where all of its people go one after the other, until none of them is left there."""
+    with Wire.joined(two[1].address, "bob") as bob, ExitStack() as stack:
+        bob.send("/join den")
+        bob.until("in den")
+        for n in range(30):
+            person = stack.enter_context(Wire.joined(two[0].address, f"p{n}"))
+            person.send("/join den")
+            bob.until(f"p{n} joined")
+        two[0].stop()
+        assert sorted(bob.lines(30)) == sorted(f"* p{n} left (server stopped)" for n in range(30))
+        bob.send("/who")
+        assert bob.line() == "* in den: bob"
+
+
 def test_a_stream_is_trimmed(two: Two, redis: RedisServer) -> None:
     """However much was said: what both servers have read is thrown away."""
     store = Store(redis.url, 5.0)
