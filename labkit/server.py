@@ -564,7 +564,7 @@ class ChatServer:
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            # Of a server that stops the others are told as a whole: its people stay in their rooms till then.
+            # A server that stops says goodbye for all of its people at once: till then they are here.
             if stopping or self._backplane is None or not self._backplane.end(client, politely):
                 self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
