@@ -64,6 +64,7 @@ class Client(Reader):
         self.whispered_to: set[Reader] = set()  # with its last commands; whom it may have to wait for
         self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in the house
+        self.in_the_way = False  # it has none, and its place was given to somebody else
         self.leaving = False  # guarded by the server's lock: its socket is the courier's to close
         self._framing = framing
         self._rate = rate  # lines a second, or None

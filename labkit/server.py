@@ -345,6 +345,7 @@ class ChatServer:
         if client is None:
             return False
         self._crowd.remove(client)
+        client.in_the_way = True
         self._courier.post([ForOne(client, as_bytes(Refused("no nickname yet, and others need the room")))])
         sockets.shut(client.sock, socket.SHUT_RD)
         return True

@@ -363,6 +363,28 @@ def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two) -> None:
         assert len(gone) == len(set(gone))
 
 
+def test_newcomers_who_wait_for_redis_take_no_more_places_than_there_are() -> None:
+    """Whoever has to make way is told, and closed, though the nickname is still being asked for."""
+    need_redis()
+    with (
+        RedisServer() as redis,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(max_clients=2)) as server,
+        contextlib.ExitStack() as wires,
+    ):
+        redis.pause()
+        newcomers = []
+        for n in range(6):
+            newcomers.append(wires.enter_context(Wire(server.address)))
+            assert newcomers[n].line() == "nickname"
+            newcomers[n].send(f"n{n}")
+        for wire in newcomers[:4]:
+            with contextlib.suppress(ConnectionResetError):  # a name that was not read yet
+                assert "! no nickname yet, and others need the room" in wire.to_the_end()
+        redis.resume()
+        for n in (4, 5):
+            newcomers[n].until(f"you are n{n}")
+
+
 # --- starting, and what is shown ---
 
 

@@ -30,6 +30,7 @@ from labkit.delivery import as_bytes, note
 from labkit.instruments.journal import Journal
 from labkit.limits import Limits
 from labkit.messages import (
+    NO_NICKNAME,
     QUIT,
     SERVER_LOST,
     SERVER_STOPPED,
@@ -411,6 +412,8 @@ class Backplane:
                 break
             if self._ending.is_set():
                 raise Gone(SERVER_STOPPED)
+            if client.in_the_way:
+                raise Gone(NO_NICKNAME)
             # Who has only hung up is not gone: what they said before that is still to be done.
             if client.failed or sockets.ended_by(client.sock) == "RST":
                 raise Gone(client.failed or VANISHED)
