@@ -162,7 +162,15 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
             verdict.told[reason] += 1
     if expected and not told and not life.watches:
         assert where is not None
-        verdict.complain(Kind.LOST, f"nobody was told that {where.name} left {where.room}")
+        why = " or ".join(sorted(life.ends)) or "thrown out"
+        verdict.complain(
+            Kind.LOST,
+            f"nobody was told that {where.name} left {where.room} ({why})",
+            [
+                *_said_around(course, done),
+                *around(life.heard, len(life.heard) - 1, str(life)),
+            ],
+        )
 
 
 def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
