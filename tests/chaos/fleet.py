@@ -23,6 +23,9 @@ PORTS = range(10_000, 20_000)
 """Where servers listen: below the ports that outgoing connections are given, so that one that was killed
 finds its port free when it comes back."""
 
+TRIES = 5
+"""Servers that may find their port taken all the same."""
+
 
 class Fleet:
     """`start`; then `kill`, `stop` and `launch` servers; at last `close`.
@@ -46,6 +49,7 @@ class Fleet:
         self._launching: dict[int, Elsewhere] = {}
         self._stopping: dict[int, Elsewhere] = {}
         self._ports: dict[int, int] = {}
+        self._failed = 0  # servers that ended before they listened
         self._stack = contextlib.ExitStack()
         self._errors = self._stack.enter_context(tempfile.TemporaryFile())
 
@@ -92,7 +96,11 @@ class Fleet:
                 listens = host.ready()
             except RuntimeError:
                 host.stop()
-                raise
+                self._failed += 1
+                if self._failed > TRIES:
+                    raise
+                self.launch(n)  # somebody else on this machine was faster to take its port
+                continue
             if listens:
                 self.hosts[n] = self._launching.pop(n)
         stopped = [n for n, host in self._stopping.items() if host.over]
@@ -152,8 +160,9 @@ class Fleet:
         self._stack.close()
 
     def _free_port(self) -> int:
+        dice = random.SystemRandom()  # not from the seed: another run of it may be going on beside this one
         while True:
-            port = self._chance.choice(PORTS)
+            port = dice.choice(PORTS)
             with socket.socket() as sock, contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(("127.0.0.1", port))

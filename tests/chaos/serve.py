@@ -28,7 +28,11 @@ def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:
         kind = getattr(broken_backplanes, name)
     parent = os.getppid()
     options = {} if backplane is None else {"backplane": backplane}
-    with kind(port=port, limits=limits, **options) as server:
+    try:
+        server = kind(port=port, limits=limits, **options).start()
+    except OSError:  # the port is taken; the fleet tries another one
+        sys.exit(1)
+    with server:
         print(f"{server.address[0]}:{server.address[1]}", flush=True)
         while not asked_to_stop and os.getppid() == parent and not server.wait(0.1):
             pass
