@@ -15,6 +15,7 @@ server's inside, and works with any server that speaks the wire.
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 import threading
@@ -30,8 +31,11 @@ from labkit.comeback import Comeback, place, several, told_of
 from labkit.framing import LINES, RAW, NewFraming, TooLong
 from labkit.heard import FROZEN, GONE, HERE, JOINING, Heard, Left
 from labkit.messages import (
+    BACK,
+    CUT_OFF,
     BadCommand,
     FromServer,
+    Notice,
     PasswordRequest,
     Quit,
     Refused,
@@ -65,10 +69,15 @@ GOODBYE = 1.0
 """Seconds that a server has to answer our goodbye with its own."""
 
 LAST_WORDS = 1.0
-"""Seconds; what was said so shortly before a server was lost, it may not have heard."""
+"""Seconds; what was said so shortly before a server was lost, it may not have heard. Nor what was said
+while it was cut off from others, however long ago."""
 
 LEAST = 0.5
 """Seconds that a server gets at least to let us back in, also when we are about to give up."""
+
+
+UNNOTICED = 3.0
+"""Seconds for which a server may be cut off without telling so: it waits for an answer first."""
 
 
 class ComingBack(TimeoutError):
@@ -166,6 +175,7 @@ class ChatClient(Heard):
         self._call: Call  # the connection; the latest one, if it has ended
         self._comeback: Comeback | None = None  # while we look for another server
         self._said: deque[tuple[str, float]] = deque(maxlen=1000)  # what went out last, and when
+        self._waits_since = math.inf  # since when it waits, for the server is cut off from others
         self._start_afresh()
         self._thawed = threading.Event()
         self._thawed.set()
@@ -514,6 +524,8 @@ class ChatClient(Heard):
                 # framing relay a line of that name, and would be told the password.
                 may_ask = self._may_ask and isinstance(message, (PasswordRequest, Refused))
                 self._may_ask = may_ask
+                if isinstance(message, Notice):
+                    self._note_what_waits(message.text)
                 match message:
                     case Request():
                         self._asked, self._answered = True, False
@@ -579,12 +591,21 @@ class ChatClient(Heard):
         )
         first = self._comeback.first
         self._note(f"lost {place(where)} ({why}); trying {'again' if first == where else place(first)}")
-        recently = monotonic() - LAST_WORDS
+        recently = min(monotonic() - LAST_WORDS, self._waits_since - UNNOTICED)
         texts = [text for text, when in self._said if when > recently]
         self._said.clear()
+        self._waits_since = math.inf
         if texts:
             what = "this line" if len(texts) == 1 else f"the last {len(texts)} lines, from this one on"
             self._note(f"it may not have heard {what}: {texts[0]}")
+
+    def _note_what_waits(self, notice: str) -> None:
+        """A server that is cut off from others tells so: what is said from then on, nobody has heard."""
+        if notice == CUT_OFF:
+            self._waits_since = monotonic()
+        elif notice == BACK:
+            now, self._waits_since = monotonic(), math.inf
+            self._said = deque([(text, now) for text, _ in self._said], self._said.maxlen)
 
     def _whose_turn(self) -> sockets.Address | None:
         """Whom to try now, after the pause before it; None if nobody, and then why is the end."""

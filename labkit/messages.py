@@ -29,6 +29,9 @@ SERVER_LOST = "server lost"  # their server gave no sign of life: the others are
 NO_NICKNAME = "no nickname"
 NO_PASSWORD = "no password"
 NO_TLS = "no TLS"
+# What a server with a backplane (backplane/) tells its people while the other servers cannot be reached.
+CUT_OFF = "cut off from the other servers: what you say waits"
+BACK = "back with the other servers"
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED, SERVER_LOST)
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a

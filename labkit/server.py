@@ -196,7 +196,7 @@ class ChatServer:
         """Tell everybody, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if somebody does not
-        read them.
+        read them; with a backplane whose Redis does not answer, a few seconds more.
         """
         with self._switch:
             if self._ending.is_set():

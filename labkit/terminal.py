@@ -192,6 +192,8 @@ def _say(client: ChatClient, keyboard: Keyboard, line: str) -> None:
     may want to leave."""
     while True:
         try:
+            if keyboard.asks_again and client.state == JOINING:
+                raise ComingBack
             return client.say(line)
         except ComingBack:
             if keyboard.asks_again:

@@ -14,13 +14,13 @@ import pytest
 from conftest import SOON, Wire
 
 from labkit import RAW, ChatClient, ChatServer, Limits
-from labkit.backplane.contact import BACK, CUT_OFF, Contact
+from labkit.backplane.contact import Contact
 from labkit.backplane.log import Entry, Exits, Member, SharedRoom, changes_of
 from labkit.backplane.scripts import ENTRY
 from labkit.backplane.store import Store
 from labkit.client import NicknameRefused
 from labkit.instruments.redis_server import RedisServer
-from labkit.messages import Joined, Left, Renamed, Said
+from labkit.messages import BACK, CUT_OFF, Joined, Left, Renamed, Said
 from labkit.room import ToRoom
 
 
@@ -34,9 +34,26 @@ def two(redis: RedisServer) -> Iterator[tuple[ChatServer, ChatServer]]:
 Two = tuple[ChatServer, ChatServer]
 
 
+def ask(redis: RedisServer) -> Store:
+    """Somebody else who asks this Redis. Closed when the Redis is."""
+    store = Store(redis.url, 5.0)
+    _asking.append(store)
+    return store
+
+
+_asking: list[Store] = []
+
+
+@pytest.fixture(autouse=True)
+def nobody_goes_on_asking() -> Iterator[None]:
+    yield
+    while _asking:
+        _asking.pop().close()
+
+
 def keys(redis: RedisServer) -> list[str]:
     """All that is kept there."""
-    return sorted(key.decode() for key in Store(redis.url, 5.0)._turns.keys("*"))
+    return sorted(key.decode() for key in ask(redis)._turns.keys("*"))
 
 
 def wait_until(holds: Callable[[], object]) -> None:
@@ -264,7 +281,7 @@ def test_a_server_that_stops_says_goodbye_in_every_room(two: Two) -> None:
 
 def test_a_stream_is_trimmed(two: Two, redis: RedisServer) -> None:
     """However much was said: what both servers have read is thrown away."""
-    store = Store(redis.url, 5.0)
+    store = ask(redis)
     line = "x" * 4000
     with Wire.joined(two[0].address, "alice") as alice, ChatClient("bob", two[1].address) as bob:
         for n in range(20):
@@ -397,3 +414,21 @@ def test_contact_tells_of_a_trouble_that_lasts_and_of_its_end(monkeypatch: pytes
     contact.found("writer")
     contact.found("writer")
     assert told == [CUT_OFF, BACK]
+
+
+def test_a_whisper_does_not_overtake_what_was_said_before_it(two: Two) -> None:
+    """Neither on the same server nor on the other one; and a new name is heard before its whispers."""
+    with (
+        Wire.joined(two[0].address, "ann") as ann,
+        Wire.joined(two[1].address, "bob") as bob,
+        Wire.joined(two[0].address, "alice") as alice,
+    ):
+        for wire in (ann, bob):
+            wire.until("alice joined")
+        for n in range(30):
+            alice.send(f"loud {n}", f"/msg ann soft {n}", f"/msg bob soft {n}")
+            for wire in (ann, bob):
+                assert wire.lines(2) == [f"alice: loud {n}", f"alice -> you: soft {n}"]
+        alice.send("/nick al", "/msg ann hi", "/msg bob hi", "bye", "/msg ann last", "/quit")
+        assert ann.lines(4) == ["* alice is now al", "al -> you: hi", "al: bye", "al -> you: last"]
+        assert bob.lines(3) == ["* alice is now al", "al -> you: hi", "al: bye"]

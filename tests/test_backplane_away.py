@@ -18,17 +18,17 @@ import certificates
 import psutil
 import pytest
 from conftest import Wire, need_redis
-from test_backplane import wait_until
+from test_backplane import ask, nobody_goes_on_asking, wait_until  # noqa: F401
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.backplane import NoRedis
-from labkit.backplane.contact import BACK, CUT_OFF
 from labkit.backplane.plane import GIVEN_UP
 from labkit.backplane.session import WINDOW
-from labkit.backplane.store import PASSWORD, GivenUp, Store
+from labkit.backplane.store import PASSWORD, GivenUp
 from labkit.instruments.faults import Delay, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
+from labkit.messages import BACK, CUT_OFF
 
 HASTY = Limits(lease=1.0)
 """For servers that are soon given up."""
@@ -94,7 +94,7 @@ def test_the_people_of_a_killed_server_are_told_once_and_free_their_names(redis:
 
 def test_talkers_wait_for_a_server_that_does_not_read(redis: RedisServer) -> None:
     """Until it is given up: a room takes up no more in Redis than its slowest server may be behind."""
-    store = Store(redis.url, 5.0)
+    store = ask(redis)
     with (
         ChatServer(port=0, backplane=redis.url, limits=Limits(lease=2.0)) as server,
         Wire.joined(server.address, "alice") as alice,
@@ -259,7 +259,7 @@ def test_a_redis_that_has_forgotten_everything(redis: RedisServer, how: str) -> 
     ):
         alice.until("bob joined")
         if how == "emptied":
-            Store(redis.url, 5.0)._turns.flushall()
+            ask(redis)._turns.flushall()
         else:
             redis.kill()
             redis.start()
@@ -274,7 +274,7 @@ def test_a_redis_that_has_forgotten_everything(redis: RedisServer, how: str) -> 
 
 def test_a_turn_that_is_asked_for_twice_is_done_once(redis: RedisServer) -> None:
     """The same answers, one effect; the number after the next is refused, and so is a stranger."""
-    store = Store(redis.url, 5.0)
+    store = ask(redis)
     store.hello("me", 5.0)
     commands = [
         ("follow", ("den", "Den")),
@@ -382,7 +382,7 @@ def _starts(url: str) -> bool:
 
 def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -> None:
     """Somebody else writes into our keys: a turn is not done twice for it, and nobody is left hanging."""
-    store = Store(redis.url, 5.0)
+    store = ask(redis)
     with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
         store._turns.delete("labkit:room:lobby:state")
         alice.send("hello")
@@ -391,3 +391,47 @@ def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -
         with Wire.joined(server.address, "bob") as bob:
             bob.send("/who")
             assert bob.line() == "* in lobby: bob"
+
+
+def test_an_entry_that_is_none_of_ours_lets_nobody_seem_well(redis: RedisServer) -> None:
+    """A server that cannot read on lets its people go, and begins anew."""
+    with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
+        ask(redis)._turns.xadd("labkit:room:lobby", {"foo": "bar"})
+        assert alice.to_the_end() == [f"* {GIVEN_UP}"]
+        assert "cannot read" in str(server.journal.wait_for("given up"))
+        with Wire.joined(server.address, "bob") as bob:
+            bob.send("/who")
+            assert bob.line() == "* in lobby: bob"
+
+
+def test_a_url_that_does_not_say_what_it_seems_to_is_refused(redis: RedisServer) -> None:
+    """Words where a database's number stands; options that are none; letters that hide what is what."""
+    url = redis.url
+    for wrong in (
+        f"{url}/abc",
+        f"{url}?protocol=3",
+        "redis://:s3cretpw℀@localhost",
+        "redis://user:s3cr@et/pw@localhost:1",
+    ):
+        with pytest.raises(ValueError, match="not the URL of a Redis") as trouble:
+            ChatServer(port=0, backplane=wrong)
+        assert "s3cr" not in str(trouble.value) and "pw" not in str(trouble.value).replace("password", "")
+    with pytest.raises(NoRedis, match="an option that is none"):
+        ChatServer(port=0, backplane=f"{url}?nonsense=1").start()
+
+
+def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer) -> None:
+    """It was told that what it says waits; then the server is gone, and with it what waited."""
+    with (
+        Link(redis.address, client="server") as link,
+        ChatServer(port=0, backplane=redis.url, limits=HASTY) as well,
+        ChatServer(port=0, backplane=redis.url_through(link.address), limits=HASTY) as ill,
+        ChatClient("alice", [ill.address, well.address]) as alice,
+    ):
+        link.silence()
+        alice.say("/who")  # now it notices
+        alice.wait_for(CUT_OFF, LONG)
+        alice.say("nobody hears this")
+        ill.stop()
+        assert "from this one on: /who" in alice.wait_for("# it may not have heard", LONG)
+        alice.wait_for("# back at", LONG)

@@ -1,6 +1,6 @@
 """Whether Redis can be reached: the two threads that talk to it say so, and the clients are told.
 
-Not of every hiccup: only of a trouble that lasts. It builds on nothing.
+Not of every hiccup: only of a trouble that lasts. It builds on messages.py, for the words.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-CUT_OFF = "cut off from the other servers: what you say waits"
-BACK = "back with the other servers"
+from labkit.messages import BACK, CUT_OFF
 
 SOON = 0.3
 """Seconds for which Redis may be away without a word to the clients."""

@@ -36,6 +36,9 @@ class Member:
     gone: bool = False  # its socket is closed, or about to be: it is told nothing more
 
 
+LONG_NAME = 40
+"""Bytes that a nickname takes in the answer to `/who`, or a few more."""
+
 # What can be pending. Each of them happens to this server's people alone, but for what `Told` tells.
 
 
@@ -73,7 +76,10 @@ class Exits:
     """From here on the member hears this room no more."""
 
     member: Member
+    room: str = ""  # this one's name
     moves: bool = True  # to another room; else its connection is still to be closed (`Ends`)
+    early: bool = False  # it did not wait for its place in line
+    waits: float = 0.0  # since when the other room waits for it
     done: bool = False
 
 
@@ -167,8 +173,10 @@ class SharedRoom:
 
     def add(self, op: Op) -> None:
         self.pending.append(op)
-        if isinstance(op, Told):
+        if isinstance(op, (Told, Answered)):
             self.waiting += len(op.data)
+        elif isinstance(op, AsksWho):
+            self.waiting += LONG_NAME * len(self.members)
 
     def tell(self, delivery: ToRoom[Client], member: Member) -> None:
         self.add(Told(delivery, as_bytes(delivery.message), member))

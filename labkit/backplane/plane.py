@@ -18,7 +18,7 @@ from typing import Any
 from redis import RedisError
 
 from labkit import nicknames, sockets
-from labkit.backplane.contact import CUT_OFF, Contact
+from labkit.backplane.contact import Contact
 from labkit.backplane.log import AsksWho, Member, Reached
 from labkit.backplane.reader import Reader
 from labkit.backplane.session import WINDOW, Session, Whispering, told_by
@@ -30,6 +30,7 @@ from labkit.delivery import as_bytes, note
 from labkit.instruments.journal import Journal
 from labkit.limits import Limits
 from labkit.messages import (
+    CUT_OFF,
     NO_NICKNAME,
     QUIT,
     SERVER_LOST,
@@ -55,7 +56,7 @@ PENDING = 1024 * 1024
 LOOK_AROUND = 0.05
 """Seconds between two looks of a thread that waits for Redis at whether its client is still there."""
 
-GIVEN_UP = "this server was given up by the others: come again"
+GIVEN_UP = "this server lost its place among the others: come again"
 
 
 class Backplane:
@@ -252,6 +253,8 @@ class Backplane:
         try:
             for what in asked:
                 if isinstance(what, Whisper):
+                    if not whispers:  # what was said before it is heard before it
+                        self._wait_for_what_it_did(self._session, self._member(client))
                     whispers.append(self._whisper(client, what))
                     continue
                 self._end_whispers(client, whispers)
@@ -275,6 +278,8 @@ class Backplane:
         elif isinstance(what, Who):
             session, member = self._session, self._member(client)
             assert member.room is not None
+            if member.room.waiting > PENDING:  # a short question can have a long answer
+                self._wait_for_what_it_did(session, member)
             with self._lock:
                 session.put(member.room, AsksWho(member))
         elif not isinstance(what, Alive):

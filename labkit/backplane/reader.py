@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 from redis import RedisError
 
@@ -43,6 +44,9 @@ from labkit.room import who_is_here
 
 SECONDS = 1.0
 """How long to wait for something new before looking around."""
+
+LONGEST_WAIT = 1.0
+"""Seconds that a room waits for somebody to come from one that is not read just now."""
 
 BRIEFLY = 0.02
 """The same, while there is a room that is not read because somebody here is slow."""
@@ -115,17 +119,21 @@ class Reader:
             pause = FIRST_PAUSE
             with self._lock:
                 if not session.over:
-                    self._take(session, asked, found)
+                    try:
+                        self._take(session, asked, found)
+                    except Exception as error:
+                        # Whatever it is: a server that hears nothing any more must not seem to be well.
+                        session.broken = f"cannot read what is there: {error!r}"
+                        self._writer.wake()
             self._courier.wake()
 
     def _take(self, session: Session, asked: dict[str, SharedRoom], found: Entries) -> None:
         rooms: dict[SharedRoom, None] = {}
         mail = f"labkit:mail:{session.server}"
+        letters = []
         for stream, entries in found:
             if stream == mail:
-                for at, fields in entries:
-                    session.mail = at
-                    self._open(session, fields)
+                letters = entries
                 continue
             room = asked[stream]
             if session.rooms.get(room.key) is not room:
@@ -145,6 +153,10 @@ class Reader:
                 room.read += entry.size
                 room.unheard.append(entry)
         self._let_happen(session, rooms)
+        # After that: who whispers may have said something aloud before.
+        for at, fields in letters:
+            session.mail = at
+            self._open(session, fields)
         if session.requests:
             self._writer.wake()
 
@@ -206,7 +218,9 @@ class Reader:
             while room.now:
                 op = room.now[0]
                 if isinstance(op, Enters) and op.after is not None and not op.after.done:
-                    return False
+                    if not self._in_a_hurry(op.after):
+                        return False
+                    entries.append(Hears(op.member.client, None))
                 room.now.popleft()
                 self._happen(session, room, op, entries)
             if not room.unheard:
@@ -228,6 +242,15 @@ class Reader:
                 if text := fields[b"t"]:
                     entries.append(ForRoom(room.name, text))
 
+    def _in_a_hurry(self, exits: Exits) -> bool:
+        """A whole room waits for somebody to come from one that is not read, as somebody there is slow. Not
+        for ever: whoever leaves such a room need not have heard all of it."""
+        if not self._courier.is_slow(exits.room):
+            return False
+        exits.waits = exits.waits or monotonic()
+        exits.done = exits.early = monotonic() - exits.waits > LONGEST_WAIT
+        return exits.done
+
     def _happen(self, session: Session, room: SharedRoom, op: Op, entries: list[ForCourier]) -> None:
         """Something that one of this server's people did."""
         if isinstance(op, Told):
@@ -245,7 +268,7 @@ class Reader:
                 entries += self._who(room, op.member)
         elif isinstance(op, Exits):
             op.done = True
-            if not op.member.gone:
+            if not op.member.gone and not op.early:
                 entries.append(Hears(op.member.client, None))
             room.users -= op.moves
         elif isinstance(op, Enters):

@@ -158,6 +158,8 @@ function does.follow(name, shown)
     end
     redis.call('SADD', 'labkit:rooms:' .. server, name)
     local now = redis.call('HMGET', state, 'name', 'total', 'last')
+    local newest = redis.call('XREVRANGE', room, '+', '-', 'COUNT', 1)[1]
+    if newest then now[3] = newest[1] end
     redis.call('HSET', room .. ':read', server, now[2] .. ' ' .. now[3])
     return {now[1], now[2], now[3], redis.call('HGETALL', room .. ':who')}
 end
@@ -238,6 +240,9 @@ function does.lose(other, why)
     if redis.call('EXISTS', 'labkit:lease:' .. other) == 1 then return 0 end
     return lose(other, why)
 end
+
+-- SERVER WHY: this one was that server before, and has begun anew.
+function does.bury(other, why) return lose(other, why) end
 
 -- WHY: this server itself goes.
 function does.goodbye(why)

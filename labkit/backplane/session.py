@@ -119,7 +119,7 @@ class Session:
     def _move(self, member: Member, room: str | None) -> None:
         old, exits = member.room, None
         if old is not None:
-            exits = Exits(member, moves=room is not None)
+            exits = Exits(member, old.name, moves=room is not None)
             self.put(old, exits)
         if room is not None:
             member.room = self.rooms[nicknames.key(room)]

@@ -11,9 +11,10 @@ It builds on redis-py, and on nothing of labkit but scripts.py.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,6 +34,11 @@ AT_ONCE = 100
 PASSWORD = "REDISCLI_AUTH"
 """The environment variable that may hold the password, where the URL does not: redis-cli's own. What is on
 a command line, everybody on the machine can see."""
+
+_DATABASE = re.compile(r"/?\d*")
+
+OURS = {"protocol", "decode_responses", "encoding", "socket_timeout", "socket_connect_timeout"}
+"""Options that a URL can hold, and that are not for it to choose."""
 
 UNREADABLE = "(unreadable)"
 """What is shown of a URL of which nobody can say where its password ends."""
@@ -71,9 +77,12 @@ class Store:
         self._patience = patience
         options: dict[str, Any] = {}
         try:
-            if self.where == UNREADABLE:
+            parts = urlsplit(url)
+            if self.where == UNREADABLE or (parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path)):
                 raise ValueError
-            if not urlsplit(url).password and (password := os.environ.get(PASSWORD)):
+            if OURS.intersection(parse_qs(parts.query)):
+                raise ValueError
+            if not parts.password and (password := os.environ.get(PASSWORD)):
                 options["password"] = password
             self._turns, self._reads = (
                 redis.Redis.from_url(
@@ -89,7 +98,7 @@ class Store:
             )
         except (ValueError, TypeError):  # what it says may repeat a part of the URL
             raise ValueError(
-                f"not the URL of a Redis: {self.where}; it looks like redis://HOST:PORT, or begins with "
+                f"not the URL of a Redis: {self.where}; it looks like redis://HOST:PORT/0, or begins with "
                 "rediss:// (TLS) or unix://; in a password / is written %2F, ? %3F, # %23 and @ %40"
             ) from None
         self._turn = self._turns.register_script(TURN)
@@ -109,6 +118,8 @@ class Store:
         except (*AWAY, redis.RedisError) as error:
             self.close()
             raise NoRedis(f"no Redis at {self.where}: {reason(error)}") from None
+        except TypeError:  # redis-py makes no connection before
+            raise NoRedis(f"the URL of the Redis at {self.where} has an option that is none") from None
         if tuple(map(int, version.split(".")[:2])) < OLDEST:
             self.close()
             raise NoRedis(f"the Redis at {self.where} is {version}; it must be 6.2 or newer")

@@ -87,6 +87,8 @@ class Writer:
         with self._work:
             things = session.gather(self._turn, TELL_READ)
         self._hand_out(things, self._ask(things))
+        if session.broken:
+            raise RedisError(session.broken)
         self._thread.start()
 
     def wake(self) -> None:
@@ -207,7 +209,10 @@ class Writer:
             return
         if monotonic() < self._there_since + LONGEST_PAUSE:  # this one had hardly begun
             self._stopping.wait(LONGEST_PAUSE)
+        before = self._session.server
         self._session = self._begin_anew(why)
+        with self._work:
+            self._session.requests.append((("bury", (before, SERVER_LOST)), _nothing))
         pause = FIRST_PAUSE
         while True:
             try:

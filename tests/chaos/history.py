@@ -21,7 +21,7 @@ from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
 
 CUT_OFF = b"* cut off from the other servers: what you say waits"
 BACK = b"* back with the other servers"
-GIVEN_UP = b"* this server was given up by the others: come again"
+GIVEN_UP = b"* this server lost its place among the others: come again"
 
 Deed = Say | Act | Whisper | Rename | Join | Who | Quit | Refused
 
