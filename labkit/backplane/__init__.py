@@ -10,8 +10,8 @@ them, and nothing is lost. A server that is away from Redis for longer than its 
 given up by the others: its people are told as `left (server lost)`, and their nicknames are free. When it
 is back it lets its people go, and begins anew: what the others did meanwhile cannot be undone.
 
-Whoever leaves a room that a slow reader holds up need not hear the rest of it: after a second they are let
-out, or all in the room that they go to would wait with them.
+Whoever leaves a room that a slow reader holds up need not hear the rest of it: they are let out, or
+all in the room that they go to would wait with them.
 
 A room goes no faster than its slowest server reads. All tell how far they are; whoever talks waits while
 one of them has more than 4 MiB to catch up with, and what all have read is thrown away. So a room takes up

@@ -79,7 +79,6 @@ class Exits:
     room: str = ""  # this one's name
     moves: bool = True  # to another room; else its connection is still to be closed (`Ends`)
     early: bool = False  # it did not wait for its place in line
-    waits: float = 0.0  # since when the other room waits for it
     done: bool = False
 
 

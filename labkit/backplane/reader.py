@@ -45,8 +45,11 @@ from labkit.room import who_is_here
 SECONDS = 1.0
 """How long to wait for something new before looking around."""
 
-LONGEST_WAIT = 1.0
-"""Seconds that a room waits for somebody to come from one that is not read just now."""
+LONGEST_WAIT = 0.2
+"""Seconds that a room waits for somebody to come from one where somebody is slow: once, not for each."""
+
+FORGIVEN = 5.0
+"""Seconds after which a room where nobody was slow meanwhile counts as one where nobody is."""
 
 BRIEFLY = 0.02
 """The same, while there is a room that is not read because somebody here is slow."""
@@ -74,6 +77,7 @@ class Reader:
         self._courier = courier
         self._journal = journal
         self._max_line = max_line
+        self._slow: dict[str, tuple[float, float]] = {}  # rooms that held up others: since when, and lately
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="labkit-backplane-read", daemon=True)
 
@@ -245,10 +249,14 @@ class Reader:
     def _in_a_hurry(self, exits: Exits) -> bool:
         """A whole room waits for somebody to come from one that is not read, as somebody there is slow. Not
         for ever: whoever leaves such a room need not have heard all of it."""
-        if not self._courier.is_slow(exits.room):
-            return False
-        exits.waits = exits.waits or monotonic()
-        exits.done = exits.early = monotonic() - exits.waits > LONGEST_WAIT
+        now = monotonic()
+        if self._courier.is_slow(exits.room):
+            since, _ = self._slow.get(exits.room, (now, now))
+            self._slow[exits.room] = since, now
+        since, lately = self._slow.get(exits.room, (now, now))
+        if now - lately > FORGIVEN:
+            del self._slow[exits.room]
+        exits.done = exits.early = now - since > LONGEST_WAIT
         return exits.done
 
     def _happen(self, session: Session, room: SharedRoom, op: Op, entries: list[ForCourier]) -> None:
