@@ -2,6 +2,9 @@
 
     pytest --nbval notebooks/
 
+Notebook 10 needs Redis. Where there is none, its cells are skipped if something of tests/ is run, too
+(conftest.py); by itself, it fails and says how to get it.
+
 After a change in a notebook, or in what one prints, run and store it again:
 
     python tests/store_notebooks.py notebooks/00_the_whole_chat.ipynb
