@@ -565,8 +565,7 @@ class ChatServer:
                 self._house.leave(client, reason)
             else:
                 self._post(self._house.leave(client, reason))
-            # A server that stops says goodbye for all of its people at once: till then they are here.
-            if stopping or self._backplane is None or not self._backplane.end(client, politely):
+            if self._backplane is None or not self._backplane.end(client, politely, stopping):
                 self._courier.post([Hears(client, None), Close(client, politely)])
         self._courier.wake()
         # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop

@@ -219,9 +219,9 @@ class Backplane:
             self._writer.wake()
         return []
 
-    def end(self, client: Client, politely: bool) -> bool:
+    def end(self, client: Client, politely: bool, stopping: bool = False) -> bool:
         """The client has left. Its connection will be closed when all have heard it; or, False, is to be
-        closed now."""
+        closed now. A server that stops says goodbye for all its people at once: till then they are there."""
         with self._lock:
             self._let_go.discard(client)
             member = self._session.members.pop(client, None)
@@ -231,7 +231,9 @@ class Backplane:
             if member.room is None:  # it was never let in
                 self._session.release(member, member.fields)
                 return False
-            member.gone = not politely or self._contact.cut_off
+            member.gone = stopping or not politely or self._contact.cut_off
+            if stopping:
+                return False
             self._session.end(member, politely)
             return not member.gone
 
