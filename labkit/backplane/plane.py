@@ -221,7 +221,7 @@ class Backplane:
 
     def end(self, client: Client, politely: bool, stopping: bool = False) -> bool:
         """The client has left. Its connection will be closed when all have heard it; or, False, is to be
-        closed now. A server that stops says goodbye for all its people at once: till then they are there."""
+        closed now. A server that stops says goodbye for all of its people at once."""
         with self._lock:
             self._let_go.discard(client)
             member = self._session.members.pop(client, None)
