@@ -87,11 +87,11 @@ def test_a_room_is_kept_until_its_last_connection_is_closed(
     plane = backplane_of(server)
     end = plane.end
 
-    def end_late(client: object, politely: bool) -> bool:
+    def end_late(client: object, politely: bool, stopping: bool) -> bool:
         server.journal.wait_for("left", "alice")  # the room has heard it …
         with plane._lock:  # … and whatever follows from that is done
             pass
-        return end(client, politely)  # type: ignore[arg-type]
+        return end(client, politely, stopping)  # type: ignore[arg-type]
 
     monkeypatch.setattr(plane, "end", end_late)
     with Wire.joined(server.address, "alice") as alice:
