@@ -45,6 +45,9 @@ SERVERS: dict[str, list[str]] = {
 }
 """Those that have a name, and how they are started."""
 
+TRIES = 3
+"""Tries to start a server of several."""
+
 _LABEL = 24
 """Characters of a command that is a server's name in a table."""
 
@@ -223,12 +226,16 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
         command = found.command + ([] if redis is None else ["--backplane", redis.url])
         started: list[Launched] = []
         for _ in range(found.count):
-            try:
-                # A process begins on the cores of the thread that starts it.
-                with on_cores(slice(0, -1) if redis else slice(0, 1)):
-                    server = Launched(command, shared.environment(redis))
-            except NotStarted as error:
-                raise Trouble(f"{shlex.join(command)}: {error}") from None
+            # Our own start rightly, unless somebody was faster to take the port: then with another one.
+            for left in reversed(range(TRIES if redis else 1)):
+                try:
+                    # A process begins on the cores of the thread that starts it.
+                    with on_cores(slice(0, -1) if redis else slice(0, 1)):
+                        server = Launched(command, shared.environment(redis))
+                    break
+                except NotStarted as error:
+                    if not left:
+                        raise Trouble(f"{shlex.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
         yield Running([one.address for one in started], [one.pid for one in started], started, redis)
