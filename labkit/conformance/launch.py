@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -29,6 +30,10 @@ STARTING = 10.0
 
 ELSEWHERE = 1.0
 """Seconds after which a server that listens on another port is believed to stay there."""
+
+PORTS = range(10_000, 20_000)
+"""Where its port is looked for: below those that systems give to connections, and to whoever asks for any
+(Linux: from 32768 on, ip(7)). Or one of these could be faster than the program that is just starting."""
 
 STOPPING = 1.0
 """Seconds between the request to end and the order."""
@@ -162,10 +167,14 @@ _taken: list[int] = []
 
 def _free_port() -> int:
     """A port that nobody has, and that was not handed out just now."""
+    dice = random.SystemRandom()
     while True:
+        port = dice.choice(PORTS)
         with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port: int = sock.getsockname()[1]
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # somebody has it
         if port not in _taken:
             _taken.append(port)
             del _taken[:-100]
