@@ -147,6 +147,10 @@ class Launched:
             self._process.wait(STOPPING)
         self._signal("SIGKILL", tree)  # what it left behind, too
         self._process.wait()
+        # The order takes a moment, too; who is nobody's child here cannot be waited for otherwise.
+        until = monotonic() + STOPPING
+        while any(map(_runs, tree)) and monotonic() < until:
+            sleep(0.01)
         self._reader.join(STOPPING)
         if not self._reader.is_alive() and self._process.stdout is not None:
             self._process.stdout.close()
@@ -160,6 +164,13 @@ class Launched:
         for process in tree:
             with contextlib.suppress(psutil.Error):  # psutil knows if the number is another's by now
                 process.terminate() if name == "SIGTERM" else process.kill()
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is still there. One that has ended, and that nobody has asked about, is not."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 _taken: list[int] = []

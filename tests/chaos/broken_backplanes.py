@@ -323,6 +323,7 @@ BROKEN: dict[type[Broken], tuple[Weather, set[Kind]]] = {
 """Each with the weather that brings it to light, and the kinds of complaint that it must lead to."""
 
 ALSO: dict[type[Broken], set[Kind]] = {
+    RepeatsABatch: {Kind.LEAK},  # to whoever came between the two, and hears only the second
     NeverTellsOfTheLost: {Kind.ANSWER},  # to /who: by what was told, they are still here
     KeepsNicknamesOfTheLost: {Kind.LEFT_BEHIND},  # in Redis
 }
