@@ -12,7 +12,7 @@ from chaos.broken_backplanes import ALSO, BROKEN, Broken
 from chaos.crowd import Plan
 from chaos.storm import Weather
 
-SEEDS = range(1, 7)
+SEEDS = range(1, 21)
 """As many as it takes: what is wrong for an instant only, when Redis goes or two come at once, may meet
 nobody who talks then."""
 
