@@ -287,7 +287,9 @@ def test_a_stream_is_trimmed(two: Two, redis: RedisServer) -> None:
         for n in range(20):
             alice.send(*[line] * 250, f"end {n}")
             bob.wait_for(f"end {n}", timeout=20)
-        assert store._turns.memory_usage("labkit:room:lobby") < 8_000_000  # of 20 MB
+            assert store._turns.memory_usage("labkit:room:lobby") < 8_000_000  # of 20 MB
+        # Soon after the last line almost nothing is left: there may be ten thousand quiet rooms.
+        wait_until(lambda: store._turns.memory_usage("labkit:room:lobby") < 50_000)
 
 
 # --- together with all the rest ---

@@ -293,11 +293,12 @@ def test_a_reader_who_lags_on_another_server_makes_nothing_grow(redis: RedisServ
 
 
 def test_talkers_go_on_when_a_server_reads_on(redis: RedisServer) -> None:
-    """It did not read for a while, but kept its lease: nobody is lost, and nothing."""
+    """It did not read for a while, but kept its lease: nobody is lost, and nothing. Nor do they wait until
+    something else happens."""
     with (
-        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=20)) as server,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=480)) as server,
         Wire.joined(server.address, "alice") as alice,
-        serving(redis.url, "--lease", "20") as (address, process),
+        serving(redis.url, "--lease", "480") as (address, process),
         ChatClient("bob", address) as bob,
     ):
         alice.until("bob joined")

@@ -6,13 +6,25 @@ Not of every hiccup: only of a trouble that lasts. It builds on messages.py, for
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from labkit.messages import BACK, CUT_OFF
 
 SOON = 0.3
 """Seconds for which Redis may be away without a word to the clients."""
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds between two tries to reach Redis: each pause is twice the last."""
+
+
+def growing_pauses() -> Iterator[float]:
+    """Seconds to wait after a first failure, and after each one that follows."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class Contact:

@@ -18,7 +18,7 @@ from time import monotonic
 from redis import RedisError
 
 from labkit import nicknames
-from labkit.backplane.contact import Contact
+from labkit.backplane.contact import Contact, growing_pauses
 from labkit.backplane.log import (
     Answered,
     AsksWho,
@@ -34,7 +34,7 @@ from labkit.backplane.log import (
 )
 from labkit.backplane.session import Session
 from labkit.backplane.store import Command, Entries, Store
-from labkit.backplane.writer import FIRST_PAUSE, LONGEST_PAUSE, TELL_READ, Writer
+from labkit.backplane.writer import TELL_READ, Writer
 from labkit.courier import Close, Courier, ForOne, ForRoom, Hears
 from labkit.courier import Entry as ForCourier
 from labkit.delivery import as_bytes, note
@@ -94,7 +94,7 @@ class Reader:
     # --- its thread ---
 
     def _read(self) -> None:
-        pause = FIRST_PAUSE
+        pauses = growing_pauses()
         while not self._stopping.is_set():
             if self._courier.full or self._session().broken:
                 self._stopping.wait(BRIEFLY)
@@ -116,11 +116,10 @@ class Reader:
             except (RedisError, OSError):
                 if not self._stopping.is_set():
                     self._contact.lost("reader")
-                    self._stopping.wait(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    self._stopping.wait(next(pauses))
                 continue
             self._contact.found("reader")
-            pause = FIRST_PAUSE
+            pauses = growing_pauses()
             with self._lock:
                 if not session.over:
                     try:
@@ -176,7 +175,7 @@ class Reader:
             if member is not None and heard and self._courier.is_far(member.client):
                 session.late.append((member, answer))
             else:
-                session.requests.append((answer, lambda answer: None))
+                session.want(*answer)
         elif b"r" in fields:
             session.answer(int(fields[b"r"]), fields[b"heard"] == b"1")
         elif b"gone" in fields:
@@ -190,7 +189,7 @@ class Reader:
             if self._courier.is_far(member.client):
                 session.late.append((member, answer))
             else:
-                session.requests.append((answer, lambda answer: None))
+                session.want(*answer)
                 self._writer.wake()
 
     # --- what happens in the rooms ---

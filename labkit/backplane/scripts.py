@@ -33,9 +33,6 @@ from __future__ import annotations
 ENTRY = 64
 """Bytes that an entry counts for beside its text: an empty one takes memory, too."""
 
-TRIM_EVERY = 256 * 1024
-"""Bytes after which a room's stream is looked at, and what all have read is thrown away."""
-
 _COMMON = """
 local function number(n) return string.format('%.0f', n) end
 
@@ -55,11 +52,7 @@ local function write(room, size, ...)
     local id = redis.call('XADD', room, '*', 'a', number(before), ...)
     local total = before + size + ENTRY
     redis.call('HSET', state, 'total', number(total), 'last', id)
-    local behind, read = lag(room, total)
-    if math.floor(total / TRIM_EVERY) > math.floor(before / TRIM_EVERY) and read then
-        redis.call('XTRIM', room, 'MINID', '~', read)
-    end
-    return behind
+    return (lag(room, total))
 end
 
 local function forget(room, server)
@@ -93,7 +86,7 @@ local function lose(server, why)
     end
     return 1
 end
-""".replace("ENTRY", str(ENTRY)).replace("TRIM_EVERY", str(TRIM_EVERY))
+""".replace("ENTRY", str(ENTRY))
 
 HELLO = """
 local server, lease = ARGV[1], ARGV[2]
@@ -197,11 +190,18 @@ function does.append(name, text, changes)
     return write(room, #text, 'o', server, 'k', turn, 't', text, 'm', changes)
 end
 
--- ROOM BYTES ID: this server has read so far. Answers with the slowest reader's lag.
+-- ROOM BYTES ID: this server has read so far. What all have read is thrown away. Answers with the slowest
+-- reader's lag.
 function does.read(name, bytes, id)
     local room = 'labkit:room:' .. name
     redis.call('HSET', room .. ':read', server, bytes .. ' ' .. id)
-    return (lag(room, tonumber(redis.call('HGET', room .. ':state', 'total'))))
+    local behind, read = lag(room, tonumber(redis.call('HGET', room .. ':state', 'total')))
+    if behind == 0 then
+        redis.call('XTRIM', room, 'MAXLEN', 0)
+    else
+        redis.call('XTRIM', room, 'MINID', '~', read)
+    end
+    return behind
 end
 
 -- FIELD of the name, NUMBER of the whisper, LINE: to the server of whoever has the name. Answers which.
@@ -209,6 +209,7 @@ function does.whisper(field, number, line)
     local holder = redis.call('HGET', 'labkit:names', field)
     if not holder then return '' end
     local other = holder:match('^[^.]+')
+    if redis.call('SISMEMBER', 'labkit:servers', other) == 0 then return '' end
     redis.call('XADD', 'labkit:mail:' .. other, '*', 'w', number, 's', server, 'f', field, 't', line)
     return other
 end

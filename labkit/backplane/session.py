@@ -94,11 +94,10 @@ class Session:
         """The member has these names no more; others may, once they have heard what is said till now."""
         if not fields:
             return
-        command: Command = ("release", (member.id, *fields))
         if with_next_turn:
-            self._releases.append(command)
+            self._releases.append(("release", (member.id, *fields)))
         else:
-            self.requests.append((command, _nothing))
+            self.want("release", (member.id, *fields))
 
     # --- what they do ---
 
@@ -181,7 +180,7 @@ class Session:
                 )
                 self.leave_if_empty(room)
                 # The reader may be waiting for the other rooms; not before it can see this one.
-                self.requests.append((("ring", ()), _nothing))
+                self.want("ring")
 
         return follows
 
@@ -197,7 +196,7 @@ class Session:
         if self.rooms.get(room.key) is room:
             del self.rooms[room.key]
             self.held.discard(room)
-            self.requests.append((("unfollow", (room.key,)), _nothing))
+            self.want("unfollow", (room.key,))
 
     # --- for the writer ---
 
@@ -215,11 +214,17 @@ class Session:
         self.requests.append(((name, arguments), answered))
         return request
 
+    def want(self, name: str, arguments: tuple[str | bytes | int, ...] = ()) -> None:
+        """Have something done, whose answer nobody waits for."""
+        self.requests.append(((name, arguments), ignore))
+
     def gather(self, turn: int, tell_from: int) -> list[tuple[Command, Handler]]:
         """All that is to be done in this turn. `tell_from`: bytes of a room that were read, and that the
-        others do not know of, from which on they are told."""
+        others do not know of, from which on they are told. 0: of all rooms, also where nothing is new."""
         things, self.requests = self.requests, []
         touched, self.touched = self.touched, {}
+        if not tell_from:
+            touched |= dict.fromkeys(room for room in self.rooms.values() if room.untold)
         for room in touched:
             if self.rooms.get(room.key) is not room:
                 continue  # it was left: nothing is pending, and how far it was read is nobody's business
@@ -229,7 +234,7 @@ class Session:
             if room.untold > tell_from or room in self.held:
                 things.append((("read", (room.key, room.heard, room.heard_id)), self._measure(room)))
                 room.told = room.heard
-        things += [(command, _nothing) for command in self._releases]
+        things += [(command, ignore) for command in self._releases]
         self._releases = []
         return things
 
@@ -263,7 +268,7 @@ class Session:
         return entries
 
 
-def _nothing(answer: Any) -> None:
+def ignore(answer: Any) -> None:
     """Nobody waits for this answer."""
 
 

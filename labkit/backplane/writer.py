@@ -21,8 +21,8 @@ from typing import Any
 from redis import RedisError
 
 from labkit import gil
-from labkit.backplane.contact import Contact
-from labkit.backplane.session import WINDOW, Handler, Session
+from labkit.backplane.contact import LONGEST_PAUSE, Contact, growing_pauses
+from labkit.backplane.session import WINDOW, Handler, Session, ignore
 from labkit.backplane.store import Command, GivenUp, Store
 from labkit.messages import SERVER_LOST, SERVER_STOPPED
 
@@ -34,9 +34,6 @@ HELD_ROOM = 0.02
 
 LAST_WORDS = 1.0
 """Seconds that a server which stops waits for Redis."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds between two tries to reach Redis: each pause is twice the last."""
 
 SEEN = 2
 """Times in a row that a server must be seen without a lease."""
@@ -118,33 +115,40 @@ class Writer:
         gil.wait_your_turn()
         while True:
             with self._work:
-                while not self._has_work and self._stop_by is None and not self._due():
-                    self._work.wait(self._until_due())
+                self._wait_for_work()
             self._let_others_write()
+            beat = monotonic() >= self._beat_at
             with self._work:
                 self._woken = False
                 self._turn += 1
                 self._session.touched.update(dict.fromkeys(self._session.held))
-                things = self._session.gather(self._turn, TELL_READ)
+                # Now and then for all rooms, or a quiet one would keep its last lines in Redis for ever.
+                things = self._session.gather(self._turn, 0 if beat else TELL_READ)
                 ending = self._stop_by is not None
             if self._session.broken and not ending:
                 self._start_anew(self._session.broken)
                 continue
             if ending:
-                things.append((("ring", ()), _nothing))  # for the reader, which is to end, too
-            elif monotonic() >= self._beat_at:
+                things.append((("ring", ()), ignore))  # for the reader, which is to end, too
+            elif beat:
                 self._beat_at = monotonic() + self._lease / 4
-                things += [(("mailed", (self._session.mail,)), _nothing), (("look", ()), self._judge)]
+                things += [(("mailed", (self._session.mail,)), ignore), (("look", ()), self._judge)]
             done = self._do(things)
             if ending:
                 break
         self._turn += 1
         if done:
-            self._do([(("goodbye", (SERVER_STOPPED,)), _nothing)])
+            self._do([(("goodbye", (SERVER_STOPPED,)), ignore)])
 
-    @property
-    def _has_work(self) -> bool:
-        return self._woken or bool(self._session.requests or self._session.broken)
+    def _wait_for_work(self) -> None:
+        """Until there is something to do: also the next beat, and a look at how far a slow server is."""
+        look_at = monotonic() + HELD_ROOM if self._session.held else self._beat_at
+        until = min(look_at, self._beat_at)
+        while not (self._woken or self._session.requests or self._session.broken or self._stop_by):
+            left = until - monotonic()
+            if left <= 0:
+                break
+            self._work.wait(left)
 
     def _let_others_write(self) -> None:
         """The fuller a turn, the fewer there are: threads that have just read something may add to it."""
@@ -153,17 +157,9 @@ class Writer:
             seen = self._session.given
             gil.step_aside()
 
-    def _due(self) -> bool:
-        return self._until_due() <= 0
-
-    def _until_due(self) -> float:
-        """Seconds until there is something to do in any case."""
-        pause = self._beat_at - monotonic()
-        return min(pause, HELD_ROOM) if self._session.held and pause > 0 else pause
-
     def _do(self, things: Things) -> bool:
         """Have it done, however long it takes. False: the server stops, or was given up."""
-        pause = FIRST_PAUSE
+        pauses = growing_pauses()
         while True:
             try:
                 answers = self._ask(things)
@@ -171,9 +167,8 @@ class Writer:
                 self._start_anew(str(why))
                 return False
             except (RedisError, OSError):
-                if not self._wait_to_try_again(pause):
+                if not self._wait_to_try_again(next(pauses)):
                     return False
-                pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._contact.found("writer")
                 self._hand_out(things, answers)
@@ -212,15 +207,14 @@ class Writer:
         before = self._session.server
         self._session = self._begin_anew(why)
         with self._work:
-            self._session.requests.append((("bury", (before, SERVER_LOST)), _nothing))
-        pause = FIRST_PAUSE
+            self._session.want("bury", (before, SERVER_LOST))
+        pauses = growing_pauses()
         while True:
             try:
                 self._begin()
             except (RedisError, OSError):
-                if not self._wait_to_try_again(pause):
+                if not self._wait_to_try_again(next(pauses)):
                     return
-                pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._contact.found("writer")
                 return
@@ -234,9 +228,6 @@ class Writer:
         lost = [server for server, times in seen.items() if times >= SEEN]
         if lost:
             with self._work:
-                self._session.requests += [(("lose", (server, SERVER_LOST)), _nothing) for server in lost]
+                for server in lost:
+                    self._session.want("lose", (server, SERVER_LOST))
                 self._woken = True
-
-
-def _nothing(answer: Any) -> None:
-    """Nobody waits for this answer."""
