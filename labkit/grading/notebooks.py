@@ -28,11 +28,12 @@ Cell = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A notebook of exercises: its file's name, its title, and what is said at its start."""
+    """A notebook of exercises: its file's name, its title, what is said at its start, what comes next."""
 
     stem: str
     title: str
     start: str
+    then: tuple[str, str] | None = None  # the next chapter: its file's name, and its title
 
 
 CHAPTERS = (
@@ -40,38 +41,45 @@ CHAPTERS = (
         "01_bytes_on_a_wire",
         "Bytes on a wire",
         "Of 170 student servers, 98 % take what one `recv` returns for one message. Yours will not.",
+        ("02_a_thread_each", "A thread each"),
     ),
     Chapter(
         "02_a_thread_each",
         "A thread each",
         "In 9 of 12 student servers one newcomer who says nothing keeps everybody else out. Why?",
+        ("03_who_are_you", "Who are you?"),
     ),
     Chapter(
         "03_who_are_you",
         "Who are you?",
         "Of 77 student servers that take a nickname, 94 % take the same one twice, and 90 % an empty one.",
+        ("04_who_hears_what", "Who hears what"),
     ),
     Chapter(
         "04_who_hears_what",
         "Who hears what",
         "One loop over a list, and a `send` in it: what can go wrong? In student servers, eight things.",
+        ("05_goodbyes", "Goodbyes"),
     ),
     Chapter(
         "05_goodbyes",
         "Goodbyes",
         "52 % of 170 student servers ignore the end of the stream, and 53 % of 182 clients never notice\n"
         "that the server has gone. Here you write three ends: a client thread's, a server's, a client's.",
+        ("06_races", "Races"),
     ),
     Chapter(
         "06_races",
         "Races",
         "88 % of 170 student servers have threads, and no lock. They work, until they do not. Here no\n"
         "luck is needed: each schedule of two threads is tried, and one that breaks your code is shown.",
+        ("07_slow_readers", "Slow readers"),
     ),
     Chapter(
         "07_slow_readers",
         "Slow readers",
         "In all of 12 student servers, one client that stops reading stalls the room.",
+        ("08_measure_it", "Measure it"),
     ),
     Chapter(
         "capstone",
@@ -121,7 +129,7 @@ def drifted(folder: Path) -> list[Path]:
 
 
 def _cells(chapter: Chapter, solved: bool) -> Iterator[Cell]:
-    walkthrough = f"[{chapter.stem}](../{chapter.stem}.ipynb)"
+    walkthrough = _link(chapter.stem, chapter.title)
     # Not every chapter has its walkthrough in every copy.
     walked = (NOTEBOOKS / f"{chapter.stem}.ipynb").exists()
     after = f"\n\nThe chapter that these exercises belong to is {walkthrough}." if walked else ""
@@ -132,6 +140,13 @@ def _cells(chapter: Chapter, solved: bool) -> Iterator[Cell]:
             yield from _exercise(name, exercise, f'check("{name}", {exercise.wants})', solved)
     if chapter.stem == "capstone":
         yield from _exercise("judge", JUDGE, f"judge({JUDGE.wants})", solved)
+    if chapter.then and walked:
+        yield _markdown("next", f"Next: {_link(*chapter.then)}")
+
+
+def _link(stem: str, title: str) -> str:
+    """To a chapter of the walkthrough, from a folder beside it."""
+    return f"[{stem[:2]} · {title}](../{stem}.ipynb)"
 
 
 def _exercise(name: str, exercise: Exercise | Task, call: str, solved: bool) -> Iterator[Cell]:
