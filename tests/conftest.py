@@ -1,7 +1,4 @@
-"""What the tests share: a server, a bare socket to poke it with, a check that nothing is left behind.
-
-The cells of the notebooks are tests, too, by nbval; which of them need what may be missing, stands here.
-"""
+"""What the tests share: a server, a bare socket to poke it with, a check that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -37,25 +34,9 @@ def need(condition: object, reason: str) -> None:
     pytest.skip(reason)
 
 
-NO_REDIS = f"redis-server is not installed ({redis_server.HOW_TO_GET_IT})"
-
-
 def need_redis() -> None:
     """Skip the test where no redis-server is installed."""
-    need(redis_server.program(), NO_REDIS)
-
-
-NOTEBOOKS_WITH_REDIS = {"10_more_than_one_machine.ipynb"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The same for the cells of a notebook. With LABKIT_REQUIRE=all they run, and the first says what is
-    missing."""
-    if redis_server.program() or os.environ.get("LABKIT_REQUIRE") == "all":
-        return
-    for item in items:
-        if item.path.name in NOTEBOOKS_WITH_REDIS:
-            item.add_marker(pytest.mark.skip(NO_REDIS))
+    need(redis_server.program(), redis_server.MISSING)
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,7 @@
 
     pytest --nbval notebooks/
 
-Notebook 10 needs Redis. Where there is none, its cells are skipped if something of tests/ is run, too
-(conftest.py); by itself, it fails and says how to get it.
+Notebook 10 needs Redis. Where there is none, its cells are skipped (conftest.py, above this folder).
 
 After a change in a notebook, or in what one prints, run and store it again:
 
@@ -13,7 +12,10 @@ After a change in a notebook, or in what one prints, run and store it again:
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,18 @@ def test_every_run_is_predicted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "sleep(" not in "".join(cell.source for cell in code_cells(path))
     assert "**Predict:**" in text and "In the wild" in text
+
+
+@pytest.mark.parametrize("require, told", [("", "skipped"), ("all", "RedisMissing")])
+def test_the_tenth_without_redis(require: str, told: str, tmp_path: Path) -> None:
+    """`pytest notebooks` skips it, and says how to get Redis; it fails if nothing may be missing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", "-rs", "-x", WALKTHROUGH[10]],
+        cwd=NOTEBOOKS.parent,
+        env={**os.environ, "PATH": str(tmp_path), "LABKIT_REQUIRE": require},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == (1 if require else 0), done.stdout
+    assert told in done.stdout and "apt-get install redis-server" in done.stdout

@@ -32,7 +32,10 @@ from urllib.parse import quote
 PROGRAMS = ("redis-server", "valkey-server")
 """What it may be called; Valkey is the same server, under a free licence."""
 
-HOW_TO_GET_IT = "apt-get install redis-server, or: brew install redis"
+MISSING = (
+    f"found neither {' nor '.join(PROGRAMS)} on PATH (apt-get install redis-server, or: brew install redis)"
+)
+"""What to say where none is installed."""
 
 STARTING = 20.0
 """Seconds that it may take until it answers."""
@@ -81,7 +84,7 @@ class RedisServer:
     def __init__(self, append_only: bool = False, password: str | None = None) -> None:
         found = program()
         if found is None:
-            raise RedisMissing(f"found neither {' nor '.join(PROGRAMS)} on PATH ({HOW_TO_GET_IT})")
+            raise RedisMissing(MISSING)
         if password == "":
             raise ValueError("the password is empty; None is for a Redis without one")
         self._program = found
