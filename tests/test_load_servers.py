@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -332,6 +333,23 @@ def test_several_servers_drawn(several: Comparison) -> None:
     assert [text for text in words(drawing) if text.endswith("(× 0.25)")]
     assert drawing.axes[1].get_xscale() == "log"
     assert drawing._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("longest", [0.003, 0.02, 0.15, 9.0])
+def test_the_times_of_the_axis_stand_beside_each_other(several: Comparison, longest: float) -> None:
+    """From a millisecond to 3 ms, or to 9 s: there are some, and no two of them overlap."""
+    results = [replace(r, delivery=Times([0.001] * 2 + [longest] * 2)) for r in several.results]
+    drawing = Comparison(results).plot()
+    drawing.canvas.draw()
+    axes = drawing.axes[1]
+    least, most = axes.get_xlim()
+    shown = [
+        label.get_window_extent()
+        for at, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if least <= at <= most
+    ]
+    assert len(shown) > 1
+    assert all(one.x1 < next.x0 for one, next in pairwise(shown))
 
 
 @pytest.mark.filterwarnings("error")

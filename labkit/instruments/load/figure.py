@@ -236,6 +236,9 @@ def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[t
 
 # --- what both share ---
 
+ONE_TWO_FIVE = (1.0, 2.0, 5.0)
+"""Where there are lines between two powers of ten."""
+
 
 def plain(axes: Any, x: str, y: str = "") -> None:
     axes.set_xlabel(x, color=INK)
@@ -254,16 +257,16 @@ def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
     if not ends:
         return
     axes.set_yscale("log")
-    _one_two_five(axes.yaxis, words)
+    _say(axes.yaxis, words, ONE_TWO_FIVE)
 
 
-def rounded(axis: Any) -> None:
-    """Have a logarithmic axis say times."""
-    _one_two_five(axis, _round)
+def rounded(axis: Any, few: bool = False) -> None:
+    """Have a logarithmic axis say times; `few`: the powers of ten alone, for there is no room for more."""
+    _say(axis, _round, (1.0,) if few else ONE_TWO_FIVE)
 
 
-def _one_two_five(axis: Any, words: Callable[[float], str]) -> None:
-    axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=12))
+def _say(axis: Any, words: Callable[[float], str], steps: tuple[float, ...]) -> None:
+    axis.set_major_locator(LogLocator(10, steps, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
     axis.set_minor_formatter(NullFormatter())
 

@@ -78,7 +78,7 @@ def _times(axes: Any, comparison: Comparison, colours: dict[str, str]) -> None:
     if seen:
         axes.set_xlim(min(seen) / 2.5, max(seen) * 2.5)
     axes.xaxis.set_minor_locator(NullLocator())
-    rounded(axes.xaxis)
+    rounded(axes.xaxis, few=bool(seen) and max(seen) > 16 * min(seen))
 
 
 def _work(axes: Any, comparison: Comparison) -> None:
