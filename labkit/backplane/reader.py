@@ -54,6 +54,9 @@ FORGIVEN = 5.0
 BRIEFLY = 0.02
 """The same, while there is a room that is not read because somebody here is slow."""
 
+LATELY = 1.0
+"""Seconds after which a room where nothing happened is read no more, until the mail tells of something."""
+
 
 class Reader:
     """`start` it; to end it, `end`, see to it that something comes that it waits for, and `join`."""
@@ -104,15 +107,16 @@ class Reader:
                 self._answer_late(session)
                 streams = {f"labkit:mail:{session.server}": session.mail}
                 asked: dict[str, SharedRoom] = {}
-                slow = bool(session.late)
-                for room in session.rooms.values():
+                lively = set(session.lively)
+                in_a_hurry = bool(session.late or session.letters)
+                for room in lively:
                     if self._courier.is_slow(room.name):
-                        slow = True
-                    elif room.followed.is_set():
+                        in_a_hurry = True
+                    else:
                         streams[room.stream] = room.last
                         asked[room.stream] = room
             try:
-                found = self._store.read(streams, BRIEFLY if slow else SECONDS)
+                found = self._store.read(streams, BRIEFLY if in_a_hurry else SECONDS)
             except (RedisError, OSError):
                 if not self._stopping.is_set():
                     self._contact.lost("reader")
@@ -123,25 +127,30 @@ class Reader:
             with self._lock:
                 if not session.over:
                     try:
-                        self._take(session, asked, found)
+                        self._take(session, asked, lively, found)
                     except Exception as error:
                         # Whatever it is: a server that hears nothing any more must not seem to be well.
                         session.broken = f"cannot read what is there: {error!r}"
                         self._writer.wake()
             self._courier.wake()
 
-    def _take(self, session: Session, asked: dict[str, SharedRoom], found: Entries) -> None:
+    def _take(
+        self, session: Session, asked: dict[str, SharedRoom], lively: set[SharedRoom], found: Entries
+    ) -> None:
+        """`asked`: the rooms that were read; `lively`: with those that somebody here is too slow for."""
         rooms: dict[SharedRoom, None] = {}
+        now = monotonic()
         mail = f"labkit:mail:{session.server}"
-        letters = []
         for stream, entries in found:
             if stream == mail:
-                letters = entries
+                session.mail = entries[-1][0]
+                session.letters.extend(fields for _, fields in entries)
                 continue
             room = asked[stream]
             if session.rooms.get(room.key) is not room:
                 continue  # it was left, and perhaps followed anew, while this was read
             rooms[room] = None
+            session.lively[room] = now
             for at, fields in entries:
                 entry = Entry(at, fields)
                 if fields.get(b"x") == session.server.encode():
@@ -156,10 +165,20 @@ class Reader:
                 room.read += entry.size
                 room.unheard.append(entry)
         self._let_happen(session, rooms)
+        for room in asked.values():
+            quiet = now - session.lively.get(room, now) > LATELY
+            if quiet and not (room.sent or room.now or room.unheard):
+                del session.lively[room]
         # After that: who whispers may have said something aloud before.
-        for at, fields in letters:
-            session.mail = at
-            self._open(session, fields)
+        while session.letters:
+            fields = session.letters.popleft()
+            if b"n" not in fields:
+                self._open(session, fields)
+                continue
+            news = session.rooms.get(fields[b"n"].decode())
+            if news is not None and news not in lively and news.followed.is_set():
+                session.lively[news] = now
+                break  # the rest is opened when that room has been read
         if session.requests:
             self._writer.wake()
 
@@ -198,9 +217,7 @@ class Reader:
         """All that can. Whoever goes from one room to another enters there only after having left here: so
         a room may have to wait for another one, and goes on when that has got so far."""
         moving = True
-        waiting: dict[SharedRoom, None] = (
-            dict.fromkeys(room for room in session.rooms.values() if room.now) | rooms
-        )
+        waiting: dict[SharedRoom, None] = dict.fromkeys(room for room in session.lively if room.now) | rooms
         while moving and waiting:
             moving = False
             for room in list(waiting):

@@ -12,7 +12,7 @@ What is kept (KEY: what):
     labkit:turn:S            number and answers of its last turn
     labkit:rooms:S           the rooms that it follows (a set)
     labkit:claims:S          the fields of labkit:names that its people have (a set)
-    labkit:mail:S            what is for this server alone (a stream)
+    labkit:mail:S            what is for this server alone, and which rooms have news (a stream)
     labkit:names             who has a nickname, and each way it looks: "PERSON NICKNAME"
     labkit:room:R            all that happens in room R, in the order in which it happens (a stream)
     labkit:room:R:who        who is in it: "PLACE NICKNAME", by person
@@ -37,22 +37,30 @@ _COMMON = """
 local function number(n) return string.format('%.0f', n) end
 
 -- How many bytes of a room the slowest of its readers has still to read, and what that one has read last.
-local function lag(room, total)
+local function lag(positions, total)
     local slowest, id = total, nil
-    for _, position in ipairs(redis.call('HVALS', room .. ':read')) do
-        local bytes, at = position:match('^(%d+) (.*)$')
+    for n = 2, #positions, 2 do
+        local bytes, at = positions[n]:match('^(%d+) (.*)$')
         if id == nil or tonumber(bytes) < slowest then slowest, id = tonumber(bytes), at end
     end
     return total - slowest, id
 end
 
-local function write(room, size, ...)
+-- There is something new in a room that this server follows. It may wait for its mail alone.
+local function ring(server, name)
+    redis.call('XADD', 'labkit:mail:' .. server, '*', 'n', name)
+end
+
+local function write(name, size, ...)
+    local room = 'labkit:room:' .. name
     local state = room .. ':state'
     local before = tonumber(redis.call('HGET', state, 'total'))
     local id = redis.call('XADD', room, '*', 'a', number(before), ...)
     local total = before + size + ENTRY
     redis.call('HSET', state, 'total', number(total), 'last', id)
-    return (lag(room, total))
+    local positions = redis.call('HGETALL', room .. ':read')
+    for n = 1, #positions, 2 do ring(positions[n], name) end
+    return (lag(positions, total))
 end
 
 local function forget(room, server)
@@ -72,7 +80,7 @@ local function lose(server, why)
             if person:match('^[^.]+') == server then redis.call('HDEL', room .. ':who', person) end
         end
         redis.call('HDEL', room .. ':read', server)
-        write(room, 0, 'x', server, 'why', why)
+        write(name, 0, 'x', server, 'why', why)
         forget(room, server)
     end
     for _, field in ipairs(redis.call('SMEMBERS', 'labkit:claims:' .. server)) do
@@ -159,7 +167,7 @@ end
 
 -- Whoever waits for this server's streams shall look around.
 function does.ring()
-    redis.call('XADD', 'labkit:mail:' .. server, '*', 'ring', 1)
+    ring(server, '')
     return 1
 end
 
@@ -187,7 +195,7 @@ function does.append(name, text, changes)
             end
         end
     end
-    return write(room, #text, 'o', server, 'k', turn, 't', text, 'm', changes)
+    return write(name, #text, 'o', server, 'k', turn, 't', text, 'm', changes)
 end
 
 -- ROOM BYTES ID: this server has read so far. What all have read is thrown away. Answers with the slowest
@@ -195,7 +203,8 @@ end
 function does.read(name, bytes, id)
     local room = 'labkit:room:' .. name
     redis.call('HSET', room .. ':read', server, bytes .. ' ' .. id)
-    local behind, read = lag(room, tonumber(redis.call('HGET', room .. ':state', 'total')))
+    local total = tonumber(redis.call('HGET', room .. ':state', 'total'))
+    local behind, read = lag(redis.call('HGETALL', room .. ':read'), total)
     if behind == 0 then
         redis.call('XTRIM', room, 'MAXLEN', 0)
     else

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from labkit import nicknames
@@ -62,13 +64,17 @@ class Session:
         self.over = False  # this server was given up …
         self.broken = ""  # … or must give up itself: why
         self.rooms: dict[str, SharedRoom] = {}  # by nicknames.key
+        # Those where something happened lately, and when: they are read on from. For the others it is
+        # enough to read the mail, which tells when something is new there. There may be very many.
+        self.lively: dict[SharedRoom, float] = {}
         self.members: dict[Client, Member] = {}  # this server's people …
         self.names: dict[str, Member] = {}  # … and by the nicknames.key under which the rooms know them
         self.whispers: dict[int, Whispering] = {}
         # Answers to whispers from other servers that can wait: their addressee has much to read.
         self.late: list[tuple[Member, Command]] = []
         self.gone: set[str] = set()  # servers
-        self.mail = "0-0"  # the id of the last entry of its mail that was read
+        self.mail = "0-0"  # the id of the last entry of its mail that was read …
+        self.letters: deque[dict[bytes, bytes]] = deque()  # … and what was read, and not opened yet
         self.requests: list[tuple[Command, Handler]] = []  # in the order in which they are to be done
         self.touched: dict[SharedRoom, None] = {}  # where something is pending, or was read
         self.given = 0  # how often there was something more to be done
@@ -178,6 +184,7 @@ class Session:
                 room.follow(
                     name.decode(), int(total), last.decode(), dict(zip(who[::2], who[1::2], strict=True))
                 )
+                self.lively[room] = monotonic()  # it may have been told of news that came in between
                 self.leave_if_empty(room)
                 # The reader may be waiting for the other rooms; not before it can see this one.
                 self.want("ring")
@@ -196,6 +203,7 @@ class Session:
         if self.rooms.get(room.key) is room:
             del self.rooms[room.key]
             self.held.discard(room)
+            self.lively.pop(room, None)
             self.want("unfollow", (room.key,))
 
     # --- for the writer ---
