@@ -24,8 +24,13 @@ def test_nobody_else_notices_with_a_server_elsewhere() -> None:
 
 def test_all_ways_of_leaving_are_told() -> None:
     """The crowd does leave in all these ways; so that what was proven is not proven of nothing."""
-    plan = Plan(seed=3, deliveries=30_000, ends=60)
-    outcome = run(plan, None)
-    assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
-    assert set(outcome.verdict.told) == {QUIT, HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW}
-    assert outcome.verdict.deliveries >= plan.deliveries
+    told: set[str] = set()
+    for seed in range(3, 13):  # in the first, as a rule; but who is too slow, the machine decides, too
+        plan = Plan(seed=seed, deliveries=30_000, ends=60)
+        outcome = run(plan, None)
+        assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"
+        assert outcome.verdict.deliveries >= plan.deliveries
+        told |= set(outcome.verdict.told)
+        if told >= {QUIT, HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW}:
+            break
+    assert told == {QUIT, HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW}
