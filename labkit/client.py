@@ -68,16 +68,13 @@ SIGN_OF_LIFE = 20.0
 GOODBYE = 1.0
 """Seconds that a server has to answer our goodbye with its own."""
 
-LAST_WORDS = 1.0
+LAST_WORDS = 3.0
 """Seconds; what was said so shortly before a server was lost, it may not have heard. Nor what was said
-while it was cut off from others, however long ago."""
+while it was cut off from others, however long ago, or so shortly before it told so: it waits for an answer
+for two seconds first."""
 
 LEAST = 0.5
 """Seconds that a server gets at least to let us back in, also when we are about to give up."""
-
-
-UNNOTICED = 3.0
-"""Seconds for which a server may be cut off without telling so: it waits for an answer first."""
 
 
 class ComingBack(TimeoutError):
@@ -142,7 +139,8 @@ class ChatClient(Heard):
     - `# lost …` and `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
     - `say` waits meanwhile. What could not be sent is sent to the next server; its last byte never went
       out, so nobody has heard it. What had gone out just before may have been heard or not: nothing on the
-      wire acknowledges a line. It is not said again, but `# it may not have heard …` names it.
+      wire acknowledges a line. It is not said again, but `# it may not have heard …` names what was said in
+      the last 3 s, and what was said since the server was cut off from others.
     - A password given by `give_password` is kept for the next server.
     - A frozen client notices nothing, and comes back when it is thawed.
     """
@@ -591,13 +589,14 @@ class ChatClient(Heard):
         )
         first = self._comeback.first
         self._note(f"lost {place(where)} ({why}); trying {'again' if first == where else place(first)}")
-        recently = min(monotonic() - LAST_WORDS, self._waits_since - UNNOTICED)
+        recently = min(monotonic(), self._waits_since) - LAST_WORDS
         texts = [text for text, when in self._said if when > recently]
         self._said.clear()
         self._waits_since = math.inf
         if texts:
-            what = "this line" if len(texts) == 1 else f"the last {len(texts)} lines, from this one on"
-            self._note(f"it may not have heard {what}: {texts[0]}")
+            more = "or more " if len(texts) == self._said.maxlen else ""
+            which = f"the last {len(texts)} {more}lines, from this one on" if texts[1:] else "this line"
+            self._note(f"it may not have heard {which}: {texts[0]}")
 
     def _note_what_waits(self, notice: str) -> None:
         """A server that is cut off from others tells so: what is said from then on, nobody has heard."""

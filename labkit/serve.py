@@ -73,8 +73,10 @@ def serve(
         if not ipaddress.ip_address(server.address[0]).is_loopback:
             if warning := _warning(password is not None, tls is not None):
                 print(warning, file=sys.stderr, flush=True)
+        cut_off = ""
         while not asked_to_stop and not server.wait(LOOK_AROUND):
-            pass
+            if cut_off != (cut_off := server.cut_off):
+                tell(f"Cut off from other servers: {cut_off}." if cut_off else "Back with other servers.")
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
     tell(f"{end_of_line}The server has stopped. Goodbye.")
     return 0

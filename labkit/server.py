@@ -173,7 +173,14 @@ class ChatServer:
                 raise RuntimeError("this server was stopped; make a new one")
             if self._door is None:
                 nicknames.load()
-                door = Door(self._host, self._port, self._come_in, self._no_room)
+                if self._backplane is not None:
+                    self._backplane.open()  # before anybody can knock: they would knock in vain
+                try:
+                    door = Door(self._host, self._port, self._come_in, self._no_room)
+                except OSError:
+                    if self._backplane is not None:
+                        self._backplane.close()
+                    raise
                 self._courier = Courier(
                     self.limits,
                     "labkit-courier",
@@ -254,6 +261,11 @@ class ChatServer:
     def shares_through(self) -> str:
         """The Redis of its backplane, without a password; "" if its rooms are its own."""
         return "" if self._backplane is None else self._backplane.where
+
+    @property
+    def cut_off(self) -> str:
+        """Why the Redis of its backplane cannot be used just now, if that lasts; "" if it can."""
+        return "" if self._backplane is None else self._backplane.trouble
 
     def roster(self) -> list[str]:
         """The nicknames of all who are connected here, first come first."""

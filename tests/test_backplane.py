@@ -400,22 +400,24 @@ def test_contact_tells_of_a_trouble_that_lasts_and_of_its_end(monkeypatch: pytes
     now = 100.0
     monkeypatch.setattr("labkit.backplane.contact.monotonic", lambda: now)
     told: list[str] = []
-    contact = Contact(told.append)
-    contact.lost("writer")
+    contact = Contact(lambda text, why: told.append(text))
+    contact.lost("writer", now, "no answer")
     assert contact.cut_off and not contact.told
     contact.found("writer")
     assert not contact.cut_off and told == []
-    contact.lost("writer")
-    contact.lost("reader")
+    contact.lost("writer", now, "no answer")
+    contact.lost("reader", now, "no answer")
     now += 1.0
-    contact.lost("reader")
-    contact.lost("writer")
-    assert told == [CUT_OFF]
+    contact.lost("reader", now, "no answer")
+    contact.lost("writer", now, "refused")
+    assert told == [CUT_OFF] and contact.why == "no answer"
     contact.found("reader")
     assert told == [CUT_OFF] and contact.cut_off
     contact.found("writer")
     contact.found("writer")
-    assert told == [CUT_OFF, BACK]
+    assert told == [CUT_OFF, BACK] and contact.why == ""
+    contact.lost("writer", now - 2.0, "no answer")  # it has waited for one
+    assert told == [CUT_OFF, BACK, CUT_OFF]
 
 
 def test_a_whisper_does_not_overtake_what_was_said_before_it(two: Two) -> None:
@@ -434,3 +436,46 @@ def test_a_whisper_does_not_overtake_what_was_said_before_it(two: Two) -> None:
         alice.send("/nick al", "/msg ann hi", "/msg bob hi", "bye", "/msg ann last", "/quit")
         assert ann.lines(4) == ["* alice is now al", "al -> you: hi", "al: bye", "al -> you: last"]
         assert bob.lines(3) == ["* alice is now al", "al -> you: hi", "al: bye"]
+
+
+# --- many rooms, most of them quiet ---
+
+
+def lively(two: Two) -> set[str]:
+    """The rooms that are read just now, on either server."""
+    sessions = [backplane._session for server in two if (backplane := server._backplane)]
+    return {room.name for session in sessions for room in list(session.lively)}
+
+
+def test_a_quiet_room_is_not_read_and_what_is_said_there_is_heard(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both servers turn to the mail alone; a line in the room comes nevertheless, and before the whisper
+    that its speaker sends next."""
+    monkeypatch.setattr("labkit.backplane.reader.LATELY", 0.0)
+    monkeypatch.setattr("labkit.backplane.reader.SECONDS", 0.05)
+    with ChatClient("alice", two[0].address) as alice, ChatClient("bob", two[1].address) as bob:
+        for client in (alice, bob):
+            client.say("/join den")
+            client.wait_for("in den")
+        for n in range(20):
+            wait_until(lambda: not lively(two))
+            alice.say(f"{n}.")
+            alice.say(f"/msg bob and {n}.")
+            assert bob.wait_for(f"{n}.") == f"alice: {n}."
+            assert bob.wait_for(f"{n}.") == f"alice -> you: and {n}."
+            bob.say("/who")
+            bob.wait_for("in den: alice, bob")
+
+
+def test_only_rooms_where_something_happens_are_read(two: Two) -> None:
+    """However many there are where people are, and say nothing."""
+    with ExitStack() as stack:
+        people = [stack.enter_context(Wire.joined(two[n % 2].address, f"p{n}")) for n in range(40)]
+        for n, person in enumerate(people):
+            person.send(f"/join room{n}")
+            person.until(f"in room{n}")
+        wait_until(lambda: not lively(two))
+        people[0].send("/join room1", "hello")
+        assert people[1].until("hello") == ["* p0 joined", "p0: hello"]
+        assert lively(two) <= {"room0", "room1"}

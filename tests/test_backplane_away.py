@@ -18,7 +18,8 @@ import certificates
 import psutil
 import pytest
 from conftest import Wire, need_redis
-from test_backplane import ask, nobody_goes_on_asking, wait_until  # noqa: F401
+from programs import Program
+from test_backplane import ask, keys, nobody_goes_on_asking, wait_until  # noqa: F401
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.backplane import NoRedis
@@ -435,3 +436,80 @@ def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer)
         ill.stop()
         assert "from this one on: /who" in alice.wait_for("# it may not have heard", LONG)
         alice.wait_for("# back at", LONG)
+
+
+def test_a_client_names_what_was_said_before_it_could_know(redis: RedisServer) -> None:
+    """Redis answers no more. The server waits for 2 s, then tells; what was said before is named, too. So it
+    is when the server is gone before it could tell."""
+    with (
+        Link(redis.address, client="server") as ill,
+        ChatServer(port=0, backplane=redis.url) as well,
+        ChatServer(port=0, backplane=redis.url_through(ill.address)) as server,
+        Link(server.address) as one,
+        Link(server.address) as two,
+        ChatClient("alice", [one.address, well.address]) as alice,
+        ChatClient("bob", [two.address, well.address]) as bob,
+    ):
+        ill.silence()
+        alice.say("first")
+        bob.say("first")
+        two.reset()
+        assert bob.wait_for("may not have heard") == "# it may not have heard this line: first"
+        alice.wait_for(CUT_OFF, LONG)
+        alice.say("second")
+        one.reset()
+        assert alice.wait_for("may not have heard") == (
+            "# it may not have heard the last 2 lines, from this one on: first"
+        )
+
+
+def test_whoever_runs_a_server_is_told_why_it_is_cut_off(redis: RedisServer) -> None:
+    """`serve` prints the words of Redis, and when it is over; the journal has them, too."""
+    store = ask(redis)
+    command = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--backplane", redis.url]
+    with Program(*command) as serving, ChatServer(port=0, backplane=redis.url) as server:
+        serving.until("shared through")
+        store._turns.config_set("maxmemory", 1)
+        serving.until("Cut off from other servers: command not allowed when used memory")
+        event = server.journal.wait_for("backplane", timeout=LONG)
+        assert "(command not allowed when used memory" in str(event)
+        assert server.cut_off == "command not allowed when used memory > 'maxmemory'"
+        store._turns.config_set("maxmemory", 0)
+        serving.until("Back with other servers.")
+
+
+def test_a_redis_that_throws_away_what_it_likes_is_refused(redis: RedisServer) -> None:
+    """It could throw away the nicknames, and somebody could come in with one that is taken."""
+    store = ask(redis)
+    store._turns.config_set("maxmemory", 10_000_000)
+    ChatServer(port=0, backplane=redis.url).start().stop()
+    store._turns.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(NoRedis, match=r"\(maxmemory-policy allkeys-lru\); it must be noeviction"):
+        ChatServer(port=0, backplane=redis.url).start()
+    store._turns.config_set("maxmemory", 0)
+    ChatServer(port=0, backplane=redis.url).start().stop()
+
+
+def test_nobody_can_knock_where_there_is_no_redis(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server asks for Redis before it listens."""
+    listened: list[object] = []
+    monkeypatch.setattr("labkit.door.sockets.listen", lambda *where: listened.append(where))
+    server = ChatServer(port=0, backplane=redis.url)
+    redis.kill()
+    with pytest.raises(NoRedis):
+        server.start()
+    assert listened == []
+
+
+def test_a_port_that_is_taken_leaves_redis_alone(redis: RedisServer) -> None:
+    """The server cannot listen: it has not taken part, and has no connection to Redis any more."""
+    with ChatServer(port=0) as other:
+        with pytest.raises(OSError, match="listens there already"):
+            ChatServer(port=other.address[1], backplane=redis.url).start()
+    mine = [
+        c for c in psutil.Process().net_connections("tcp") if c.raddr and c.raddr[1] == redis.address[1]
+    ]
+    assert not [c for c in mine if c.status == psutil.CONN_ESTABLISHED]
+    assert keys(redis) == []

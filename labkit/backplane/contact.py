@@ -30,30 +30,32 @@ def growing_pauses() -> Iterator[float]:
 class Contact:
     """`lost` and `found` are for the threads that talk to Redis, each under its own name.
 
-    `tell` is called with what all clients are to be told, in one of these threads.
+    `tell` is called with what all clients are to be told, and why, in one of these threads.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str, str], None]) -> None:
         self._tell = tell
-        # Guards the two below. Whoever only looks need not hold it.
+        # Guards what follows. Whoever only looks need not hold it.
         self._lock = threading.Lock()
         self._troubles: dict[str, float] = {}  # since when
         self.told = False  # the clients know that we are cut off
+        self.why = ""  # … and this is why
 
     @property
     def cut_off(self) -> bool:
         """Redis is away right now, whether or not the clients know."""
         return bool(self._troubles)
 
-    def lost(self, thread: str) -> None:
-        """A try to reach Redis has failed."""
-        now = monotonic()
+    def lost(self, thread: str, since: float, why: str) -> None:
+        """A try to reach Redis, begun at `since` (`monotonic`), has failed."""
         with self._lock:
-            since = self._troubles.setdefault(thread, now)
-            news = not self.told and now - since > SOON
+            since = self._troubles.setdefault(thread, since)
+            news = not self.told and monotonic() - since > SOON
             self.told |= news
+            if news:
+                self.why = why
         if news:
-            self._tell(CUT_OFF)
+            self._tell(CUT_OFF, why)
 
     def found(self, thread: str) -> None:
         """Redis has answered."""
@@ -63,5 +65,7 @@ class Contact:
             self._troubles.pop(thread, None)
             news = self.told and not self._troubles
             self.told &= not news
+            if news:
+                self.why = ""
         if news:
-            self._tell(BACK)
+            self._tell(BACK, "")

@@ -60,7 +60,7 @@ GIVEN_UP = "this server lost its place among the others: come again"
 
 
 class Backplane:
-    """`start` it; then give it what the server's people do, and it tells the courier what happens.
+    """`open` and `start` it; give it what the server's people do, and it tells the courier what happens.
 
     Args:
         url: of the Redis; see `Store`.
@@ -99,14 +99,29 @@ class Backplane:
         """Where the Redis is, without its password."""
         return self._store.where
 
+    @property
+    def trouble(self) -> str:
+        """Why Redis cannot be used just now, if that lasts; "" if it can."""
+        return self._contact.why
+
+    def open(self) -> None:
+        """See whether there is a Redis that will do; `close` if nothing comes of it.
+
+        Raises:
+            NoRedis: there is none.
+        """
+        self._store.open()
+
+    def close(self) -> None:
+        self._store.close()
+
     def start(self, courier: Courier) -> None:
         """Take part.
 
         Raises:
-            NoRedis: it cannot be reached, or will not do.
+            NoRedis: it cannot be reached any more, or will not do.
         """
         self._courier = courier
-        self._store.open()
         try:
             self._writer.start(self._session)
         except (GivenUp, RedisError, OSError) as error:
@@ -438,9 +453,9 @@ class Backplane:
 
     # --- in the threads that talk to Redis ---
 
-    def _tell_all(self, text: str) -> None:
+    def _tell_all(self, text: str, why: str) -> None:
         notice, cut_off = as_bytes(Notice(text)), text == CUT_OFF
-        self._journal.record("backplane", what=text)
+        self._journal.record("backplane", what=f"{text} ({why})" if why else text)
         with self._lock:
             for member in self._session.members.values():
                 if member.told != cut_off and (member.room is not None or member.told):

@@ -33,7 +33,7 @@ from labkit.backplane.log import (
     changes_of,
 )
 from labkit.backplane.session import Session
-from labkit.backplane.store import Command, Entries, Store
+from labkit.backplane.store import Command, Entries, Store, reason
 from labkit.backplane.writer import TELL_READ, Writer
 from labkit.courier import Close, Courier, ForOne, ForRoom, Hears
 from labkit.courier import Entry as ForCourier
@@ -117,9 +117,9 @@ class Reader:
                         asked[room.stream] = room
             try:
                 found = self._store.read(streams, BRIEFLY if in_a_hurry else SECONDS)
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
                 if not self._stopping.is_set():
-                    self._contact.lost("reader")
+                    self._contact.lost("reader", monotonic(), reason(error))
                     self._stopping.wait(next(pauses))
                 continue
             self._contact.found("reader")

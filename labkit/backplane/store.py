@@ -115,6 +115,7 @@ class Store:
         """
         try:
             version = str(self._turns.info("server")["redis_version"])
+            memory = self._turns.info("memory")
         except (*AWAY, redis.RedisError) as error:
             self.close()
             raise NoRedis(f"no Redis at {self.where}: {reason(error)}") from None
@@ -123,6 +124,13 @@ class Store:
         if tuple(map(int, version.split(".")[:2])) < OLDEST:
             self.close()
             raise NoRedis(f"the Redis at {self.where} is {version}; it must be 6.2 or newer")
+        policy = str(memory.get("maxmemory_policy", ""))
+        if memory.get("maxmemory") and policy.startswith("allkeys"):
+            self.close()
+            raise NoRedis(
+                f"the Redis at {self.where} throws away what it likes when its memory is full "
+                f"(maxmemory-policy {policy}); it must be noeviction"
+            )
 
     def hello(self, server: str, lease: float) -> None:
         """The server takes part. Raises one of AWAY, or redis.RedisError."""
@@ -172,7 +180,8 @@ def reason(error: Exception) -> str:
     cause = error.__cause__ or error.__context__
     if isinstance(error, redis.ConnectionError) and isinstance(cause, OSError):
         return cause.strerror or str(cause)
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = str(error).partition(" script: ")[0]  # and in which line of it
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def _shown(url: str) -> str:

@@ -23,7 +23,7 @@ from redis import RedisError
 from labkit import gil
 from labkit.backplane.contact import LONGEST_PAUSE, Contact, growing_pauses
 from labkit.backplane.session import WINDOW, Handler, Session, ignore
-from labkit.backplane.store import Command, GivenUp, Store
+from labkit.backplane.store import Command, GivenUp, Store, reason
 from labkit.messages import SERVER_LOST, SERVER_STOPPED
 
 TELL_READ = WINDOW // 8
@@ -161,12 +161,15 @@ class Writer:
         """Have it done, however long it takes. False: the server stops, or was given up."""
         pauses = growing_pauses()
         while True:
+            began = monotonic()
             try:
                 answers = self._ask(things)
             except GivenUp as why:
                 self._start_anew(str(why))
                 return False
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
+                # Since it was asked: what was said since then, nobody may have heard.
+                self._contact.lost("writer", began, reason(error))
                 if not self._wait_to_try_again(next(pauses)):
                     return False
             else:
@@ -189,7 +192,6 @@ class Writer:
 
     def _wait_to_try_again(self, pause: float) -> bool:
         """Redis cannot be reached. False: the server stops, and has waited for long enough."""
-        self._contact.lost("writer")
         self._there_since = monotonic() + pause
         if self._stop_by is None:
             self._stopping.wait(pause)
@@ -212,7 +214,8 @@ class Writer:
         while True:
             try:
                 self._begin()
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
+                self._contact.lost("writer", monotonic(), reason(error))
                 if not self._wait_to_try_again(next(pauses)):
                     return
             else:

@@ -118,7 +118,7 @@ class SaysNothingWhenBack(plane.Contact):
     """It is told that a server is cut off, and not that it is back."""
 
     def found(self, thread: str) -> None:
-        tell, self._tell = self._tell, lambda text: None
+        tell, self._tell = self._tell, lambda text, why: None
         super().found(thread)
         self._tell = tell
 
