@@ -439,8 +439,8 @@ def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer)
 
 
 def test_a_client_names_what_was_said_before_it_could_know(redis: RedisServer) -> None:
-    """Redis answers no more. The server waits for 2 s, then tells; what was said before is named, too. So it
-    is when the server is gone before it could tell."""
+    """Redis answers no more. The server waits for 2 s, then tells; what was said before is named, too. So
+    it is when the server is gone before it could tell."""
     with (
         Link(redis.address, client="server") as ill,
         ChatServer(port=0, backplane=redis.url) as well,
