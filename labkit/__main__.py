@@ -237,6 +237,12 @@ def _add_check(commands: Any) -> None:
     )
     _add_framing(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="start the server for one behaviour after the other, and not for several at once: where its "
+        "processes would share something, such as a Redis",
+    )
 
 
 def _add_exercises(commands: Any) -> None:
@@ -371,7 +377,9 @@ def _check(options: argparse.Namespace) -> int:
 
         if (options.what is None) == (options.program is None):
             options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
-        return conformance.main(options.what, options.program or [], options.framing, options.json)
+        return conformance.main(
+            options.what, options.program or [], options.framing, options.json, options.one_by_one
+        )
     from labkit.grading import commands
 
     if options.what is None or options.program is not None:

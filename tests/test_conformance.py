@@ -17,7 +17,7 @@ import psutil
 import pytest
 from conftest import SOON, BareServer, Wire, need
 
-from labkit import ChatServer
+from labkit import ChatClient, ChatServer
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.missed import Missed
 from labkit.conformance.peer import Peer, meet
@@ -25,6 +25,7 @@ from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
 from labkit.conformance.run import check_address, check_command, main
 from labkit.framing import FRAMINGS
 from labkit.instruments.ladder import Ladder
+from labkit.instruments.redis_server import RedisServer
 
 LABKIT = [sys.executable, "-m", "labkit", "serve", "--port", "$PORT", "--framing"]
 CLASSIC = [
@@ -219,6 +220,30 @@ def test_nothing_is_wrong_with_labkit_at_its_address(framing: str) -> None:
     assert (missed(report), report.holds) == (set(), True), str(report)
     assert not [v for v in report.verdicts if v.verdict == NOT_TRIED]
     assert report.seconds < LONGEST
+
+
+def test_nothing_is_wrong_with_labkit_on_a_backplane(redis: RedisServer) -> None:
+    """Unchanged, at its address, while another server has somebody in the same room."""
+    with (
+        ChatServer(port=0, backplane=redis.url) as other,
+        ChatServer(port=0, backplane=redis.url) as server,
+        ChatClient("resident", other.address),
+    ):
+        report = check_address(f"localhost:{server.address[1]}", "lines")
+    assert (missed(report), report.holds) == (set(), True), str(report)
+    assert not [v for v in report.verdicts if v.verdict in (NOT_TRIED, NOT_JUDGED)]
+
+
+def test_servers_that_share_something_are_tried_one_by_one(tmp_path: Path) -> None:
+    """This one ends at once if another of it runs; none does, and all behaviours are tried."""
+    need(os.name == "posix", "no flock here")
+    code = (
+        "import fcntl, os; from labkit import ChatServer; "
+        f"alone = open({str(tmp_path / 'alone')!r}, 'w'); fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB); "
+        "ChatServer(port=int(os.environ['PORT'])).start().wait()"
+    )
+    report = check_command([sys.executable, "-c", code], one_by_one=True)
+    assert report.holds and not [v for v in report.verdicts if v.verdict == NOT_TRIED], str(report)
 
 
 def _read_on(wire: Wire) -> None:

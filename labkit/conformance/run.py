@@ -137,13 +137,16 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
     return report
 
 
-def check_command(command: list[str], framing: str = "lines", shows: Shows | None = None) -> Report:
+def check_command(
+    command: list[str], framing: str = "lines", shows: Shows | None = None, one_by_one: bool = False
+) -> Report:
     """Try the server that this command starts: afresh for each behaviour, and stopped again.
 
     Args:
         command: the program and its arguments; the port it must listen on is in PORT of its environment,
             and in place of `$PORT` or `{port}` in its arguments.
         framing, shows: as for `check_address`.
+        one_by_one: never two servers at once, for they would share something.
 
     Raises:
         CannotRun: it does not start, or does not listen there; the text has its last lines.
@@ -161,7 +164,7 @@ def check_command(command: list[str], framing: str = "lines", shows: Shows | Non
         raise CannotRun(f"{shlex.join(command)}: it listens, but {missed.seen}") from None
     report = Report(shlex.join(command), framing, opening.notes)
     shows(report.head())
-    for verdict in _all_at_once(command, framing, opening):
+    for verdict in _all_at_once(command, framing, opening, 1 if one_by_one else AT_A_TIME):
         report.verdicts.append(verdict)
         shows(str(verdict))
     report.seconds = monotonic() - started
@@ -169,7 +172,7 @@ def check_command(command: list[str], framing: str = "lines", shows: Shows | Non
     return report
 
 
-def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator[Verdict]:
+def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: int) -> Iterator[Verdict]:
     """The verdicts in the order of the behaviours, each as soon as it and those before it are known."""
     # Guards the three below: what is to be judged, what was, and the servers that run just now.
     changed = threading.Condition()
@@ -195,7 +198,7 @@ def _all_at_once(command: list[str], framing: str, opening: Opening) -> Iterator
                 changed.notify_all()
 
     workers = [
-        threading.Thread(target=work, name=f"labkit-check-{n}", daemon=True) for n in range(AT_A_TIME)
+        threading.Thread(target=work, name=f"labkit-check-{n}", daemon=True) for n in range(at_a_time)
     ]
     for worker in workers:
         worker.start()
@@ -340,7 +343,9 @@ def _address(host_port: str) -> sockets.Address:
 # --- the command ---
 
 
-def main(host_port: str | None, command: list[str], framing: str, as_json: bool) -> int:
+def main(
+    host_port: str | None, command: list[str], framing: str, as_json: bool, one_by_one: bool = False
+) -> int:
     """Try the server at an address, or the one that a command starts; print what came out.
 
     Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
@@ -358,7 +363,7 @@ def main(host_port: str | None, command: list[str], framing: str, as_json: bool)
             report = (
                 check_address(host_port, framing, shows)
                 if host_port
-                else check_command(command, framing, shows)
+                else check_command(command, framing, shows, one_by_one)
             )
     except CannotRun as error:
         print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
