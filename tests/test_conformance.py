@@ -239,7 +239,8 @@ def test_servers_that_share_something_are_tried_one_by_one(tmp_path: Path) -> No
     need(os.name == "posix", "no flock here")
     code = (
         "import fcntl, os; from labkit import ChatServer; "
-        f"alone = open({str(tmp_path / 'alone')!r}, 'w'); fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB); "
+        f"file = open({str(tmp_path / 'alone')!r}, 'w'); "
+        "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB); "
         "ChatServer(port=int(os.environ['PORT'])).start().wait()"
     )
     report = check_command([sys.executable, "-c", code], one_by_one=True)
