@@ -154,6 +154,7 @@ class SharedRoom:
     heard: int = 0  # bytes that happened
     heard_id: str = "0-0"
     told: int = 0  # how many of them the others know of
+    hushing: bool = False  # Redis was asked to ring when there is something new
     lag: int = 0  # bytes that the slowest server has still to read
 
     @property

@@ -55,7 +55,7 @@ BRIEFLY = 0.02
 """The same, while there is a room that is not read because somebody here is slow."""
 
 LATELY = 1.0
-"""Seconds after which a room where nothing happened is read no more, until the mail tells of something."""
+"""Seconds after which a room where nothing happens is read no more, until the mail tells of something."""
 
 
 class Reader:
@@ -165,20 +165,19 @@ class Reader:
                 room.read += entry.size
                 room.unheard.append(entry)
         self._let_happen(session, rooms)
-        for room in asked.values():
-            quiet = now - session.lively.get(room, now) > LATELY
-            if quiet and not (room.sent or room.now or room.unheard):
-                del session.lively[room]
         # After that: who whispers may have said something aloud before.
         while session.letters:
             fields = session.letters.popleft()
             if b"n" not in fields:
                 self._open(session, fields)
                 continue
-            news = session.rooms.get(fields[b"n"].decode())
-            if news is not None and news not in lively and news.followed.is_set():
-                session.lively[news] = now
+            rung = session.ring(fields[b"n"].decode())
+            if rung is not None and rung not in lively:
                 break  # the rest is opened when that room has been read
+        for room in asked.values():
+            quiet = now - session.lively.get(room, now) > LATELY
+            if quiet and not (room.sent or room.now or room.unheard or room.hushing):
+                session.hush(room)
         if session.requests:
             self._writer.wake()
 

@@ -17,6 +17,7 @@ What is kept (KEY: what):
     labkit:room:R            all that happens in room R, in the order in which it happens (a stream)
     labkit:room:R:who        who is in it: "PLACE NICKNAME", by person
     labkit:room:R:read       how far each server that follows it has read: "BYTES ID"
+    labkit:room:R:quiet      the servers that wait to be told of what comes next there (a set)
     labkit:room:R:state      its name as it is shown, its bytes so far, the last entry's id, places given
 
 A person is SERVER.NUMBER, so that whose they are can be told. An entry of a room's stream has the server
@@ -37,16 +38,16 @@ _COMMON = """
 local function number(n) return string.format('%.0f', n) end
 
 -- How many bytes of a room the slowest of its readers has still to read, and what that one has read last.
-local function lag(positions, total)
+local function lag(room, total)
     local slowest, id = total, nil
-    for n = 2, #positions, 2 do
-        local bytes, at = positions[n]:match('^(%d+) (.*)$')
+    for _, position in ipairs(redis.call('HVALS', room .. ':read')) do
+        local bytes, at = position:match('^(%d+) (.*)$')
         if id == nil or tonumber(bytes) < slowest then slowest, id = tonumber(bytes), at end
     end
     return total - slowest, id
 end
 
--- There is something new in a room that this server follows. It may wait for its mail alone.
+-- Whoever waits for this server's mail is to look into this room.
 local function ring(server, name)
     redis.call('XADD', 'labkit:mail:' .. server, '*', 'n', name)
 end
@@ -58,15 +59,16 @@ local function write(name, size, ...)
     local id = redis.call('XADD', room, '*', 'a', number(before), ...)
     local total = before + size + ENTRY
     redis.call('HSET', state, 'total', number(total), 'last', id)
-    local positions = redis.call('HGETALL', room .. ':read')
-    for n = 1, #positions, 2 do ring(positions[n], name) end
-    return (lag(positions, total))
+    for _, server in ipairs(redis.call('SMEMBERS', room .. ':quiet')) do ring(server, name) end
+    redis.call('DEL', room .. ':quiet')
+    return (lag(room, total))
 end
 
 local function forget(room, server)
     redis.call('HDEL', room .. ':read', server)
+    redis.call('SREM', room .. ':quiet', server)
     if redis.call('HLEN', room .. ':read') == 0 then  -- rooms nobody is in must not pile up
-        redis.call('DEL', room, room .. ':read', room .. ':who', room .. ':state')
+        redis.call('DEL', room, room .. ':read', room .. ':quiet', room .. ':who', room .. ':state')
     end
 end
 
@@ -153,8 +155,8 @@ end
 function does.follow(name, shown)
     local room = 'labkit:room:' .. name
     local state = room .. ':state'
-    if redis.call('EXISTS', state) == 0 then
-        redis.call('DEL', room, room .. ':read', room .. ':who')  -- there are none, unless somebody meddled
+    if redis.call('EXISTS', state) == 0 then  -- nor is there anything else, unless somebody meddled
+        redis.call('DEL', room, room .. ':read', room .. ':quiet', room .. ':who')
         redis.call('HSET', state, 'name', shown, 'total', 0, 'last', '0-0', 'places', 0)
     end
     redis.call('SADD', 'labkit:rooms:' .. server, name)
@@ -168,6 +170,14 @@ end
 -- Whoever waits for this server's streams shall look around.
 function does.ring()
     ring(server, '')
+    return 1
+end
+
+-- ROOM ID: this server reads it no more until it is rung. Not (0) if there is something after that entry.
+function does.hush(name, id)
+    local room = 'labkit:room:' .. name
+    if redis.call('HGET', room .. ':state', 'last') ~= id then return 0 end
+    redis.call('SADD', room .. ':quiet', server)
     return 1
 end
 
@@ -204,7 +214,7 @@ function does.read(name, bytes, id)
     local room = 'labkit:room:' .. name
     redis.call('HSET', room .. ':read', server, bytes .. ' ' .. id)
     local total = tonumber(redis.call('HGET', room .. ':state', 'total'))
-    local behind, read = lag(redis.call('HGETALL', room .. ':read'), total)
+    local behind, read = lag(room, total)
     if behind == 0 then
         redis.call('XTRIM', room, 'MAXLEN', 0)
     else

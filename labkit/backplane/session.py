@@ -64,8 +64,8 @@ class Session:
         self.over = False  # this server was given up …
         self.broken = ""  # … or must give up itself: why
         self.rooms: dict[str, SharedRoom] = {}  # by nicknames.key
-        # Those where something happened lately, and when: they are read on from. For the others it is
-        # enough to read the mail, which tells when something is new there. There may be very many.
+        # Those where something happened lately, and when: their streams are read. For the others the mail
+        # tells when there is something new. There may be very many.
         self.lively: dict[SharedRoom, float] = {}
         self.members: dict[Client, Member] = {}  # this server's people …
         self.names: dict[str, Member] = {}  # … and by the nicknames.key under which the rooms know them
@@ -184,7 +184,7 @@ class Session:
                 room.follow(
                     name.decode(), int(total), last.decode(), dict(zip(who[::2], who[1::2], strict=True))
                 )
-                self.lively[room] = monotonic()  # it may have been told of news that came in between
+                self.lively[room] = monotonic()
                 self.leave_if_empty(room)
                 # The reader may be waiting for the other rooms; not before it can see this one.
                 self.want("ring")
@@ -205,6 +205,27 @@ class Session:
             self.held.discard(room)
             self.lively.pop(room, None)
             self.want("unfollow", (room.key,))
+
+    def hush(self, room: SharedRoom) -> None:
+        """Read it no more, for a while in which nothing is new there."""
+        at, room.hushing = room.last, True
+
+        def hushed(answer: Any) -> None:
+            with self.lock:
+                if int(answer) and room.hushing and room.last == at:
+                    self.lively.pop(room, None)
+                room.hushing = False
+
+        self.requests.append((("hush", (room.key, at)), hushed))
+
+    def ring(self, key: str) -> SharedRoom | None:
+        """There is something new in this room, if anybody here is still in it."""
+        room = self.rooms.get(key)
+        if room is None or not room.followed.is_set():
+            return None
+        room.hushing = False  # this may come before the answer to that
+        self.lively.setdefault(room, monotonic())
+        return room
 
     # --- for the writer ---
 
