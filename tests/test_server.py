@@ -323,7 +323,7 @@ def test_quitting_is_told_as_quit(server: ChatServer) -> None:
 
 def test_silence_is_told_as_went_silent(any_system: None) -> None:
     """An empty line is a sign of life; without one, the connection is ended."""
-    with ChatServer(port=0, limits=Limits(silence=0.5)) as server:
+    with ChatServer(port=0, limits=Limits(silence=2.0)) as server:
         with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
             assert alice.line() == "* bob joined"
             alice.sock.settimeout(0.1)

@@ -13,6 +13,7 @@ import contextlib
 import random
 import socket
 import tempfile
+from time import sleep
 
 from chaos.hosts import Address, Elsewhere
 from labkit.instruments.link import Link
@@ -71,9 +72,9 @@ class Fleet:
             self.links[n] = self._stack.enter_context(link)
         for n in range(len(self.hosts)):
             self.launch(n)
-        for n, host in self._launching.items():
-            self.hosts[n] = host.started()
-        self._launching.clear()
+        while self._launching:
+            self.look()
+            sleep(0.005)
 
     def launch(self, n: int, same_port: bool = False) -> None:
         """Start a server; `look` will find that it listens."""
