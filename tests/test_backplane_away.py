@@ -18,6 +18,7 @@ from pathlib import Path
 import certificates
 import psutil
 import pytest
+from chaos.fleet import in_memory
 from conftest import Wire, need_redis
 from programs import Program
 from test_backplane import ask, keys, nobody_goes_on_asking, wait_until  # noqa: F401
@@ -33,10 +34,10 @@ from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
 from labkit.messages import BACK, CUT_OFF
 
-HASTY = Limits(lease=1.0)
+HASTY = Limits(lease=2.0)
 """For servers that are soon given up."""
 
-LONG = 15.0
+LONG = 30.0
 """Seconds in which Redis, or a lease, may come and go."""
 
 
@@ -44,7 +45,9 @@ LONG = 15.0
 def lasting() -> Iterator[RedisServer]:
     """A Redis that knows everything again when it is back."""
     need_redis()
-    with RedisServer(append_only=True) as running:
+    with in_memory():
+        running = RedisServer(append_only=True).start()
+    with running:
         yield running
 
 
@@ -85,7 +88,7 @@ def test_the_people_of_a_killed_server_are_told_once_and_free_their_names(redis:
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
         Wire.joined(server.address, "alice") as alice,
-        serving(redis.url, "--lease", "1") as (address, process),
+        serving(redis.url, "--lease", "2") as (address, process),
     ):
         _victims = [Wire.joined(address, name) for name in ("bob", "carol", "dave")]
         alice.until("dave joined")
@@ -172,8 +175,8 @@ def test_a_server_that_was_given_up_lets_its_people_go_and_begins_anew(redis: Re
 def test_what_is_said_while_redis_is_away_waits(lasting: RedisServer, how: str) -> None:
     """All are told; nothing is lost, nothing comes twice; newcomers wait, too, and people may leave."""
     with (
-        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as one,
-        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as other,
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=4)) as one,
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=4)) as other,
         ChatClient("alice", one.address) as alice,
         ChatClient("bob", other.address) as bob,
         ChatClient("carol", other.address) as carol,
@@ -443,8 +446,11 @@ def test_a_url_that_does_not_say_what_it_seems_to_is_refused(redis: RedisServer)
         ChatServer(port=0, backplane=f"{url}?nonsense=1").start()
 
 
-def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer) -> None:
+def test_a_client_names_what_waited_when_its_server_was_lost(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was told that what it says waits; then the server is gone, and with it what waited."""
+    monkeypatch.setattr("labkit.client.UNNOTICED", 60.0)  # it may take a busy server longer to notice
     with (
         Link(redis.address, client="server") as link,
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as well,

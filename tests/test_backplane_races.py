@@ -167,7 +167,7 @@ def test_a_server_that_slept_does_not_tell_its_own_people_that_they_are_lost(red
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
         Wire.joined(server.address, "alice") as alice,
-        serving(redis.url, "--lease", "1") as (address, process),
+        serving(redis.url, "--lease", "2") as (address, process),
         Wire.joined(address, "bob") as bob,
         Wire.joined(address, "carol") as carol,
     ):
@@ -201,7 +201,7 @@ def test_who_has_just_left_is_closed_though_nobody_can_be_told(how: str) -> None
         if how == "stopped":
             start = monotonic()
             server.stop()
-            assert monotonic() - start < 5
+            assert monotonic() - start < LONG
         else:
             redis.kill()
             redis.start()  # it has forgotten all

@@ -724,8 +724,8 @@ def test_to_a_server_that_shares_the_room() -> None:
     """Killed: until the lease ends the nickname is still the dead one's; then alice is back where she was,
     and bob, who was at the other server all the time, hears the rest. Stopped in good order: at once."""
     need_redis()
-    lease = ("--lease", "1")
-    with RedisServer() as redis, ChatServer(port=0, backplane=redis.url, limits=Limits(lease=1.0)) as two:
+    lease = ("--lease", "2")
+    with RedisServer() as redis, ChatServer(port=0, backplane=redis.url, limits=Limits(lease=2.0)) as two:
         with Serving("--backplane", redis.url, *lease) as one, ChatClient("bob", two.address) as bob:
             with ChatClient("alice", [one.address, two.address], seed=1) as alice:
                 for client in (alice, bob):
@@ -734,11 +734,11 @@ def test_to_a_server_that_shares_the_room() -> None:
                 one.process.kill()
                 alice.wait_for("# back at", timeout=PATIENCE)
                 assert alice.address == two.address
-                assert bob.wait_for("alice left") == "* alice left (server lost)"
+                assert bob.wait_for("alice left", PATIENCE) == "* alice left (server lost)"
                 assert bob.wait_for("alice joined") == "* alice joined"
                 alice.say("where was I?")
                 assert bob.wait_for("where") == "alice: where was I?"
-        with ChatServer(port=0, backplane=redis.url, limits=Limits(lease=1.0)) as three:
+        with ChatServer(port=0, backplane=redis.url, limits=Limits(lease=2.0)) as three:
             with ChatClient("carol", [three.address, two.address], seed=1) as carol:
                 three.stop()
                 carol.wait_for("# back at", timeout=PATIENCE)

@@ -93,7 +93,7 @@ def many_files(number: int) -> None:
 
 def until(condition: Callable[[], bool]) -> None:
     """Until it has come true, which it must soon."""
-    give_up = monotonic() + SOON
+    give_up = monotonic() + 4 * SOON
     while not condition():
         assert monotonic() < give_up, "it has not come true"
         threading.Event().wait(0.01)  # the others' turn

@@ -36,9 +36,9 @@ def ask(redis: RedisServer, *words: str, timeout: float = SOON) -> str:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    give_up = monotonic() + SOON
+    give_up = monotonic() + 4 * SOON
     while not holds():
-        assert monotonic() < give_up, f"waited {SOON:g} s until {what}"
+        assert monotonic() < give_up, f"waited {4 * SOON:g} s until {what}"
         sleep(0.01)
 
 

@@ -75,7 +75,7 @@ class Plan:
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
     small: int = 4096  # bytes that the kernel keeps of what comes, for some of the people
-    limits: Limits = Limits(silence=2.5, grace=1.5, behind=128 * 1024, handshake=20.0)
+    limits: Limits = Limits(silence=5.0, grace=3.0, behind=128 * 1024, handshake=20.0)
     patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it

@@ -24,7 +24,7 @@ def redis_is_installed() -> None:
 
 def a_plan(seed: int) -> Plan:
     plan = Plan(seed=seed, people=12, deliveries=3000, ends=4, links=0, slow=False, patience=1.0)
-    return plan.shared(lease=1.5)
+    return plan.shared(lease=3.0)
 
 
 @pytest.mark.parametrize("server", BROKEN, ids=lambda server: server.__name__)
