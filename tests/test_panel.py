@@ -41,7 +41,7 @@ def wait_for_paint(widget: Any, wanted: Callable[[Any], object], trait: str = "v
 
     widget.observe(look, trait)
     look()
-    assert came.wait(SOON), getattr(widget, trait)
+    assert came.wait(4 * SOON), getattr(widget, trait)
     widget.unobserve(look, trait)
 
 

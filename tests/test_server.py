@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -93,6 +94,7 @@ def test_the_port_is_free_at_once_after_stop() -> None:
 def test_stop_leaves_no_thread_and_no_descriptor(any_system: None) -> None:
     """With clients that are here, that are asked for a nickname, that are frozen and that left."""
     threads = set(threading.enumerate())
+    gc.collect()  # what others have left for it is not to go meanwhile
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     server = ChatServer(port=0).start()
     here = Wire.joined(server.address, "alice")

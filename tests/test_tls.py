@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -397,6 +398,7 @@ def test_stop_leaves_no_descriptor(good: Certificate) -> None:
     """With clients that are here, in the handshake, and gone: threads (see conftest) and files are back."""
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("no /proc")
+    gc.collect()  # what others have left for it is not to go meanwhile
     before = len(os.listdir("/proc/self/fd"))
     with ChatServer(port=0, tls=good.files) as server:
         wires = [joined(server.address, good.pem, "alice"), Wire(server.address)]
@@ -521,7 +523,8 @@ def test_whoever_says_nothing_is_let_go(good: Certificate) -> None:
         left(server, count=3)
         ends = [event.what for event in server.journal if event.kind == "left"]
         assert sorted(ends) == sorted([NO_TLS, NO_TLS, NO_NICKNAME])
-        assert server.journal.wait_for("refused", count=2).what == "no TLS within 2 s"
+        reasons = [event.what for event in server.journal if event.kind == "refused"]
+        assert sorted(reasons) == ["no TLS within 2 s", "no TLS within 2 s", "no nickname within 2 s"]
 
 
 def test_a_full_server(good: Certificate) -> None:
