@@ -523,7 +523,7 @@ def test_the_last_words_before_a_loss_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What went out within the last second may have been heard or not: it is named, and not said again."""
-    monkeypatch.setattr(labkit.client, "LAST_WORDS", 60.0)  # a second of a busy machine's is soon over
+    monkeypatch.setattr(labkit.client, "LAST_WORDS", 60.0)  # those of a busy machine are soon over
     joining = elsewhere.submit(ChatClient, "alice", [bare_server.address, second.address], seed=1)
     with bare_server.accept() as peer:
         peer.send("nickname")
