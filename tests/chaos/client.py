@@ -58,7 +58,7 @@ class Client:
         self.sock = socket.socket()
         if small:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
-        self.sock.settimeout(5.0)
+        self.sock.settimeout(20.0)
         self.sock.connect(address)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
