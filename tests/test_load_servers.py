@@ -417,7 +417,7 @@ def test_one_of_two_servers_dies(redis: RedisServer) -> None:
             killed.append(server)
             kill_a_server()
 
-    plan = {**SMALL, "kind": "steady", "seconds": 3.0}
+    plan = {**SMALL, "kind": "steady", "seconds": 3.0, "patience": 2.0}
     result = load(servers=2, backplane=redis.url, shows=shows, **plan)
     assert result.died == "1 of 2 servers ended meanwhile, with status -9" and result.hung_up == 3
     assert not result.right and result.deliveries > 0

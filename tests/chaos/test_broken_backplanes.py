@@ -27,6 +27,7 @@ def a_plan(seed: int) -> Plan:
     return plan.shared(lease=3.0)
 
 
+@pytest.mark.timeout(600)  # a seed takes 5 s, or three times as long on a busy machine, and two of three do
 @pytest.mark.parametrize("server", BROKEN, ids=lambda server: server.__name__)
 def test_it_is_caught(server: type[Broken]) -> None:
     """Once it has done wrong it is told, in the right words, and with the histories that show it."""
