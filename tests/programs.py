@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO
 
+import psutil
 from conftest import need
 
 PATIENCE = 30.0
@@ -25,6 +26,23 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
 HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that nobody has asked about yet has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def still_run(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended, though they had time to: who is killed is not gone at once."""
+    give_up = monotonic() + PATIENCE / 3
+    left = list(processes)
+    while (left := list(filter(runs, left))) and monotonic() < give_up:
+        sleep(0.01)
+    return left
 
 
 class Program:

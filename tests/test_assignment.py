@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import SOON, BareServer, Wire, need
+from programs import PATIENCE
 
 from labkit import RAW, ChatClient, ChatServer
 from labkit.classic import ClassicClient, ClassicServer
@@ -217,6 +218,7 @@ def test_S8_the_main_thread_reads_the_keyboard_and_sends(server: ChatServer) -> 
         )
         try:
             assert typing.stdin is not None
+            bob.sock.settimeout(PATIENCE)  # a program takes its time to start
             assert bob.line() == "* alice joined"
             typing.stdin.write("hello bob\n")
             typing.stdin.flush()
@@ -225,7 +227,7 @@ def test_S8_the_main_thread_reads_the_keyboard_and_sends(server: ChatServer) -> 
             assert typing.stdout is not None
             assert typing.stdout.readline() == "* you are alice, in lobby\n"
             assert typing.stdout.readline() == "bob: hello alice\n"
-            _, complaints = typing.communicate(timeout=SOON)  # ends the input
+            _, complaints = typing.communicate(timeout=PATIENCE)  # ends the input
             assert (typing.returncode, complaints) == (0, "")
             assert bob.line() in ("* alice left (hung up)", "* alice left (quit)")
         finally:

@@ -58,7 +58,7 @@ def keys(redis: RedisServer) -> list[str]:
 
 def wait_until(holds: Callable[[], object]) -> None:
     """For what nobody tells of."""
-    give_up = monotonic() + SOON
+    give_up = monotonic() + 4 * SOON
     while not holds():
         assert monotonic() < give_up
         threading.Event().wait(0.01)

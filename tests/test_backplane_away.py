@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import certificates
 import psutil
 import pytest
+from chaos.fleet import in_memory
 from conftest import Wire, need_redis
 from programs import Program
 from test_backplane import ask, keys, nobody_goes_on_asking, wait_until  # noqa: F401
@@ -26,15 +28,17 @@ from labkit.backplane import NoRedis
 from labkit.backplane.plane import GIVEN_UP
 from labkit.backplane.session import WINDOW
 from labkit.backplane.store import PASSWORD, GivenUp
+from labkit.client import LAST_WORDS
+from labkit.instruments import redis_server
 from labkit.instruments.faults import Delay, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
 from labkit.messages import BACK, CUT_OFF
 
-HASTY = Limits(lease=1.0)
+HASTY = Limits(lease=2.0)
 """For servers that are soon given up."""
 
-LONG = 15.0
+LONG = 30.0
 """Seconds in which Redis, or a lease, may come and go."""
 
 
@@ -42,7 +46,9 @@ LONG = 15.0
 def lasting() -> Iterator[RedisServer]:
     """A Redis that knows everything again when it is back."""
     need_redis()
-    with RedisServer(append_only=True) as running:
+    with in_memory():
+        running = RedisServer(append_only=True).start()
+    with running:
         yield running
 
 
@@ -61,6 +67,20 @@ def serving(url: str, *options: str) -> Iterator[tuple[tuple[str, int], psutil.P
         process.stdout.close()
 
 
+def let_in(address: tuple[str, int], nickname: str) -> Wire:
+    """Somebody who comes while Redis comes back, and may be told of that first."""
+    wire = Wire(address, LONG)
+    assert wire.line() == "nickname"
+    wire.send(nickname)
+    assert but_for_the_news(wire.until("* you are")) == [f"* you are {nickname}, in lobby"]
+    return wire
+
+
+def but_for_the_news(lines: list[str]) -> list[str]:
+    """What was heard, without what the server tells of itself and the others."""
+    return [line for line in lines if line not in (f"* {CUT_OFF}", f"* {BACK}")]
+
+
 # --- a server is away ---
 
 
@@ -69,7 +89,7 @@ def test_the_people_of_a_killed_server_are_told_once_and_free_their_names(redis:
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
         Wire.joined(server.address, "alice") as alice,
-        serving(redis.url, "--lease", "1") as (address, process),
+        serving(redis.url, "--lease", "2") as (address, process),
     ):
         _victims = [Wire.joined(address, name) for name in ("bob", "carol", "dave")]
         alice.until("dave joined")
@@ -106,12 +126,15 @@ def test_talkers_wait_for_a_server_that_does_not_read(redis: RedisServer) -> Non
         bob.wait_for("carol joined")
         process.suspend()
         alice.sock.settimeout(LONG)
-        for n in range(24):
-            alice.send(*["x" * 4000] * 250, f"end {n}")  # 24 MB; blocks when it is read no further
-            if "* carol left (server lost)" in bob.tail(1000):
+        for n in range(200):
+            alice.send(*["x" * 4000] * 250, f"end {n}")  # 1 MB; blocks when it is read no further
+            if "* carol left (server lost)" in bob.transcript:
                 break
         bob.wait_for("carol left (server lost)", timeout=LONG)
-        assert n < 12  # she was read no further until then
+        heard = bob.transcript
+        heard = heard[: heard.index("* carol left (server lost)")]
+        # She was read no further until then, however much the kernels took.
+        assert WINDOW // 2 < sum(len(line) for line in heard) < 2 * WINDOW
         bob.wait_for(f"end {n}", timeout=LONG)
         assert store._turns.memory_usage("labkit:room:lobby") < 2 * WINDOW + 4_000_000
         process.resume()
@@ -153,8 +176,8 @@ def test_a_server_that_was_given_up_lets_its_people_go_and_begins_anew(redis: Re
 def test_what_is_said_while_redis_is_away_waits(lasting: RedisServer, how: str) -> None:
     """All are told; nothing is lost, nothing comes twice; newcomers wait, too, and people may leave."""
     with (
-        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as one,
-        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=2)) as other,
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=4)) as one,
+        ChatServer(port=0, backplane=lasting.url, limits=Limits(lease=4)) as other,
         ChatClient("alice", one.address) as alice,
         ChatClient("bob", other.address) as bob,
         ChatClient("carol", other.address) as carol,
@@ -195,12 +218,12 @@ def test_talkers_are_read_no_further_while_redis_is_away(redis: RedisServer) -> 
         redis.pause()
         bob.say("?")
         alice.until(CUT_OFF)
+        alice.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         alice.sock.settimeout(0.5)
         sent = 0
-        with contextlib.suppress(TimeoutError):
-            while sent < 100_000_000:
+        with pytest.raises(TimeoutError):
+            while sent < 200_000_000:  # far more than kernels keep
                 sent += alice.sock.send(b"x" * 4000 + b"\n")
-        assert sent < 20_000_000
         present = {person.nickname: person for person in server.present()}
         assert present["alice"].lines_in < 1000
         redis.resume()
@@ -223,7 +246,9 @@ def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) 
             link.to_client.use(Freeze())
             bob.say(f"{n}.")
             alice.wait_for(f"bob: {n}.", LONG)  # so it is done
+            lost = list(link._connections)
             link.reset()
+            wait_until(lambda lost=lost: all(connection.over for connection in lost))
             link.to_client.use()
             bob.say("/who")
             bob.wait_for("* in lobby", LONG)  # now the answer has come
@@ -267,10 +292,9 @@ def test_a_redis_that_has_forgotten_everything(redis: RedisServer, how: str) -> 
         for wire in (alice, bob):
             wire.sock.settimeout(LONG)
             assert wire.to_the_end()[-1] == f"* {GIVEN_UP}"
-        with Wire.joined(one.address, "alice") as again, Wire.joined(other.address, "bob") as too:
-            again.until("bob joined")
+        with let_in(one.address, "alice") as again, let_in(other.address, "bob") as too:
             too.send("here we are")
-            assert again.line() == "bob: here we are"
+            assert but_for_the_news(again.until("bob: ")) == ["* bob joined", "bob: here we are"]
 
 
 def test_a_turn_that_is_asked_for_twice_is_done_once(redis: RedisServer) -> None:
@@ -357,7 +381,9 @@ def test_tls_is_honoured(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "redis")
     with RedisServer() as plain:
         port = plain.address[1]
-    command = ["redis-server", "--port", "0", "--tls-port", str(port), "--tls-cert-file", made.pem]
+    program = redis_server.program()
+    assert program is not None
+    command = [program, "--port", "0", "--tls-port", str(port), "--tls-cert-file", made.pem]
     command += ["--tls-key-file", made.key, "--tls-ca-cert-file", made.pem, "--tls-auth-clients", "no"]
     command += ["--save", "", "--dir", str(tmp_path), "--bind", "127.0.0.1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -421,8 +447,11 @@ def test_a_url_that_does_not_say_what_it_seems_to_is_refused(redis: RedisServer)
         ChatServer(port=0, backplane=f"{url}?nonsense=1").start()
 
 
-def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer) -> None:
+def test_a_client_names_what_waited_when_its_server_was_lost(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was told that what it says waits; then the server is gone, and with it what waited."""
+    monkeypatch.setattr("labkit.client.LAST_WORDS", 60.0)  # a busy server may take longer to notice
     with (
         Link(redis.address, client="server") as link,
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as well,
@@ -438,9 +467,13 @@ def test_a_client_names_what_waited_when_its_server_was_lost(redis: RedisServer)
         alice.wait_for("# back at", LONG)
 
 
-def test_a_client_names_what_was_said_before_it_could_know(redis: RedisServer) -> None:
+def test_a_client_names_what_was_said_before_it_could_know(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Redis answers no more. The server waits for 2 s, then tells; what was said before is named, too. So
     it is when the server is gone before it could tell."""
+    assert LAST_WORDS > 2.5
+    monkeypatch.setattr("labkit.client.LAST_WORDS", 60.0)  # here it may take longer: this machine is busy
     with (
         Link(redis.address, client="server") as ill,
         ChatServer(port=0, backplane=redis.url) as well,

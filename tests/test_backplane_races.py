@@ -6,7 +6,9 @@ Each of these was once a hang, a leak, or a lie; where the moment is short, it i
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
+import socket
 import threading
 import traceback
 from collections.abc import Iterator
@@ -122,17 +124,24 @@ def test_rooms_are_left_and_entered_again_and_again(two: Two) -> None:
                 stop.wait(0.001)
 
         def move(wire: Wire) -> None:
+            room, heard = "lobby", [-1]
             for _ in range(40):
+                wire.send("/join den")
+                lines = wire.until("talker: ")  # so there is something that could come twice
+                wire.send("/join lobby")
                 wire.send(
                     "/join den", "/who", "/join lobby", "/join den", "/join other", "/join lobby", "/who"
                 )
-                for _ in range(2):
-                    wire.until("in lobby")
-                heard: list[int] = []
-                for line in wire.until("* in lobby: "):
-                    if line.startswith("talker: "):
+                lines += wire.until("* in lobby: ")
+                rooms = []
+                for line in lines:
+                    if line.startswith("* you are "):
+                        rooms.append(room := line.rpartition(" ")[2])
+                    elif line.startswith("talker: "):
+                        assert room == "den"
                         heard.append(int(line[12:-1]))
-                assert heard == sorted(set(heard))
+                assert rooms == ["den", "lobby", "den", "lobby", "den", "other", "lobby"]
+            assert heard == sorted(set(heard))
 
         with ThreadPoolExecutor(4) as pool:
             talking = pool.submit(talk)
@@ -159,7 +168,7 @@ def test_a_server_that_slept_does_not_tell_its_own_people_that_they_are_lost(red
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
         Wire.joined(server.address, "alice") as alice,
-        serving(redis.url, "--lease", "1") as (address, process),
+        serving(redis.url, "--lease", "2") as (address, process),
         Wire.joined(address, "bob") as bob,
         Wire.joined(address, "carol") as carol,
     ):
@@ -193,7 +202,7 @@ def test_who_has_just_left_is_closed_though_nobody_can_be_told(how: str) -> None
         if how == "stopped":
             start = monotonic()
             server.stop()
-            assert monotonic() - start < 5
+            assert monotonic() - start < LONG
         else:
             redis.kill()
             redis.start()  # it has forgotten all
@@ -262,6 +271,7 @@ def test_whispers_to_a_slow_reader_on_another_server_hold_the_whisperer(
         alice.sock.settimeout(0.3)
         with pytest.raises(TimeoutError):
             alice.line()
+        alice.sock.settimeout(LONG)
         far.clear()
         assert alice.line() == "! nobody here is called nobody"
         assert bob.line() == "alice: three"
@@ -302,19 +312,19 @@ def test_talkers_go_on_when_a_server_reads_on(redis: RedisServer) -> None:
         ChatClient("bob", address) as bob,
     ):
         alice.until("bob joined")
+        alice.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         alice.sock.settimeout(0.5)
         process.suspend()
-        data = b"".join(b"%05d %b\n" % (n, b"x" * 3990) for n in range(4000))
-        view, sent = memoryview(data), 0
-        with contextlib.suppress(TimeoutError):
-            while sent < len(data):
-                sent += alice.sock.send(view[sent:])
-        assert sent < len(data)
+        with pytest.raises(TimeoutError):
+            for n in range(50_000):  # 200 MB: far more than kernels keep
+                rest = b"%05d %b\n" % (n, b"x" * 3990)
+                while rest:
+                    rest = rest[alice.sock.send(rest) :]
         process.resume()
         alice.sock.settimeout(LONG)
-        alice.sock.sendall(view[sent:])
-        heard = [bob.wait_for("alice: ", LONG) for _ in range(4000)]
-        assert [line[7:12] for line in heard] == [f"{n:05}" for n in range(4000)]
+        alice.sock.sendall(rest)
+        heard = [bob.wait_for("alice: ", LONG) for _ in range(n + 1)]
+        assert [line[7:12] for line in heard] == [f"{i:05}" for i in range(n + 1)]
         process.terminate()
         process.wait(LONG)
 
@@ -338,7 +348,7 @@ def test_a_mailbox_does_not_grow(redis: RedisServer) -> None:
 # --- whoever vanishes, at every step ---
 
 
-def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two) -> None:
+def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two, redis: RedisServer) -> None:
     """With FIN or RST, in the middle of a claim, a renaming, a move, a whisper: the names are free, and the
     rooms empty; who stays hears of each who was let in that it left, once."""
     dice = random.Random(5)
@@ -372,13 +382,27 @@ def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two) -> None:
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(come_and_go, range(240), [random.Random(dice.random()) for _ in range(240)]))
-        wait_until(lambda: two[0].roster() == [] and two[1].roster() == ["witness"])
+        wait_until(lambda: not two[0]._clients and len(two[1]._clients) == 1)
+        store = Store(redis.url, 5.0)  # and all that they did is done
+        wait_until(lambda: all(b"witness" in name for name in store._turns.hkeys("labkit:names")))
+        wait_until(lambda: not any("den" in key for key in keys(redis)))
         witness.send("/join den", "/who", "/join lobby", "/who", *[f"/nick p{n}" for n in range(240)])
         heard = witness.until("you are p239")
         assert "* in den: witness" in heard and "* in lobby: witness" in heard
         assert not [line for line in heard if line.startswith("!")]
-        gone = [line.split()[1] for line in heard if " left (" in line]
-        assert len(gone) == len(set(gone))
+    here: list[str] = []
+    told = 0
+    for words in [line.split() for line in heard]:
+        match words[2:]:
+            case ["joined"]:
+                assert words[1] not in here
+                here.append(words[1])
+            case ["is", "now", new]:
+                here[here.index(words[1])] = new
+            case ["went", "to", _] | ["left", *_]:
+                here.remove(words[1])  # no ValueError: they were here, and it is told once
+                told += words[2] == "left"
+    assert here == [] and told > 50
 
 
 def test_newcomers_who_wait_for_redis_take_no_more_places_than_there_are() -> None:
@@ -411,6 +435,7 @@ def test_a_start_that_fails_leaves_nothing_open(bare_server: BareServer) -> None
     here = psutil.Process()
     with pytest.raises(NoRedis):  # whatever is loaded at the first time
         ChatServer(port=0, backplane="redis://127.0.0.1:1").start()
+    gc.collect()  # what others have left for it is not to go meanwhile
     before = here.num_fds()
     server = ChatServer(port=0, backplane="redis://127.0.0.1:1")
     with pytest.raises(NoRedis, match="no Redis at redis://127.0.0.1:1: Connection refused"):

@@ -5,6 +5,7 @@ That each exercise catches its bugs, test_exercises.py shows. Here the code is h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
-from programs import LABKIT, PATIENCE
+from programs import LABKIT, PATIENCE, still_run
 
 from labkit.exercises import check, exercise_called, judge
 from labkit.grading.checking import GRACE, STEP_SECONDS
@@ -28,7 +29,7 @@ from labkit.grading.judging import JUDGE, JUDGED, SECONDS, Judgement, Trial
 from labkit.grading.result import Result
 
 FRAMING = exercise_called("framing")
-LIMIT = STEP_SECONDS + GRACE + 3  # and some time to start and end a process, on a busy machine
+LIMIT = STEP_SECONDS + GRACE + 12  # and time to start and end a process, on a busy machine
 
 
 class Fed:
@@ -228,8 +229,10 @@ def test_no_process_is_left(tmp_path: Path) -> None:
 
     checked(starts_another)
     started = int(note.read_text())
-    assert not psutil.pid_exists(started) or psutil.Process(started).status() == psutil.STATUS_ZOMBIE
-    assert not [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    if psutil.pid_exists(started):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert still_run([psutil.Process(started)]) == []
+    assert still_run(psutil.Process().children()) == []
 
 
 def test_an_exercise_that_does_not_exist() -> None:
@@ -390,7 +393,7 @@ def test_a_test_that_does_not_end() -> None:
     """It is stopped, and told where it was."""
     began = monotonic()
     judgement = judge("def my_test(address):\n    while True:\n        pass\n")
-    assert monotonic() - began < SECONDS + GRACE + 5
+    assert monotonic() - began < SECONDS + GRACE + 15
     assert "still at work after 6 s, in line" in str(judgement)
 
 

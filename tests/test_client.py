@@ -102,7 +102,17 @@ def test_a_server_that_never_asks(bare_server: BareServer) -> None:
 
 def test_a_server_that_says_something_else(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
     """A server of another kind: the timeout's text tells what it said instead."""
-    joining = elsewhere.submit(ChatClient, "alice", bare_server.address, timeout=0.5)
+
+    class Impatient(ChatClient):
+        """Its time is short once something has come."""
+
+        def _wait_until_asked(self) -> None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._inbox, 2 * SOON)
+            self._timeout = 0.1
+            super()._wait_until_asked()
+
+    joining = elsewhere.submit(Impatient, "alice", bare_server.address)
     with bare_server.accept() as peer:
         peer.send("220 mail.example ESMTP")
         with pytest.raises(TimeoutError, match="instead came: 220 mail.example ESMTP"):
@@ -111,7 +121,15 @@ def test_a_server_that_says_something_else(bare_server: BareServer, elsewhere: T
 
 def test_a_server_that_never_answers(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
     """A server that asks, and then neither accepts nor refuses: TimeoutError, naming the nickname."""
-    joining = elsewhere.submit(ChatClient, "alice", bare_server.address, timeout=0.1)
+
+    class Impatient(ChatClient):
+        """Its time is short once it has been asked."""
+
+        def answer(self, nickname: str) -> None:
+            self._timeout = 0.1
+            super().answer(nickname)
+
+    joining = elsewhere.submit(Impatient, "alice", bare_server.address)
     with bare_server.accept() as peer:
         peer.send("nickname")
         assert peer.line() == "alice"
@@ -571,12 +589,13 @@ def test_the_server_dies(
 def test_a_server_that_stops_reading(elsewhere: ThreadPoolExecutor) -> None:
     """say() waits for a server that does not read no longer than the timeout; then the client is gone."""
     with BareServer(receive_buffer=4096) as deaf:
-        joining = elsewhere.submit(ChatClient, "alice", deaf.address, timeout=0.3)
+        joining = elsewhere.submit(ChatClient, "alice", deaf.address)
         with deaf.accept() as peer:
             peer.send("nickname")
             assert peer.line() == "alice"
             peer.send("* you are alice, in lobby")
             alice = joining.result(SOON)
+            alice._timeout = alice._call.timeout = 0.3
             with pytest.raises(TimeoutError, match="^the server read nothing for 0.3 s$"):
                 alice.say("x" * 20_000_000)
             assert alice.wait_until_gone() == "the server read nothing for 0.3 s"
@@ -589,7 +608,7 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
     """The plug is pulled at once, even while another thread is in the middle of a long say()."""
     need(hasattr(select, "poll"), "needs poll, to see a reset without reading")
     with BareServer(receive_buffer=4096) as deaf:
-        joining = elsewhere.submit(ChatClient, "alice", deaf.address, timeout=2.0)
+        joining = elsewhere.submit(ChatClient, "alice", deaf.address, timeout=60.0)
         with deaf.accept() as peer:
             peer.send("nickname")
             assert peer.line() == "alice"
@@ -604,7 +623,7 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
             alice.vanish()
             reset = select.poll()
             reset.register(peer.sock, 0)  # POLLERR and POLLHUP are told of unasked
-            seen = reset.poll(1000)
+            seen = reset.poll(10_000)
             with pytest.raises((Left, TimeoutError)):
                 saying.result(SOON)
             assert seen
@@ -659,9 +678,9 @@ def test_no_sign_of_life_in_raw(
 def test_a_quiet_client_stays_where_silence_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life are enough for a server that lets go of the silent, as nc is."""
     monkeypatch.setattr(labkit.client, "SIGN_OF_LIFE", 0.05)
-    with ChatServer(port=0, limits=Limits(silence=1.0)) as server:
+    with ChatServer(port=0, limits=Limits(silence=2.0)) as server:
         with ChatClient("alice", server.address) as alice, Wire.joined(server.address, "nc") as silent:
-            assert alice.wait_for("left") == "* nc left (went silent)"
+            assert alice.wait_for("left", timeout=4 * SOON) == "* nc left (went silent)"
             assert server.roster() == ["alice"]
             silent.to_the_end()
 

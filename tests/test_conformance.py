@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import SOON, BareServer, Wire, need
+from programs import still_run
 
 from labkit import ChatClient, ChatServer
 from labkit.conformance.behaviours import BEHAVIOURS, called
@@ -173,8 +174,7 @@ def missed(report: Report) -> set[str]:
 def no_process_left() -> Iterator[None]:
     """Fail a test after which a process that it has started still runs."""
     yield
-    left = [child for child in psutil.Process().children(recursive=True) if child.status() != "zombie"]
-    assert left == []
+    assert still_run(psutil.Process().children(recursive=True)) == []
 
 
 @contextlib.contextmanager
@@ -446,7 +446,7 @@ def test_a_server_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
     family = psutil.Process(server._process.pid).children(recursive=True)
     assert len(family) == 1
     server.stop()
-    assert [child for child in family if child.is_running() and child.status() != "zombie"] == []
+    assert still_run(family) == []
 
 
 # --- a client that is nothing but a socket ---

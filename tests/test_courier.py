@@ -195,10 +195,13 @@ def test_all_backlogs_together_have_an_end() -> None:
     for n in range(20):
         post(courier, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
     give_up = monotonic() + SOON
-    while sum(reader.failed == TOO_SLOW for reader, _ in crowd) < 9:  # 200 kB each: one could stay
+    # 200 kB each: one could stay. Who has failed gives its memory back a moment later.
+    while (
+        sum(reader.failed == TOO_SLOW for reader, _ in crowd) < 9
+        or sum(reader.behind for reader, _ in crowd) > limits.waiting // 2
+    ):
         assert monotonic() < give_up
         Event().wait(0.01)
-    assert sum(reader.behind for reader, _ in crowd) <= limits.waiting // 2
     assert not small.failed
     assert one_more.line() == "x" * 18_000
     for reader, wire in (*crowd, (small, one_more)):

@@ -93,7 +93,7 @@ def many_files(number: int) -> None:
 
 def until(condition: Callable[[], bool]) -> None:
     """Until it has come true, which it must soon."""
-    give_up = monotonic() + SOON
+    give_up = monotonic() + 4 * SOON
     while not condition():
         assert monotonic() < give_up, "it has not come true"
         threading.Event().wait(0.01)  # the others' turn
@@ -247,7 +247,7 @@ def test_ones_own_look_alike_may_be_had(server: ChatServer) -> None:
 
 def test_a_connection_holds_one_nickname_and_no_longer_than_it_lives() -> None:
     """Each /nick lets the one before go; a dead or silent connection loses its own."""
-    with ChatServer(port=0, limits=Limits(silence=0.4)) as server:
+    with ChatServer(port=0, limits=Limits(silence=1.5)) as server:
         with Wire.joined(server.address, "n0") as greedy:
             greedy.send(*[f"/nick n{n}" for n in range(1, 20)])
             assert greedy.lines(19)[-1] == "* you are n19, in lobby"
@@ -511,8 +511,12 @@ def test_two_thousand_who_only_sit_there_cost_little_and_disturb_nobody() -> Non
     many_files(horde + 200)
     with serving("--max-clients", "2500") as server:
         with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
-            alice.send("before")
-            bob.until("before")
+            usual = []
+            for n in range(20):
+                began = monotonic()
+                alice.send(f"before {n}")
+                bob.until(f"before {n}")
+                usual.append(monotonic() - began)
             before = server.memory
             with silent_ones(server.address, horde) as idle:
                 for n, wire in enumerate(idle[::2]):
@@ -529,7 +533,7 @@ def test_two_thousand_who_only_sit_there_cost_little_and_disturb_nobody() -> Non
                     bob.until(f"alice: line {n}")
                     took.append(monotonic() - began)
                 # The worst is the machine's: others work on it, too.
-                assert median(took) < 0.1 and max(took) < SOON
+                assert median(took) < 0.1 + 3 * median(usual) and max(took) < 2 * SOON
 
 
 # --- no descriptors left ---

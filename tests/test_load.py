@@ -272,7 +272,7 @@ def test_each_kind_of_load_on_the_assignments_own(kind: str) -> None:
 
 def test_people_who_come_and_go_are_too_much_for_it() -> None:
     """The load ends all the same, and says what has become of those who stayed."""
-    result = load("classic", kind="churn", **{**SMALL, "patience": 0.3, "seconds": 0.5})
+    result = load("classic", kind="churn", **{**SMALL, "patience": 1.0, "seconds": 0.5})
     assert result.came > result.reset > 0
     assert not result.right and (result.lost or result.hung_up)
 
@@ -335,7 +335,7 @@ class Wrong(Fake):
 def test_a_server_that_loses_and_doubles_is_found_out(kind: str) -> None:
     """One line lost, one doubled, one told to who had said it; and nothing else."""
     with Wrong() as wrong:
-        plan = {**SMALL, "kind": kind, "lines": 20, "patience": 0.3}
+        plan = {**SMALL, "kind": kind, "lines": 20, "patience": 2.0}
         result = load(wrong.address, **plan)
     assert (result.lost, result.doubled, result.echoed, result.hung_up) == (1, 1, 1, 0)
     assert not result.right
@@ -375,16 +375,16 @@ class HangsUp(Fake):
 def test_a_server_that_hangs_up_on_somebody() -> None:
     """The load goes on without; it is told."""
     with HangsUp("localhost", 0) as server:
-        result = load(server.address, **{**SMALL, "patience": 0.5})
+        result = load(server.address, **{**SMALL, "patience": 2.0})
     assert result.hung_up >= 1 and result.lost > 0 and not result.right
 
 
 @pytest.mark.parametrize(
     ("says", "why"),
     [
-        (b"", r"client 1 of 6 is not asked for its `nickname` within 0.2 s; it heard nothing"),
+        (b"", r"client 1 of 6 is not asked for its `nickname` within 1 s; it heard nothing"),
         (b"hello\n", r"not asked .* the last that it heard: 'hello'"),
-        (b"nickname\n! no\n", r"5 of 6 clients do not hear what the first one says within 0.2 s; .*'! no'"),
+        (b"nickname\n! no\n", r"5 of 6 clients do not hear what the first one says within 1 s; .*'! no'"),
     ],
 )
 def test_a_server_that_lets_nobody_in(says: bytes, why: str, bare_server: BareServer) -> None:
@@ -403,7 +403,7 @@ def test_a_server_that_lets_nobody_in(says: bytes, why: str, bare_server: BareSe
     serving.start()
     try:
         with pytest.raises(Trouble, match=why):
-            load(bare_server.address, **{**SMALL, "patience": 0.2})
+            load(bare_server.address, **{**SMALL, "patience": 1.0})
     finally:
         over.set()
         serving.join()
@@ -584,7 +584,7 @@ def test_json_in_a_shell_of_a_server_that_runs(server: ChatServer) -> None:
 def test_the_exit_status_of_a_wrong_server() -> None:
     """1, and the table says what was wrong."""
     with Wrong() as wrong:
-        done = shell("{}:{}".format(*wrong.address), "--lines", "30", "--patience", "0.3")
+        done = shell("{}:{}".format(*wrong.address), "--lines", "30", "--patience", "1")
     assert (done.returncode, done.stderr) == (1, "")
     assert "lost" in done.stdout
 

@@ -19,7 +19,7 @@ MANY = 2000
 
 
 def until(condition: object) -> None:
-    give_up = monotonic() + SOON
+    give_up = monotonic() + 4 * SOON
     while not condition():  # type: ignore[operator]
         assert monotonic() < give_up
         threading.Event().wait(0.002)

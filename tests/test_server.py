@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -93,6 +94,7 @@ def test_the_port_is_free_at_once_after_stop() -> None:
 def test_stop_leaves_no_thread_and_no_descriptor(any_system: None) -> None:
     """With clients that are here, that are asked for a nickname, that are frozen and that left."""
     threads = set(threading.enumerate())
+    gc.collect()  # what others have left for it is not to go meanwhile
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     server = ChatServer(port=0).start()
     here = Wire.joined(server.address, "alice")
@@ -323,7 +325,7 @@ def test_quitting_is_told_as_quit(server: ChatServer) -> None:
 
 def test_silence_is_told_as_went_silent(any_system: None) -> None:
     """An empty line is a sign of life; without one, the connection is ended."""
-    with ChatServer(port=0, limits=Limits(silence=0.5)) as server:
+    with ChatServer(port=0, limits=Limits(silence=2.0)) as server:
         with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
             assert alice.line() == "* bob joined"
             alice.sock.settimeout(0.1)
@@ -559,8 +561,9 @@ def test_the_defaults_are_the_assignments() -> None:
     assert PORT == 14901
 
 
-def test_raw_asks_again_in_a_recv_of_its_own() -> None:
+def test_raw_asks_again_in_a_recv_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that compares one recv with `nickname` understands the request after a refusal, too."""
+    monkeypatch.setattr("labkit.server.RAW_PAUSE", 1.5)  # so that this thread has read the refusal
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as alice:
         alice.join_raw("alice")
         with Wire(server.address) as bob:

@@ -23,7 +23,7 @@ from labkit.instruments.stepper import Exploration, explore, lines, replay
 from labkit.instruments.stepper import play as playing
 from labkit.instruments.stepper.snapshot import parts
 
-QUICK = 5.0
+QUICK = 15.0
 """Seconds that a search may take."""
 
 

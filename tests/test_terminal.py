@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,13 @@ def join_command(server: tuple[str, int], *more: str) -> tuple[str, ...]:
 
 def on_pipe(server: tuple[str, int], *more: str) -> Program:
     return Program(*join_command(server, *more))
+
+
+def raw_on_pipe(server: tuple[str, int]) -> Program:
+    """In the raw dialect, where only time keeps two lines apart: with more of it than it needs."""
+    code = "import sys, labkit.terminal; from labkit.__main__ import main; "
+    code += "labkit.terminal.RAW_PAUSE = 1.0; sys.exit(main(sys.argv[1:]))"
+    return Program(sys.executable, "-c", code, *join_command(server, "--framing", "raw")[len(LABKIT) :])
 
 
 def on_terminal(server: tuple[str, int], *more: str) -> OnTerminal:
@@ -232,7 +240,7 @@ def test_a_letter_that_the_output_lacks(server: ChatServer, bob: ChatClient) -> 
 def test_raw_with_the_assignments_own_server() -> None:
     """A pipe's lines stay apart although nothing but time separates them."""
     with ClassicServer(port=0) as server, ChatClient("bob", server.address, framing=RAW) as bob:
-        with on_pipe(server.address, "--framing", "raw") as alice:
+        with raw_on_pipe(server.address) as alice:
             alice.type("alice\nhello\nworld\n")
             assert bob.wait_for("alice: hello", timeout=PATIENCE) == "alice: hello"
             assert bob.wait_for("alice: world", timeout=PATIENCE) == "alice: world"
@@ -246,7 +254,7 @@ def test_raw_refusal_on_a_pipe() -> None:
     """The raw dialect accepts a nickname by silence; a refusal is noticed all the same."""
     with ChatServer(port=0, framing=RAW) as server, ChatClient("bob", server.address, framing=RAW):
         server.journal.wait_for("joined", "bob", timeout=PATIENCE)
-        with on_pipe(server.address, "--framing", "raw") as second:
+        with raw_on_pipe(server.address) as second:
             second.type("bob\ncarol\n")
             assert second.fails() == "nickname refused: the nickname bob is taken"
 

@@ -266,13 +266,12 @@ def test_drawn_four_times_a_second_at_most(people: Board) -> None:
     drawn = paints(people.ladder._shown)
     began = monotonic()
     number = 0
-    while monotonic() < began + 1.0:
+    while monotonic() < began + 1.0 or number <= 25:
         number += 1
         people.alice.client.say(f"line {number}.")
     people.bob.wait_for(f"line {number}.")
     people.alice.say("that was all")
     wait_for_paint(people.ladder._shown, lambda html: "that was all" in html)
-    assert number > 25, "that was no flood"
     assert 1 <= len(drawn) <= 4 * (monotonic() - began) + 2
 
 

@@ -92,8 +92,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
 @pytest.fixture
 def page(lab: tuple[str, Path], request: pytest.FixtureRequest) -> Iterator[Any]:
     """The first notebook, with a kernel for this test, in a browser that talks to this machine alone."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)
     address, folder = lab
     notebook = f"{request.node.name}.ipynb"
     shutil.copy(NOTEBOOK, folder / notebook)

@@ -31,7 +31,7 @@ from labkit import ChatServer, Limits
 from labkit.instruments.panel import board
 
 labkit.client.SIGN_OF_LIFE = 0.5
-server = ChatServer(port=0, limits=Limits(silence=3)).start()
+server = ChatServer(port=0, limits=Limits(silence=6)).start()
 people = board(server, "alice", "bob", "carol", wires=True)
 people"""
 
@@ -39,8 +39,9 @@ people"""
 @pytest.fixture
 def page(lab: tuple[str, Path]) -> Iterator[Any]:  # noqa: F811
     """A notebook with a board that has wires, run, in a browser that talks to this machine alone."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)
     address, folder = lab
     notebook = new_notebook(cells=[new_code_cell(BOARD)], metadata=METADATA)
     nbformat.write(notebook, folder / "wires.ipynb")

@@ -37,13 +37,11 @@ class State(Enum):
 class Client:
     """A connection to `address`, as whoever is called `nickname`.
 
-    `server` is the number of the server that it comes to. With `small`, its kernel keeps few bytes, so
-    that whoever sends to it notices soon that it does not read.
+    `server` is the number of the server that it comes to. With `small`, its kernel keeps no more
+    bytes than about so many, so that whoever sends to it notices soon that it does not read.
     """
 
-    def __init__(
-        self, address: tuple[str, int], nickname: str, *, small: bool = False, server: int = 0
-    ) -> None:
+    def __init__(self, address: tuple[str, int], nickname: str, *, small: int = 0, server: int = 0) -> None:
         self.life = Life(nickname)
         self.state = State.WAITING
         self.small = small
@@ -59,8 +57,8 @@ class Client:
         self._hangs_up = False  # when all is sent
         self.sock = socket.socket()
         if small:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.sock.settimeout(5.0)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
+        self.sock.settimeout(20.0)
         self.sock.connect(address)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

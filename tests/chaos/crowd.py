@@ -74,7 +74,8 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
-    limits: Limits = Limits(silence=2.5, grace=1.5, behind=128 * 1024, handshake=20.0)
+    small: int = 4096  # bytes that the kernel keeps of what comes, for some of the people
+    limits: Limits = Limits(silence=5.0, grace=3.0, behind=128 * 1024, handshake=20.0)
     patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
@@ -84,7 +85,15 @@ class Plan:
         # One process is the crowd, on a machine that it shares with all the servers: it may be slow itself.
         # And what was said while Redis was away comes all at once.
         limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024)
-        return replace(self, limits=limits, patience=self.patience + 3 * lease, soon=self.soon + 3 * lease)
+        # With few kilobytes even loopback carries no more than ten times that in a second, and that is less
+        # than what comes.
+        return replace(
+            self,
+            small=64 * 1024,
+            limits=limits,
+            patience=self.patience + 3 * lease,
+            soon=self.soon + 3 * lease,
+        )
 
 
 class Shared(Protocol):
@@ -406,7 +415,8 @@ class Crowd:
         server, address = (
             self._somewhere() if person.link is None else (0, self._links[person.link].address)
         )
-        client = Client(address, person.nickname(), small=chance.random() < 0.3, server=server)
+        small = self._plan.small if chance.random() < 0.3 else 0
+        client = Client(address, person.nickname(), small=small, server=server)
         if self.shared is not None and server in self.shared.outcasts:
             client.may_end(SERVER_LOST)
         person.client = client

@@ -10,9 +10,13 @@ It builds on hosts.py, and on the package's redis_server.py and link.py.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import shutil
 import socket
 import tempfile
+from collections.abc import Iterator
+from time import sleep
 
 from chaos.hosts import Address, Elsewhere
 from labkit.instruments.link import Link
@@ -25,6 +29,20 @@ finds its port free when it comes back."""
 
 TRIES = 5
 """Servers that may find their port taken all the same."""
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[None]:
+    """Temporary folders that are made meanwhile are in memory, where there is room for that (Linux): Redis
+    writes down each command, and is away for seconds while somebody else keeps the disk busy."""
+    before, memory = tempfile.tempdir, "/dev/shm"
+    with contextlib.suppress(OSError):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 500_000_000:
+            tempfile.tempdir = memory
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 class Fleet:
@@ -65,15 +83,16 @@ class Fleet:
 
     def start(self) -> None:
         """Redis and all servers; returns when all listen."""
-        self._stack.enter_context(self.redis)
+        with in_memory():
+            self._stack.enter_context(self.redis)
         for n in range(1, len(self.hosts) if self._with_links else 0):
             link = Link(self.redis.address, client=f"server {n}", server="redis", seed=n)
             self.links[n] = self._stack.enter_context(link)
         for n in range(len(self.hosts)):
             self.launch(n)
-        for n, host in self._launching.items():
-            self.hosts[n] = host.started()
-        self._launching.clear()
+        while self._launching:
+            self.look()
+            sleep(0.005)
 
     def launch(self, n: int, same_port: bool = False) -> None:
         """Start a server; `look` will find that it listens."""

@@ -115,8 +115,9 @@ class Elsewhere(Host):
         """Itself, as soon as it listens. Raises RuntimeError: it has ended."""
         assert self._popen.stdout is not None
         said = self._popen.stdout.readline().decode()
-        if not said:
-            raise RuntimeError(f"the server has ended, with status {self._popen.wait()}")
+        if not said or said.startswith("! "):
+            why = said.removeprefix("! ").strip() or "it did not say why"
+            raise RuntimeError(f"the server has ended, with status {self._popen.wait()}: {why}")
         host, _, port = said.strip().rpartition(":")
         self.address = (host, int(port))
         return self

@@ -30,7 +30,8 @@ def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:
     options = {} if backplane is None else {"backplane": backplane}
     try:
         server = kind(port=port, limits=limits, **options).start()
-    except OSError:  # the port is taken; the fleet tries another one
+    except OSError as error:  # perhaps the port is taken; the fleet tries another one
+        print(f"! {error}", flush=True)
         sys.exit(1)
     with server:
         print(f"{server.address[0]}:{server.address[1]}", flush=True)
