@@ -14,15 +14,22 @@ import pytest
 from hypothesis import settings
 
 from labkit import ChatServer
+from labkit.heard import Heard
 from labkit.instruments import redis_server
+from labkit.instruments.journal import Journal
 from labkit.instruments.redis_server import RedisServer
 
 settings.register_profile("labkit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=5000)  # for a night, not for every run
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
 
-SOON = 5.0
-"""Seconds that anything may take; whatever takes longer is broken."""
+SOON = 20.0
+"""Seconds that anything may take, on a machine that does much else; whatever takes longer is broken."""
+
+# Where a test does not say how long it waits, it waits as long.
+Heard.wait_for.__defaults__ = (SOON,)
+Heard.wait_until_gone.__defaults__ = (SOON,)
+Journal.wait_for.__defaults__ = (None, SOON)
 
 
 def need(condition: object, reason: str) -> None:
