@@ -1,11 +1,14 @@
 """What a backplane costs, and how long a line takes from one server to another.
 
     python tests/bench_backplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40] [--repeats 5]
+        [--crossings 1000] [--rooms 400]
 
 First the same rounds as in bench_courier.py, on a server with the backplane and on one without, pair by
 pair: deliveries a second, and the ratio. Then a client of one server says a line when a client of another
 has heard the one before, 1000 times: how long each took, from before the send to after the recv. The same
-with both at one server, with the backplane and without, to compare with. It starts the Redis that it needs.
+with both at one server, with the backplane and without, to compare with; and from one server to another
+once more, when there are many rooms in which somebody of each server is, and says nothing. It starts the
+Redis that it needs.
 
 The servers are on the first processor, the load is on the second, where there are two; Redis is where
 the system puts it. Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
@@ -82,6 +85,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--crossings", type=int, default=1000)
+    parser.add_argument(
+        "--rooms", type=int, default=400, help="each takes two of this program's descriptors"
+    )
     asked = parser.parse_args()
     load = (asked.clients, asked.talkers, asked.lines, asked.rounds)
     on_processor(1)
@@ -101,8 +107,27 @@ def main() -> None:
     with servers(2) as (one, other):
         print(f"from one server to another:       {crossing(one, other, asked.crossings)}", flush=True)
         print(f"within one, with a backplane:     {crossing(one, one, asked.crossings)}", flush=True)
+        with quiet_rooms(asked.rooms, one, other):
+            print(
+                f"… among {asked.rooms:>5,} quiet rooms:       {crossing(one, other, asked.crossings)}",
+                flush=True,
+            )
     with running(SERVE) as (alone, _):
         print(f"within one, without a backplane:  {crossing(alone, alone, asked.crossings)}")
+
+
+@contextlib.contextmanager
+def quiet_rooms(count: int, *addresses: tuple[str, int]) -> Iterator[None]:
+    """So many rooms, each with somebody of each server."""
+    with contextlib.ExitStack() as people:
+        for number in range(count):
+            for address in addresses:
+                person = people.enter_context(come_in(address, f"quiet{next(_visits)}"))
+                person.sendall(b"/join room%d\n" % number)
+                heard = b""
+                while b", in room" not in heard:
+                    heard += person.recv(65536)
+        yield
 
 
 @contextlib.contextmanager

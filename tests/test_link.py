@@ -258,6 +258,17 @@ def test_freeze_is_felt_as_backpressure_and_loses_nothing(ends: Ends) -> None:
     assert len(everything(ends.server)) == sent
 
 
+def test_nothing_passes_once_it_is_frozen(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the link's thread learns of bytes that came afterwards before it learns of the fault."""
+    monkeypatch.setattr(ends.link, "_wake", lambda: None)
+    ends.link.to_server.use(Freeze())
+    ends.client.send("late")
+    ends.server.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        ends.server.sock.recv(1)
+    assert ends.passed() == []
+
+
 def test_reset_ends_both_sides_at_once(ends: Ends) -> None:
     """Whatever they were doing."""
     ends.link.reset()

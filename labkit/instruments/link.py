@@ -394,6 +394,8 @@ class _Stream:
 
     def read(self, now: float, buffer: memoryview) -> None:
         self.adopt(now)  # what is sent after `use` has returned meets the new faults
+        if not self.reading():
+            return  # frozen between the look whether there is something and this one
         try:
             size = self.source.recv_into(buffer)
         except BlockingIOError:
