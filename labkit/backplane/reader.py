@@ -45,14 +45,14 @@ from labkit.room import who_is_here
 SECONDS = 1.0
 """How long to wait for something new before looking around."""
 
+BRIEFLY = 0.02
+"""The same, while there is a room that is not read because somebody here is slow, or mail to be opened."""
+
 LONGEST_WAIT = 0.2
 """Seconds that a room waits for somebody to come from one where somebody is slow: once, not for each."""
 
 FORGIVEN = 5.0
 """Seconds after which a room where nobody was slow meanwhile counts as one where nobody is."""
-
-BRIEFLY = 0.02
-"""The same, while there is a room that is not read because somebody here is slow."""
 
 LATELY = 1.0
 """Seconds after which a room where nothing happens is read no more, until the mail tells of something."""
@@ -108,15 +108,15 @@ class Reader:
                 streams = {f"labkit:mail:{session.server}": session.mail}
                 asked: dict[str, SharedRoom] = {}
                 lively = set(session.lively)
-                in_a_hurry = bool(session.late or session.letters)
+                briefly = bool(session.late or session.letters)
                 for room in lively:
                     if self._courier.is_slow(room.name):
-                        in_a_hurry = True
+                        briefly = True
                     else:
                         streams[room.stream] = room.last
                         asked[room.stream] = room
             try:
-                found = self._store.read(streams, BRIEFLY if in_a_hurry else SECONDS)
+                found = self._store.read(streams, BRIEFLY if briefly else SECONDS)
             except (RedisError, OSError) as error:
                 if not self._stopping.is_set():
                     self._contact.lost("reader", monotonic(), reason(error))
