@@ -94,7 +94,8 @@ def test_closed_while_somebody_waits_to_send(
 
 def test_nothing_follows_a_line_cut_short(elsewhere: ThreadPoolExecutor) -> None:
     """Where a line went out in part, the next one would be taken for the rest of it: it is not sent."""
-    with BareServer(receive_buffer=4096) as deaf:
+    # A buffer of few kilobytes can be slow to empty, even on loopback.
+    with BareServer(receive_buffer=65536) as deaf:
         call = Call(deaf.address, LineFraming(), 0.2)
         with deaf.accept() as peer:
             with pytest.raises(TimeoutError, match="the server read nothing for 0.2 s"):
