@@ -18,10 +18,10 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
-from labkit.console import ask_for_password, complain, discard_output, password_from
-from labkit.framing import FRAMINGS
-from labkit.limits import MEANS, Limits
+from labkit.cli.console import ask_for_password, complain, discard_output, password_from
 from labkit.server import PORT
+from labkit.server.limits import MEANS, Limits
+from labkit.wire.framing import FRAMINGS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -267,7 +267,7 @@ def _add_load(commands: Any, asked: bool) -> None:
         "Exit status 0: every line came, once; 1: one did not, or a server could not be measured.",
     )
     if asked:  # its options are those of a Plan, which takes a while to load
-        from labkit.instruments.load.command import add_options
+        from labkit.cli.load import add_options
 
         add_options(parser)
 
@@ -314,7 +314,7 @@ def _number(kind: type[int] | type[float], optional: bool) -> Callable[[str], fl
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from labkit.serve import serve
+    from labkit.cli.serve import serve
 
     try:
         limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
@@ -344,7 +344,7 @@ def _password(options: argparse.Namespace) -> Any:
 
 
 def _join(options: argparse.Namespace) -> int:
-    from labkit.terminal import join
+    from labkit.cli.join import join
 
     try:
         password = _password(options)
@@ -359,13 +359,13 @@ def _join(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    from labkit.lab import open_notebooks
+    from labkit.cli.lab import open_notebooks
 
     return open_notebooks(options.port, not options.no_browser, options.more)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from labkit.demo import show
+    from labkit.cli.demo import show
 
     return show()
 
@@ -380,7 +380,7 @@ def _check(options: argparse.Namespace) -> int:
         return conformance.main(
             options.what, options.program or [], options.framing, options.json, options.one_by_one
         )
-    from labkit.grading import commands
+    from labkit.cli import exercises as commands
 
     if options.what is None or options.program is not None:
         options.parser.error(f"check {options.exercise} needs a FILE.py")
@@ -388,13 +388,13 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> int:
-    from labkit.instruments.load import command
+    from labkit.cli import load as command
 
     return command.main(options)
 
 
 def _exercises(options: argparse.Namespace) -> int:
-    from labkit.grading import commands
+    from labkit.cli import exercises as commands
 
     if options.way == "list":
         return commands.list_exercises()

@@ -6,7 +6,7 @@ name before it; when reading fails, the client comes off both lists. Bytes go ou
 is no framing, and no lock.
 
 It has faults, and they are left in: they are what the course is about. Each of these can be shown (the
-tests do, in tests/test_survey.py):
+tests do, in tests/conformance/test_survey.py):
 
 - a client that stops reading stalls the room: `send` waits in the middle of the broadcast;
 - two clients can have the same nickname, or an empty one;
@@ -20,8 +20,7 @@ tests do, in tests/test_survey.py):
 - both lists change while other threads walk them, and two who leave at once can take away the wrong
   nickname, or none, and die of it.
 
-labkit's own server (server.py) is the same idea with these mended. It builds on nothing but `socket`
-and `threading`, and the two speak to each other with `framing=RAW`.
+labkit's own server (server.py) is the same idea with these mended.
 """
 
 from __future__ import annotations

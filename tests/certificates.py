@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import need
+from support import need
 
 
 @dataclass(frozen=True)

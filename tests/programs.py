@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import IO
 
 import psutil
-from conftest import need
+from support import need
 
 PATIENCE = 30.0
 """Seconds that a program may take for anything: to start, to say a line, to end."""
@@ -195,3 +195,14 @@ class OnTerminal(Program):
     def __exit__(self, *exception: object) -> None:
         super().__exit__(*exception)
         os.close(self._output)
+
+
+class Serving(Program):
+    """`python -m labkit serve --port 0`, once it listens."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(*LABKIT, "serve", "--port", "0", *options)
+        first = self.until("\n").splitlines()[0]
+        found = re.fullmatch(r"listening on (.+):(\d+)", first)
+        assert found, first
+        self.address = found[1].strip("[]"), int(found[2])

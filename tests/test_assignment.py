@@ -12,8 +12,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SOON, BareServer, Wire, need
 from programs import PATIENCE
+from support import SOON, BareServer, Wire, need
 
 from labkit import RAW, ChatClient, ChatServer
 from labkit.classic import ClassicClient, ClassicServer

@@ -6,11 +6,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SOON
 from hypothesis import given
 from hypothesis import strategies as st
+from support import SOON
 
-from labkit.instruments.journal import LONGEST_TEXT, Event, Journal
+from labkit.journal import LONGEST_TEXT, Event, Journal
 
 
 def test_events_in_the_order_in_which_they_were_recorded() -> None:

@@ -6,7 +6,7 @@ import unicodedata
 
 from hypothesis import strategies as st
 
-from labkit.nicknames import BadName, fit
+from labkit.wire.nicknames import BadName, fit
 
 # Controls, separators, look-alikes, letters that change with case or normal form, lone surrogates.
 AWKWARD = st.sampled_from(

@@ -1,6 +1,6 @@
 """A behaviour: one thing that a chat server does, with a name, a clause of the wire, and a way to try it.
 
-It builds on missed.py and probed.py. The behaviours themselves are in behaviours.py.
+The behaviours themselves are in behaviours.py.
 """
 
 from __future__ import annotations

@@ -5,19 +5,18 @@ dead. So each is tried twice, the second time with the dead one's thread kept bu
 much that a thread which sends by itself is stuck in a send to somebody who does not read, and cannot see
 the end of its own client. Somebody else's send will be the first to.
 
-What goes wrong here may be the last thing that a server does. It builds on staying.py, and as talking.py
-does.
+What goes wrong here may be the last thing that a server does.
 """
 
 from __future__ import annotations
 
-from labkit import sockets
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.conformance.patience import SLICE, Patience
-from labkit.conformance.peer import Peer, unique
 from labkit.conformance.probed import Probed
 from labkit.conformance.staying import LINE, TINY, kernel_holds
+from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.raw_client import Peer, unique
+from labkit.wire import sockets
 
 STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is

@@ -6,11 +6,11 @@ It builds as talking.py does.
 from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.missed import Missed
 from labkit.conformance.naming import says, told_once
-from labkit.conformance.patience import SLICE, Patience
-from labkit.conformance.peer import Peer, unique
 from labkit.conformance.probed import CannotJoin, NotJudged, Probed
+from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer, unique
 
 LEAVING = Section()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.missed import Missed
-from labkit.conformance.patience import Patience
-from labkit.conformance.peer import Peer, unique
 from labkit.conformance.probed import CannotJoin, NotJudged, Probed
+from labkit.probe.deadline import Patience
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer, unique
 
 NAMING = Section()
 

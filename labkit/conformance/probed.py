@@ -7,8 +7,6 @@ There are two kinds. In a server that was started for one behaviour nobody else 
 plain names, and what becomes of it afterwards is all the same. One that ran before, and goes on, has
 others in it: names get a tail that nobody else has, and nobody may leave before it is known that the
 server survives that. Until then they stay, and somebody reads for them (`Guests`).
-
-It builds on peer.py.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ import threading
 from dataclasses import dataclass, field
 from time import sleep
 
-from labkit import sockets
-from labkit.conformance.missed import Missed
-from labkit.conformance.patience import SLICE, Patience
-from labkit.conformance.peer import AT_MOST, Peer, meet, unique
-from labkit.instruments.journal import Journal
+from labkit.journal import Journal
+from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import AT_MOST, Peer, meet, unique
+from labkit.wire import sockets
 
 LEAST_PATIENCE = 1.5
 """Seconds after which a server is taken not to do a thing, however quick it is."""

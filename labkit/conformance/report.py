@@ -1,7 +1,6 @@
 """What came out of trying a server: a verdict for each behaviour, as text and as JSON.
 
-It judges nothing itself: run.py does, and hands the verdicts over. It builds on behaviour.py, and
-on ladder.py for the picture of what went wrong.
+It judges nothing itself: run.py does, and hands the verdicts over.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import textwrap
 from dataclasses import dataclass, field
 
 from labkit.conformance.behaviour import Behaviour
-from labkit.instruments.journal import Event
 from labkit.instruments.ladder import Ladder
+from labkit.journal import Event
 
 HOLDS, MISSED, NOT_JUDGED, NOT_TRIED = "holds", "missed", "not judged", "not tried"
 

@@ -21,17 +21,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from labkit import sockets
+from labkit.cli.console import use_any_letter
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.launch import Launched, NotStarted
-from labkit.conformance.missed import Missed
-from labkit.conformance.patience import SLICE
-from labkit.conformance.peer import PATIENCE, Peer, unique
 from labkit.conformance.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
-from labkit.console import use_any_letter
-from labkit.instruments.journal import Journal
+from labkit.journal import Journal
+from labkit.probe.deadline import SLICE
+from labkit.probe.failed import Missed
+from labkit.probe.launch import Launched, NotStarted
+from labkit.probe.raw_client import PATIENCE, Peer, unique
+from labkit.wire import sockets
 
 AT_A_TIME = 4
 """Servers that are tried at the same time."""

@@ -9,9 +9,9 @@ import contextlib
 from pathlib import Path
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.missed import Missed
-from labkit.conformance.peer import unique
 from labkit.conformance.probed import NotJudged, Probed
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import unique
 
 LINE = b"x" * 999
 """What is said when it is only the amount that matters; with its LF, 1000 bytes."""

@@ -1,8 +1,7 @@
 """Behaviours of a chat server: what is said, who hears it, and in which form and order.
 
 One fault should show as one ✗. So a behaviour that rests on another asks first whether that holds; and
-what nobody may hear is followed by something that somebody must hear. It builds on behaviour.py,
-probed.py and peer.py.
+what nobody may hear is followed by something that somebody must hear.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.missed import Missed
-from labkit.conformance.patience import SLICE
-from labkit.conformance.peer import Peer, unique
 from labkit.conformance.probed import NotJudged, Probed
+from labkit.probe.deadline import SLICE
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer, unique
 
 LONGEST = 4096
 """Bytes of the longest line on the wire, its LF included."""

@@ -1,11 +1,9 @@
 """What an exercise is: a task, an answer, steps that check it, wrong versions that prove the steps.
 
 Only the words are here. An exercise is a file of its own beside this one, and declares itself with them;
-what runs it is in labkit/grading/. The stub is not written down: it is the answer without what stands
+what runs it is in grading/. The stub is not written down: it is the answer without what stands
 between `### BEGIN SOLUTION` and `### END SOLUTION`, the marks that nbgrader knows. A wrong version is the
 answer with one thing exchanged, so that whoever reads it sees the bug and nothing else.
-
-It builds on nothing but grading/bench.py, which says what a step has to work with.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.grading.bench import Bench
+    from labkit.exercises.bench.bench import Bench
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 

@@ -7,8 +7,6 @@ order and not as seconds. FIN (▸, finished) and RST (✕, cut) look different.
 The journal of a `Link` shows the bytes on one wire; that of a server shows whom it asked, what was said,
 and to whom it went. Both are drawn alike. In Jupyter a ladder shows itself as a drawing (Mermaid); it is
 always text as well, with the same content, and lines up wherever letters have one width.
-
-It builds on journal.py; wcwidth knows how wide a letter is. No socket, no thread.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from dataclasses import dataclass
 
 from wcwidth import wcswidth
 
-from labkit.instruments.journal import Event, Journal
-from labkit.messages import (
+from labkit.journal import Event, Journal
+from labkit.wire.messages import (
     HUNG_UP,
     NO_NICKNAME,
     QUIT,

@@ -15,7 +15,7 @@ nothing of chat, and works in front of every server.
 
 One thread does it all. It waits in `select` until a socket has something to read or room to write, or
 until the next piece is due. What one connection is about is in `_Connection`, what one direction of it
-is about in `_Stream`. It builds on faults.py, journal.py and the package's sockets.py.
+is about in `_Stream`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from math import inf
 from time import monotonic
 from types import TracebackType
 
-from labkit import sockets
 from labkit.instruments.faults import Fault, Freeze, HalfClose, Piece, Reset, Silence, Stage
-from labkit.instruments.journal import Journal, shown
+from labkit.journal import Journal, shown
+from labkit.wire import sockets
 
 CHUNK = 1024 * 1024
 """Bytes read at once."""

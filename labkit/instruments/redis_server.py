@@ -11,7 +11,7 @@ It does not outlive the program that started it, however that ends: a small shel
 pipe, which comes when this program is gone, and then ends Redis.
 
 It knows nothing of the chat, and needs no redis-py: the few words that it says to Redis are below. Meant
-for one thread; builds on the standard library alone.
+for one thread.
 """
 
 from __future__ import annotations

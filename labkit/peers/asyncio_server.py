@@ -22,10 +22,10 @@ import contextlib
 import socket
 from dataclasses import dataclass
 
-from labkit import sockets
-from labkit.framing import LineFraming, TooLong
-from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
-from labkit.nicknames import BadName, fit, key
+from labkit.wire import sockets
+from labkit.wire.framing import LineFraming, TooLong
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.nicknames import BadName, fit, key
 
 BEHIND = 1024 * 1024
 """Bytes that may wait for a client before talkers wait for it."""

@@ -8,7 +8,7 @@ the handshake is cut into lines. Without that, lines run together, and nobody co
 arrived.
 
 It is measured, and not to be imitated: two thirds of what is required of a server do not hold
-(`python -m labkit check server`). It builds on classic.py.
+(`python -m labkit check server`).
 """
 
 from __future__ import annotations

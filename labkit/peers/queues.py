@@ -4,8 +4,6 @@ Each client has two threads: one reads what it says, one sends what waits for it
 speaks only puts lines into queues. `limit` lines may wait for a client; what becomes of one more is
 `when_full`: "wait" (it is put, but its speaker is read no further until there is room), "drop" (this client
 never hears it), or "let go" (this client is thrown out).
-
-It builds on sendqueue.py, door.py, framing.py, messages.py and nicknames.py.
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ import socket
 import threading
 from dataclasses import dataclass
 
-from labkit import messages, nicknames, sockets
-from labkit.door import Door
-from labkit.framing import MAX_LINE, LineFraming, TooLong
 from labkit.peers.sendqueue import SendQueue
+from labkit.server.acceptor import Door
+from labkit.wire import messages, nicknames, sockets
+from labkit.wire.framing import MAX_LINE, LineFraming, TooLong
 
 WHEN_FULL = ("wait", "drop", "let go")
 

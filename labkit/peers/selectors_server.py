@@ -22,10 +22,10 @@ import selectors
 import socket
 from time import monotonic
 
-from labkit import sockets
-from labkit.framing import LineFraming, TooLong
-from labkit.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
-from labkit.nicknames import BadName, fit, key
+from labkit.wire import sockets
+from labkit.wire.framing import LineFraming, TooLong
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.nicknames import BadName, fit, key
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 BEHIND = 1024 * 1024

@@ -1,8 +1,7 @@
 """The lines that wait for one client, and the thread that sends them.
 
 Whoever has a line for the client puts it here, and waits for nobody's socket. The thread sends one line
-after the other, and may wait in that for as long as the client likes. It knows nothing of chat, and
-builds on sockets.py.
+after the other, and may wait in that for as long as the client likes. It knows nothing of chat.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import socket
 import threading
 from collections import deque
 
-from labkit import sockets
+from labkit.wire import sockets
 
 
 class SendQueue:

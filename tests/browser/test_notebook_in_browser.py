@@ -19,7 +19,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import need
+from support import need
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_the_whole_chat.ipynb"

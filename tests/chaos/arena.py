@@ -6,8 +6,6 @@ afterwards as it was before: nobody on its roster, no thread and no descriptor m
 
 Or there are several servers on one Redis, and things befall them while the crowd is there (`run_servers`).
 Then it is also checked that no server wrote to stderr, and that nothing is left in Redis.
-
-It builds on crowd.py and checker.py; on hosts.py, fleet.py and storm.py for the servers.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ handed over to be delivered. `BROKEN` lists them, each with the complaints that 
 must not be made.
 
 They are wrong now and then, and not always: a checker that only notices what is always wrong would be of
-no use. It builds on hosts.py.
+no use.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import threading
 
 from chaos.hosts import SmallBuffers
 from chaos.verdict import Kind
-from labkit.connection import Client
-from labkit.messages import HUNG_UP, VANISHED, Joined, Left, Moved, Renamed, Said, Speech, Whispered
-from labkit.room import Delivery, Enters, ToOne, ToRoom
+from labkit.server.connection import Client
+from labkit.server.rooms import Delivery, Enters, ToOne, ToRoom
+from labkit.wire.messages import HUNG_UP, VANISHED, Joined, Left, Moved, Renamed, Said, Speech, Whispered
 
 Deliveries = list[Delivery[Client]]
 

@@ -18,12 +18,12 @@ from redis import RedisError
 from chaos.hosts import SmallBuffers
 from chaos.storm import Weather
 from chaos.verdict import Kind
-from labkit.backplane import plane, store
-from labkit.backplane.log import Told
-from labkit.backplane.plane import Backplane
-from labkit.backplane.session import Whispering
-from labkit.courier import ForOne
-from labkit.messages import Whisper, brief
+from labkit.server.backplane import plane, store
+from labkit.server.backplane.log import Told
+from labkit.server.backplane.plane import Backplane
+from labkit.server.backplane.session import Whispering
+from labkit.server.broadcaster import ForOne
+from labkit.wire.messages import Whisper, brief
 
 Fields = dict[bytes, bytes]
 

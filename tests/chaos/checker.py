@@ -23,8 +23,7 @@ For what happens at the same time, the order decides: whoever is seen to come be
 whoever comes after it does not. The order of a room is what its witness heard (order.py); if somebody
 else's differs, then one of the two was told wrongly, and it is no matter which.
 
-Pure. This file is about what was said; what was heard is listening.py's. It builds on order.py and
-verdict.py.
+Pure. This file is about what was said; what was heard is listening.py's.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from chaos.history import Life
 from chaos.listening import Facts, Listening, around
 from chaos.order import LEFT, Course, Order
 from chaos.verdict import Kind, Verdict
-from labkit.messages import SERVER_LOST, Whisper
-from labkit.room import LOBBY
+from labkit.server.rooms import LOBBY
+from labkit.wire.messages import SERVER_LOST, Whisper
 
 
 def check(lives: Sequence[Life]) -> Verdict:

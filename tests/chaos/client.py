@@ -2,7 +2,7 @@
 
 A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no
 more of it than it must: that it was asked for a nickname, welcomed, refused, answered. What to do,
-person.py decides, and crowd.py when. It builds on the package's sockets.py, for RST alone.
+person.py decides, and crowd.py when.
 """
 
 from __future__ import annotations
@@ -13,8 +13,18 @@ from enum import Enum, auto
 from time import monotonic
 
 from chaos.history import Deed, Life
-from labkit import sockets
-from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT, Quit, Refused, Rename, Whisper
+from labkit.wire import sockets
+from labkit.wire.messages import (
+    HUNG_UP,
+    QUIT,
+    TOO_SLOW,
+    VANISHED,
+    WENT_SILENT,
+    Quit,
+    Refused,
+    Rename,
+    Whisper,
+)
 
 PROBE = "nobody."
 """How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign

@@ -8,8 +8,7 @@ somebody tries each nickname that anybody has had.
 There may be several servers (`Shared`), and things that befall them (storm.py): people are spread over
 those that are there. The witnesses, and all who come through a link, are on server 0: it is always there.
 
-It judges nothing but that things go on: what was heard, the checker judges (checker.py). It builds on
-person.py.
+It judges nothing but that things go on: what was heard, the checker judges (checker.py).
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from chaos.person import Names, Person
 from chaos.verdict import Kind, Verdict
 from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
 from labkit.instruments.link import Link
-from labkit.limits import Limits
-from labkit.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename
-from labkit.room import LOBBY
+from labkit.server.limits import Limits
+from labkit.server.rooms import LOBBY
+from labkit.wire.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename
 
 ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)
 """How lines begin that answer one's own, or tell of the server: they are no deliveries."""

@@ -3,8 +3,6 @@
 Server 0 is the one that is always there: it is never killed, and no link can cut it off. In front of Redis,
 for each of the others, there is a link; whether a server goes through its link is thrown at each start.
 What a server writes to stderr is kept: it should be nothing.
-
-It builds on hosts.py, and on the package's redis_server.py and link.py.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from time import sleep
 from chaos.hosts import Address, Elsewhere
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
-from labkit.limits import Limits
+from labkit.server.limits import Limits
 
 PORTS = range(10_000, 20_000)
 """Where servers listen: below the ports that outgoing connections are given, so that one that was killed

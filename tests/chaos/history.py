@@ -1,7 +1,7 @@
 """What one client of the crowd sent and heard, from its nickname to its end: a life.
 
 Data, and nothing else. The clients (client.py) write it while they run; the checker (checker.py) reads it
-when all is over. It builds on the package's messages.py, for the words.
+when all is over.
 
 What somebody did is a list of deeds, in the order in which they were sent. A deed is one of the messages
 that a client can send, with the text as the others are to hear it; or a `Refused`: something was sent
@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from labkit.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
+from labkit.wire.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
 
 CUT_OFF = b"* cut off from the other servers: what you say waits"
 BACK = b"* back with the other servers"

@@ -1,7 +1,4 @@
-"""A server to be tried, and the process that it runs in: this one, or one of its own.
-
-It builds on the package alone.
-"""
+"""A server to be tried, and the process that it runs in: this one, or one of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from typing import IO
 import psutil
 
 from labkit import ChatServer
-from labkit.limits import Limits
+from labkit.server.limits import Limits
 
 Address = tuple[str, int]
 

@@ -5,8 +5,7 @@ whisper to it. Or something that happened in the room. Answers must come in the 
 they answer. What happened in the room must be all that the witness of the room heard since this one came,
 without gaps, but for what it said or did itself.
 
-`Facts` is what all of them need: who said what, and what the witnesses heard. It builds on order.py and
-verdict.py.
+`Facts` is what all of them need: who said what, and what the witnesses heard.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from chaos.history import BACK, CUT_OFF, GIVEN_UP, Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
-from labkit.messages import (
+from labkit.wire.messages import (
     SERVER_LOST,
     SERVER_STOPPED,
     Act,

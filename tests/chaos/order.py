@@ -4,8 +4,7 @@ A witness enters a room before anybody else, says nothing, and stays to the end.
 happens there, and what it heard is the order in which everybody else must have heard it too. Should it be
 the witness who was told wrongly, then all others disagree with it, and that is noticed as well.
 
-`Step` is one thing that happened; `steps` tells which ones somebody's deeds come to. Pure. It builds on
-history.py.
+`Step` is one thing that happened; `steps` tells which ones somebody's deeds come to. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaos.history import Life
-from labkit.messages import (
+from labkit.server.rooms import LOBBY
+from labkit.wire.messages import (
     Act,
     Acted,
     FromServer,
@@ -31,7 +31,6 @@ from labkit.messages import (
     Whisper,
     Whispered,
 )
-from labkit.room import LOBBY
 
 LEFT = re.compile(rb"\* ([^\s:]+) left \(([^)]*)\)")
 

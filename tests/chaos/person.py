@@ -2,7 +2,7 @@
 
 A person outlives its connections: it comes back, often with the nickname that it had. It sees to it that
 all it says differs from all that is said in the run, and that it takes each nickname in letters of its
-own, as the checker needs it (history.py). It builds on client.py.
+own, as the checker needs it (history.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from chaos.client import Client
 from chaos.history import Deed
-from labkit.messages import Act, Join, Refused, Rename, Say, Whisper, Who
-from labkit.room import LOBBY
+from labkit.server.rooms import LOBBY
+from labkit.wire.messages import Act, Join, Refused, Rename, Say, Whisper, Who
 
 WORDS = "well then so what about the tea is it cold привет как дела 你好 🍵 and again".split()
 IN_FLIGHT = 3

@@ -1,7 +1,7 @@
 """A server for the crowd, in a process of its own: `python serve.py "Limits(…)" PORT CLASS [REDIS_URL]`.
 
 CLASS is SmallBuffers, or one of the servers with a backplane that is made wrong (broken_backplanes.py).
-Ends with SIGTERM, and with the program that started it. It builds on hosts.py, for the server.
+Ends with SIGTERM, and with the program that started it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.hosts import SmallBuffers  # noqa: E402
-from labkit.limits import Limits  # noqa: E402
+from labkit.server.limits import Limits  # noqa: E402
 
 
 def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:

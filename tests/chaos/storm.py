@@ -7,8 +7,6 @@ Redis, or gets them slow, or is cut off: for a moment; or for so long that the o
 Before each blow all those are told of (`Concerned`) whom it may cost their connection, and what they said
 last. Nobody else may notice anything; but that their server is cut off, and back. So Redis is never away
 for long, beside the lease.
-
-It builds on fleet.py.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from time import monotonic
 from chaos.fleet import Fleet
 from chaos.hosts import Address
 from labkit.instruments.faults import Bandwidth, Delay, Silence
-from labkit.messages import SERVER_LOST, SERVER_STOPPED
+from labkit.wire.messages import SERVER_LOST, SERVER_STOPPED
 
 Concerned = Callable[[int, str], int]
 """The server of this number may be lost, for this reason; how many of its people were connected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from conftest import need_redis
+from support import need_redis
 
 from chaos.arena import run_servers
 from chaos.broken_backplanes import ALSO, BROKEN, Broken

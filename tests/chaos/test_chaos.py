@@ -6,7 +6,7 @@ import pytest
 
 from chaos.arena import run
 from chaos.crowd import Plan
-from labkit.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT
+from labkit.wire.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT
 
 
 @pytest.mark.parametrize("seed", range(2))

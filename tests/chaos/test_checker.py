@@ -11,7 +11,8 @@ import pytest
 from chaos.checker import check
 from chaos.history import Deed, Life
 from chaos.verdict import Kind
-from labkit.messages import (
+from labkit.server.rooms import Enters, House, Refusal, ToOne
+from labkit.wire.messages import (
     HUNG_UP,
     QUIT,
     TOO_SLOW,
@@ -26,7 +27,6 @@ from labkit.messages import (
     Whisper,
     Who,
 )
-from labkit.room import Enters, House, Refusal, ToOne
 
 Lives = dict[str, Life]
 

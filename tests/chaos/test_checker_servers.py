@@ -11,7 +11,7 @@ from chaos.checker import check
 from chaos.history import BACK, CUT_OFF, GIVEN_UP, Life
 from chaos.test_checker import Lives, a_life, also, everywhere, inserted, without
 from chaos.verdict import Kind
-from labkit.messages import QUIT, SERVER_LOST, SERVER_STOPPED, Quit, Refused, Rename, Say, Whisper, Who
+from labkit.wire.messages import QUIT, SERVER_LOST, SERVER_STOPPED, Quit, Refused, Rename, Say, Whisper, Who
 
 STOPPED = "* server stopped"
 

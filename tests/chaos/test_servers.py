@@ -4,12 +4,12 @@ long run."""
 from __future__ import annotations
 
 import pytest
-from conftest import need_redis
+from support import need_redis
 
 from chaos.arena import run_servers
 from chaos.crowd import Plan
 from chaos.storm import Weather
-from labkit.messages import SERVER_LOST
+from labkit.wire.messages import SERVER_LOST
 
 
 @pytest.fixture(autouse=True)

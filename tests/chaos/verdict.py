@@ -1,7 +1,4 @@
-"""What a checker finds wrong with a server: complaints, each of a kind, with the histories concerned.
-
-It builds on nothing.
-"""
+"""What a checker finds wrong with a server: complaints, each of a kind, with the histories concerned."""
 
 from __future__ import annotations
 

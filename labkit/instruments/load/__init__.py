@@ -1,26 +1,19 @@
 """A load on a chat server, and what it makes of it: how many lines it delivers, and how long each takes.
 
-    from labkit.instruments.load import compare, load
-
-    load(kind="steady", clients=100)                          # on labkit's own server
-    load("localhost:14901")                                   # on one that runs
-    compare(["labkit", "asyncio", "./mine {port}"]).plot()
-    compare(["labkit", 1, 2, 4], backplane="own").plot()      # several, that share their rooms on Redis
-
-- plan.py       how many clients, who talks, how much, in which way
-- times.py      very many times, in little room; percentiles
-- said.py       which lines were said, and who has heard each
 - crowd.py      many clients in one thread, on one selector
-- joining.py    how they come to be there
-- visitors.py   people who come and go meanwhile
-- kinds.py      steady, bursts, flood, churn
-- servers.py    what is measured: started, watched, stopped
+- figure.py     results, drawn
+- joining.py    how a crowd comes to be there
+- kinds.py      in which way a crowd talks
+- plan.py       what a load is
+- result.py     what came out
+- run.py        `load` puts a load on one server; `compare` puts the same on several, one after the other,
+                in turn
+- said.py       which lines were said, when, and who has heard each of them
+- scaling.py    results of servers that share their rooms, drawn by how many they are
+- servers.py    the servers that are measured
 - shared.py     what several servers share their rooms on
-- result.py     what came out, as text and as JSON
-- figure.py     the same, drawn
-- scaling.py    the same of several servers, drawn by how many they are
-- run.py        `load` and `compare`
-- command.py    python -m labkit load
+- times.py      very many times, in little room
+- visitors.py   people who come and go while others talk
 """
 
 from labkit.instruments.load.crowd import Trouble

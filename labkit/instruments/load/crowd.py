@@ -5,7 +5,7 @@ socket does not take is sent when it has room, and meanwhile everybody hears. Wh
 is counted by its marks, and kept (said.py).
 
 It works with any server that asks for a nickname and passes on what is said, whatever it says besides. How
-everybody comes to be there, joining.py tells; in which way they talk, kinds.py. It builds on said.py.
+everybody comes to be there, joining.py tells; in which way they talk, kinds.py.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Servers differ in what they say to a newcomer; the assignment's says nothing at 
 one does is asked of it: it asks `nickname`, and passes on what is said. So the first client calls, again
 and again, until all the others have heard its latest call: then everybody is in, and nothing of the joining
 is still on its way.
-
-It builds on crowd.py, and on the conformance checks' kernel.py, to know when a nickname was read.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from time import monotonic
 from time import perf_counter as now
 from typing import Any
 
-from labkit import sockets
-from labkit.conformance import kernel
 from labkit.instruments.load.crowd import CHUNK, Client, Trouble
+from labkit.probe import kernel
+from labkit.wire import sockets
 
 AT_ONCE = 32
 """Newcomers who wait to be asked: a server's queue has room for more (listen(2))."""

@@ -1,8 +1,7 @@
 """In which way a crowd talks: a function for each kind of load.
 
 Each returns the seconds that count: from the first line until everybody has had the last one, without what
-was done in between to look at what had been heard; and for how many of them the load itself worked. It
-builds on crowd.py and visitors.py.
+was done in between to look at what had been heard; and for how many of them the load itself worked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a load is: how many clients, who talks, how much, and in which way.
 
-Only numbers, and what each may be; nothing here acts. It builds on nothing.
+Only numbers, and what each may be; nothing here acts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What came out: of one run, and of several servers under the same load. As text, and as JSON.
 
-How it is drawn, figure.py tells; matplotlib is loaded only then. It builds on plan.py and times.py.
+How it is drawn, figure.py tells; matplotlib is loaded only then.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""`load` puts a load on one server; `compare` puts the same on several, one after the other, in turn.
-
-It builds on all other files here: servers.py starts what is measured, joining.py and crowd.py make the
-crowd, kinds.py has it talk, result.py is what comes out.
-"""
+"""`load` puts a load on one server; `compare` puts the same on several, one after the other, in turn."""
 
 from __future__ import annotations
 

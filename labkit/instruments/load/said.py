@@ -8,7 +8,7 @@ is kept as it came, each piece with its time, and is looked at all at once when 
 When a line was said, and when a piece came, are readings of one clock in one process: their difference is
 the time of the delivery, from before the talker's send to after the listener's recv.
 
-Pure: no socket. It builds on times.py and numpy.
+Pure: no socket.
 """
 
 from __future__ import annotations

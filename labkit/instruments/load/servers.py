@@ -4,9 +4,6 @@ A server that is started here runs as a process of its own, on another core than
 has two: or each would take from the other what is measured. Several that share their rooms have all cores
 but the load's. Their processor time and their memory are what the system says of them and of all that they
 have started.
-
-It builds on the conformance checks' launch.py, and on shared.py for what several servers share; psutil
-reads what the system says.
 """
 
 from __future__ import annotations
@@ -25,10 +22,10 @@ from typing import Protocol
 
 import psutil
 
-from labkit import sockets
-from labkit.conformance.launch import Launched, NotStarted
 from labkit.instruments.load import shared
 from labkit.instruments.load.crowd import Trouble
+from labkit.probe.launch import Launched, NotStarted
+from labkit.wire import sockets
 
 
 def _ours(module: str, *options: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 Its URL may hold a password. The servers get that by their environment, which other people cannot read, and
 not on their command lines, which `ps` shows to everybody (proc(5)); and it is in no error and no label.
-
-It builds on redis_server.py, which starts a Redis. How the servers use it is theirs to know.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A run has millions of delivery times. `Times` keeps none of them: it counts how 
 two thousand buckets, each one percent longer than the one before. So a percentile is known to within one
 percent, which is less than what two runs differ by; the longest time is kept as it was.
 
-Pure. It builds on numpy, to count many at once.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """People who come and go while others talk: what `churn` adds to a steady load.
 
 What they hear is not looked at. That they come and go must not cost those who stay a line; and that is
-looked at (said.py). Half of them leave with FIN, as one should, and half with RST. It builds on joining.py.
+looked at (said.py). Half of them leave with FIN, as one should, and half with RST.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import selectors
 import socket
 from collections.abc import Sequence
 
-from labkit import sockets
 from labkit.instruments.load.crowd import CHUNK
 from labkit.instruments.load.joining import Where, connecting
+from labkit.wire import sockets
 
 AT_MOST = 50
 """Visitors at the same time."""

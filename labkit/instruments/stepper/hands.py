@@ -4,7 +4,7 @@ One that waits for something unknown, or goes round and round, cannot be stopped
 it can only be sent an exception, which it meets when it next executes Python. So a thread that does not
 come back is given up: it is a daemon, ends when it can, and another takes its place.
 
-What a job is, is for play.py. It builds on the standard library's threading.
+What a job is, is for play.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A line is a step if its code is the user's: the workers' own file, and whatever 
 standard library, nor in site-packages, nor in labkit. Code compiled from text, and the cells of a
 notebook, count as the user's. A comprehension belongs to the line it stands on.
 
-It reads code and runs none. It builds on the standard library's dis and linecache.
+It reads code and runs none.
 """
 
 from __future__ import annotations

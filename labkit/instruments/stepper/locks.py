@@ -7,7 +7,7 @@ time, they are the real ones inside, so an object made under the stepper can be 
 `OwnLocks` makes `threading` hand them out, to the threads of the stepper alone. What is built on locks
 in Python (Condition, Event, Semaphore, Barrier, `queue.Queue`) is then known to the stepper as well.
 
-It decides nothing: who goes on is for play.py. It builds on the standard library's threading.
+It decides nothing: who goes on is for play.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `Run.slider()` makes it; `.value` moves it, as the hand does. It shows what a `Run` holds, and runs
 nothing. It is also text: its `repr` tells the step that it shows. It imports ipywidgets, so it is
-imported only when a slider is asked for. It builds on table.py and widgets.py.
+imported only when a slider is asked for.
 """
 
 from __future__ import annotations
@@ -12,15 +12,9 @@ from typing import Any
 
 import ipywidgets
 
+from labkit.instruments.panel.widgets import bundle, button, column, style
 from labkit.instruments.stepper.lines import Place, listing
-from labkit.instruments.stepper.table import (
-    HTML_STYLE,
-    Run,
-    state_as_html,
-    step_as_html,
-    verdict_as_html,
-)
-from labkit.instruments.widgets import bundle, button, column, style
+from labkit.instruments.stepper.table import HTML_STYLE, Run, state_as_html, step_as_html, verdict_as_html
 
 STYLE = """<style>
 .labkit-stepper .widget-hslider { width: 100%; margin: 0; }

@@ -8,8 +8,7 @@ on, and when nobody can, that is a deadlock.
 When something has broken, or all is done, every thread ends: those that wait get an exception that no
 student's code expects, and what they have in `finally` and `with` runs without a plan.
 
-Which plans are worth playing is for searching.py. It builds on hands.py, locks.py,
-lines.py and record.py.
+Which plans are worth playing is for searching.py.
 """
 
 from __future__ import annotations

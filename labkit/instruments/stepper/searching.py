@@ -6,7 +6,7 @@ the number of their switches. Some are not played: where a line touches only loc
 difference on which side of it another comes in; where a worker is let on and can only wait, it might as
 well not have been.
 
-It starts no thread: play.py does. It builds on that and on locks.py.
+It starts no thread: play.py does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What broke, in words: where, and who waits for which lock.
 
-It looks up what a student calls a lock, and runs nothing. It builds on lines.py and
-locks.py.
+It looks up what a student calls a lock, and runs nothing.
 """
 
 from __future__ import annotations

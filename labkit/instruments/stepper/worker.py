@@ -2,8 +2,6 @@
 
 It stops before each line and asks its schedule, play.py, which returns when it is its turn. When
 all is over it leaves the user's code, whatever that does against it.
-
-It builds on hands.py, lines.py and locks.py.
 """
 
 from __future__ import annotations

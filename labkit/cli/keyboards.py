@@ -1,0 +1,231 @@
+"""Keyboards: where the lines come from that are said, and where those that are heard are shown.
+
+- `Typist`, a person at a terminal: prompt_toolkit keeps the line being typed apart from what arrives.
+- `Pipe`, lines from a file or a program, as in `printf 'alice\\nhello\\n' | python -m labkit join`.
+
+Each is used by three threads: the main one asks for lines, another shows lines, and any may interrupt
+the asking. They know nothing of sockets. prompt_toolkit is imported only when a Typist is made.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Protocol
+
+from labkit.cli.console import complain, discard_output
+from labkit.wire.framing import LineFraming, TooLong
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from prompt_toolkit import PromptSession
+
+LONGEST = 1 << 20
+"""Bytes of the longest line read from a pipe. The server refuses far shorter ones itself, and says so."""
+
+LOOK_AROUND = 0.5
+"""Seconds; how often a waiting main thread looks up. On Windows, Ctrl-C is noticed only then."""
+
+
+class Interrupted(Exception):
+    """There is no more to be typed, although the input has not ended."""
+
+
+class Keyboard(Protocol):
+    """Where lines come from, and where those that are heard are shown."""
+
+    asks_again: bool  # whether a refused nickname may be followed by another one
+
+    def ask(self, prompt: str) -> str | None:
+        """The next line; None when there are no more. Raises Interrupted after `interrupt`."""
+
+    def ask_secretly(self, prompt: str) -> str | None:
+        """As `ask`, for a password: what is typed cannot be read on the screen, or be had back."""
+
+    def show(self, line: str) -> None:
+        """Print a line; from any thread."""
+
+    def interrupt(self) -> None:
+        """Have `ask` raise Interrupted, at once if it waits; from any thread."""
+
+    def close(self) -> None:
+        """Give the terminal back, and print what was not printed yet. Must be called in the end."""
+
+
+class Pipe:
+    """Lines from a file or another program, one at a time; what is heard goes to standard output."""
+
+    asks_again = False
+
+    def __init__(self) -> None:
+        self._happened: queue.SimpleQueue[str | Interrupted | None] = queue.SimpleQueue()
+        self._more = threading.Semaphore(0)
+        threading.Thread(target=self._read, name="labkit-stdin", daemon=True).start()
+
+    def ask(self, prompt: str) -> str | None:
+        while True:
+            try:
+                what = self._happened.get(timeout=LOOK_AROUND)
+            except queue.Empty:
+                continue
+            if isinstance(what, Interrupted):
+                raise what
+            self._more.release()
+            return what
+
+    def ask_secretly(self, prompt: str) -> str | None:
+        return self.ask(prompt)  # nobody types here
+
+    def show(self, line: str) -> None:
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):  # a full disk, for one
+                complain(error)
+            discard_output()
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        self._happened.put(Interrupted())
+
+    def close(self) -> None:
+        pass  # `show` has printed everything
+
+    def _read(self) -> None:
+        """In a thread of its own, which may wait for a line that never comes."""
+        for line in _lines_of_stdin():
+            if isinstance(line, TooLong):
+                complain(f"a line of more than {line.limit} bytes was not sent")
+            else:
+                self._happened.put(line)
+                self._more.acquire()
+        self._happened.put(None)
+
+
+def _lines_of_stdin() -> Iterator[str | TooLong]:
+    """The lines of standard input, cut as on the wire.
+
+    Not through `sys.stdin`: Python cannot end in peace while a thread waits in there.
+    """
+    framing = LineFraming(LONGEST)
+    if sys.stdin is None:  # closed, and its number may be a socket's by now
+        return
+    with suppress(OSError):  # such as a terminal that is gone
+        while data := os.read(sys.stdin.fileno(), 65536):
+            yield from framing.feed(data)
+    yield from framing.feed(b"\n")  # the last line may lack its end
+
+
+class Typist:
+    """A person at a terminal: what arrives is printed above the line being typed, never into it.
+
+    `below` gives the text of the bar at the bottom of the screen; with none there is no bar.
+    """
+
+    asks_again = True
+
+    def __init__(self, below: Callable[[], str]) -> None:
+        import asyncio
+
+        from prompt_toolkit import PromptSession
+
+        self._below = below
+        self._session: PromptSession[str] = PromptSession()
+        # Between two prompts, too, a key is kept for the next one: no echo, and Ctrl-D is not swallowed.
+        self._raw_mode = ExitStack()
+        self._raw_mode.enter_context(self._session.input.raw_mode())
+        # One event loop for all prompts: what is to be printed waits in it from one to the next.
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
+        self._asking: asyncio.Task[str | None] | None = None
+        self._interrupted = False
+        self._pasted: deque[str] = deque()  # lines that came in one paste and are to be said one by one
+        self._unprinted: deque[str] = deque()
+        self._printing = False
+
+    def ask(self, prompt: str) -> str | None:
+        if not self._pasted:
+            typed = self._runner.run(self._ask(prompt))
+            if typed is None:
+                return None
+            self._pasted.extend(typed.split("\n"))
+        return self._pasted.popleft()
+
+    def ask_secretly(self, prompt: str) -> str | None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import DummyHistory
+
+        # Of its own: the other's history would give the password back at the next arrow up.
+        session: PromptSession[str] = PromptSession(
+            history=DummyHistory(), is_password=True, input=self._session.input, output=self._session.output
+        )
+        typed = self._runner.run(self._ask(prompt, session))
+        return typed and typed.split("\n")[0]
+
+    async def _ask(self, prompt: str, session: PromptSession[str] | None = None) -> str | None:
+        import asyncio
+
+        self._print_soon()
+        self._asking = asyncio.create_task(self._prompt(prompt, session or self._session))
+        if self._interrupted:
+            self._asking.cancel()
+        try:
+            return await self._asking
+        except asyncio.CancelledError:
+            if self._interrupted:
+                raise Interrupted from None
+            raise  # a signal
+        finally:
+            self._asking = None
+
+    async def _prompt(self, prompt: str, session: PromptSession[str]) -> str | None:
+        try:
+            bar = self._below if self._below() else None
+            return await session.prompt_async(prompt, bottom_toolbar=bar)
+        except (EOFError, KeyboardInterrupt):  # Ctrl-D, Ctrl-C
+            return None
+
+    def show(self, line: str) -> None:
+        self._unprinted.append(line)
+        self._call(self._print_soon)
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._call(self._stop_asking)
+
+    def close(self) -> None:
+        self._runner.close()
+        self._raw_mode.close()
+        self._print()
+
+    # --- in the event loop's thread, which is the main one ---
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _print_soon(self) -> None:
+        from prompt_toolkit.application import run_in_terminal
+
+        if self._unprinted and not self._printing:
+            self._printing = True
+            run_in_terminal(self._print)
+
+    def _print(self) -> None:
+        self._printing = False
+        lines = []
+        with suppress(IndexError):
+            while True:
+                lines.append(self._unprinted.popleft())
+        if lines:
+            print("\n".join(lines), flush=True)
+
+    def _call(self, what: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: `close` prints what is left
+            self._loop.call_soon_threadsafe(what)

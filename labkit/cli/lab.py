@@ -1,0 +1,179 @@
+"""python -m labkit lab: JupyterLab, opened on the first notebook.
+
+It starts JupyterLab as a program of its own, tells which address to open, and waits until it ends. What
+it takes off a newcomer's hands: finding the notebooks, root in a container, a machine without a browser,
+the question whether Ctrl-C is meant, and the pop-up about Jupyter's news.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from time import sleep
+
+import psutil
+
+from labkit.cli.console import complain
+from labkit.wire import sockets
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
+"""The first notebook of the walkthrough; the others are beside it."""
+
+PORTS = range(8888, 8988)
+"""Where to look for a free port: Jupyter's own, and those after it."""
+
+SETTINGS = {
+    # No question about news, and no look-up of newer versions. Whoever has chosen otherwise keeps it.
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+"""JupyterLab's settings, where the lab's defaults differ from its own."""
+
+SHUTDOWN = 10.0
+"""Seconds that JupyterLab has to end its kernels and itself."""
+
+
+def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence[str] = ()) -> int:
+    """Run JupyterLab until it ends or Ctrl-C; returns the exit status.
+
+    Args:
+        port: None takes the first free one of PORTS.
+        browser: whether to open a browser, where there is one.
+        more: options for JupyterLab itself.
+    """
+    if not NOTEBOOK.exists():
+        return complain(f"no notebook at {NOTEBOOK}: the notebooks are in the repository, beside labkit/")
+    if importlib.util.find_spec("jupyterlab") is None:
+        return complain("JupyterLab is not installed here: pip install -r requirements.txt")
+    if port:
+        if not _is_free(port):
+            return complain(f"port {port} is taken; without --port a free one is found")
+    else:
+        port = next(filter(_is_free, PORTS), None)
+        if port is None:
+            return complain(
+                f"none of the ports {PORTS[0]} to {PORTS[-1]} is free; name another with --port"
+            )
+    browser = browser and has_browser()
+    with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
+        token = secrets.token_hex(12)
+        environment = _environment(Path(folder), token)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if it were Ctrl-C
+        child = subprocess.Popen(_command(port, browser, more), env=environment)
+        try:
+            if not _came_up(child, port):
+                return complain("JupyterLab did not start; what it said stands above")
+            print(
+                "\nA browser opens now. If none does, open this address in one:"
+                if browser
+                else "\nOpen this address in a browser:",
+                f"\n    http://localhost:{port}{_url()}?token={token}\n",
+                "Ctrl-C ends JupyterLab.\n",
+                sep="\n",
+                flush=True,
+            )
+            child.wait()
+        except KeyboardInterrupt:
+            _end(child)
+        else:
+            if child.returncode:
+                return complain(f"JupyterLab ended with status {child.returncode}")
+        print("JupyterLab has ended. Goodbye.", flush=True)
+        return 0
+
+
+def has_browser() -> bool:
+    """Whether a browser with a window can be opened here."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False  # what webbrowser finds then works in the terminal, and would block it
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    try:
+        sockets.listen("localhost", port).close()
+    except OSError:
+        return False
+    return True
+
+
+def _url() -> str:
+    return f"/lab/tree/{NOTEBOOK.name}"
+
+
+def _command(port: int, browser: bool, more: Sequence[str]) -> list[str]:
+    command = [
+        sys.executable,
+        *("-m", "jupyterlab"),
+        f"--ServerApp.root_dir={NOTEBOOK.parent}",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",  # this port or none: it is in the address that we print
+        f"--LabApp.default_url={_url()}",  # what the browser opens
+        "--ServerApp.answer_yes=True",  # Ctrl-C means it
+        "--Application.log_level=WARN",
+    ]
+    if not browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return [*command, *more]
+
+
+def _environment(folder: Path, token: str) -> dict[str, str]:
+    """The child's environment: the token, and a folder with SETTINGS.
+
+    The token is not in the command line, which everybody on the machine can read (ps).
+    """
+    settings = folder / "labconfig" / "default_setting_overrides.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps(SETTINGS))
+    path = os.pathsep.join(filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(folder)]))
+    return {**os.environ, "JUPYTER_TOKEN": token, "JUPYTER_CONFIG_PATH": path}
+
+
+def _came_up(child: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until JupyterLab can be reached; False if it ended instead."""
+    while child.poll() is None:
+        try:
+            sockets.connect(("localhost", port), timeout=1).close()
+            if _listens(child.pid, port):
+                return True
+        except OSError:
+            pass
+        sleep(0.1)
+    return False
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens there: somebody else may have been quicker."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:  # it has ended; or we are not told, and believe it
+        return bool(psutil.pid_exists(pid))
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End JupyterLab. Where Ctrl-C was typed it has heard of it already; a signal to us it has not."""
+    if os.name != "nt":  # on Windows this would kill it, and leave its kernels behind
+        child.terminate()
+    while True:
+        try:
+            child.wait(SHUTDOWN)
+            return
+        except KeyboardInterrupt:
+            continue  # it is on its way
+        except subprocess.TimeoutExpired:
+            child.kill()

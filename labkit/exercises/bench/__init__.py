@@ -1,0 +1,8 @@
+"""What an exercise's steps work with: the student's code, threads, sockets, and a journal.
+
+- bench.py            what a step has to work with
+- races.py            a step in which two threads meet
+- serving.py          a student's `serve(listener)` at work
+- stopping.py         a student's server that is to be stopped
+- student_client.py   a student's client at its desk
+"""

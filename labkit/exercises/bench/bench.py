@@ -1,0 +1,184 @@
+"""What a step has to work with: the student's code, threads to run it in, sockets, and a journal.
+
+It lives in the process that the student's code runs in. Whatever the code does in a thread is kept here,
+so that a ✗ can say in which line a thread waited, or what it died of. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import linecache
+import socket
+import sys
+import sysconfig
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Container
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from labkit.journal import Journal
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer
+
+SOON = 2.0
+"""Seconds in which everything that a step expects must have happened: on a loaded machine it takes
+milliseconds, and a step has five seconds in all."""
+
+YOU = "your code"
+"""How the student's code is called on a ladder, where it has no better name."""
+
+
+class Running:
+    """A function of the student's that runs in a thread of its own."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self._function, self._arguments = function, arguments
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.value = self._function(*self._arguments)
+        except BaseException as error:  # whatever it was: it is shown to the student
+            self.error = error
+
+    def ended(self, seconds: float = SOON) -> bool:
+        """Whether it has come back, now or within so many seconds."""
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
+
+    def result(self, expected: str, seconds: float = SOON) -> Any:
+        """What it returned.
+
+        Raises:
+            Missed: it did not come back in time; `expected` says what should have made it.
+            BaseException: what it raised.
+        """
+        if not self.ended(seconds):
+            raise Missed(expected, f"it had not come back after {seconds:g} s", "does not come back")
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class Bench:
+    """One for each step. `code` is what the student wrote: a function or a class."""
+
+    def __init__(self, code: Any) -> None:
+        self.code = code
+        # The threads of the steps before.
+        self.before = set(threading.enumerate()) - {threading.current_thread()}
+        self.journal = Journal()
+        self.running: list[Running] = []
+        self._sockets: list[socket.socket] = []
+        self._peers: list[Peer] = []
+
+    # --- things to work with; all of them end with the step ---
+
+    def thread(self, function: Callable[..., Any], *arguments: Any, name: str = "your-code") -> Running:
+        """Run this in a thread of its own, now."""
+        running = Running(function, arguments, name)
+        self.running.append(running)
+        return running
+
+    def listener(self) -> socket.socket:
+        """A listening socket on a free port of this machine."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets.append(listener)
+        return listener
+
+    def peer(self, address: Any, name: str = "alice", **options: Any) -> Peer:
+        """A client that is nothing but a socket, connected. What passes is written in the journal."""
+        peer = Peer(address, name, journal=self.journal, **{"patience": SOON, **options})
+        self._peers.append(peer)
+        return peer
+
+    def pair(self, name: str = "alice", **options: Any) -> tuple[socket.socket, Peer]:
+        """A connection: the server's end of it, and the client at the other."""
+        listener = self.listener()
+        peer = self.peer(listener.getsockname(), name, **options)
+        ours, _ = listener.accept()
+        # Two small sends in a row would wait for an acknowledgement, 40 ms each time.
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sockets.append(ours)
+        return ours, peer
+
+    def said(self, text: str, sender: str = "check", receiver: str = YOU) -> None:
+        """An arrow on the ladder, for what is not a byte on a wire: a call, or what it returned."""
+        self.journal.record("bytes", sender, text, receiver)
+
+    def keep_the_ladder(self) -> None:
+        """What passes from now on is not on it: the step is over, and the rest not the student's doing."""
+        kept = Journal()
+        for event in self.journal:
+            kept.record(event.kind, event.who, event.what, event.where)
+        self.journal = kept
+
+    def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+        for sock in self._sockets:
+            sock.close()
+
+    # --- what to ask when something did not happen ---
+
+    def expect(self, holds: object, expected: str, seen: str, clue: str = "") -> None:
+        """Raise Missed unless it holds."""
+        if not holds:
+            raise Missed(expected, seen, clue)
+
+    def whereabouts(self) -> list[str]:
+        """In which lines of the student's code the threads of this step are at this moment."""
+        return whereabouts(self.before)
+
+    def deaths(self) -> list[str]:
+        """What threads died of, each as "ValueError: … in line 7: …"."""
+        return [told(running.error) for running in self.running if running.error is not None]
+
+
+# --- where the student's code is ---
+
+_OURS = str(Path(__file__).resolve().parents[2])
+_LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+def is_students(filename: str) -> bool:
+    """Whether code from this file is the student's, and neither labkit's nor a library's."""
+    if filename.startswith("<frozen"):
+        return False
+    return not filename.startswith((_OURS, *_LIBRARIES))
+
+
+def place(filename: str, line: int | None) -> str:
+    """A line of code, to be shown: its number and its text."""
+    text = linecache.getline(filename, line or 0).strip()
+    return f"line {line}: {text}" if text else f"line {line}"
+
+
+def told(error: BaseException, innermost: bool = True) -> str:
+    """An error in one line, with the line of the student's code that raised it (or called what did)."""
+    words = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    if isinstance(error, NotImplementedError) and not str(error):
+        words = "NotImplementedError: this is not written yet"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_students(f.filename)]
+    if not frames:
+        return words
+    frame = frames[-1 if innermost else 0]
+    return f"{words} (in {place(frame.filename, frame.lineno)})"
+
+
+def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:
+    """In which lines of the student's code its threads are now, but for these."""
+    found = []
+    others = {thread.ident for thread in threading.enumerate() if thread in but}
+    for ident, frame in sys._current_frames().items():
+        at: FrameType | None = None if ident in others else frame
+        while at is not None and not is_students(at.f_code.co_filename):
+            at = at.f_back
+        if at is not None:
+            found.append(place(at.f_code.co_filename, at.f_lineno))
+    return [line + (f" ({n} threads)" if n > 1 else "") for line, n in sorted(Counter(found).items())]

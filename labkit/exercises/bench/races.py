@@ -1,0 +1,198 @@
+"""A step in which two threads meet: every order of their lines is tried, and one that breaks is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
+from typing import Any
+
+from labkit.exercises.bench.bench import Bench
+from labkit.instruments import stepper
+from labkit.probe.failed import Missed
+
+SWITCHES = 2
+"""Times that a thread is left though it could go on, at most: each race here needs no more than one."""
+
+
+SECONDS = 0.8
+"""Seconds that one search may take; most take a twentieth of that."""
+
+
+Thread = Callable[[Any], object]
+
+
+_LOCKS: dict[type, Callable[[], Any]] = {
+    type(threading.Lock()): stepper.Lock,
+    type(threading.RLock()): stepper.RLock,
+    stepper.Lock: stepper.Lock,
+    stepper.RLock: stepper.RLock,
+}
+
+
+def play(
+    bench: Bench,
+    setup: Callable[[], Any],
+    threads: Mapping[str, Thread],
+    holds: Callable[[Any], None],
+    *,
+    on: str,
+    clue: str = "",
+) -> None:
+    """Play two threads in every order; Missed tells the shortest in which something breaks.
+
+    Args:
+        setup: makes what the threads share, anew each time.
+        threads: name -> what it does with that.
+        holds: called with it afterwards; raises `Broken` with what was expected and what was seen.
+        on: what the threads work on, as it is called on the ladder.
+        clue: where `holds` raised it, and gave none itself. The clue of an exception which leaves a thread
+            is its name; that of a deadlock is "deadlock".
+    """
+    named = " and ".join(threads) + " at the same time"
+    broken: list[Broken] = []
+
+    def invariant(shared: Any) -> None:
+        broken.clear()
+        try:
+            holds(shared)
+        except Broken as what:
+            broken.append(what)
+            raise
+
+    alive = threading.active_count()
+    setup()
+    if threading.active_count() > alive:
+        return  # the stepper leads two threads, and knows nothing of a third that they wait for
+    with _own_locks(bench.code) as renew:
+
+        def begin() -> Any:
+            renew()
+            return setup()
+
+        begin = _as_if_by_student(bench.code, begin)
+        found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
+    if not found.run:
+        return
+    before = ""
+    for step in found.run.steps:
+        inside = step.place.function == "__hash__"  # in the middle of a line that uses a dict
+        if not inside:
+            bench.said(_line(step), step.thread, on)
+        elif step.note or step.thread != before:
+            bench.said(f"… {step.note or 'and the rest of that line'}", step.thread, on)
+        before = step.thread
+    if broken:
+        raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
+    failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
+    why = failed[1] or failed[2] if failed else "no end"
+    # Where they wait, the ladder shows; it may be in the middle of a line.
+    seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
+    raise Missed(f"{named}: each comes to its end", seen, why)
+
+
+def _line(step: stepper.Step) -> str:
+    """A step as an arrow has it: the line, and what it gave to a name."""
+    name, _, value = step.note.partition(" = ")
+    if value and step.source.startswith(f"{name} = "):
+        return step.source + ("" if step.source == step.note else f" → {value}")
+    return f"{step.source} ({step.note})" if step.note.startswith("waits") else step.source
+
+
+class Broken(AssertionError):
+    """What the threads left behind is wrong."""
+
+    def __init__(self, expected: str, seen: str, clue: str = "") -> None:
+        super().__init__(seen)
+        self.expected, self.seen, self.clue = expected, seen, clue
+
+
+def _globals_of(code: Any) -> dict[str, Any]:
+    """The names of the student's file."""
+    functions = [code, *vars(code).values()] if isinstance(code, type) else [code]
+    return next((f.__globals__ for f in functions if isinstance(f, FunctionType)), {})
+
+
+def _as_if_by_student(code: Any, setup: Callable[[], Any]) -> Callable[[], Any]:
+    """The same function, among the names of the student's file: there too the stepper looks for locks."""
+
+    def begin() -> Any:
+        return setup()
+
+    return FunctionType(begin.__code__, _globals_of(code), "setup", None, begin.__closure__)
+
+
+@contextlib.contextmanager
+def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
+    """Locks that a class of the student's has for all its objects become the stepper's. Yields: anew."""
+    names = _globals_of(code)
+    classes = {c for c in names.values() if isinstance(c, type) and c.__module__ == names["__name__"]}
+    classes |= {code} if isinstance(code, type) else set()
+    locks = [(c, k, v) for c in classes for k, v in vars(c).items() if type(v) in _LOCKS]
+
+    def renew() -> None:
+        for owner, name, lock in locks:
+            setattr(owner, name, _LOCKS[type(lock)]())
+
+    yield renew
+    for owner, name, lock in locks:
+        setattr(owner, name, lock)
+
+
+class Calls:
+    """Something of the student's, called so that it is told on the ladder.
+
+    Args:
+        on: what it is called there.
+    """
+
+    def __init__(self, bench: Bench, made: Any, on: str) -> None:
+        self.bench, self.made, self.on = bench, made, on
+        self.names: dict[Any, str] = {}
+
+    def socket(self, name: str) -> socket.socket:
+        """The server's end of a connection."""
+        sock, _ = self.bench.pair(name)
+        self.names[sock] = f"{name}'s socket"
+        return sock
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        call = self.written(method, arguments)
+        self.bench.said(call, receiver=self.on)
+        value = self.bench.thread(getattr(self.made, method), *arguments).result(f"{call} comes back")
+        self.bench.said(self.shown(value), self.on, "check")
+        return value
+
+    def written(self, method: str, arguments: tuple[Any, ...]) -> str:
+        return f"{method}({', '.join(map(self.shown, arguments))})"
+
+    def shown(self, value: Any) -> str:
+        if isinstance(value, list):
+            return "[" + ", ".join(map(self.shown, value)) + "]"
+        if isinstance(value, tuple):
+            return "(" + ", ".join(map(self.shown, value)) + ")"
+        return self.names.get(value) or repr(value)
+
+    def gives(self, expected: Any, method: str, *arguments: Any, clue: str = "") -> None:
+        value = self.call(method, *arguments)
+        if value != expected:
+            wanted = f"{self.shown(expected)} from {self.written(method, arguments)}"
+            raise Missed(wanted, self.shown(value), clue)
+
+
+def unlocked(source: str) -> str:
+    """The same, without its `with self.lock:`."""
+    block = re.compile(r"^ {8}with self\.lock:\n((?: {12}.*\n)+)", re.MULTILINE)
+    return block.sub(lambda inside: re.sub(r"^    ", "", inside[1], flags=re.MULTILINE), source)
+
+
+STUCK: dict[str, tuple[str, ...]] = {
+    "does not come back": (
+        "Which line does it wait in, and which thread could let it go on?",
+        "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",
+        "with self.lock: lets go of the lock in any case. acquire without release does not.",
+    )
+}

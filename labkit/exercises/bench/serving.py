@@ -1,0 +1,202 @@
+"""A student's `serve(listener)` at work: in which thread it runs, and what that thread waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from time import monotonic, sleep
+from types import CodeType, FrameType
+from typing import Any
+
+from labkit.exercises.bench.bench import SOON, Bench, is_students
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer
+
+LATE = 0.1
+"""Seconds that a thread is kept from beginning, at most."""
+
+TURN = 0.01
+"""Seconds of one turn of waiting."""
+
+
+class Listener(socket.socket):
+    """A listening socket that remembers what it gave, so that only a close closes it, and who asked."""
+
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
+        self.given: list[socket.socket] = []
+        self.used = threading.Event()  # somebody has begun to wait for clients
+        self.calls = 0  # of accept
+        self.loop: CodeType | None = None  # the function that calls it
+        self.at_accept: Callable[[socket.socket], None] | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.loop = sys._getframe(1).f_code
+        self.calls += 1
+        self.used.set()
+        client, address = super().accept()
+        self.given.append(client)
+        if self.at_accept is not None:
+            self.at_accept(client)
+        return client, address
+
+    def fileno(self) -> int:
+        self.used.set()  # as select and its like do
+        return super().fileno()
+
+
+class Serving:
+    """The student's serve, running in a thread."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.listener = Listener(fileno=bench.listener().detach())
+        self.address = self.listener.getsockname()
+        self.call = bench.thread(bench.code, self.listener, name="serve")
+        give_up = monotonic() + SOON / 2
+        while not (self.listener.used.wait(TURN) or self.call.ended(0) or monotonic() > give_up):
+            pass
+        self.before = set(self.students_threads())
+
+    def peer(self, name: str) -> Peer:
+        self.bench.said("connects", name, "server")
+        return self.bench.peer(self.address, name)
+
+    def line(self, peer: Peer) -> str | None:
+        """The next line that this one hears; None if none comes in time, or serve died."""
+        give_up = monotonic() + SOON
+        while monotonic() < give_up:
+            dead = self.call.error is not None
+            try:
+                return peer.line(TURN)
+            except TimeoutError:
+                if dead:
+                    break
+            except EOFError:
+                break
+        return None
+
+    def hears(self, peer: Peer, wanted: str, when: str = "") -> None:
+        """This one hears this line next.
+
+        Raises:
+            Missed: it does not. The clue is what serve died of, or where it is.
+        """
+        line = self.line(peer)
+        if line == wanted:
+            return
+        expected = f"{peer.name}{when} hears {wanted + chr(10)!r}"
+        if line is not None:
+            raise Missed(expected, f"{peer.name} heard {line + chr(10)!r}")
+        if peer.hears(wanted, 0):
+            raise Missed(expected, f"{peer.name} heard {wanted!r}, without an LF", "no LF")
+        where, clue = self.whereabouts()
+        raise Missed(expected, f"{peer.seen()}{where}", clue)
+
+    def joins(self, name: str, when: str = "") -> Peer:
+        """A client connects, is asked, answers, and is welcomed."""
+        peer = self.peer(name)
+        self.hears(peer, "nickname", when)
+        peer.send(name)
+        self.hears(peer, f"* you are {name}", when)
+        return peer
+
+    def shut(self, seconds: float = SOON) -> bool:
+        """Close the listener; whether serve comes back within so many seconds."""
+        self.bench.said("the listener is closed", "check", "server")
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes whoever waits in accept
+        except OSError:
+            with contextlib.suppress(OSError):  # elsewhere it takes one who knocks
+                socket.create_connection(self.address, timeout=SOON).close()
+        self.call.ended(0.2)
+        self.listener.close()
+        return self.call.ended(seconds)
+
+    def late(self, frame: FrameType, event: str, arg: object) -> None:
+        """As a profile function: let a thread begin with the student's code when the next is accepted.
+
+        That may happen at any time. So it is made to happen always.
+        """
+        if event == "call" and is_students(frame.f_code.co_filename):
+            sys.setprofile(None)
+            enough, give_up = self.listener.calls + 2, monotonic() + LATE
+            while self.listener.calls < enough and monotonic() < give_up:
+                sleep(TURN)
+
+    # --- where the code is ---
+
+    def students_threads(self) -> Iterator[int]:
+        """The threads that are in the student's code, but for that of serve itself."""
+        for ident, frame in sys._current_frames().items():
+            if ident != self.call.thread.ident and students(stack(frame)):
+                yield ident
+
+    def threads_left(self, seconds: float) -> bool:
+        """Whether there are more of these threads than before, now and for so many seconds."""
+        give_up = monotonic() + seconds
+        while left := set(self.students_threads()) - self.before:
+            if monotonic() > give_up:
+                break
+            sleep(TURN)  # nothing tells when a thread has ended that the student's code started
+        return bool(left)
+
+    def whereabouts(self) -> tuple[str, str]:
+        """Where serve is, instead of accepting: in words, and as a clue."""
+        if self.call.error is not None:
+            return ": serve had died", type(self.call.error).__name__
+        if self.call.ended(0):
+            return ": serve had returned", "returned"
+        frames = stack(sys._current_frames().get(self.call.thread.ident or 0))
+        codes = [frame.f_code for frame in frames]
+        if not students(frames) or Listener.accept.__code__ in codes:
+            return "", ""  # it is where it should be
+        if self.listener.loop in codes:
+            frames = frames[codes.index(self.listener.loop) :]
+        loop, *called = students(frames)
+        line = source(loop)
+        clue = "called" if called else "itself"
+        for caller, callee in pairwise([loop, *called]):
+            if re.search(rf"target\s*=\s*[\w.]*\b{re.escape(callee.f_code.co_name)}\(", source(caller)):
+                clue = "target=f()"
+        if ".run(" in line:
+            clue = "run"
+        if threading.Thread.join.__code__ in codes:
+            clue = "join"
+        return f": the loop that accepts was in `{line}`", clue
+
+
+def stack(top: FrameType | None) -> list[FrameType]:
+    """This frame and those that called it, the outermost first."""
+    frames = []
+    while top is not None:
+        frames.append(top)
+        top = top.f_back
+    return frames[::-1]
+
+
+def students(frames: list[FrameType]) -> list[FrameType]:
+    """Those of them that are the student's code."""
+    return [frame for frame in frames if is_students(frame.f_code.co_filename)]
+
+
+def source(frame: FrameType) -> str:
+    """The line of code that it is in."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+
+
+@contextmanager
+def serving(bench: Bench) -> Iterator[Serving]:
+    """The student's serve, running; ended again, unless something was missed, which is then looked into."""
+    serve = Serving(bench)
+    yield serve
+    serve.shut(0.3)
+    for client in serve.listener.given:
+        client.close()

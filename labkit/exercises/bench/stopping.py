@@ -1,0 +1,193 @@
+"""A student's server that is to be stopped: the threads it started, and whether `stop()` waits for them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from labkit.exercises.bench.bench import SOON, Bench, Running
+from labkit.probe.failed import Missed
+from labkit.probe.raw_client import Peer
+
+HELD = 1.5
+"""Seconds for which a thread is held, at most, to see whether stop() waits for it."""
+
+
+LOOKS = 25
+"""Times that stop() must be seen asleep, some milliseconds apart: then it waits for something. A stop()
+that does not wait is over before."""
+
+
+CHECK = "check"
+"""The name of threads that are ours."""
+
+
+class House:
+    """A server of the student's, and the threads that it started."""
+
+    def __init__(self, bench: Bench, port: int = 0, *, start: bool = True) -> None:
+        self.bench = bench
+        self.before = set(threading.enumerate())
+        self.server = bench.code(port)
+        self.address = ("127.0.0.1", port)
+        if start:
+            starting = bench.thread(self.server.start, name=CHECK)
+            starting.result("start() returns while the server serves")
+            host, number, *_ = self.server.address
+            self.address = (host, number)
+
+    def knock(self, name: str) -> Peer:
+        """A client that has connected."""
+        try:
+            return self.bench.peer(self.address, name)
+        except ConnectionError as error:
+            raise Missed(f"{name} can connect", str(error), "refused") from None
+
+    def guest(self, name: str, says: str = "") -> Peer:
+        """A client that has been greeted; and that was answered, if it says something."""
+        guest = self.knock(name)
+        if not guest.hears("* hello\n"):
+            raise Missed(f"{name} hears '* hello\\n'", guest.seen(), "not greeted")
+        if says:
+            guest.send(says)
+            if not guest.hears(f"{says}\n"):
+                raise Missed(f"{name} hears '{says}\\n'", guest.seen(), "no answer")
+        return guest
+
+    def stopping(self) -> Running:
+        """Call stop(), in a thread of its own."""
+        self.bench.said("stop()", "check", "server")
+
+        def stop() -> None:
+            self.server.stop()
+            self.bench.said("stop() has returned", "server", "check")
+
+        return self.bench.thread(stop, name=CHECK)
+
+    def stop(self, seconds: float = SOON) -> None:
+        self.stopping().result(f"stop() returns within {seconds:g} s", seconds)
+
+    def stop_does_no_harm(self, clue: str) -> None:
+        """Stop it; whatever it raises is missed with this clue."""
+        try:
+            self.stop()
+        except Missed:
+            raise
+        except Exception as error:
+            raise Missed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
+
+    def sends_home(self, *guests: Peer) -> None:
+        """Each of these connections has ended."""
+        left = [guest.name for guest in guests if guest.ended(SOON / len(guests)) is None]
+        if left:
+            seen = f"{SOON:g} s after stop() still open: {', '.join(left)}"
+            clue = "all" if len(left) == len(guests) else "some"
+            raise Missed("every client's connection has ended", seen, clue)
+
+    def threads(self) -> list[threading.Thread]:
+        """The threads that the server started, and that live."""
+        ours = self.before | {running.thread for running in self.bench.running}
+        return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
+
+    def is_empty(self) -> None:
+        """No thread lives any more, now or soon."""
+        give_up = time.monotonic() + SOON
+        for thread in self.threads():
+            thread.join(max(0.0, give_up - time.monotonic()))
+        if left := len(self.threads()):
+            seen = f"{left} {'lives' if left == 1 else 'live'} {SOON:g} s after stop()"
+            raise Missed("no thread of the server's lives", seen, "left")
+
+    def settles(self) -> None:
+        """Wait until all its threads wait for something: in accept, recv, select."""
+        give_up = time.monotonic() + SOON / 2
+        same, last = 0, None
+        while same < 3 and time.monotonic() < give_up:
+            time.sleep(0.002)  # their turn
+            now = [(thread.ident, asleep(thread)) for thread in self.threads()]
+            same = same + 1 if now == last and all(where for _, where in now) else 0
+            last = now
+
+
+def asleep(thread: threading.Thread) -> object:
+    """Where a thread sleeps; None if it does not.
+
+    Linux tells whether one sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere, that it stays in one
+    place must do.
+    """
+    try:
+        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    except OSError:
+        stat = ") S"
+    frame = sys._current_frames().get(thread.ident or 0)
+    return (frame.f_code, frame.f_lasti) if frame and stat.rpartition(")")[2].split()[0] == "S" else None
+
+
+class Hold:
+    """Holds each of the server's threads as soon as it does anything, to see whether stop() waits for it.
+
+    It goes on when somebody joins it; when stop() waits in some other way; or when stop() has returned,
+    which then did not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self.holds = threading.Event()  # at least one thread
+        self.not_waited_for = False
+        self._held: set[threading.Thread] = set()
+        self._stop: Running | None = None
+        self._until = float("inf")
+        self._step = threading.get_ident()  # who tries the step: that it joins a thread proves nothing
+
+    def stop(self, house: House) -> None:
+        """Stop it, and see for whom it waits. It gets the time for which they are held."""
+        self._until = time.monotonic() + HELD
+        self._stop = house.stopping()
+        self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
+
+    def profile(self, frame: FrameType, event: str, argument: object) -> None:
+        """Called by the interpreter in those threads, whenever one calls or returns."""
+        if not self.on:
+            return
+        # Not current_thread(): one that is about to end has no entry there, and would get another.
+        me = next((t for t in threading.enumerate() if t.ident == threading.get_ident()), None)
+        if me is None or me.name == CHECK or me in self._held:
+            return
+        self._held.add(me)
+        self.holds.set()
+        seen_asleep = 0
+        while self.on and time.monotonic() < self._until and not self._joined(me) and seen_asleep < LOOKS:
+            if self._stop is None:
+                time.sleep(0.002)
+                continue
+            if self._stop.ended(0.002):
+                self.not_waited_for = True
+                return
+            seen_asleep += asleep(self._stop.thread) is not None
+
+    def _joined(self, thread: threading.Thread) -> bool:
+        """Whether the student's code waits in thread.join()."""
+        for ident, frame in sys._current_frames().items():
+            at: FrameType | None = frame if ident != self._step else None
+            while at is not None:
+                if at.f_code is threading.Thread.join.__code__ and at.f_locals.get("self") is thread:
+                    return True
+                at = at.f_back
+        return False
+
+
+@contextmanager
+def holding() -> Iterator[Hold]:
+    """Threads that are started meanwhile can be held, from when `on` is set."""
+    hold = Hold()
+    threading.setprofile(hold.profile)
+    try:
+        yield hold
+    finally:
+        threading.setprofile(None)
+        hold.on = False

@@ -1,0 +1,52 @@
+"""The exercises, a file each: task, stub, answer, wrong versions, hints, and steps.
+
+- accept.py      exercise `accept`
+- broadcast.py   exercise `broadcast`
+- client.py      exercise `client`
+- framing.py     exercise `framing`
+- goodbye.py     exercise `goodbye`
+- lock.py        exercise `lock`
+- nickname.py    exercise `nickname`
+- roster.py      exercise `roster`
+- server.py      exercise `server`, the capstone
+- shutdown.py    exercise `shutdown`
+- slow.py        exercise `slow`
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.exercises.exercise import Exercise
+
+NAMES = (
+    "framing",
+    "accept",
+    "nickname",
+    "broadcast",
+    "goodbye",
+    "shutdown",
+    "client",
+    "roster",
+    "lock",
+    "slow",
+    "server",
+)
+"""The exercises, in the order of the notebooks."""
+
+
+def exercise_called(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"there is no exercise {name!r}{meant} There are: {', '.join(NAMES)}")
+    exercise: Exercise = importlib.import_module(f"labkit.exercises.catalogue.{name}").EXERCISE
+    return exercise

@@ -1,0 +1,683 @@
+"""Exercise `nickname`: ask a newcomer for a nickname until it is fit, and not for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from time import monotonic
+
+from labkit.exercises.bench.bench import SOON, Bench
+from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.journal import Journal
+from labkit.probe.failed import Missed
+
+TASK = """
+Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
+
+- `client` is the connected socket, `reader` is `client.makefile("rb")`, `nicknames` a list of those taken.
+- Send `nickname` and LF, and read the answer: a line, which ends with LF. A CR before the LF is dropped.
+- A nickname that is fit is put into `nicknames`, and returned as a `str`.
+- One that is not fit is refused: send `! `, the reason, and LF. Then ask again; but after the third refusal
+  return `None`. `client` stays open: whoever called closes it.
+- Not fit is one that is taken (in other capitals as well: `Bob` is `BOB`), is empty or only spaces, has
+  more than 32 characters, has white space in it (any: see `str.isspace`) or a `:`, begins with one of
+  `* ! / # [ >`, or is not UTF-8.
+- If the client leaves (FIN or reset) before its line is complete, return `None`. Nothing is added then.
+- What the client sends behind its line is for others to read: it stays in `reader`.
+"""
+
+ANSWER = '''
+def why_not(nickname, nicknames):
+    """Why this nickname is not fit; None if it is."""
+    ### BEGIN SOLUTION
+    if not nickname:
+        return "it is empty"
+    if len(nickname) > 32:
+        return "more than 32 characters"
+    if any(c.isspace() or c == ":" for c in nickname):
+        return "white space or ':' in it"
+    if nickname.startswith(tuple("*!/#[>")):
+        return f"it begins with {nickname[0]}"
+    if nickname.casefold() in [other.casefold() for other in nicknames]:
+        return "it is taken"
+    return None
+    ### END SOLUTION
+
+
+def ask_nickname(client, reader, nicknames):
+    """Ask for a nickname, three times at most. Return it, or None."""
+    ### BEGIN SOLUTION
+    try:
+        for _ in range(3):
+            client.sendall(b"nickname\\n")
+            line = reader.readline()
+            if not line.endswith(b"\\n"):
+                return None  # the client has left
+            try:
+                nickname = line.decode().removesuffix("\\n").removesuffix("\\r")
+                reason = why_not(nickname, nicknames)
+            except UnicodeDecodeError:
+                reason = "it is not UTF-8"
+            if reason is None:
+                nicknames.append(nickname)
+                return nickname
+            client.sendall(f"! {reason}\\n".encode())
+    except OSError:
+        pass  # the client has vanished
+    return None
+    ### END SOLUTION
+'''
+
+ASKED = ": 'nickname\\n'"
+
+TURN = 0.005
+"""Seconds of one turn of waiting for a line, or for the end of the call."""
+
+
+class Asking:
+    """A call of ask_nickname, and alice, who is asked. With each the ladder begins anew."""
+
+    def __init__(self, bench: Bench, *taken: str) -> None:
+        bench.journal = Journal()
+        self.bench = bench
+        self.nicknames = list(taken)
+        self.taken = list(taken)
+        self.client, self.alice = bench.pair()
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a second line waits 40 ms
+        self.reader = self.client.makefile("rb")
+        bench.said(f"ask_nickname(…, {self.nicknames})", "check", "server")
+        self.refusal: str | None = None  # the last one that alice heard
+        self.call = bench.thread(bench.code, self.client, self.reader, self.nicknames)
+
+    def misses(self, expected: str, seen: str, clue: str = "") -> Missed:
+        """What to raise; if the call died, that is what is to be told."""
+        error = self.call.error
+        if error is not None:
+            return Missed(expected, "ask_nickname raised an exception", type(error).__name__)
+        return Missed(expected, seen, clue)
+
+    def line(self) -> str | None:
+        """The next line that alice hears; None if the call ends, or time runs out, without one."""
+        give_up = monotonic() + SOON
+        while monotonic() < give_up:
+            over = self.call.ended(0)
+            try:
+                return self.alice.line(TURN)
+            except TimeoutError:
+                if over:
+                    break
+            except EOFError:
+                break
+        return None
+
+    def heard(self, line: str | None) -> str:
+        """In words: this line, or what else there is to tell."""
+        if line is not None:
+            return f"alice heard {line + chr(10)!r}"
+        told = self.alice.seen()
+        return f"{told}; ask_nickname returned {self.call.value!r}" if self.call.ended(0) else told
+
+    def is_asked(self) -> None:
+        """Alice hears the request.
+
+        Raises:
+            Missed: she does not.
+        """
+        line = self.line()
+        if line == "nickname":
+            return
+        seen, clue = self.heard(line), ""
+        if line is None and self.alice.hears("nickname", 0):
+            seen, clue = "alice heard 'nickname', without an LF", "no LF"
+        elif line is None and self.refusal is not None and not self.call.ended(0):
+            glued = self.refusal.endswith("nickname")
+            seen, clue = f"after {self.refusal + chr(10)!r} nothing came", "glued" if glued else "not again"
+        raise self.misses("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
+
+    def is_refused(self, answer: str | bytes, clue: str = "") -> None:
+        """Alice gives this answer, and is told that it is not fit.
+
+        Raises:
+            Missed: she is not.
+        """
+        self.alice.send(answer)
+        line = self.line()
+        if line is None or not line.startswith("!"):
+            raise self.misses(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
+        self.refusal = line
+
+    def returns(self, expected: str | None, why: str, clue: str = "") -> None:
+        """The call comes back with this, and has added it to the list, and nothing else.
+
+        Raises:
+            Missed: it does not.
+        """
+        told = f"ask_nickname returns {expected!r} ({why})"
+        if not self.call.ended():
+            raise self.misses(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
+        if self.call.error is not None:
+            raise self.misses(told, "")
+        value = self.call.value
+        self.bench.said(f"returned {value!r}", "server", "check")
+        if value != expected:
+            raise self.misses(told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue)
+        wanted = self.taken + ([] if expected is None else [expected])
+        if self.nicknames != wanted:
+            raise self.misses(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
+
+    def gives(self, answer: str | bytes, expected: str, why: str, clue: str = "") -> None:
+        """Alice gives this answer, which is fit.
+
+        Raises:
+            Missed: it is refused, or what comes back is something else.
+        """
+        self.alice.send(answer)
+        line = self.line()
+        if line is not None:
+            self.line()  # the next request: then the code is where it waits for the answer
+            raise self.misses(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
+        self.returns(expected, why, clue)
+
+
+def refuses(bench: Bench, answer: str | bytes, *taken: str, clue: str = "") -> None:
+    """A call in which this answer is refused, and the next one, which is fit, is not."""
+    asking = Asking(bench, *taken)
+    asking.is_asked()
+    asking.is_refused(answer, clue)
+    asking.is_asked()
+    asking.gives("zoe", "zoe", "the second answer")
+
+
+def takes(bench: Bench, answer: str | bytes, expected: str, why: str, *taken: str, clue: str = "") -> None:
+    """A call in which this answer is fit."""
+    asking = Asking(bench, *taken)
+    asking.is_asked()
+    asking.gives(answer, expected, why, clue)
+
+
+def asks(bench: Bench) -> None:
+    takes(bench, "alice", "alice", "alice's answer", "bob")
+
+
+def carriage_return(bench: Bench) -> None:
+    takes(bench, "alice\r", "alice", "without the CR")
+
+
+def stays_in_reader(bench: Bench) -> None:
+    asking = Asking(bench)
+    asking.is_asked()
+    asking.alice.send("alice", "hello")
+    asking.returns("alice", "the first line")
+    asking.alice.hang_up()
+    try:
+        rest = asking.reader.readline()
+        seen = f"reader.readline() gives {rest!r}"
+    except (OSError, ValueError) as error:  # closed, or with a timeout
+        rest, seen = b"", f"reader.readline() raises {error}"
+    bench.said(seen.replace("reader.readline() ", "readline "), "server", "check")
+    bench.expect(rest == b"hello\n", "reader.readline() then gives b'hello\\n'", seen)
+
+
+def taken(bench: Bench) -> None:
+    refuses(bench, "bob", "alice", "bob", clue="taken")
+    refuses(bench, "BOB", "alice", "bob", clue="capitals")
+    refuses(bench, "bob", "alice", "Bob", clue="capitals")
+    takes(bench, "bo", "bo", "which nobody has", "alice", "bob", clue="too much")
+    takes(bench, "McZoe", "McZoe", "as she typed it", "alice", "bob", clue="as typed")
+
+
+def empty(bench: Bench) -> None:
+    refuses(bench, "", clue="empty")
+    refuses(bench, "   ", clue="spaces")
+
+
+def unfit(bench: Bench) -> None:
+    refuses(bench, "al ice", clue="white space")
+    refuses(bench, "al\tice", clue="white space of another kind")
+    refuses(bench, "al\u00a0ice", clue="white space of another kind")
+    refuses(bench, "al:ice", clue="colon")
+    for sign in "*!/#[>":
+        refuses(bench, f"{sign}alice", clue="first")
+    refuses(bench, "x" * 33, clue="long")
+    for fit in ("z", "a-b", "x.y", "_c_", "4", "d!*"):
+        takes(bench, fit, fit, "which no rule forbids", clue="forbidden")
+    takes(bench, "x" * 32, "x" * 32, "which has 32 characters", clue="long")
+    takes(bench, "ж" * 32, "ж" * 32, "32 characters, 64 bytes", clue="bytes counted")
+
+
+def not_text(bench: Bench) -> None:
+    refuses(bench, b"caf\xe9", clue="accepted")
+
+
+def three_times(bench: Bench) -> None:
+    asking = Asking(bench, "bob")
+    for answer in ("bob", "", "a:b"):
+        asking.is_asked()
+        asking.is_refused(answer)
+    line = asking.line()
+    bench.expect(line is None, "after three refusals alice is not asked again", asking.heard(line))
+    asking.returns(None, "after three refusals")
+    with contextlib.suppress(OSError):
+        asking.reader.close()  # a socket that was closed stays open until its files are closed
+    try:
+        asking.client.sendall(b"bye\n")  # so that it is certain what did not come before
+    except OSError:
+        raise asking.misses("client is left open, for the caller", "client was closed", "closed") from None
+    line = asking.line()
+    bench.expect(line == "bye", "after three refusals alice hears nothing more", asking.heard(line))
+
+
+def leaves(bench: Bench) -> None:
+    def leaving(how: str, *, clue: str, sends: bytes = b"") -> None:
+        asking = Asking(bench, "bob")
+        asking.is_asked()
+        if sends:
+            asking.alice.send_bytes(sends)
+        asking.alice.reset() if how == "vanished" else asking.alice.hang_up()
+        asking.returns(None, f"alice {how}", clue)
+
+    leaving("hung up", clue="FIN")
+    leaving("vanished", clue="RST")
+    leaving("hung up within her line", sends=b"ali", clue="half")
+
+
+def fits_not(why: str, line: str) -> tuple[str, ...]:
+    return (f"Read the task again: what does it say about {why}?", line)
+
+
+EXERCISE = Exercise(
+    name="nickname",
+    title="who are you?",
+    chapter="03_who_are_you",
+    wants="ask_nickname",
+    task=TASK,
+    answer=ANSWER,
+    steps=(
+        Step(
+            "asks, and returns the answer",
+            asks,
+            (
+                "Follow the ladder: what did the client hear, what did it say, what came back?",
+                "client.sendall(b'nickname\\n'), then reader.readline(), then return a str.",
+            ),
+            {
+                "no LF": (
+                    "How does the client know that the request is complete?",
+                    "By its LF: client.sendall(b'nickname\\n')",
+                ),
+                "bytes": (
+                    "A socket brings bytes. What does the rest of the chat want?",
+                    "line.decode() makes a str of them.",
+                ),
+                "list": (
+                    "How will the next newcomer learn that alice is taken?",
+                    "nicknames.append(nickname), once, and just before the return.",
+                ),
+            },
+        ),
+        Step(
+            "a CR before the LF is dropped",
+            carriage_return,
+            (
+                "Some programs end a line with \\r\\n. What is left of it when the LF is gone?",
+                "nickname.removesuffix('\\n').removesuffix('\\r')",
+            ),
+        ),
+        Step(
+            "what follows the first line stays in reader",
+            stays_in_reader,
+            (
+                "alice sent two lines at once. Who has the second one now?",
+                "client.recv takes all that is there; so does a second makefile. reader has lines.",
+                "line = reader.readline()",
+            ),
+        ),
+        Step(
+            "what is taken is refused, and asked for again",
+            taken,
+            ("What was answered, what was in nicknames, and what came back?",),
+            {
+                "taken": (
+                    "Two people of one name: whom does a line from bob come from?",
+                    "Look into nicknames before you add to it.",
+                ),
+                "capitals": (
+                    "Would you tell bob and BOB apart, in a chat?",
+                    "Compare what is left when capitals do not count, and on both sides.",
+                    "nickname.casefold() in [other.casefold() for other in nicknames]",
+                ),
+                "glued": (
+                    "How does the client know where the refusal ends, and where the request begins?",
+                    "Each is a line: f'! {reason}\\n', and then b'nickname\\n'.",
+                ),
+                "not again": (
+                    "alice knows that it did not work. How does she know that she may try again?",
+                    "The request belongs into the loop, before each reading of an answer.",
+                ),
+                "too much": (
+                    "bo is not bob. Did you look into the list, or into the letters of a nickname?",
+                    "in on a list compares whole nicknames; in on a str looks for a part.",
+                ),
+                "as typed": (
+                    "She typed it with capitals. How do they stand in what came back, and in nicknames?",
+                    "casefold() is for comparing. Add and return the nickname itself.",
+                ),
+            },
+            points=2,
+        ),
+        Step(
+            "an empty one is refused",
+            empty,
+            ("What does an empty answer look like, when its LF is gone?",),
+            {
+                "empty": (
+                    "alice only pressed Enter. How would her lines look to the others?",
+                    "An empty str is false: if not nickname:",
+                ),
+                "IndexError": (
+                    "Which character comes first in an empty str?",
+                    "''[0] raises IndexError. Look whether it is empty first, or use startswith.",
+                ),
+                "spaces": (
+                    "Three spaces are three characters. How would they look to the others?",
+                    "if not nickname.strip():",
+                ),
+            },
+        ),
+        Step(
+            "one that is not fit is refused",
+            unfit,
+            ("Which nickname was it, and which rule of the task is about it?",),
+            {
+                "white space": fits_not("white space", "any(c.isspace() for c in nickname)"),
+                "white space of another kind": (
+                    "Is the space bar the only key that makes white space?",
+                    "There are tabs, and about twenty others. isspace() knows them all.",
+                    "any(c.isspace() for c in nickname)",
+                ),
+                "colon": fits_not("the sign that ends a nickname in `bob: hi`", "':' in nickname"),
+                "first": fits_not("how a nickname begins", "nickname.startswith(tuple('*!/#[>'))"),
+                "long": fits_not("how long it may be", "len(nickname) > 32"),
+                "forbidden": (
+                    "That nickname was fit. Which rule of yours is not in the task?",
+                    "Refuse what the task forbids, and nothing else: isalnum() forbids much more.",
+                ),
+                "bytes counted": (
+                    "ж is one character, and how many bytes?",
+                    "Decode first, drop the line end, and then count: len(nickname)",
+                ),
+            },
+        ),
+        Step(
+            "one that is not UTF-8 is refused",
+            not_text,
+            ("Which bytes came, and what became of them?",),
+            {
+                "UnicodeDecodeError": (
+                    "Whose mistake is it when bytes are no text: your code's, or the client's?",
+                    "decode() raises UnicodeDecodeError. Catch it, and refuse as for any other reason.",
+                ),
+                "accepted": (
+                    "Is that what the client called itself?",
+                    "'replace' and 'ignore' make a nickname that nobody chose. decode() alone raises.",
+                ),
+            },
+        ),
+        Step(
+            "after three refusals it gives up",
+            three_times,
+            (
+                "How often was alice asked and refused, and what ended it?",
+                "for _ in range(3): with a question and perhaps a refusal in it; return None behind it.",
+            ),
+            {
+                "closed": (
+                    "Who opened client, and who will still use it when your function has returned?",
+                    "Return None, and no close(), no shutdown(), no with: the caller closes it.",
+                ),
+            },
+        ),
+        Step(
+            "None for one who leaves",
+            leaves,
+            ("What does reader.readline() return, or raise, when the client is gone?",),
+            {
+                "FIN": (
+                    "alice hung up. What does readline return then, and what did you make of it?",
+                    "b'' is the end, and not an empty line: that one is b'\\n'.",
+                ),
+                "half": (
+                    "alice hung up in the middle of her line. What does readline return then?",
+                    "A line that is complete ends with LF; this one is b'ali'.",
+                    "if not line.endswith(b'\\n'): return None",
+                ),
+                "ConnectionResetError": (
+                    "A connection can also break. What does readline do then?",
+                    "It raises an OSError. So may sendall. Catch it around all of it, and return None.",
+                ),
+            },
+        ),
+    ),
+    wrong=(
+        Wrong(
+            "the request has no LF",
+            "asks, and returns the answer",
+            (('b"nickname\\n"', 'b"nickname"'),),
+            clue="no LF",
+        ),
+        Wrong(
+            "returns it, and does not add it",
+            "asks, and returns the answer",
+            (("nicknames.append(nickname)\n", "pass\n"),),
+            clue="list",
+        ),
+        Wrong("keeps the CR", "a CR before the LF is dropped", (('.removesuffix("\\r")', ""),)),
+        Wrong(
+            "recv instead of reader",
+            "what follows the first line stays in reader",
+            (("line = reader.readline()", 'line = client.recv(1024).partition(b"\\n")[0] + b"\\n"'),),
+        ),
+        Wrong(
+            "the same nickname twice",
+            "what is taken is refused, and asked for again",
+            (("    if nickname.casefold() in [other.casefold() for other in nicknames]:\n"
+              '        return "it is taken"\n', ""),),
+            survey="allows the same nickname twice",
+            clue="taken",
+        ),
+        Wrong(
+            "BOB is not bob",
+            "what is taken is refused, and asked for again",
+            (("nickname.casefold() in [other.casefold() for other in nicknames]", "nickname in nicknames"),
+             ),
+            clue="capitals",
+        ),
+        Wrong(
+            "stores it in small letters",
+            "what is taken is refused, and asked for again",
+            (("nicknames.append(nickname)\n", "nicknames.append(nickname.casefold())\n"),),
+            clue="as typed",
+        ),
+        Wrong(
+            "asks only once",
+            "what is taken is refused, and asked for again",
+            (('        for _ in range(3):\n            client.sendall(b"nickname\\n")\n',
+              '        client.sendall(b"nickname\\n")\n        for _ in range(3):\n'),),
+            clue="not again",
+        ),
+        Wrong(
+            "the refusal has no LF",
+            "what is taken is refused, and asked for again",
+            (('f"! {reason}\\n"', 'f"! {reason}"'),),
+            clue="glued",
+        ),
+        Wrong(
+            "an empty nickname",
+            "an empty one is refused",
+            (('    if not nickname:\n        return "it is empty"\n', ""),),
+            survey="allows an empty nickname",
+            clue="empty",
+        ),
+        Wrong(
+            "only the space is white",
+            "one that is not fit is refused",
+            (("any(c.isspace() or c == \":\" for c in nickname)", '" " in nickname or ":" in nickname'),),
+            clue="white space of another kind",
+        ),
+        Wrong(
+            "letters and digits only",
+            "one that is not fit is refused",
+            (("    if not nickname:\n",
+              "    if nickname and nickname[0] not in '*!/#[>' and not nickname.isalnum():\n"
+              '        return "letters and digits only"\n    if not nickname:\n'),),
+            clue="forbidden",
+        ),
+        Wrong(
+            "counts bytes",
+            "one that is not fit is refused",
+            (("len(nickname) > 32", "len(nickname.encode()) > 32"),),
+            clue="bytes counted",
+        ),
+        Wrong(
+            "dies of bytes that are not UTF-8",
+            "one that is not UTF-8 is refused",
+            (("except UnicodeDecodeError", "except UnboundLocalError"),),
+            clue="UnicodeDecodeError",
+        ),
+        Wrong(
+            "makes a nickname of what is not UTF-8",
+            "one that is not UTF-8 is refused",
+            (("line.decode()", 'line.decode("utf-8", "replace")'),),
+            clue="accepted",
+        ),
+        Wrong(
+            "closes what is not its own",
+            "after three refusals it gives up",
+            (("        pass  # the client has vanished\n",
+              "        pass  # the client has vanished\n    client.close()\n"),),
+            clue="closed",
+        ),
+        Wrong("asks for ever", "after three refusals it gives up", (("for _ in range(3)", "while True"),)),
+        Wrong(
+            "half a line is a nickname",
+            "None for one who leaves",
+            (('if not line.endswith(b"\\n")', "if not line"),),
+            clue="half",
+        ),
+        Wrong(
+            "dies of a reset",
+            "None for one who leaves",
+            (("except OSError", "except EOFError"),),
+            clue="ConnectionResetError",
+        ),
+    ),
+    others={
+        "a pattern": r"""
+        import re
+
+        FIT = re.compile(r"[^\s:*!/#\[>][^\s:]{0,31}")
+
+
+        def ask_nickname(client, reader, nicknames):
+            refusals = 0
+            while refusals < 3:
+                try:
+                    client.sendall("nickname\n".encode())
+                    line = reader.readline()
+                except ConnectionError:
+                    return None
+                if line[-1:] != b"\n":
+                    return None
+                nickname = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+                fit = FIT.fullmatch(nickname) and not re.search("[\udc80-\udcff]", nickname)
+                if fit and nickname.lower() not in map(str.lower, nicknames):
+                    nicknames.append(nickname)
+                    return nickname
+                client.send(b"! no\n")
+                refusals += 1
+        """,
+        "a class, and rules in a dict": """
+        class Handshake:
+            RULES = {
+                "empty": lambda name: not name.strip(),
+                "too long": lambda name: len(name) > 32,
+                "white space": lambda name: len(name.split()) > 1 or name != name.strip(),
+                "a colon": lambda name: ":" in name,
+                "the first character": lambda name: name[0] in {"*", "!", "/", "#", "[", ">"},
+                "not UTF-8": lambda name: chr(0xFFFD) in name,
+            }
+
+            def __init__(self, client, reader, nicknames):
+                self.client, self.reader, self.nicknames = client, reader, nicknames
+
+            def say(self, *words):
+                self.client.sendall(bytes(" ".join(words), "utf-8") + bytes([10]))
+
+            def once(self):
+                self.say("nickname")
+                line = self.reader.readline()
+                if not line or line[-1] != 10:
+                    raise EOFError
+                line = line[:-2] if line[-2:-1] == bytes([13]) else line[:-1]
+                name = str(line, "utf-8", "replace")
+                taken = {other.lower() for other in self.nicknames}
+                for why, broken in {**self.RULES, "taken": lambda name: name.lower() in taken}.items():
+                    if broken(name):
+                        self.say("!", why)
+                        return None
+                self.nicknames += [name]
+                return name
+
+            def run(self):
+                try:
+                    return self.once() or self.once() or self.once()
+                except (EOFError, OSError):
+                    return None
+
+
+        def ask_nickname(client, reader, nicknames):
+            return Handshake(client, reader, nicknames).run()
+        """,
+        "recursion, byte by byte, and a writing file": """
+        def one_line(reader):
+            line = b""
+            while not line.endswith(b"\\n"):
+                byte = reader.read(1)
+                if not byte:
+                    raise ConnectionError("hung up")
+                line += byte
+            return line[:-2] if line.endswith(b"\\r\\n") else line[:-1]
+
+
+        def check(raw, nicknames):
+            nickname = raw.decode()
+            if not 1 <= len(nickname) <= 32:
+                raise ValueError("1 to 32 characters")
+            if set(nickname) & set(": ") or len(nickname.split()) != 1 or nickname[0] in "*!/#[>":
+                raise ValueError("not that character")
+            for other in list(nicknames):
+                if other.upper() == nickname.upper():
+                    raise ValueError("taken by " + other)
+            return nickname
+
+
+        def ask_nickname(client, reader, nicknames, left=3):
+            if left == 0:
+                return None
+            try:
+                with client.makefile("w", encoding="utf-8", newline="") as writer:
+                    print("nickname", file=writer, end="\\n", flush=True)
+                    raw = one_line(reader)
+                    try:
+                        nickname = check(raw, nicknames)
+                    except ValueError as error:
+                        print("!", str(error).splitlines()[0], file=writer, flush=True)
+                    else:
+                        nicknames.append(nickname)
+                        return nickname
+            except OSError:
+                return None
+            return ask_nickname(client, reader, nicknames, left - 1)
+        """,
+    },
+)  # fmt: skip

@@ -1,0 +1,885 @@
+"""Exercise `slow`: a queue for each client, with an end, so that one who does not read holds up nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from time import monotonic, sleep
+from typing import Any
+
+from labkit.exercises.bench.bench import SOON, Bench, Running, told
+from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.journal import Journal
+from labkit.probe.failed import Missed
+
+TASK = """
+A client that stops reading must not stop the server. Write `Outbox`: the lines that wait for one client.
+
+- `Outbox(sock, limit)`: a connected socket, and how many lines may wait (at least 1). A line that is just
+  being sent need not be counted. Some other thread waits in `sock.recv` meanwhile, so the socket stays
+  blocking and gets no timeout.
+- `.put(line)` takes bytes that end with LF, and never waits. `True`: the line will be sent, whole and in
+  order. `False`: the client is given up, because `limit` lines wait already, or because the connection is
+  broken. Then `put` says `False` for ever, and the socket has been shut down, so that the thread in
+  `sock.recv` wakes. Nothing of this concerns any other client.
+- `.close()`: no more lines; `put` says `False` from now on. What waits is still sent, if the client reads
+  it within half a second; `close` is back within two seconds, whatever the client does.
+- An outbox may have a thread of its own, or all may share one. A thread of its own has ended soon after
+  `close`, and no thread ever dies of an exception.
+"""
+
+ANSWER = '''
+import queue
+import socket
+import threading
+
+
+class Outbox:
+    """Lines on their way to one client: a queue with an end, and a thread that empties it."""
+
+    def __init__(self, sock: socket.socket, limit: int):
+        ### BEGIN SOLUTION
+        self.sock = sock
+        self.limit = limit
+        self.lines = queue.SimpleQueue()  # lines, and None behind the last
+        self.ended = False
+        self.lock = threading.Lock()  # guards `ended`: no line gets behind the None
+        self.thread = threading.Thread(target=self.send_lines, daemon=True)
+        self.thread.start()
+        ### END SOLUTION
+
+    def put(self, line: bytes) -> bool:
+        """Never waits. True: the line will be sent. False: the client is given up."""
+        ### BEGIN SOLUTION
+        with self.lock:
+            if self.ended:
+                return False
+            if self.lines.qsize() < self.limit:
+                self.lines.put(line)
+                return True
+        self.give_up()
+        return False
+        ### END SOLUTION
+
+    def close(self) -> None:
+        """No more lines. What waits is still sent, if the client reads."""
+        ### BEGIN SOLUTION
+        with self.lock:
+            self.ended = True
+            self.lines.put(None)
+        self.thread.join(0.5)
+        self.give_up()
+        ### END SOLUTION
+
+    def send_lines(self) -> None:
+        """What the thread does: send one line after the other, up to the end."""
+        ### BEGIN SOLUTION
+        try:
+            while (line := self.lines.get()) is not None:
+                self.sock.sendall(line)
+        except OSError:
+            self.give_up()
+        ### END SOLUTION
+
+    def give_up(self) -> None:
+        """Nothing more goes in or out. Whoever waits in recv or sendall wakes."""
+        ### BEGIN SOLUTION
+        with self.lock:
+            self.ended = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is broken already
+        ### END SOLUTION
+'''
+
+SMALL = 4096
+"""Bytes asked for as the kernel's buffers at both ends; it keeps three times that or so …"""
+
+LONG = 100_000
+"""… so that a line of so many bytes is never taken by a client that does not read."""
+
+PIECE = 1000
+"""Bytes that a `send` takes at most, where it takes only a part."""
+
+
+def short(line: bytes) -> str:
+    """A line as a student is shown it."""
+    return f"{line!r}" if len(line) < 40 else f"{line[:4]!r}… ({len(line)} bytes)"
+
+
+class PartOnly(socket.socket):
+    """A socket whose `send` takes only a part, as any may. `sendall` goes on until all is out."""
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        return super().send(memoryview(data)[:PIECE], flags)
+
+
+class Client:
+    """A client with an outbox, the socket that this was given, and who is at the other end."""
+
+    def __init__(self, bench: Bench, name: str = "alice", limit: int = 10, part_only: bool = False) -> None:
+        self.bench, self.name = bench, name
+        self.took = 0.0  # seconds that the last put took …
+        self.answer: Any = None  # … and what it returned
+        self.sock, self.peer = bench.pair(name, receive_buffer=SMALL)
+        if part_only:
+            self.sock = PartOnly(fileno=self.sock.detach())
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+        bench.said(f"Outbox(socket of {name}, {limit})", receiver="server")
+        self.box = bench.code(self.sock, limit)
+
+    def put(self, line: bytes) -> bool:
+        """What the student's `put` says to this. Raises Missed if it has to be waited for."""
+
+        def put() -> Any:
+            began = monotonic()
+            value = self.box.put(line)
+            self.took = monotonic() - began
+            return value
+
+        call = f"{self.name}: put({short(line)})"
+        self.bench.said(call, receiver="server")
+        self.answer = self.bench.thread(put, name="put").result(f"{call} comes back at once")
+        self.bench.said(f"{self.answer!r}", "server", "check")
+        return bool(self.answer)
+
+    def takes(self, line: bytes, clue: str = "") -> None:
+        """Put a line that must be taken."""
+        if not self.put(line):
+            clue = "None" if self.answer is None else clue
+            raise Missed(f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue)
+
+    def hears(self, line: bytes, clue: str = "") -> None:
+        expected = f"{self.name} hears {short(line)}"
+        try:
+            heard = self.peer.line().encode() + b"\n"
+        except (TimeoutError, EOFError):
+            raise Missed(expected, self.peer.seen(), clue) from None
+        self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
+
+    def close(self) -> Running:
+        """A thread in which the student's `close` runs; it is on its way when this returns."""
+        entered = threading.Event()
+
+        def close() -> None:
+            entered.set()
+            self.box.close()
+
+        self.bench.said(f"{self.name}: close()", receiver="server")
+        closing = self.bench.thread(close, name="close")
+        entered.wait(SOON)
+        return closing
+
+
+def in_time(closing: Running, name: str) -> None:
+    """That `close` returns: within two seconds, and one more that a busy machine may take."""
+    closing.result(f"{name}: close() comes back within 2 s", 3.0)
+
+
+def tidy(*clients: Client) -> None:
+    """Leave nothing for the next step; how well `close` does that is for a step of its own."""
+    for client in clients:
+        client.peer.reset()
+    for closing in [client.close() for client in clients]:
+        closing.ended(0.5)
+    for client in clients:
+        client.sock.close()
+
+
+@contextlib.contextmanager
+def deaths() -> Iterator[list[str]]:
+    """What threads die of meanwhile."""
+    before, died = threading.excepthook, list[str]()
+
+    def note(hook: threading.ExceptHookArgs) -> None:
+        if hook.exc_value is not None:
+            died.append(told(hook.exc_value))
+        before(hook)
+
+    threading.excepthook = note
+    try:
+        yield died
+    finally:
+        threading.excepthook = before
+
+
+# --- the steps ---
+
+
+def arrives(bench: Bench) -> None:
+    alice = Client(bench)
+    for line in (b"hello\n", b"again\n"):
+        alice.takes(line)
+        alice.hears(line)
+    if (timeout := alice.sock.gettimeout()) is not None:
+        seen, clue = f"it has a timeout of {timeout:g} s now", "timeout"
+        if timeout == 0:
+            seen, clue = "it waits no longer, neither in send nor in recv", "BlockingIOError"
+        raise Missed("the socket stays blocking", seen, clue)
+    reader = bench.thread(alice.sock.recv, 100, name="recv")
+    alice.peer.send("hi")
+    heard = reader.result("the thread in sock.recv gets what alice says")
+    bench.expect(heard == b"hi\n", "the thread in sock.recv gets b'hi\\n'", f"it got {heard!r}", "reads")
+    tidy(alice)
+
+
+def at_once(bench: Bench) -> None:
+    alice = Client(bench, limit=4)
+    for letter in b"abcd":
+        alice.takes(bytes([letter]) * LONG + b"\n", "not taken")
+    tidy(alice)
+
+
+def in_order(bench: Bench) -> None:
+    alice = Client(bench, part_only=True)
+    alice.peer.journal = Journal()  # a hundred small pieces say less than what they add up to
+    lines = [b"a" * LONG + b"\n", b"bbb\n", b"c" * LONG + b"\n", b"d" * LONG + b"\n"]
+    for line in lines:
+        alice.takes(line)
+    heard: list[bytes] = []
+    with contextlib.suppress(TimeoutError, EOFError):
+        for _ in lines:
+            heard.append(alice.peer.line().encode() + b"\n")
+            bench.said(short(heard[-1]), "server", "alice")
+    if heard != lines:
+        at = next(n for n, line in enumerate(lines) if heard[n : n + 1] != [line])
+        wrong = heard[at] if len(heard) > at else b""
+        came, put = sum(map(len, heard)), sum(map(len, lines))
+        seen, clue = f"it is {short(wrong)}, with pieces of other lines in it", "mixed"
+        if wrong in lines:
+            seen, clue = f"it is {short(wrong)}", "order"
+        elif came < put:
+            seen, clue = f"it is {short(wrong)}; of {put} bytes that were put, {came} came", "cut"
+        raise Missed(f"line {at + 1} that alice hears is {short(lines[at])}", seen, clue)
+    tidy(alice)
+
+
+def holds_up_nobody(bench: Bench) -> None:
+    alice, bob = Client(bench, "alice"), Client(bench, "bob")
+    for number in (1, 2, 3):
+        alice.takes(b"a" * LONG + b"\n")
+        line = f"number {number}\n".encode()
+        bob.takes(line)
+        bob.hears(line)
+    tidy(alice, bob)
+
+
+def has_an_end(bench: Bench) -> None:
+    limit = 4
+    bob = Client(bench, "bob", limit)
+    alice, reader = filled(bench, limit)
+    if alice.took > 0.5:  # a put that waits does so each time; a busy machine does not
+        tidy(alice)
+        alice, reader = filled(bench, limit)
+    if alice.took > 0.5:
+        raise Missed("put never waits", f"the one that said False took {alice.took:.1f} s", "waited")
+    if not reader.ended():
+        if alice.sock.fileno() < 0:
+            seen, clue = "the socket is closed, and that thread still waits in recv", "closed"
+        else:
+            seen, clue = f"{SOON:g} s later that thread still waits in recv", "not shut down"
+        raise Missed("alice is given up: the thread in sock.recv wakes", seen, clue)
+    bench.expect(not alice.put(b"more\n"), "put says False from now on", "it said True again", "again")
+    bob.takes(b"hello\n", "all of them")
+    bob.hears(b"hello\n", "all of them")
+    tidy(alice, bob)
+
+
+def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
+    """A client for whom a line was not taken, because she does not read; and who waits in recv for her.
+
+    A thread that takes all that wait, to send them at once, may keep twice as many: that is an end, too.
+    """
+    alice = Client(bench, "alice", limit)
+    reader = bench.thread(alice.sock.recv, 100, name="recv")
+    taken, enough = 0, 2 * limit + 2
+    while alice.put(b"a" * LONG + b"\n"):
+        taken += 1
+        if taken > enough:
+            seen = f"alice reads nothing, and {taken} lines of {LONG} bytes were taken"
+            raise Missed(f"with {limit} lines waiting, the next put says False", seen, "no end")
+    if taken < limit:
+        raise Missed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
+    return alice, reader
+
+
+def has_died(bench: Bench) -> None:
+    alice, bob = Client(bench, "alice", limit=1000), Client(bench, "bob")
+    with deaths() as died:
+        alice.peer.reset()
+        bench.said("alice: put(b'hello\\n') until it says False", receiver="server")
+        give_up, said = monotonic() + SOON, 0
+        while not died and alice.box.put(b"hello\n"):
+            said += 1
+            if monotonic() > give_up:
+                raise Missed("alice is gone: put says False", f"it said True {said} times", "not noticed")
+            sleep(0.01)  # so that a server that does notice has the time to
+        for turn in (1, 2):
+            if died:
+                seen = f"one died of {died[0].split(':')[0]}"
+                raise Missed("alice is gone, and no thread dies of it", seen, "died")
+            bob.takes(b"number %d\n" % turn, "all of them")
+            bob.hears(b"number %d\n" % turn, "all of them")
+        tidy(alice, bob)
+
+
+def closes(bench: Bench) -> None:
+    # The half second is that of a clock, and a busy machine can sleep through it: so once more, and again.
+    for last_try in (False, False, True):
+        bench.journal = Journal()
+        alice = Client(bench)
+        lines = (b"a" * LONG + b"\n", b"two\n", b"three\n")
+        for line in lines:
+            alice.takes(line)
+        closing = alice.close()
+        closing.ended(0.1)  # a close that forgets what waits has done so by now
+        try:
+            for line in lines:
+                alice.hears(line)
+            break
+        except Missed:
+            if last_try:
+                raise
+    in_time(closing, "alice")
+    bench.expect(not alice.put(b"more\n"), "after close, put says False", "it said True", "after")
+    tidy(alice)
+
+
+def ends(bench: Bench) -> None:
+    before = set(threading.enumerate())
+    idle = [Client(bench, name) for name in ("alice", "bob")]
+    stuck = [Client(bench, name) for name in ("carol", "dave")]
+    for client in stuck:
+        client.takes(b"x" * LONG + b"\n")
+    for name, closing in [(client.name, client.close()) for client in idle + stuck]:
+        in_time(closing, name)
+    give_up = monotonic() + 1
+    while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
+        if monotonic() > give_up:
+            seen = f"{len(left)} threads more than before are alive: " + ", ".join(t.name for t in left)
+            raise Missed("after close, the outbox has no thread any more", seen, "threads")
+        sleep(0.005)
+    tidy(*idle, *stuck)
+
+
+def outboxes_threads(bench: Bench, before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads that the student's code started, and that are alive."""
+    ours = {running.thread for running in bench.running}
+    return [t for t in threading.enumerate() if t not in before | ours]
+
+
+LOOKS = """            if self.lines.qsize() < self.limit:
+                self.lines.put(line)
+                return True
+        self.give_up()
+        return False
+"""
+"""How the answer's put looks at the limit."""
+
+NO_QUEUE = """
+import socket
+import threading
+
+
+class Outbox:
+    def __init__(self, sock, limit):
+        self.sock = sock
+
+    def put(self, line):
+        try:
+            self.sock.sendall(line)
+            return True
+        except OSError:
+            return False
+
+    def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)
+"""
+
+EXERCISE = Exercise(
+    name="slow",
+    title="one who does not read holds up nobody",
+    chapter="07_slow_readers",
+    wants="Outbox",
+    task=TASK,
+    answer=ANSWER,
+    steps=(
+        Step(
+            "a line that is put arrives",
+            arrives,
+            (
+                "The line was put. Which thread sends it, and what does it wait for?",
+                "__init__ starts a thread: it gets a line from the queue, sends it, and gets the next.",
+            ),
+            {
+                "None": (
+                    "put must say whether it took the line. What does it return?",
+                    "A function that comes to its end without a return returns None: return True.",
+                ),
+                "timeout": (
+                    "The server has a thread in sock.recv. What does your timeout do to that one?",
+                    "A timeout holds for recv too: whoever is silent for as long is thrown out.",
+                    "With a queue none is needed: only the thread that empties it waits in sendall.",
+                ),
+                "BlockingIOError": (
+                    "recv should wait when there is nothing to read. What did you switch off?",
+                    "setblocking(False) holds for recv too. send(data, MSG_DONTWAIT) holds for one send.",
+                ),
+                "reads": (
+                    "What alice says is for the server's thread. Who took it away?",
+                    "An outbox sends. It does not call recv.",
+                ),
+            },
+        ),
+        Step(
+            "put does not wait for a client that reads nothing",
+            at_once,
+            (
+                "Which line does put wait in, and whom does that line wait for?",
+                "sendall is back when the kernel has taken all, and it takes little if nobody reads.",
+                "put only puts the line into a queue. A thread of the outbox calls sendall.",
+            ),
+            {
+                "not taken": (
+                    "Fewer lines than `limit` were waiting. Why was this one not taken?",
+                    "That the client reads nothing is no reason yet; that too many lines wait is one.",
+                )
+            },
+            points=2,
+        ),
+        Step(
+            "lines arrive whole and in order, long ones too",
+            in_order,
+            ("Compare what was put with what came: which line is it?",),
+            {
+                "cut": (
+                    "Not all of the line was sent. What does sock.send return?",
+                    "send may take a part, and says how much. sendall goes on until all is out.",
+                ),
+                "mixed": (
+                    "Pieces of two lines are mixed up. How many threads send on this socket at a time?",
+                    "One thread for each outbox, not one for each line: it sends the next when one is out.",
+                ),
+                "order": (
+                    "Which line does your thread take from those that wait: the oldest or the newest?",
+                    "First in, first out: queue.Queue, or a deque with append and popleft.",
+                ),
+            },
+        ),
+        Step(
+            "one who does not read holds up nobody else",
+            holds_up_nobody,
+            (
+                "alice reads nothing, and bob hears nothing. What do the two share?",
+                "A thread that waits in sendall for alice cannot send to bob.",
+                "A queue and a thread for each. Or one thread that never waits: select, MSG_DONTWAIT.",
+            ),
+        ),
+        Step(
+            "when `limit` lines wait, the client is given up, and no other",
+            has_an_end,
+            (
+                "put never waits, not even now. How can a queue say that it is full?",
+                "if self.lines.qsize() >= self.limit: …, or put_nowait and except queue.Full.",
+            ),
+            {
+                "no end": (
+                    "She reads nothing, and you keep each line. How much memory has a server?",
+                    "A queue needs an end: look at how many lines wait before you take one more.",
+                    "if self.lines.qsize() >= self.limit: give the client up, and return False",
+                ),
+                "waited": (
+                    "How long may put wait for room in the queue?",
+                    "Not at all. put_nowait raises queue.Full at once.",
+                ),
+                "does not come back": (
+                    "The queue is full, and put waits until there is room. Who would make some?",
+                    "alice would, and she does not read. put_nowait does not wait; it raises queue.Full.",
+                ),
+                "Full": (
+                    "queue.Full says that too many lines wait. Who should hear that, and in which form?",
+                    "except queue.Full: give the client up, and return False",
+                ),
+                "too early": (
+                    "How many lines may wait, and how many did?",
+                    "Lines are counted, not bytes; and `limit` of them may wait.",
+                ),
+                "not shut down": (
+                    "alice has been given up, but her thread in recv does not know. What would wake it?",
+                    "sock.shutdown(socket.SHUT_RDWR): recv returns b'' in any thread, and sendall fails.",
+                ),
+                "closed": (
+                    "You closed the socket. Why does a recv that waits on it not notice?",
+                    "close takes away your number for the connection; who waits on it goes on waiting.",
+                    "sock.shutdown(socket.SHUT_RDWR) wakes them all. close() may follow, later.",
+                ),
+                "again": (
+                    "She was given up a moment ago. Where is that written down?",
+                    "Keep it: self.ended = True. put looks at it first.",
+                ),
+                "all of them": (
+                    "Only alice was given up. Why does bob no longer get anything?",
+                    "What belongs to one client is kept in self. What is shared must live on.",
+                ),
+            },
+            points=2,
+        ),
+        Step(
+            "a client that died is given up, quietly",
+            has_died,
+            (
+                "alice is gone. Who finds out, and how does put learn of it?",
+                "sendall raises OSError. except OSError: give her up.",
+            ),
+            {
+                "not noticed": (
+                    "A send to alice fails. What do you do then, and does put see it?",
+                    "except OSError: self.ended = True. put looks at it first, and returns False.",
+                ),
+                "died": (
+                    "sendall raised an exception in your thread. Who is there to catch it?",
+                    "Nobody is above a thread: try … except OSError around its loop.",
+                ),
+                "all of them": (
+                    "alice is gone, and bob hears nothing. What did the two share?",
+                    "If one thread serves all, an error of one client must not end its loop.",
+                ),
+            },
+        ),
+        Step(
+            "close: what waits is still sent",
+            closes,
+            (
+                "Lines were waiting when close was called. What became of them?",
+                "Put an end mark into the queue, behind them, and let the thread come to it: put(None).",
+                "Then thread.join(0.5): that waits for the thread, and not too long.",
+            ),
+            {
+                "after": (
+                    "The outbox is closed. What does put look at before it takes a line?",
+                    "self.ended = True in close; and put returns False where that is so.",
+                ),
+                "does not come back": (
+                    "All lines were sent. What does close wait for now?",
+                    "The thread waits in get() for the next line: put(None) tells it that there is none.",
+                ),
+            },
+        ),
+        Step(
+            "close ends, and the thread with it, even if nobody reads",
+            ends,
+            (
+                "close waits for a thread, and that thread for a client. How long?",
+                "thread.join(0.5) waits no longer than half a second.",
+                "Then shut the socket down: the thread's sendall fails, and it can end.",
+            ),
+            {
+                "threads": (
+                    "The outboxes are closed, and their threads live. Which line are they in?",
+                    "One that waits in get() needs an end mark: put(None), and it leaves its loop.",
+                    "One in sendall needs sock.shutdown(socket.SHUT_RDWR), when half a second is over.",
+                ),
+            },
+        ),
+    ),
+    wrong=(
+        Wrong(
+            "put sends, and waits",
+            "put does not wait for a client that reads nothing",
+            source=NO_QUEUE,
+            clue="does not come back",
+            survey="blocking fan-out: no queue, no timeout",
+        ),
+        Wrong(
+            "a timeout instead of a queue",
+            "a line that is put arrives",
+            source=NO_QUEUE.replace("self.sock = sock", "self.sock = sock; sock.settimeout(0.1)"),
+            clue="timeout",
+        ),
+        Wrong(
+            "send, never sendall",
+            "lines arrive whole and in order, long ones too",
+            (("self.sock.sendall(line)", "self.sock.send(line)"),),
+            clue="cut",
+        ),
+        Wrong(
+            "a thread for each line",
+            "lines arrive whole and in order, long ones too",
+            source=NO_QUEUE.replace("def put", "def send").replace(
+                "    def close",
+                "    def put(self, line):\n"
+                "        threading.Thread(target=self.send, args=(line,), daemon=True).start()\n"
+                "        return True\n\n"
+                "    def close",
+            ),
+            clue="mixed",
+        ),
+        Wrong(
+            "one thread waits for each in turn",
+            "one who does not read holds up nobody else",
+            source='''
+            import queue
+            import threading
+
+            lines = queue.Queue()
+
+
+            def send_lines():
+                while True:
+                    sock, line = lines.get()
+                    try:
+                        sock.sendall(line)
+                    except OSError:
+                        pass
+
+
+            threading.Thread(target=send_lines, daemon=True).start()
+
+
+            class Outbox:
+                def __init__(self, sock, limit):
+                    self.sock = sock
+
+                def put(self, line):
+                    lines.put((self.sock, line))
+                    return True
+
+                def close(self):
+                    pass
+            ''',
+        ),
+        Wrong(
+            "a queue without an end",
+            "when `limit` lines wait, the client is given up, and no other",
+            ((LOOKS,
+              "            self.lines.put(line)\n"
+              "        return True\n"),),
+            clue="no end",
+        ),
+        Wrong(
+            "waits when the queue is full",
+            "when `limit` lines wait, the client is given up, and no other",
+            (("queue.SimpleQueue()", "queue.Queue(limit)"),
+             (LOOKS,
+              "        self.lines.put(line)\n"
+              "        return True\n")),
+            clue="does not come back",
+        ),
+        Wrong(
+            "drops the line and keeps the client",
+            "when `limit` lines wait, the client is given up, and no other",
+            (("        self.give_up()\n        return False", "        return False"),),
+            clue="not shut down",
+        ),
+        Wrong(
+            "close instead of shutdown",
+            "when `limit` lines wait, the client is given up, and no other",
+            (("self.sock.shutdown(socket.SHUT_RDWR)", "self.sock.close()"),),
+            clue="closed",
+        ),
+        Wrong(
+            "a dead client kills the thread",
+            "a client that died is given up, quietly",
+            (("        try:\n            while (line", "        if True:\n            while (line"),
+             ("        except OSError:\n            self.give_up()\n", "")),
+            clue="died",
+        ),
+        Wrong(
+            "close forgets what waits",
+            "close: what waits is still sent",
+            (("        self.thread.join(0.5)\n", ""),),
+        ),
+        Wrong(
+            "close waits for the thread, however long",
+            "close ends, and the thread with it, even if nobody reads",
+            (("self.thread.join(0.5)", "self.thread.join()"),),
+            clue="does not come back",
+        ),
+        Wrong(
+            "nobody tells the thread",
+            "close ends, and the thread with it, even if nobody reads",
+            (("            self.lines.put(None)\n", ""),),
+            clue="threads",
+        ),
+    ),
+    others={
+        "a list and a condition": '''
+        import socket
+        import threading
+
+
+        class Outbox(threading.Thread):
+            def __init__(self, sock, limit):
+                super().__init__(daemon=True)
+                self.sock, self.limit = sock, limit
+                self.waiting, self.over = [], False
+                self.changed = threading.Condition()
+                self.start()
+
+            def put(self, line):
+                with self.changed:
+                    if len(self.waiting) == self.limit and not self.over:
+                        self.hang_up()
+                    if not self.over:
+                        self.waiting.append(line)
+                        self.changed.notify()
+                    return not self.over
+
+            def run(self):
+                while True:
+                    with self.changed:
+                        self.changed.wait_for(lambda: self.waiting or self.over)
+                        if not self.waiting:
+                            return
+                        lines, self.waiting = self.waiting, []
+                    try:
+                        self.sock.sendall(b"".join(lines))
+                    except OSError:
+                        return self.hang_up()
+
+            def hang_up(self):
+                with self.changed:
+                    self.over, self.waiting = True, []
+                    self.changed.notify()
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def close(self):
+                with self.changed:
+                    self.over = True
+                    self.changed.notify()
+                self.join(1)
+                self.hang_up()
+        ''',
+        "a function, a bounded queue, a file object": '''
+        import queue
+        import socket
+        import threading
+        import types
+
+
+        def Outbox(sock, limit):
+            lines = queue.Queue(maxsize=limit)
+            over = threading.Event()
+            finished = threading.Event()
+
+            def hang_up():
+                over.set()
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def run():
+                file = sock.makefile("wb", buffering=0)
+                try:
+                    while not (over.is_set() and lines.empty()):
+                        try:
+                            line = memoryview(lines.get(timeout=0.05))
+                        except queue.Empty:
+                            continue
+                        while line:
+                            line = line[file.write(line):]
+                except OSError:
+                    hang_up()
+                finally:
+                    finished.set()
+
+            def put(line):
+                if over.is_set():
+                    return False
+                try:
+                    lines.put_nowait(line)
+                except queue.Full:
+                    hang_up()
+                    return False
+                return True
+
+            def close():
+                over.set()
+                if not finished.wait(1.0):
+                    hang_up()
+
+            threading.Thread(target=run, daemon=True).start()
+            return types.SimpleNamespace(put=put, close=close)
+        ''',
+        "one thread with a selector for all": '''
+        import select
+        import socket
+        import threading
+
+        changed = threading.Condition()
+        boxes = []
+        ears, bell = socket.socketpair()
+
+
+        def serve():
+            while True:
+                with changed:
+                    busy = [box for box in boxes if box.lines]
+                _, writable, _ = select.select([ears], [box.sock for box in busy], [])
+                with changed:
+                    if select.select([ears], [], [], 0)[0]:
+                        ears.recv(1000)
+                    for box in busy:
+                        if box.sock in writable:
+                            box.send_some()
+                    changed.notify_all()
+
+
+        class Outbox:
+            thread = None
+
+            def __init__(self, sock, limit):
+                self.sock, self.limit = sock, limit
+                self.lines, self.alive = [], True
+                with changed:
+                    boxes.append(self)
+                    if Outbox.thread is None:
+                        Outbox.thread = threading.Thread(target=serve, daemon=True)
+                        Outbox.thread.start()
+
+            def put(self, line):
+                with changed:
+                    if self.alive and len(self.lines) >= self.limit:
+                        self.drop()
+                    if self.alive:
+                        self.lines.append(line)
+                        bell.send(b"!")
+                    return self.alive
+
+            def send_some(self):
+                try:
+                    while self.lines:
+                        sent = self.sock.send(self.lines[0], socket.MSG_DONTWAIT)
+                        if sent == len(self.lines[0]):
+                            del self.lines[0]
+                        else:
+                            self.lines[0] = self.lines[0][sent:]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    self.drop()
+
+            def drop(self):
+                self.alive = False
+                self.lines.clear()
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def close(self):
+                with changed:
+                    self.alive = False
+                    changed.wait_for(lambda: not self.lines, timeout=0.7)
+                    self.drop()
+                    boxes.remove(self)
+        ''',
+    },
+)  # fmt: skip

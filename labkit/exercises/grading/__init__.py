@@ -1,0 +1,10 @@
+"""What runs a student's code, and says what came of it. The exercises themselves are in labkit/exercises/.
+
+- checking.py       `check(name, code)`
+- child.py          the process in which a student's code runs
+- judging.py        `judge(my_test)`
+- notebooks.py      the notebooks of exercises and of solutions, both from one source
+- process.py        a process for a student's code
+- result.py         what a check found
+- server_child.py   a process for one of two things
+"""

@@ -1,0 +1,191 @@
+"""`check(name, code)`: does this code do what the exercise asks?
+
+The code travels to a process of its own (process.py), where the steps are tried (child.py). Here is what
+happens on this side: what is sent, how long is waited, and how what comes back, or does not, becomes a
+Result. A caller never waits longer than SECONDS and a little, and nothing that the code does can end the
+caller.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import linecache
+import pickle
+import sys
+import threading
+from collections import ChainMap
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import cloudpickle
+
+from labkit.exercises import exercise_called
+from labkit.exercises.exercise import Exercise
+from labkit.exercises.grading.process import STORM, Process
+from labkit.exercises.grading.result import BUSY, WAITING, Failure, Result
+from labkit.journal import Event
+
+STEP_SECONDS = 5.0
+"""Seconds that a step may take."""
+
+SECONDS = 20.0
+"""Seconds that a check may take in all."""
+
+GRACE = 1.0
+"""Seconds more that the process gets to tell by itself that a step took too long."""
+
+YOUR_FILE = "<your code>"
+
+
+def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
+    """Try the student's code, step by step, in a process of its own.
+
+    Args:
+        name: of the exercise: "framing", "accept", …
+        code: the function or class, or Python source that defines it.
+        filename: what to call the source in errors.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    exercise = exercise_called(name)
+    try:
+        job = parcel(code, filename)
+    except CannotTravel as error:
+        failure = Failure("code that can be sent to a process of its own", str(error))
+        return Result(exercise, 0, failure, started=False)
+    job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
+    with Process("labkit.exercises.grading.child", job) as process:
+        return _follow(exercise, process)
+
+
+class CannotTravel(Exception):
+    """This code cannot be sent to another process; the text says what to do about it."""
+
+
+def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
+    """What another process needs to have this code.
+
+    Raises:
+        CannotTravel: it holds something that belongs to this process.
+    """
+    # Source that no file holds: a notebook's cells. linecache keeps it without a time of change.
+    entries = [(name, entry) for name, entry in linecache.cache.items() if len(entry) == 4]
+    sources = {name: "".join(entry[2]) for name, entry in entries if entry[1] is None}
+    job: dict[str, Any] = {"pickled": None, "source": None, "filename": filename, "path": sys.path}
+    if isinstance(code, str):
+        job["source"] = code
+        sources[filename] = code
+        if filename != YOUR_FILE:  # what stands beside the file can be imported, as when it is run
+            job["path"] = [str(Path(filename).resolve().parent), *sys.path]
+    else:
+        try:
+            job["pickled"] = _pickled(code)
+        except UNPICKLABLE as error:
+            culprits = ", ".join(_what_cannot_travel(code))
+            raise CannotTravel(
+                f"{culprits + ': ' if culprits else ''}{error}. That belongs to this process, as a socket "
+                "does, or a running server. Make it inside your function or class; or let it be an argument"
+            ) from None
+    return job | {"sources": sources}
+
+
+UNPICKLABLE = (TypeError, AttributeError, ValueError, pickle.PicklingError, RecursionError)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+    """Takes locks along, too: a lock in a global variable arrives as a new one, which nobody holds."""
+
+    dispatch_table = ChainMap(
+        {type(kind()): lambda lock, kind=kind: (kind, ()) for kind in (threading.Lock, threading.RLock)},
+        cloudpickle.Pickler.dispatch_table,
+    )
+
+
+def _pickled(code: Any) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(code)
+    return file.getvalue()
+
+
+def _what_cannot_travel(code: Any) -> list[str]:
+    """The global variables that the code uses and that cannot be sent, by name."""
+    functions = (
+        [value for value in vars(code).values() if inspect.isfunction(value)]
+        if inspect.isclass(code)
+        else [code]
+    )
+    found = []
+    for function in functions:
+        for name in getattr(function, "__code__", _NO_NAMES).co_names:
+            try:
+                _pickled(getattr(function, "__globals__", {}).get(name))
+            except UNPICKLABLE:
+                found.append(f"`{name}`")
+    return sorted(set(found))
+
+
+_NO_NAMES = (lambda: None).__code__
+
+
+def _follow(exercise: Exercise, process: Process) -> Result:
+    """Read what is reported until it is over."""
+    give_up = monotonic() + SECONDS
+    held, started, failure = 0, False, None
+    while failure is None:
+        now = monotonic()
+        try:
+            # A step has its own end; this is for code that lets no other thread of its process run.
+            report = process.report(min(STEP_SECONDS + GRACE, give_up - now))
+        except TimeoutError:
+            out_of_time = monotonic() >= give_up
+            failure = Failure(
+                f"all steps within {SECONDS:g} s" if out_of_time else f"the step within {STEP_SECONDS:g} s",
+                "it took longer" + ("" if out_of_time else ", and no other thread could run meanwhile"),
+                BUSY,
+                printed=_last(process),
+            )
+            continue
+        match report:
+            case {"state": "over"} if held == len(exercise.steps):
+                return Result(exercise, held)
+            case None | {"state": "over"}:
+                failure = Failure(
+                    "the process of your code to live on",
+                    f"it ended {process.status}: os._exit, or a crash",
+                    "ended",
+                    printed=_last(process),
+                )
+            case {"state": "began"}:
+                started = True
+            case {"state": "held"}:
+                held += 1
+            case {"state": "storm"}:
+                failure = Failure(
+                    "little or nothing to be printed", f"more than {STORM:,} bytes",
+                    "storm", printed=_last(process),
+                )  # fmt: skip
+            case {"state": "broken", "error": error}:
+                raise RuntimeError(f"the exercise {exercise.name} is broken itself:\n{error}")
+            case {"state": "stuck", "seconds": seconds, "clue": clue}:
+                seen = {BUSY: "your code was still at work", WAITING: "your code was still waiting"}[clue]
+                failure = _failure(report, process, f"the step within {seconds:g} s", seen, clue)
+            case {"state": "missed", "expected": expected, "seen": seen, "clue": clue}:
+                failure = _failure(report, process, expected, seen, clue)
+    return Result(exercise, held, failure, started)
+
+
+def _failure(report: dict[str, Any], process: Process, expected: str, seen: str, clue: str) -> Failure:
+    events = tuple(Event(n, e[0], e[1], e[2], e[3], "") for n, e in enumerate(report["events"], 1))
+    return Failure(
+        expected, seen, clue, tuple(report["at"]), tuple(report["deaths"]), _last(process), events
+    )
+
+
+def _last(process: Process) -> str:
+    """The last five lines that were printed."""
+    lines = process.printed.splitlines()
+    more = ["…"] if len(lines) > 5 or process.bytes_printed > len(process.printed.encode()) else []
+    return "\n".join(more + [line[:200] for line in lines[-5:]])

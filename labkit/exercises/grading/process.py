@@ -1,0 +1,181 @@
+"""A process for a student's code: started, watched, and ended, whatever the code does in it.
+
+It reads what the process reports, line by line, and what the code prints, of which it keeps the end. It
+does not know what a step is. On it build checking.py and judging.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import queue
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import IO, Any
+
+HOME = Path(__file__).resolve().parents[3]
+"""The folder that labkit is in."""
+
+LOOKS_INTO_PIPES = hasattr(select, "poll")  # Windows cannot
+
+KEPT = 2000
+"""Characters kept of what the code prints: the last ones."""
+
+STORM = 5_000_000
+"""Bytes that the code may print, before that alone ends it."""
+
+
+class Process:
+    """A child process that runs `module` with this job (anything that pickle takes).
+
+    Args:
+        module: run as `python -m module`; reads the job from its standard input, reports as lines of JSON
+            on its standard output, and lets the code print to standard error.
+        job: handed to it.
+    """
+
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        # It must find this labkit, also where it is not installed.
+        path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH", "")]))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # so that what the code starts can be ended with it
+        )
+        self._sign = secrets.token_hex(8)
+        self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        # Guards what was read of the output, with the reading: what is no longer in the pipe is here.
+        self._reading = threading.Lock()
+        self._printed = bytearray()  # the last of it
+        self.bytes_printed = 0
+        self._threads = [
+            threading.Thread(target=target, name=f"labkit-exercise-{name}", daemon=True)
+            for name, target in (("reports", self._read_reports), ("output", self._read_output))
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._hand_over(pickle.dumps({**job, "sign": self._sign}))
+
+    def _hand_over(self, job: bytes) -> None:
+        stdin = self._pipe(self._process.stdin)
+        try:
+            stdin.write(job)
+            stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended already; that nothing is reported tells it
+
+    def report(self, seconds: float) -> dict[str, Any] | None:
+        """The next report; None once the process has ended.
+
+        Raises:
+            TimeoutError: none came in so many seconds.
+        """
+        try:
+            return self._reports.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            raise TimeoutError(f"nothing was reported within {seconds:g} s") from None
+
+    @property
+    def printed(self) -> str:
+        """The end of what the code has printed so far, also if a report has overtaken it."""
+        give_up = monotonic() + 1.0
+        while LOOKS_INTO_PIPES and self._threads[-1].is_alive() and monotonic() < give_up:
+            with self._reading:
+                if not _something_in(self._pipe(self._process.stderr), 0):
+                    break
+            sleep(0.001)  # the thread that reads is about to
+        return bytes(self._printed).decode("utf-8", "replace")
+
+    @property
+    def status(self) -> str:
+        """How it ended, once it has: "with exit status 1", "by signal SIGSEGV"."""
+        code = self._process.wait()
+        if code >= 0:
+            return f"with exit status {code}"
+        try:
+            return f"by signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"by signal {-code}"
+
+    def stop(self) -> None:
+        """End it, and what it started, at once. Twice does no harm."""
+        if hasattr(os, "killpg"):
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # all of them have ended
+            except PermissionError:
+                pass  # macOS says so where only dead ones are left
+        else:
+            self._process.kill()
+        self._process.wait()
+        give_up = monotonic() + 1.0
+        for thread in self._threads:
+            # A grandchild that left the group may hold the pipe open; it gets no say in our end.
+            thread.join(max(0.0, give_up - monotonic()))
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None and not any(thread.is_alive() for thread in self._threads):
+                pipe.close()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    # --- its two threads ---
+
+    def _read_reports(self) -> None:
+        for line in self._pipe(self._process.stdout):
+            try:
+                report = json.loads(line)
+            except (ValueError, RecursionError):  # the latter of thousands of brackets
+                continue  # the code found our pipe, and wrote to it
+            if isinstance(report, dict) and report.get("sign") == self._sign:
+                self._reports.put(report)
+        self._reports.put(None)
+
+    def _read_output(self) -> None:
+        output = self._pipe(self._process.stderr)
+        while True:
+            if LOOKS_INTO_PIPES:
+                _something_in(output, None)  # not to wait with the lock in hand
+            with self._reading:
+                data = os.read(output.fileno(), 65536)
+                self._printed += data
+                del self._printed[:-KEPT]
+            if not data:
+                return
+            self.bytes_printed += len(data)
+            if self.bytes_printed > STORM:
+                self._reports.put({"state": "storm"})
+                return
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe
+
+
+def _something_in(pipe: IO[bytes], milliseconds: int | None) -> bool:
+    """Whether something can be read, or the end: within so many milliseconds, or (None) ever."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(milliseconds))

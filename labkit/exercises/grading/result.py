@@ -1,0 +1,273 @@
+"""What a check found: steps with ✓ up to the first ✗, why that one failed, and hints.
+
+As text for a terminal and a test, as HTML for a notebook. It runs nothing.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from html import escape
+
+from labkit.exercises.exercise import Exercise
+from labkit.instruments.ladder import Ladder
+from labkit.journal import Event
+from labkit.wire.messages import clean
+
+BUSY, WAITING = "busy", "waiting"
+"""Clues of a step that took too long: whether the code was at work, or waited."""
+
+ROWS = 16
+"""Arrows of the ladder of a run, at most."""
+
+
+GENERAL = {
+    BUSY: (
+        "Which line was it in, and what would have to change for that loop to end?",
+        "A loop ends when its condition turns false, or by break or return. Here neither happened.",
+    ),
+    WAITING: (
+        "Which line was it in, and what does that line wait for? Who should bring it?",
+        "A lock is waited for until whoever holds it lets go; recv, until something comes.",
+    ),
+    "ended": (
+        "What in your code can end a whole process?",
+        "os._exit ends it at once, without a word. To end a function, return.",
+    ),
+    "died": (
+        "A thread ended by an exception. In which line, and who catches it there?",
+        "An exception in a thread ends that thread alone, and mostly unseen. Catch what can be expected.",
+    ),
+    "port": (
+        "Something still listens. Who should have closed it?",
+        "Close a listening socket when it is no longer needed: with socket.create_server(…) as listener: …",
+    ),
+    "NotImplementedError": (
+        "Here something is still to be written. Which line is it?",
+        "Put your own code in place of `raise NotImplementedError()`.",
+    ),
+    "EOFError": (
+        "input() found no keyboard. Where should the text come from?",
+        "The check calls your code with all that it needs. Take it from the arguments.",
+    ),
+    "NameError": (
+        "Which name is it, and where was it to be defined?",
+        "A misspelt name, a missing import, or a cell that was not run.",
+    ),
+    "AttributeError": (
+        "Which name is missing, and on what kind of object?",
+        "A misspelt name, or another object than you think: print type(…) of it in the line before.",
+    ),
+    "TypeError": (
+        "Which call does not fit, and what was it given?",
+        "Compare your `def` with the task: the arguments, their order, and `self` in a class.",
+    ),
+    "exit": ("sys.exit() ends the program. What is it that should end here?", "To end a function, return."),
+    "storm": ("What is printed, and from within which loop?", "Take the print out, or end the loop."),
+}
+"""Hints for what can happen in every step, by clue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step failed.
+
+    Args:
+        expected, seen: what should have happened, and what did.
+        clue: which hints fit; see Missed.
+        at: the lines that the student's threads were in.
+        deaths: what threads of the code died of.
+        printed: the end of what the code printed.
+        events: what passed in this step.
+    """
+
+    expected: str
+    seen: str
+    clue: str = ""
+    at: tuple[str, ...] = ()
+    deaths: tuple[str, ...] = ()
+    printed: str = ""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass
+class Result:
+    """What a check found. True if every step holds.
+
+    Args:
+        exercise: what was checked.
+        held: how many steps hold; they are the first ones.
+        failure: why the next one does not; None if all hold.
+        started: whether the code could be loaded at all.
+    """
+
+    exercise: Exercise
+    held: int
+    failure: Failure | None = None
+    started: bool = True
+    _hinted: int = field(default=1, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def score(self) -> int:
+        """Points for the steps that hold."""
+        return sum(step.points for step in self.exercise.steps[: self.held])
+
+    @property
+    def points(self) -> int:
+        """Points that there are."""
+        return self.exercise.points
+
+    @property
+    def failed(self) -> str | None:
+        """The name of the step that failed."""
+        if self.failure is None or not self.started:
+            return None
+        return self.exercise.steps[self.held].name
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """All hints for what was seen, the gentlest first."""
+        if self.failure is None or not self.started:
+            return ()
+        clue = self.failure.clue
+        step = self.exercise.steps[self.held]
+        return step.clues.get(clue) or GENERAL.get(clue) or step.hints
+
+    def hint(self) -> str:
+        """The next hint: the result itself shows the first one. After the last comes the last again."""
+        if not self.hints:
+            return (
+                "No hint is needed."
+                if self.ok
+                else "What was seen tells what to change, before anything else."
+            )
+        self._hinted = min(self._hinted + 1, len(self.hints))
+        return f"Hint {self._hinted} of {len(self.hints)}: {self.hints[self._hinted - 1]}"
+
+    @property
+    def ladder(self) -> Ladder | None:
+        """What passed in the step that failed; None if nothing did."""
+        if self.failure is None or not self.failure.events:
+            return None
+        return Ladder(self.failure.events, f"step {self.held + 1}: {self.failed}", rows=ROWS)
+
+    def as_json(self) -> dict[str, object]:
+        """What a script wants to know of it."""
+        failure = self.failure
+        return {
+            "exercise": self.exercise.name,
+            "ok": self.ok,
+            "score": self.score,
+            "points": self.points,
+            "steps_held": self.held,
+            "failed": self.failed,
+            "expected": failure and failure.expected,
+            "seen": failure and failure.seen,
+        }
+
+    # --- as text ---
+
+    @property
+    def headline(self) -> str:
+        return f"{self.exercise.name}: {self.exercise.title} — {self.score} of {self.points} points"
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Each step that was tried: the sign, its number and name, its points."""
+        steps = self.exercise.steps
+        rows = [("✓", f"{n + 1}. {steps[n].name}", f"{steps[n].points}") for n in range(self.held)]
+        if self.failure is not None and not self.started:
+            rows.append(("✗", "your code can be loaded", f"0 of {self.points}"))
+        elif self.failure is not None:
+            step = steps[self.held]
+            rows.append(("✗", f"{self.held + 1}. {step.name}", f"0 of {step.points}"))
+        return rows
+
+    def _reasons(self) -> list[tuple[str, str]]:
+        """Why it failed: pairs of what is told, and the words."""
+        failure = self.failure
+        if failure is None:
+            return []
+        reasons = [("expected", failure.expected), ("seen", failure.seen)]
+        reasons += [("a thread died", death) for death in failure.deaths]
+        reasons += [("your code was in", line) for line in failure.at]
+        if failure.printed:
+            reasons.append(("it printed", failure.printed))
+        # The code may have printed orders to a terminal, and whoever reads this may sit at one.
+        return [(about, "\n".join(map(clean, words.splitlines()))) for about, words in reasons]
+
+    @property
+    def _waiting(self) -> str:
+        left = len(self.exercise.steps) - self.held - 1
+        if self.ok or left < 1 or not self.started:
+            return ""
+        return f"{left} more {'step waits' if left == 1 else 'steps wait'} for this one."
+
+    @property
+    def _first_hint(self) -> str:
+        if not self.hints:
+            return ""
+        more = " — .hint() gives the next" if len(self.hints) > 1 else ""
+        return f"Hint 1 of {len(self.hints)}{more}: {self.hints[0]}"
+
+    def __str__(self) -> str:
+        lines = [self.headline, ""]
+        width = max([48, *(len(name) for _, name, _ in self._rows())])
+        lines += [f"  {sign} {name:<{width}}  {points}" for sign, name, points in self._rows()]
+        for about, words in self._reasons():
+            wrapped = [part for line in words.splitlines() for part in textwrap.wrap(line, 78)] or [""]
+            lines.append(f"      {about + ':':<18}{wrapped[0]}")
+            lines += [" " * 24 + line for line in wrapped[1:]]
+        if self._waiting:
+            lines.append(f"    {self._waiting}")
+        if self.ladder is not None:
+            lines += ["", textwrap.indent(str(self.ladder), "  ")]
+        if self._first_hint:
+            lines += ["", *textwrap.wrap(self._first_hint, 100)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    # --- as HTML ---
+
+    def _repr_html_(self) -> str:
+        good, bad = "var(--jp-success-color1, #388e3c)", "var(--jp-error-color1, #d32f2f)"
+        colour = good if self.ok else bad
+        parts = [
+            f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; overflow-x: auto">',
+            f"<div><b>{escape(self.exercise.name)}</b>: {escape(self.exercise.title)} "
+            f'<b style="color: {colour}">{self.score} of {self.points} points</b></div>',
+            '<table style="margin: 6px 0 2px; border-collapse: collapse; text-align: left">',
+        ]
+        cell = '<td style="text-align: left; padding: 1px 10px 1px 0; vertical-align: top'
+        for sign, name, points in self._rows():
+            ink = good if sign == "✓" else bad
+            parts.append(
+                f'<tr>{cell}; color: {ink}">{sign}</td>{cell}">{escape(name)}</td>'
+                f'{cell}; white-space: nowrap">{points}</td></tr>'
+            )
+        parts.append("</table>")
+        if self._reasons():
+            parts.append('<table style="margin: 2px 0 6px 20px; border-collapse: collapse">')
+            for about, words in self._reasons():
+                parts.append(
+                    f'<tr>{cell}; color: var(--jp-ui-font-color2, #666); white-space: nowrap">{about}</td>'
+                    f'{cell}; white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace)">'
+                    f"{escape(words)}</td></tr>"
+                )
+            parts.append("</table>")
+        if self._waiting:
+            parts.append(f"<div>{escape(self._waiting)}</div>")
+        if self.ladder is not None:
+            # Named here, for elsewhere than in JupyterLab a <pre> may have letters of different widths.
+            style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
+            parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
+        if self._first_hint:
+            parts.append(f'<div style="margin-top: 6px"><i>{escape(self._first_hint)}</i></div>')
+        return "".join(parts) + "</div>"

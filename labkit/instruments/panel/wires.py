@@ -1,0 +1,381 @@
+"""Widgets for a wire: LinkPanel, what is wrong with it, and LadderPanel, what passes on it.
+
+A LinkPanel puts faults on a `Link` by hand or by method calls, which do the same, and says what is on
+the wire now, whoever put it there. A LadderPanel draws the end of a link's journal as it grows: the live
+twin of `Ladder`. `board(..., wires=True)` in panel.py has one of the first for each person, and one of
+the second below them.
+
+Neither is told of anything: both look, a few times a second, and draw only what has changed. It builds
+on link.py, faults.py, ladder.py and painter.py; look.py makes the HTML.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import ipywidgets
+
+from labkit.instruments.faults import (
+    Bandwidth,
+    Delay,
+    Fault,
+    Freeze,
+    Glue,
+    HalfClose,
+    Reset,
+    Silence,
+    Slice,
+)
+from labkit.instruments.ladder import Ladder
+from labkit.instruments.link import Link
+from labkit.instruments.panel import look
+from labkit.instruments.panel.painter import Painter
+from labkit.instruments.panel.widgets import bundle, button, column, style
+from labkit.journal import Event
+
+LOOKS = 0.25
+"""Seconds between two looks at a link."""
+
+DELAYS = [tenths / 10 for tenths in range(1, 21)]
+"""Seconds that the slider can be set to, each way."""
+
+LARGEST_PIECE = 64
+"""Bytes."""
+
+GAP = 0.01
+"""Seconds between two pieces: so that even a slow receiver sees each as a `recv` of its own."""
+
+ARROWS = 25
+"""The newest arrows that a LadderPanel shows; the link's `journal` has the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """What the controls are set to."""
+
+    delay: float = 0.0
+    size: int = 0  # of a piece; 0: as they come
+    frozen: bool = False
+    silent: bool = False
+
+
+class LinkPanel:
+    """What is wrong with a wire, and hands to change it.
+
+    The delay, the pieces and the silence are the same both ways; frozen is the way to the client alone.
+    Whatever was put on the link otherwise is shown in words, and makes way when a control is used.
+
+    Args:
+        link: the wire.
+        painter: as for ChatPanel; None: a painter of its own, which ends when the link has stopped.
+    """
+
+    every: float | None = LOOKS
+
+    def __init__(self, link: Link, painter: Painter | None = None) -> None:
+        self.link = link
+        self._painter = painter or Painter()
+        self._seen: object = None
+        self._reflecting: int | None = None  # the thread that moves the controls to where the wire is
+        self._build()
+        self._painter.add(self)
+        self.paint(last=False)
+        if painter is None:
+            self._painter.start()
+
+    # --- deeds; the controls do the same ---
+
+    def delay(self, seconds: float) -> None:
+        """From now on everything arrives so many seconds later, 0 to 2; 0: at once.
+
+        Raises:
+            ValueError: it is out of that range.
+        """
+        if not 0 <= seconds <= DELAYS[-1]:
+            raise ValueError(f"a delay is from 0 to {DELAYS[-1]:g} seconds, not {seconds!r}")
+        self._use(delay=seconds)
+
+    def slice(self, size: int) -> None:
+        """From now on everything arrives in pieces of so many bytes, 1 to 64; 0: as it comes.
+
+        Raises:
+            ValueError: it is out of that range.
+        """
+        if size not in range(LARGEST_PIECE + 1):
+            raise ValueError(f"a piece has from 1 to {LARGEST_PIECE} bytes, or 0 for off, not {size!r}")
+        self._use(size=size)
+
+    def freeze(self) -> None:
+        """Nothing is read for the client any more, as if it hung; what it says still goes out."""
+        self._use(frozen=True)
+
+    def thaw(self) -> None:
+        """Read on: nothing was lost."""
+        self._use(frozen=False)
+
+    def silence(self) -> None:
+        """Nothing passes any more, either way, and nobody is told: a cable pulled out of the wall."""
+        self._use(silent=True)
+
+    def plug_in(self) -> None:
+        """The cable is back: what was held goes on."""
+        self._use(silent=False)
+
+    def reset(self) -> None:
+        """RST to both ends, now."""
+        if not self.over():
+            self.link.reset()
+            self._painter.wake()
+
+    def mend(self) -> None:
+        """A good wire again."""
+        self._put([], [])
+
+    def _use(self, **change: Any) -> None:
+        now = replace(self._now(), **change)
+        both: list[Fault] = []
+        if now.delay:
+            both.append(Delay(now.delay))
+        if now.size:
+            both.append(Slice(now.size, GAP))
+        if now.silent:
+            both.append(Silence())
+        self._put(both, [*both, Freeze()] if now.frozen else both)
+
+    def _put(self, to_server: list[Fault], to_client: list[Fault]) -> None:
+        if not self.over():  # a stopped link takes nothing any more
+            self.link.to_server.use(*to_server)
+            self.link.to_client.use(*to_client)
+            self._painter.wake()
+
+    def _now(self) -> _Set:
+        """What the controls would have to be set to, for the wire to be as it is."""
+        now = _Set()
+        for fault in self.link.to_client.faults:
+            match fault:
+                case Delay(seconds):
+                    now = replace(now, delay=seconds)
+                case Slice(size):
+                    now = replace(now, size=min(size, LARGEST_PIECE))
+                case Freeze():
+                    now = replace(now, frozen=True)
+                case Silence():
+                    now = replace(now, silent=True)
+        return now
+
+    # --- what is shown ---
+
+    def __repr__(self) -> str:
+        return f"{self._name()} · {self._words()}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return bundle(self.widget, repr(self))
+
+    def _name(self) -> str:
+        return f"{self.link.to_client.receiver}'s wire"
+
+    def _words(self) -> str:
+        return "stopped" if self.over() else words(self.link)
+
+    def over(self) -> bool:
+        return not self.link.running
+
+    def paint(self, last: bool) -> None:
+        """Show what is new. For the painter."""
+        over, there = self.over(), (self.link.to_server.faults, self.link.to_client.faults)
+        if (over, there) == self._seen:
+            return
+        self._seen = over, there
+        self._said.value = look.wire(self._name(), self._words(), good=over or not any(there))
+        self._reflecting = threading.get_ident()
+        at = self._now()
+        self._delay.value = min((0.0, *DELAYS), key=lambda delay: abs(delay - at.delay))
+        self._size.value = at.size
+        self._freeze.value, self._silence.value = at.frozen, at.silent
+        self._reflecting = None
+        for control in (self._delay, self._size, self._freeze, self._silence, self._reset, self._mend):
+            control.disabled = over
+
+    # --- widgets ---
+
+    def _build(self) -> None:
+        self._said = ipywidgets.HTML()
+        self._delay = ipywidgets.SelectionSlider(
+            description="delay",
+            tooltip="everything arrives so much later, each way",
+            options=[("off", 0.0), *((f"{delay:.1f} s", delay) for delay in DELAYS)],
+            continuous_update=False,
+        )
+        self._size = ipywidgets.SelectionSlider(
+            description="pieces",
+            tooltip="everything arrives in pieces of so many bytes, each way",
+            options=[("off", 0), ("1 byte", 1), *((f"{n} bytes", n) for n in range(2, LARGEST_PIECE + 1))],
+            continuous_update=False,
+        )
+        self._freeze = ipywidgets.ToggleButton(
+            description="Freeze", tooltip="nothing is read for the client, as if it hung"
+        )
+        self._silence = ipywidgets.ToggleButton(
+            description="Silence", tooltip="nothing passes, and nobody is told: a cable pulled out"
+        )
+        self._reset = button("Reset", "RST to both ends, now", self.reset)
+        self._mend = button("Mend", "a good wire again", self.mend)
+        self._obey(self._delay, self.delay)
+        self._obey(self._size, self.slice)
+        self._obey(self._freeze, lambda on: self.freeze() if on else self.thaw())
+        self._obey(self._silence, lambda on: self.silence() if on else self.plug_in())
+        self.widget = column(
+            "labkit-panel",
+            style(),
+            self._said,
+            self._delay,
+            self._size,
+            ipywidgets.HBox([self._freeze, self._silence, self._reset, self._mend]).add_class("labkit-do"),
+        ).add_class("labkit-wire")
+
+    def _obey(self, control: Any, deed: Any) -> None:
+        """When the control is moved by hand, do the deed."""
+
+        def moved(change: Any) -> None:
+            if self._reflecting != threading.get_ident():
+                deed(change.new)
+
+        control.observe(moved, "value")
+
+
+def words(link: Link) -> str:
+    """What is on the wire now, in words."""
+    there, back = link.to_server.faults, link.to_client.faults
+    if any(isinstance(fault, Reset) and not fault.after for fault in (*there, *back)):
+        return "cut: RST to both ends"
+    both = [fault for fault in there if fault in back]
+    parts = [
+        (f"{word}: " if word else "") + ", ".join(map(_word, faults))
+        for word, faults in (
+            ("", both),
+            (f"to {link.to_server.receiver}", [fault for fault in there if fault not in both]),
+            (f"to {link.to_client.receiver}", [fault for fault in back if fault not in both]),
+        )
+        if faults
+    ]
+    return "; ".join(parts) or "good"
+
+
+def _word(fault: Fault) -> str:
+    match fault:
+        case Delay(seconds, jitter):
+            return f"{seconds:g} s late" + (f", give or take {jitter:g} s" if jitter else "")
+        case Slice(size):
+            return f"in pieces of {_bytes(size)}"
+        case Glue(size):
+            return f"held until there are {_bytes(size)}"
+        case Bandwidth(rate):
+            return f"{rate:g} bytes a second"
+        case Freeze():
+            return "frozen, nothing is read"
+        case Silence():
+            return "silent, nothing passes"
+        case HalfClose():
+            return "finished (FIN)"
+        case Reset(after):
+            return f"to be cut after {_bytes(after)}"
+    return repr(fault)
+
+
+def _bytes(number: int) -> str:
+    return "1 byte" if number == 1 else f"{number} bytes"
+
+
+class LadderPanel:
+    """The newest arrows on one of several wires, drawn as they pass.
+
+    Args:
+        wires: each with the name by which it is chosen.
+        painter: as for ChatPanel; None: a painter of its own, which ends when all links have stopped.
+    """
+
+    every: float | None = LOOKS
+
+    def __init__(self, wires: Mapping[str, Link], painter: Painter | None = None) -> None:
+        if not wires:
+            raise ValueError("a LadderPanel needs at least one wire")
+        self._wires = dict(wires)
+        self._painter = painter or Painter()
+        self._look_again = 0.0
+        self._seen: object = None
+        self._whose = ipywidgets.Dropdown(
+            options=[*self._wires], description="on the wire of", tooltip="whose wire is drawn"
+        )
+        self._whose.observe(lambda _: self._painter.wake(), "value")
+        self._shown = ipywidgets.HTML()
+        self.widget = column(
+            "labkit-panel", style(), self._whose, column("labkit-rungs", self._shown)
+        ).add_class("labkit-ladder")
+        self._painter.add(self)
+        self.paint(last=False)
+        if painter is None:
+            self._painter.start()
+
+    def show(self, name: str) -> None:
+        """Draw that one's wire from now on.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        if name not in self._wires:
+            raise KeyError(name)
+        self._whose.value = name
+
+    @property
+    def whose(self) -> str:
+        """Whose wire is drawn."""
+        return str(self._whose.value)
+
+    def __repr__(self) -> str:
+        return f"on the wire of {self.whose}\n\n{self._text(self._wires[self.whose])}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return bundle(self.widget, repr(self))
+
+    def over(self) -> bool:
+        return not any(link.running for link in self._wires.values())
+
+    def paint(self, last: bool) -> None:
+        """Show what is new. For the painter."""
+        now = monotonic()
+        if now < self._look_again and not last:
+            return
+        self._look_again = now + LOOKS
+        whose = self.whose
+        journal = self._wires[whose].journal
+        there = whose, journal.dropped + len(journal)
+        if there != self._seen:
+            self._seen = there
+            self._shown.value = look.ladder(whose, self._text(self._wires[whose]))
+
+    @staticmethod
+    def _text(link: Link) -> str:
+        events = list(link.journal)
+        if not events:
+            return "nothing has passed"
+        drawn = str(_Wire(link, events[-ARROWS:])).partition("\n\n")[2]  # without its title
+        earlier = events[-1].n - len(events[-ARROWS:])
+        return f"… {earlier} earlier\n\n{drawn}" if earlier else drawn
+
+
+class _Wire(Ladder):
+    """The ladder of a link; its two ends stand where they stand, whoever was first to say something."""
+
+    def __init__(self, link: Link, events: Iterable[Event]) -> None:
+        super().__init__(events)
+        self._ends = (link.to_server.sender, link.to_server.receiver)
+
+    @property
+    def participants(self) -> list[str]:
+        client, server = self._ends
+        between = [name for name in super().participants if name not in self._ends]  # the link itself
+        return list(dict.fromkeys([client, *between, server]))

@@ -1,0 +1,208 @@
+"""A server in any language, started as a command, and stopped again with all that it has started.
+
+The port that it is to listen on is in PORT of its environment, and stands in its arguments wherever these
+say `$PORT` or `{port}`. It is taken to be ready when something listens there; nobody knocks to find out,
+for a server may take that for a client. What it prints is swallowed, but for the last lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping
+from time import monotonic, sleep
+
+import psutil
+
+from labkit.probe import kernel
+from labkit.wire import sockets
+
+STARTING = 10.0
+"""Seconds that a server may take until it listens."""
+
+ELSEWHERE = 1.0
+"""Seconds after which a server that listens on another port is believed to stay there."""
+
+PORTS = range(10_000, 20_000)
+"""Where its port is looked for: below those that systems give to connections, and to whoever asks for any
+(Linux: from 32768 on, ip(7)). Or one of these could be faster than the program that is just starting."""
+
+STOPPING = 1.0
+"""Seconds between the request to end and the order."""
+
+KEPT_OUTPUT = 8192
+"""Bytes kept of what a server prints, the last ones."""
+
+
+class NotStarted(Exception):
+    """The server did not start; the text says how that was seen, and what it printed last."""
+
+
+class Launched:
+    """A server that runs, until `stop`.
+
+    Args:
+        command: the program and its arguments.
+        environment: the variables that it gets; None: those of this process.
+
+    Raises:
+        NotStarted: there is no such program; or it ended at once, or does not listen where it should.
+    """
+
+    def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
+        port = _free_port()
+        words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
+        try:
+            self._process = subprocess.Popen(
+                words,
+                env={**(os.environ if environment is None else environment), "PORT": str(port)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=os.name == "posix",
+            )
+        except OSError as error:
+            raise NotStarted(f"cannot run {words[0]!r}: {error.strerror}") from None
+        self._printed = b""
+        self._reader = threading.Thread(target=self._read, name="labkit-check-output", daemon=True)
+        self._reader.start()
+        try:
+            self.address: sockets.Address = (self._wait_until_it_listens(port), port)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit status, if it has ended by itself; a signal's is negative. None: it runs."""
+        return self._process.poll()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        output = self._process.stdout.fileno()
+        while data := os.read(output, 65536):
+            self._printed = (self._printed + data)[-KEPT_OUTPUT:]
+
+    def last_lines(self, count: int = 10) -> str:
+        """What it printed last, each line indented; "" if nothing."""
+        lines = self._printed.decode(errors="replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-count:])
+
+    def _wait_until_it_listens(self, port: int) -> str:
+        started = monotonic()
+        look_elsewhere = started + ELSEWHERE
+        while True:
+            ended = self._process.poll()
+            if host := _listens(port, self._tree()):
+                return host
+            if ended is not None:
+                self._reader.join(STOPPING)
+                printed = self.last_lines()
+                raise NotStarted(
+                    f"it ended at once, with status {ended}, and never listened on port {port}"
+                    + (f"; its last lines:{printed}" if printed else "; it printed nothing")
+                )
+            now = monotonic()
+            if now > look_elsewhere:
+                look_elsewhere = now + ELSEWHERE
+                elsewhere = sorted(_ports(self._tree()))
+                if elsewhere and port not in elsewhere:
+                    raise NotStarted(
+                        f"it listens on port {', '.join(map(str, elsewhere))} instead of {port}, which is "
+                        "in $PORT of its environment: have it read that, or write {port} where its "
+                        "arguments say the port"
+                    )
+            if now > started + STARTING:
+                raise NotStarted(
+                    f"it runs, but listens nowhere after {STARTING:g} s; it is to listen on port {port}, "
+                    f"which is in $PORT of its environment; its last lines:{self.last_lines() or ' none'}"
+                )
+            sleep(0.02)
+
+    def _tree(self) -> list[psutil.Process]:
+        """The process and all that it has started, as far as they still belong to it."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def stop(self) -> None:
+        """End it, and all that it has started: ask, then order. Twice does no harm."""
+        tree = self._tree()
+        self._signal("SIGTERM", tree)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOPPING)
+        self._signal("SIGKILL", tree)  # what it left behind, too
+        self._process.wait()
+        # The order takes a moment, too; who is nobody's child here cannot be waited for otherwise.
+        until = monotonic() + STOPPING
+        while any(map(_runs, tree)) and monotonic() < until:
+            sleep(0.01)
+        self._reader.join(STOPPING)
+        if not self._reader.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _signal(self, name: str, tree: list[psutil.Process]) -> None:
+        """To its whole group, and to those who left the group."""
+        if os.name == "posix":
+            # The group is called after the process, and lives as long as anybody in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, getattr(signal, name))
+        for process in tree:
+            with contextlib.suppress(psutil.Error):  # psutil knows if the number is another's by now
+                process.terminate() if name == "SIGTERM" else process.kill()
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is still there. One that has ended, and that nobody has asked about, is not."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+_taken: list[int] = []
+
+
+def _free_port() -> int:
+    """A port that nobody has, and that was not handed out just now."""
+    dice = random.SystemRandom()
+    while True:
+        port = dice.choice(PORTS)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # somebody has it
+        if port not in _taken:
+            _taken.append(port)
+            del _taken[:-100]
+            return port
+
+
+def _listens(port: int, tree: list[psutil.Process]) -> str | None:
+    """Where the port is listened on, if it is."""
+    if kernel.TABLES[0].exists():
+        return kernel.listens(port)
+    return "127.0.0.1" if port in _ports(tree) else None
+
+
+def _ports(tree: list[psutil.Process]) -> set[int]:
+    """The ports that these processes listen on."""
+    ports = set()
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            # psutil 6 has renamed it.
+            connections = getattr(process, "net_connections", None) or process.connections
+            ports |= {c.laddr.port for c in connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return ports

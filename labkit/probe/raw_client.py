@@ -1,0 +1,360 @@
+"""A client that is nothing but a socket: it does what it is told, right or wrong, and hears what comes.
+
+For trying servers. labkit's own client would not do: it has manners, and threads. A `Peer` has neither.
+It can hang up in the middle, send bytes that are no text, stop reading; and everything that it sends
+and receives, FIN and RST too, is in its journal, from which a `Ladder` can be drawn.
+
+    with Peer(address, "alice") as alice, Peer(address, "bob") as bob:
+        alice.join("alice")
+        bob.join("bob")
+        meet(bob, alice)                    # each hears the other
+        alice.send("hello-17")
+        assert bob.hears("alice: hello-17")
+
+Nothing here is left to luck with timing. A send first waits until the server has read the one before, so
+that two messages stay two even where nothing frames them (kernel.py). What is heard is looked for in the
+stream, wherever `recv` has cut it, and among whatever else the server says.
+A Peer is for one thread. It knows the request `nickname`, and nothing else of chat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+from time import monotonic
+from types import TracebackType
+
+from labkit.journal import Journal, shown
+from labkit.probe import kernel
+from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.failed import Missed
+from labkit.wire import sockets
+
+PATIENCE = 5.0
+"""Seconds that a server may take for anything, unless a Peer is told otherwise."""
+
+A_MOMENT = 0.2
+"""Seconds in which what has arrived is looked at, while a server goes on and on sending more."""
+
+AT_MOST = 4
+"""Times its patience that a peer listens to a server that goes on and on about something else."""
+
+KEPT = 1024 * 1024
+"""Bytes kept of what was heard; of more, the newest."""
+
+SERVER = "server"
+
+_numbers = itertools.count(1)
+
+
+def unique(word: str) -> str:
+    """The word with a number that no other has: `hello-17`."""
+    return f"{word}-{next(_numbers)}"
+
+
+class Peer:
+    """One connection to the server at `address`, open when this returns.
+
+    Args:
+        address: (host, port) of the server.
+        name: what it is called in the journal; not yet its nickname.
+        journal: where to write down what passes; by default a new one, in `journal`.
+        framing: "lines" puts LF behind each text that is sent, "raw" nothing.
+        receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
+        patience: seconds that it waits for anything, unless a call says otherwise.
+
+    Raises:
+        ConnectionError: nobody listens there, or nobody answered in time.
+    """
+
+    def __init__(
+        self,
+        address: sockets.Address,
+        name: str,
+        *,
+        journal: Journal | None = None,
+        framing: str = "lines",
+        receive_buffer: int | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.name = name
+        self.journal = Journal() if journal is None else journal
+        self.patience = patience
+        self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
+        self.passed_over = b""  # what came before that which `hears` last found
+        self.received = 0  # bytes, in all
+        self.transcript = bytearray()  # all of them; of very many, the newest
+        self._heard = bytearray()  # what came, and was not asked for yet
+        self.framing = framing
+        self._narrow = receive_buffer is not None
+        self._sent_at = 0.0
+        self._asked = False  # the LF behind the request may still come
+        self.sock = _connect(address, receive_buffer, patience)
+        self.sock.setblocking(False)
+
+    @property
+    def port(self) -> int:
+        """The port of its own end."""
+        port: int = self.sock.getsockname()[1]
+        return port
+
+    # --- what it says ---
+
+    def send(self, *texts: str | bytes) -> bool:
+        """Say these, framed, in one send. False: the connection has ended, or the server takes no more."""
+        end = b"\n" if self.framing == "lines" else b""
+        return self.send_bytes(b"".join((t if isinstance(t, bytes) else t.encode()) + end for t in texts))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Send exactly these bytes, once the server has read those before. False: as for `send`."""
+        self.until_read()
+        return self.push(data) == len(data)
+
+    def until_read(self, patience: float | None = None) -> bool:
+        """Wait until the server has read all that was sent. False: it did not, within the patience."""
+        limit = self.patience if patience is None else patience
+        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit)
+
+    def push(self, data: bytes, patience: float | None = None) -> int:
+        """Send these bytes at once, whatever was read of those before; how many the server took."""
+        if patience == 0 and not sockets.writable(self.sock, 0):
+            return 0
+        self.journal.record("bytes", self.name, shown(data), SERVER)
+        rest = memoryview(data)
+        waiting = Patience(self.patience if patience is None else patience)
+        while rest:
+            try:
+                took = sockets.send_now(self.sock, rest)
+            except OSError:
+                self._has_ended("RST")
+                break
+            self._sent_at = monotonic()
+            rest = rest[took:]
+            if rest and not took:
+                sockets.writable(self.sock, SLICE)
+                if waiting.spent():
+                    break
+        return len(data) - len(rest)
+
+    # --- what it hears ---
+
+    def hears(self, text: str, patience: float | None = None) -> bool:
+        """Whether this comes, or has come since it was last asked. What came before it is forgotten.
+
+        It gives up after `patience` seconds (0: looks only at what has arrived) in which nothing came at
+        all, or after four times as long, or at the end of the connection.
+        """
+        wanted = text.encode()
+        limit = self.patience if patience is None else patience
+        waiting = Patience(AT_MOST * limit or A_MOMENT)
+        searched = 0
+        while (at := self._heard.find(wanted, searched)) < 0:
+            del self._heard[: max(0, len(self._heard) - KEPT)]
+            searched = max(0, len(self._heard) - len(wanted) + 1)
+            if waiting.spent():
+                return False
+            if not self._listen(min(limit, max(waiting.left, 0))):
+                return False
+        self.passed_over = bytes(self._heard[:at])
+        del self._heard[: at + len(wanted)]
+        return True
+
+    def line(self, patience: float | None = None) -> str:
+        """The next line, without its end; in the raw dialect, what the next `recv` brings.
+
+        Raises:
+            TimeoutError: none came within the patience.
+            EOFError: the connection has ended; the text says how, and after what.
+        """
+        raw = self.framing == "raw"
+        waiting = Patience(self.patience if patience is None else patience)
+        while True:
+            if self._asked and self._heard:
+                self._asked = False
+                for end in (b"\r\n", b"\n"):
+                    if self._heard.startswith(end):
+                        del self._heard[: len(end)]
+                        break
+            if self._heard and (raw or b"\n" in self._heard):
+                break
+            if waiting.spent():
+                raise TimeoutError(f"{self.name} heard no line in time; {self.seen()}")
+            if not self._listen(min(SLICE, waiting.left)) and self.end:
+                raise EOFError(f"{self.name} hears no more; {self.seen()}")
+        size = len(self._heard) if raw else self._heard.index(b"\n") + 1
+        line = bytes(self._heard[:size])
+        del self._heard[:size]
+        return line.decode(errors="replace").rstrip("\r\n")
+
+    def ended(self, patience: float | None = None) -> str | None:
+        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the patience.
+
+        What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
+        """
+        limit = self.patience if patience is None else patience
+        waiting = Patience(AT_MOST * limit or A_MOMENT)
+        while not self.end and self._listen(min(limit, max(waiting.left, 0))):
+            del self._heard[: max(0, len(self._heard) - KEPT)]
+            if waiting.spent():
+                break
+        return self.end
+
+    def follows(self, patience: float | None = None) -> bytes:
+        """What comes next, or has come: the first of it, and nothing is forgotten. b"": nothing does."""
+        if not self._heard:
+            self._listen(self.patience if patience is None else patience)
+        return bytes(self._heard[:64])
+
+    def seen(self) -> str:
+        """What it heard that nobody asked for, in words: for a report."""
+        rest = bytes(self._heard)
+        what = f"heard {'…' * (len(rest) > 64)}{repr(rest[-64:])[1:]}" if rest else "heard nothing"
+        return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
+
+    def forget(self) -> None:
+        """Let go of all that has arrived; of what goes on arriving, the most of it."""
+        for _ in range(64):
+            if not self._listen(0):
+                break
+            self._heard.clear()
+        self._heard.clear()
+
+    def widen(self) -> None:
+        """From now on its kernel may keep as much for it as is usual."""
+        if self._narrow and self.sock.fileno() >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KEPT)
+            self._narrow = False
+
+    def fileno(self) -> int:
+        """So that `select` can wait for it; -1 once it is closed."""
+        return self.sock.fileno()
+
+    def _listen(self, seconds: float) -> bool:
+        """Take what has come, or comes within so many seconds. False: nothing, or no more."""
+        waiting = Patience(seconds)
+        while not self.end and self.sock.fileno() >= 0:
+            try:
+                data = sockets.receive_now(self.sock, 262144)
+            except OSError:
+                self._has_ended("RST")
+            else:
+                if data:
+                    self.journal.record("bytes", SERVER, shown(data), self.name)
+                    self._heard += data
+                    self.received += len(data)
+                    self.transcript += data
+                    if len(self.transcript) > 2 * KEPT:
+                        del self.transcript[:-KEPT]
+                    return True
+                if data == b"":
+                    self._has_ended("FIN")
+                elif waiting.spent():
+                    break
+                else:
+                    sockets.readable(self.sock, min(SLICE, waiting.left))
+        return False
+
+    def _has_ended(self, how: str) -> None:
+        if self.end is None:
+            self.end = how
+            self.journal.record(how, SERVER, where=self.name)
+
+    # --- coming and going ---
+
+    def join(self, nickname: str) -> Peer:
+        """Wait for the request, answer it, and wait until the answer is read.
+
+        Whether it is in the room now, no server need tell: see `meet`.
+
+        Raises:
+            Missed: no request came.
+        """
+        self.is_asked()
+        self.send(nickname)
+        self.until_read()
+        return self
+
+    def is_asked(self) -> None:
+        """Wait for the request `nickname`.
+
+        Raises:
+            Missed: none came.
+        """
+        if not self.hears("nickname"):
+            raise Missed("`nickname` is asked for at connect", self.seen())
+        self._asked = True
+
+    def hang_up(self) -> None:
+        """Say goodbye: FIN. It can still hear."""
+        self.journal.record("FIN", self.name, where=SERVER)
+        with contextlib.suppress(OSError):  # closed already
+            sockets.shut(self.sock, socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Vanish: RST."""
+        if self.sock.fileno() >= 0:
+            self.journal.record("RST", self.name, where=SERVER)
+            with contextlib.suppress(OSError):
+                sockets.reset_on_close(self.sock)
+            self.sock.close()
+
+    def close(self) -> None:
+        """Close the socket: FIN; or RST, if something was not read. Twice does no harm."""
+        self.sock.close()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name}>"
+
+
+def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
+    """Wait until each of the two hears the other. Then the newcomer has joined, whatever the server says.
+
+    The newcomer says a word until `present` hears it, and then the other way round. Some of these words
+    may come twice, and later.
+
+    Raises:
+        Missed: one does not hear the other.
+    """
+    for speaker, listener in ((newcomer, present), (present, newcomer)):
+        word = unique("ping")
+        waiting = Patience(newcomer.patience if patience is None else patience)
+        nap = SLICE
+        while True:
+            if not speaker.until_read() and not speaker.end:
+                raise Missed(f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}")
+            speaker.send(word)
+            if listener.hears(word, min(nap, max(waiting.left, SLICE))):
+                break
+            if waiting.spent() or listener.end or speaker.ended(0):
+                seen = f"{speaker.seen()}; " if speaker.end else ""
+                raise Missed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
+            nap = min(2 * nap, 0.4)
+
+
+def _connect(address: sockets.Address, receive_buffer: int | None, seconds: float) -> socket.socket:
+    """As sockets.connect does; but how much is received ahead must be settled before."""
+    host, port = address
+    family, kind, proto, _, where = sockets.resolve(host, port)
+    sock = socket.socket(family, kind, proto)
+    try:
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(seconds)
+        sock.connect(where)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except TimeoutError:
+        sock.close()
+        raise ConnectionError(f"no answer from {host}:{port} within {seconds:g} s") from None
+    except OSError as error:
+        sock.close()
+        raise ConnectionError(f"cannot reach {host}:{port}: {error.strerror}") from None
+    return sock

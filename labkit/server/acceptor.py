@@ -1,0 +1,104 @@
+"""The door: a thread that accepts connections, and does nothing else.
+
+`accept` hands over one connection after another, each with a number and the address it comes from, to
+whoever was named. What is done with it must be quick: while it is being done, nobody else comes in. That
+is why the server gives each connection a thread at once and asks for the nickname there.
+
+When the machine has no descriptor left for one more, the connection stays in the kernel's queue, and the
+door tries again a little later: often enough to be soon, seldom enough to cost nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from labkit.server import scheduling
+from labkit.wire import sockets
+
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What `accept` says when the machine has no room for one more connection."""
+
+PAUSE = 0.1
+"""Seconds to wait then, before trying again …"""
+
+SHORT_PAUSE = 0.01
+"""… and where somebody is just leaving."""
+
+
+class Door:
+    """Listens from the start; `open` starts the thread, `close` ends it and frees the port.
+
+    Args:
+        comes_in: called in the thread for every connection, with its number (1 for the first), and the
+            host that it comes from.
+        no_room: called when the machine has no room for one more, with its words for it; and then, as
+            long as that lasts and somebody waits, with "". Returns whether room is being made.
+
+    Raises:
+        OSError: the port is taken, or the host is none of this machine's; the text says which.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        comes_in: Callable[[socket.socket, int, str], None],
+        no_room: Callable[[str], bool],
+    ) -> None:
+        self._comes_in = comes_in
+        self._no_room = no_room
+        self._told_until = 0.0  # until then, no room is no news
+        self._listener = sockets.listen(host, port)
+        self.address: sockets.Address = self._listener.getsockname()[:2]
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._accept, name="labkit-accept", daemon=True)
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def abandon(self) -> None:
+        """Close a door that was never opened."""
+        self._listener.close()
+
+    def close(self) -> None:
+        """Nobody comes in any more. What was accepted before has been handed over when this returns."""
+        self._closing.set()
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # on Linux enough to wake a thread in accept
+        except OSError:
+            try:  # elsewhere shutdown does not touch a listener: knock, and be let in
+                socket.create_connection(self.address, timeout=1).close()
+            except OSError:
+                pass  # nobody can knock: then somebody else just did, and woke it
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        scheduling.wait_your_turn()  # and so will every thread that is started for a connection
+        number = 0
+        while not self._closing.is_set():
+            try:
+                sock, address = self._listener.accept()
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    self._wait_for_room(error.strerror or str(error))
+                continue  # otherwise reset before it was accepted, or the door is closing
+            if self._closing.is_set():
+                sock.close()
+                break
+            number += 1
+            self._comes_in(sock, number, address[0])
+
+    def _wait_for_room(self, why: str) -> None:
+        """Who wants to come in stays in the kernel's queue, and is accepted when others have left."""
+        now = monotonic()
+        news, self._told_until = now > self._told_until, now + 1.0
+        being_made = False
+        # Linux says that there is no room before it looks whether there is anybody to let in: accept(2).
+        if news or sockets.readable(self._listener, PAUSE):
+            being_made = self._no_room(why if news else "")
+        self._closing.wait(SHORT_PAUSE if being_made else PAUSE)

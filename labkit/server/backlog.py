@@ -1,0 +1,71 @@
+"""What waits for a client because its socket would not take it, and how much memory all of that is.
+
+A `Backlog` is one client's: pieces of bytes, in order, the oldest first. A line for a hundred clients is in
+memory once, however many of them it waits for; so a `Store` counts each block of bytes once, and knows what
+all backlogs together take up.
+
+For one thread. It sends nothing; outgoing.py does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Store:
+    """All that waits, for whomever."""
+
+    def __init__(self) -> None:
+        self.bytes = 0  # in memory
+        self._waits_for: dict[int, int] = {}  # how many pieces of a block wait, by the block's id
+
+    def add(self, block: bytes) -> None:
+        count = self._waits_for.get(id(block), 0)
+        if not count:
+            self.bytes += len(block)
+        self._waits_for[id(block)] = count + 1
+
+    def remove(self, block: bytes) -> None:
+        count = self._waits_for.pop(id(block))
+        if count > 1:
+            self._waits_for[id(block)] = count - 1
+        else:
+            self.bytes -= len(block)
+
+
+class Backlog:
+    """What waits for one client. True if anything does."""
+
+    def __init__(self) -> None:
+        self.bytes = 0  # that this client has still to get
+        self._pieces: deque[tuple[memoryview, bytes]] = deque()  # each with the block that it is a part of
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def put(self, block: bytes, store: Store, start: int = 0) -> None:
+        """The block waits from here on, but for its first `start` bytes."""
+        self._pieces.append((memoryview(block)[start:], block))
+        self.bytes += len(block) - start
+        store.add(block)
+
+    def next(self) -> memoryview:
+        return self._pieces[0][0]
+
+    def took(self, count: int, store: Store) -> bool:
+        """The client's socket took so many bytes of `next`; whether that was all of it."""
+        self.bytes -= count
+        piece, block = self._pieces[0]
+        if count < len(piece):
+            self._pieces[0] = piece[count:], block
+            return False
+        self._pieces.popleft()
+        store.remove(block)
+        return True
+
+    def clear(self, store: Store) -> None:
+        """Nobody will take it any more."""
+        for _, block in self._pieces:
+            store.remove(block)
+        self._pieces.clear()
+        self.bytes = 0

@@ -1,0 +1,323 @@
+"""The courier: one thread that alone writes to clients, and brings each of them up to date.
+
+If every thread that has read a line also sent it to everybody, one line among n people would cost n
+`send`s, each line again, and one reader that stopped reading would block them all. Here the threads
+only write down what is to be heard, in one log. The courier takes all that was written since it last
+looked, joins it into one block of bytes for each room, and gives each client that block with a single
+`send` that never waits. A hundred lines cost a client one `send`, and all who hear the same share the
+same bytes.
+
+Some clients need a block of their own: whoever spoke does not hear that part of it, a private line goes
+in between, a newcomer hears only what came after. For these a plan is kept, a list of pieces of the
+room's block with their own lines in between.
+
+Two things slow talkers down, through `flowing` and `holds`: a log that grows faster than it is delivered
+holds all of them; a reader that reads, but too slowly (outgoing.py), those who talk to it: its room, and
+whoever whispers.
+
+The courier knows nothing of nicknames or of what lines mean.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labkit.server import scheduling
+from labkit.server.limits import Limits
+from labkit.server.sender import PATIENCE, Outgoing, Reader
+
+UNREAD = 4 * 1024 * 1024
+"""Bytes of log that may wait for the courier itself before talkers are slowed."""
+
+
+# What can be written in the log. Data is one or more lines, each with its LF.
+
+
+@dataclass(slots=True)
+class ForRoom:
+    """For all who hear the room, but one."""
+
+    room: str
+    data: bytes
+    but: Reader | None = None
+
+
+@dataclass(slots=True)
+class ForOne:
+    to: Reader
+    data: bytes
+
+
+@dataclass(slots=True)
+class Hears:
+    """From here on the reader hears this room; None: none."""
+
+    who: Reader
+    room: str | None
+
+
+@dataclass(slots=True)
+class Close:
+    """Nothing more will be written for this reader: close its socket.
+
+    Politely: when it has taken what waits, with FIN, and after waiting a little for its own FIN.
+    """
+
+    who: Reader
+    politely: bool
+
+
+Entry = ForRoom | ForOne | Hears | Close
+
+
+class _Room:
+    """Who hears a room, and what is new in it."""
+
+    __slots__ = ("name", "readers", "parts", "size", "block")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.readers: dict[Reader, None] = {}
+        self.clear()
+
+    def add(self, data: bytes) -> None:
+        self.parts.append(data)
+        self.size += len(data)
+
+    def seal(self) -> None:
+        self.block = b"".join(self.parts)
+
+    def clear(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.block = b""
+
+
+class _Plan:
+    """What one reader hears of a batch, where that is not just its room's block."""
+
+    __slots__ = ("room", "mark", "pieces")
+
+    def __init__(self, room: _Room | None) -> None:
+        self.room = room
+        self.mark = 0  # up to here in the room's block it is planned
+        self.pieces: list[bytes | tuple[_Room, int, int]] = []
+
+    def catch_up(self) -> None:
+        """Plan in what the room has by now."""
+        if self.room is not None and self.mark < self.room.size:
+            self.pieces.append((self.room, self.mark, self.room.size))
+            self.mark = self.room.size
+
+    def carried_out(self) -> bytes:
+        """The bytes it comes to. The rooms' blocks must be sealed."""
+        self.catch_up()
+        return b"".join(p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces)
+
+
+class Courier:
+    """`start` it, `post` what is to be heard and `wake` it, from any thread; then `stop` it."""
+
+    def __init__(
+        self, limits: Limits, name: str = "courier", raw: bool = False, sealed: bool = False
+    ) -> None:
+        # Set while all may go on. If not, a thread that has read something asks `holds` before it goes on.
+        self.flowing = threading.Event()
+        self.flowing.set()
+        # Who is far behind, and who talks to them: made anew by the courier, and only looked at by others.
+        self._far: frozenset[Reader] = frozenset()
+        self._feeding: frozenset[Reader] = frozenset()
+        self._slow: frozenset[str] = frozenset()  # their rooms
+        # Guards the five below: what the other threads write and the courier takes.
+        self._lock = threading.Lock()
+        self._log: list[Entry] = []
+        self._unread = 0  # bytes in the log
+        self._asleep = False
+        self._at_the_bell = False  # where it sleeps, if it does
+        self._stopping = False
+        # What the courier waits at while no socket is to be watched: held by it, released to wake it. That
+        # takes no system call that gives another thread the interpreter, as writing to a socket would.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        # The courier's own.
+        self._rooms: dict[str, _Room] = {}
+        self._hears: dict[Reader, _Room] = {}
+        self._outgoing = Outgoing(limits, raw, sealed)
+        self.telling = self._outgoing.telling  # for the threads that read, to ask how a connection ended
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    # --- for the other threads ---
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def post(self, entries: list[Entry]) -> None:
+        """Write in the log; the order of the log is the order in which everybody hears it.
+
+        It only writes, so it may be called under a lock. The courier may sleep on until `wake`.
+        """
+        size = sum(len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
+        with self._lock:
+            self._log += entries
+            self._unread += size
+            if self._unread > UNREAD:
+                self.flowing.clear()
+
+    def wake(self) -> None:
+        """See to it that the courier looks at the log. Not under a lock: it writes to a socket."""
+        with self._lock:
+            if not self._asleep:
+                return  # it is at work, and looks again before it sleeps
+            self._asleep = False
+            if self._at_the_bell:
+                self._bell.release()
+                return
+        self._outgoing.wake()
+
+    def holds(self, who: Reader, whispered_to: Iterable[Reader] = ()) -> bool:
+        """Whether this one must wait now: the log is too long, or it talks to somebody who is far behind.
+
+        Whoever talks in another room is not held: somebody who reads slowly, or pretends to, is a trouble
+        to their own room alone.
+        """
+        if self._unread > UNREAD:
+            return True
+        return who in self._feeding or not self._far.isdisjoint(whispered_to)
+
+    @property
+    def full(self) -> bool:
+        """The log is so long that talkers must wait. A backplane asks before it reads on."""
+        return self._unread > UNREAD
+
+    def is_slow(self, room: str) -> bool:
+        """Whether somebody who hears this room is far behind."""
+        return room in self._slow
+
+    def is_far(self, who: Reader) -> bool:
+        """Whether this one reads, and is far behind."""
+        return who in self._far
+
+    def stop(self) -> None:
+        """Deliver what is in the log, close what was to be closed, and end the thread.
+
+        Nothing may be posted any more.
+        """
+        with self._lock:
+            self._stopping = True
+        self.wake()
+        self._thread.join()
+        self._outgoing.end()
+
+    def abandon(self) -> None:
+        """Let go of one that was never started."""
+        self._outgoing.end()
+
+    # --- the courier's thread ---
+
+    def _work(self) -> None:
+        scheduling.wait_your_turn()
+        while True:
+            self._let_others_write()
+            with self._lock:
+                batch, self._log = self._log, []
+                self._unread = 0
+                ending = self._stopping
+                self._asleep = not batch and not ending
+                self._at_the_bell = self._asleep and self._outgoing.idle
+            if batch:
+                self._deliver(batch)
+            elif ending and self._outgoing.idle:
+                break
+            if self._at_the_bell:
+                self._bell.acquire()
+            elif not batch:
+                self._outgoing.look_around(PATIENCE)
+            elif not self._outgoing.idle:
+                self._outgoing.look_around(0.0)
+            self._see_to_flow()
+
+    def _let_others_write(self) -> None:
+        """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read
+        something are ready to run, and do so when this one steps aside. On a busy machine other programs do
+        so, too, and then it takes a while.
+        """
+        seen = 0
+        while len(self._log) > seen:
+            seen = len(self._log)
+            scheduling.step_aside()
+
+    def _see_to_flow(self) -> None:
+        far = self._outgoing.held()
+        if far or self._far:
+            self._far = frozenset(far)
+            rooms = {self._hears[reader] for reader in far if reader in self._hears}
+            self._feeding = self._far.union(*(room.readers for room in rooms))
+            self._slow = frozenset(room.name for room in rooms)
+        with self._lock:
+            if far:
+                self.flowing.clear()
+            elif self._unread <= UNREAD and not self.flowing.is_set():
+                self.flowing.set()
+
+    def _deliver(self, batch: list[Entry]) -> None:
+        """Bring everybody up to date with one batch of the log."""
+        touched: dict[_Room, None] = {}  # rooms in which something is new
+        plans: dict[Reader, _Plan] = {}  # who hears something else than all in the room
+        for entry in batch:
+            if isinstance(entry, ForRoom):
+                room = self._rooms.get(entry.room)
+                if room is None:
+                    continue  # nobody is there to hear it
+                touched[room] = None
+                if entry.but is not None and self._hears.get(entry.but) is room:
+                    plan = self._planned(entry.but, plans)
+                    plan.mark += len(entry.data)  # nobody hears their own line
+                room.add(entry.data)
+            elif isinstance(entry, ForOne):
+                self._planned(entry.to, plans).pieces.append(entry.data)
+            elif isinstance(entry, Hears):
+                self._seat(entry, self._planned(entry.who, plans))
+        for room in touched:
+            room.seal()
+        for reader, plan in plans.items():
+            self._send(reader, plan.carried_out())
+        for room in touched:
+            lines = room.block.count(b"\n")
+            readers = room.readers.copy()
+            for reader in plans:
+                readers.pop(reader, None)
+            self._outgoing.send(readers, room.block, lines)
+            room.clear()
+        for entry in batch:
+            if isinstance(entry, Close):
+                self._outgoing.close(entry.who, entry.politely)
+
+    def _planned(self, reader: Reader, plans: dict[Reader, _Plan]) -> _Plan:
+        """The reader's plan, with all in it that is new in its room up to here."""
+        plan = plans.get(reader)
+        if plan is None:
+            plan = plans[reader] = _Plan(self._hears.get(reader))
+        plan.catch_up()
+        return plan
+
+    def _seat(self, entry: Hears, plan: _Plan) -> None:
+        """From here on the reader hears another room."""
+        old = self._hears.pop(entry.who, None)
+        if old is not None:
+            del old.readers[entry.who]
+            if not old.readers:  # rooms nobody hears must not pile up
+                del self._rooms[old.name]
+        plan.room = None
+        if entry.room is not None:
+            room = self._rooms.get(entry.room)
+            if room is None:
+                room = self._rooms[entry.room] = _Room(entry.room)
+            room.readers[entry.who] = None
+            self._hears[entry.who] = plan.room = room
+            plan.mark = room.size
+
+    def _send(self, reader: Reader, data: bytes) -> None:
+        if data or reader.seal is not None:  # TLS may have something to say by itself
+            self._outgoing.send((reader,), data, data.count(b"\n"))

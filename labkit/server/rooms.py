@@ -1,0 +1,331 @@
+"""Who is here, and who hears what.
+
+A `House` is everybody who has a nickname, and the rooms they are in. It decides; it delivers nothing.
+Tell it what somebody did, and it answers with deliveries: this message to that one, that message to
+all in this room but one. The caller carries them out, in the order given.
+
+Pure: no socket, no thread, no clock. So it can be tried by hand in a notebook, and a test can hold the
+real server against it. It is not safe to share between threads: server.py keeps it under one lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from labkit.wire import nicknames
+from labkit.wire.framing import MAX_LINE
+from labkit.wire.messages import (
+    HELP,
+    Act,
+    Acted,
+    FromClient,
+    FromServer,
+    Help,
+    Join,
+    Joined,
+    Left,
+    Moved,
+    Notice,
+    Rename,
+    Renamed,
+    Said,
+    Say,
+    Speech,
+    Welcome,
+    Whisper,
+    Whispered,
+    Who,
+    brief,
+)
+
+LOBBY = "lobby"
+"""The room in which everybody starts."""
+
+W = TypeVar("W", bound=Hashable)  # whatever stands for a person: the server's Client, a number in a test
+
+
+class Refusal(Exception):
+    """What was asked cannot be done; the text is for the one who asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToOne(Generic[W]):
+    """This message goes to `who` alone."""
+
+    who: W
+    message: FromServer
+
+
+@dataclass(frozen=True, slots=True)
+class ToRoom(Generic[W]):
+    """This message goes to all in the room but `but` (who said it, or did it)."""
+
+    room: str
+    message: FromServer
+    but: W | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enters(Generic[W]):
+    """From here on `who` hears this room, and no other; None: no room at all."""
+
+    who: W
+    room: str | None
+
+
+Delivery = ToOne[W] | ToRoom[W] | Enters[W]
+
+
+@dataclass(slots=True)
+class Room(Generic[W]):
+    """A room, while anybody is in it."""
+
+    name: str
+    members: dict[W, None] = field(default_factory=dict)  # a dict for its order: first come first
+
+
+@dataclass(slots=True)
+class Person(Generic[W]):
+    who: W
+    nickname: str
+    room: Room[W]
+
+
+class House(Generic[W]):
+    """Everybody who has a nickname, and the rooms they are in.
+
+    `max_line` is the longest line that may come out, in bytes with its LF: what somebody says gets
+    their nickname before it, and must still fit.
+    """
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        self._max_line = max_line
+        self._people: dict[W, Person[W]] = {}
+        self._names: dict[str, Person[W]] = {}  # by nicknames.key
+        self._looks: dict[str, Person[W]] = {}  # by each of nicknames.looks
+        self._rooms: dict[str, Room[W]] = {}  # by nicknames.key of the room's name
+        # What is done with what somebody says. Quit and Alive concern the connection, not the house.
+        self._does: dict[type, Callable[..., list[Delivery[W]]]] = {
+            Say: self._say,
+            Act: self._act,
+            Whisper: self._whisper,
+            Rename: self._rename,
+            Join: self._move,
+            Who: self._tell_who,
+            Help: self._tell_help,
+        }
+
+    # --- looking ---
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __contains__(self, who: object) -> bool:
+        return who in self._people
+
+    def people(self) -> list[Person[W]]:
+        """Everybody, first come first."""
+        return list(self._people.values())
+
+    def nickname(self, who: W) -> str:
+        return self._people[who].nickname
+
+    def room(self, who: W) -> str:
+        return self._people[who].room.name
+
+    def whispered(self, nickname: str, text: str) -> FromServer:
+        """What somebody hears to whom `nickname` whispers this.
+
+        Raises:
+            Refusal: it is too long.
+        """
+        return self._short_enough(Whispered(nickname, text))
+
+    # --- doing ---
+
+    def join(self, who: W, nickname: str) -> list[Delivery[W]]:
+        """`who` asks to be called `nickname` and, if that is granted, is in the lobby.
+
+        Raises:
+            Refusal: the name is not fit, or somebody here has it, or one that looks like it.
+            ValueError: `who` is here already, and could only ask for another nickname.
+        """
+        if who in self._people:
+            raise ValueError(f"{who!r} is here already, as {self.nickname(who)}")
+        shown = self._claimable(nickname)
+        person = Person(who, shown, self._room(LOBBY))
+        self._people[who] = person
+        self._write_down(person)
+        person.room.members[who] = None
+        return self._arrival(person, Joined(shown))
+
+    def leave(self, who: W, reason: str) -> list[Delivery[W]]:
+        """`who` is gone: the nickname is free, and the room is told once."""
+        person = self._people.pop(who)
+        self._strike_out(person)
+        self._walk_out(person)
+        return [Enters(who, None), ToRoom(person.room.name, Left(person.nickname, reason))]
+
+    def hear(self, who: W, what: FromClient) -> list[Delivery[W]]:
+        """`who` said or asked something.
+
+        Raises:
+            Refusal: it cannot be done; nothing has changed.
+        """
+        return self._does[type(what)](self._people[who], what)
+
+    def hear_all(self, who: W, texts: Sequence[str]) -> list[Delivery[W]]:
+        """`who` said all this in one breath: as `hear` of a `Say` for each, in one delivery.
+
+        Raises:
+            Refusal: one of them may be too long; `hear` tells which. Nothing has changed.
+        """
+        person = self._people[who]
+        # No character takes more than 4 bytes.
+        if 4 * (len(person.nickname) + 3 + max(map(len, texts))) >= self._max_line:
+            raise Refusal("one of them may be too long")
+        return [ToRoom(person.room.name, Speech(person.nickname, tuple(texts)), who)]
+
+    # --- what each command does ---
+
+    def _say(self, person: Person[W], what: Say) -> list[Delivery[W]]:
+        said = self._short_enough(Said(person.nickname, what.text))
+        return [ToRoom(person.room.name, said, person.who)]
+
+    def _act(self, person: Person[W], what: Act) -> list[Delivery[W]]:
+        acted = self._short_enough(Acted(person.nickname, what.action))
+        return [ToRoom(person.room.name, acted, person.who)]
+
+    def _whisper(self, person: Person[W], what: Whisper) -> list[Delivery[W]]:
+        other = self._called(what.to)
+        if other is None:
+            raise Refusal(f"nobody here is called {brief(what.to)}")
+        if other is person:
+            raise Refusal("that is you")
+        return [ToOne(other.who, self.whispered(person.nickname, what.text))]
+
+    def _rename(self, person: Person[W], what: Rename) -> list[Delivery[W]]:
+        new = self._claimable(what.new, person)
+        old = person.nickname
+        if new == old:
+            raise Refusal(f"you are {old} already")
+        self._strike_out(person)
+        person.nickname = new
+        self._write_down(person)
+        return [
+            ToOne(person.who, Welcome(new, person.room.name)),
+            ToRoom(person.room.name, Renamed(old, new), person.who),
+        ]
+
+    def _move(self, person: Person[W], what: Join) -> list[Delivery[W]]:
+        try:
+            name = nicknames.fit(what.room)
+        except nicknames.BadName as error:
+            raise Refusal(f"not a room's name: {error}") from None
+        old = person.room
+        if nicknames.key(name) == nicknames.key(old.name):
+            raise Refusal(f"you are in {old.name} already")
+        self._walk_out(person)
+        person.room = self._room(name)
+        person.room.members[person.who] = None
+        return [
+            ToRoom(old.name, Moved(person.nickname, person.room.name), person.who),
+            *self._arrival(person, Joined(person.nickname)),
+        ]
+
+    def _tell_who(self, person: Person[W], what: Who) -> list[Delivery[W]]:
+        names = [self._people[who].nickname for who in person.room.members]
+        notices = who_is_here(person.room.name, names, self._max_line)
+        return [ToOne(person.who, notice) for notice in notices]
+
+    def _tell_help(self, person: Person[W], what: Help) -> list[Delivery[W]]:
+        return [ToOne(person.who, Notice(line)) for line in HELP]
+
+    # --- the parts they share ---
+
+    def _arrival(self, person: Person[W], news: FromServer) -> list[Delivery[W]]:
+        room = person.room.name
+        return [
+            Enters(person.who, room),
+            ToOne(person.who, Welcome(person.nickname, room)),
+            ToRoom(room, news, person.who),
+        ]
+
+    def _claimable(self, nickname: str, person: Person[W] | None = None) -> str:
+        """The name as it will be shown, if `person` (or a newcomer, None) may have it."""
+        shown = presentable(nickname)
+        if self._names.get(nicknames.key(shown), person) is not person:
+            raise Refusal(f"the nickname {shown} is taken")
+        for look in nicknames.looks(shown):
+            other = self._looks.get(look, person)
+            if other is not None and other is not person:
+                raise Refusal(f"the nickname {shown} looks like {other.nickname}, who is here")
+        return shown
+
+    def _write_down(self, person: Person[W]) -> None:
+        self._names[nicknames.key(person.nickname)] = person
+        for look in nicknames.looks(person.nickname):
+            self._looks[look] = person
+
+    def _strike_out(self, person: Person[W]) -> None:
+        del self._names[nicknames.key(person.nickname)]
+        for look in nicknames.looks(person.nickname):
+            del self._looks[look]
+
+    def _called(self, nickname: str) -> Person[W] | None:
+        try:
+            return self._names.get(nicknames.key(nicknames.fit(nickname)))
+        except nicknames.BadName:
+            return None  # nobody can have such a name
+
+    def _room(self, name: str) -> Room[W]:
+        return self._rooms.setdefault(nicknames.key(name), Room(name))
+
+    def _walk_out(self, person: Person[W]) -> None:
+        del person.room.members[person.who]
+        if not person.room.members:  # rooms nobody is in must not pile up
+            del self._rooms[nicknames.key(person.room.name)]
+
+    def _short_enough(self, message: FromServer) -> FromServer:
+        line = message.line()
+        # No character takes more than 4 bytes: most lines need no counting.
+        if 4 * len(line) >= self._max_line and len(line.encode()) >= self._max_line:
+            raise Refusal(f"too long: with your nickname before it, over {self._max_line} bytes")
+        return message
+
+
+def presentable(nickname: str) -> str:
+    """The name as it will be shown, whoever has it.
+
+    Raises:
+        Refusal: it is not fit.
+    """
+    try:
+        shown = nicknames.fit(nickname)
+    except nicknames.BadName as error:
+        raise Refusal(f"that nickname will not do: {error}") from None
+    for look in nicknames.looks(shown):
+        if ":" in look or look[:1] in nicknames.FORBIDDEN_FIRST:
+            raise Refusal("that nickname will not do: it has something that looks like punctuation")
+    return shown
+
+
+def who_is_here(room: str, names: Iterable[str], max_line: int) -> list[Notice]:
+    """The answer to `/who`: these names, in as many lines as it takes."""
+    prefix = f"in {room}: "
+    budget = max_line - len(f"* {prefix}\n".encode())
+    return [Notice(prefix + part) for part in _in_lines(names, budget)]
+
+
+def _in_lines(names: Iterable[str], budget: int) -> list[str]:
+    """The names with commas between them, in as many lines of at most `budget` bytes as it takes."""
+    lines = [""]
+    for name in names:
+        longer = f"{lines[-1]}, {name}" if lines[-1] else name
+        if len(longer.encode()) <= budget:
+            lines[-1] = longer
+        else:
+            lines.append(name)
+    return lines

@@ -1,0 +1,124 @@
+"""Bytes in, messages out.
+
+TCP carries a stream of bytes and keeps no message apart from the next: one `send` may arrive as three
+`recv`s, and three `send`s as one. A framing is the rule by which both ends cut the stream into messages.
+
+This file is the rule alone. It reads no socket: bytes are fed to it, in pieces of whatever size, and it
+hands back the messages that are complete.
+
+Two framings speak the same interface:
+
+- `LineFraming` (LINES): a message ends with LF. What the rest of the lab speaks.
+- `RawFraming` (RAW): whatever one `recv` returned is a message. What the assignment speaks; it works
+  only as long as nobody writes twice before the other side reads once.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_LINE = 4096
+"""The longest line on the wire, in bytes, its LF included."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Stands where a message longer than the limit was; its bytes were not kept."""
+
+    limit: int  # bytes, LF included
+
+
+class Framing(Protocol):
+    """What a framing can do. Each connection needs one of its own for each direction it reads."""
+
+    def feed(self, data: bytes) -> list[str | TooLong]:
+        """Take the bytes of one `recv`; return the messages they complete, oldest first."""
+
+    def frame(self, text: str) -> bytes:
+        """The bytes that carry `text` as one message."""
+
+
+NewFraming = Callable[[], Framing]
+
+
+class LineFraming:
+    """UTF-8 lines ended by LF. A CR before the LF is dropped.
+
+    Bytes that are not UTF-8 become U+FFFD, one line at a time, so that a character cut in two by `recv`
+    is whole again before anybody decodes it. A line of more than `limit` bytes comes out as `TooLong`.
+    What follows the last LF is kept for the next `feed`, never more than `limit` bytes of it.
+    """
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        if limit < 2:
+            raise ValueError(f"a limit of {limit} bytes leaves no room for a message and its LF")
+        self.limit = limit
+        self._rest = b""  # what came after the last LF
+        self._skipping = False  # inside a line that is already too long
+
+    def feed(self, data: bytes) -> list[str | TooLong]:
+        data = self._rest + data
+        end = data.rfind(b"\n") + 1
+        self._rest = data[end:]
+        messages: list[str | TooLong] = []
+        if end and (self._skipping or end > self.limit):
+            messages += map(self._line, data[: end - 1].split(b"\n"))
+        elif end:
+            # None of these lines can be too long. To decode them together changes nothing: no byte of a
+            # longer UTF-8 character can be an LF, so what is broken in one line stays in that line.
+            text = data[: end - 1].decode("utf-8", "replace")
+            messages += text.split("\n") if "\r" not in text else map(_without_cr, text.split("\n"))
+        if self._skipping:
+            self._rest = b""
+        elif len(self._rest) >= self.limit:  # no room left for the LF
+            self._rest = b""
+            self._skipping = True
+        return messages
+
+    def _line(self, line: bytes) -> str | TooLong:
+        if self._skipping or len(line) >= self.limit:
+            self._skipping = False
+            return TooLong(self.limit)
+        return _without_cr(line.decode("utf-8", "replace"))
+
+    def frame(self, text: str) -> bytes:
+        if "\n" in text:
+            raise ValueError(f"a line cannot hold an LF: {text!r}")
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+def _without_cr(line: str) -> str:
+    return line.removesuffix("\r")
+
+
+class RawFraming:
+    """The assignment's dialect: a recv is a message.
+
+    Line ends at the end of a message are dropped, so that `nc` can be used with it. A character cut in
+    two by `recv` is held back until its other half comes: the only repair that this dialect allows.
+    """
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self.limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes) -> list[str | TooLong]:
+        if not data:
+            return []
+        if len(data) > self.limit:
+            self._decoder.reset()
+            return [TooLong(self.limit)]
+        text = self._decoder.decode(data)
+        # An empty text here is half a character, not a message.
+        return [text.rstrip("\r\n")] if text else []
+
+    def frame(self, text: str) -> bytes:
+        return text.encode("utf-8", "replace")
+
+
+LINES: NewFraming = LineFraming
+RAW: NewFraming = RawFraming
+FRAMINGS: dict[str, NewFraming] = {"lines": LINES, "raw": RAW}

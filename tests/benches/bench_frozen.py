@@ -1,0 +1,85 @@
+"""What one client that stops reading costs the others: one of 100 is frozen while the rest talk.
+
+    python tests/benches/bench_frozen.py [--clients 100] [--rounds 4000] [--repeats 3]
+
+As in bench_courier.py, rounds of ten talkers with ten lines each, on two processors; with `--behind 4000000
+--grace 2` for the server, so that the frozen client is let go before the end. Printed, for each repeat: the
+deliveries a second of the others with and without it, their ratio, the longest round, the server's memory
+(unique set size, its growth), and whether the nickname of the frozen one is free in the end.
+
+Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import selectors
+import statistics
+import sys
+import time
+
+import psutil
+from bench_courier import a_round, join, on_processor, running, wait_until_all_are_in
+
+TALKERS, LINES = 10, 10
+FROZEN = "frozen"
+SERVE = ["-m", "labkit", "serve", "--port", "0", "--behind", "4000000", "--grace", "2"]
+
+
+def one_run(clients: int, rounds: int, frozen: bool) -> tuple[float, float, float, bool]:
+    """Deliveries a second, the longest round in seconds, megabytes it grew by; is the name free again?"""
+    with running([sys.executable, *SERVE]) as (address, number):
+        watched = psutil.Process(number)
+        idle = join(address, FROZEN)
+        socks = [join(address, f"client{i:04}") for i in range(clients - 1)]
+        selector = selectors.DefaultSelector()
+        for i, sock in enumerate(socks):
+            sock.setblocking(False)
+            selector.register(sock, selectors.EVENT_READ, i)
+        wait_until_all_are_in(socks)
+        socks[0].setblocking(False)
+        if not frozen:
+            idle.close()
+        bursts = [
+            b"".join(b"round line %02d of %d\n" % (n, i) for n in range(LINES)) for i in range(TALKERS)
+        ]
+        a_round(selector, socks, bursts, LINES)
+        before = peak = watched.memory_full_info().uss
+        longest, start = 0.0, time.perf_counter()
+        for done in range(rounds):
+            began = time.perf_counter()
+            a_round(selector, socks, bursts, LINES)
+            longest = max(longest, time.perf_counter() - began)
+            if done % 200 == 0:
+                peak = max(peak, watched.memory_full_info().uss)
+        seconds = time.perf_counter() - start
+        again = join(address, FROZEN)
+        again.settimeout(5)
+        free = again.recv(4096).startswith(b"* you are")
+        for sock in (*socks, again, idle):
+            sock.close()
+        return rounds * TALKERS * LINES * (clients - 2) / seconds, longest, (peak - before) / 1e6, free
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="what one client that stops reading costs the others")
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=4000)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    on_processor(1)
+    ratios = []
+    for _ in range(asked.repeats):
+        without, _, _, _ = one_run(asked.clients, asked.rounds, frozen=False)
+        with_one, longest, grew, free = one_run(asked.clients, asked.rounds, frozen=True)
+        ratios.append(with_one / without)
+        print(
+            f"without {without:,.0f}/s  with a frozen one {with_one:,.0f}/s  ratio {ratios[-1]:.2f}  "
+            f"longest round {1000 * longest:.0f} ms  memory +{grew:.1f} MB  nickname free: {free}",
+            flush=True,
+        )
+    print(f"ratio: {statistics.median(ratios):.2f} (median of {len(ratios)})")
+
+
+if __name__ == "__main__":
+    main()

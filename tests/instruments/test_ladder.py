@@ -1,0 +1,194 @@
+"""instruments/ladder.py: a journal as a picture, in text and in Mermaid."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import wcswidth
+
+from labkit import ChatClient, ChatServer
+from labkit.instruments.ladder import LABEL, Ladder
+from labkit.instruments.link import Link
+from labkit.journal import Journal
+
+
+def wire(*rows: tuple[str, str, str, str]) -> Journal:
+    """A link's journal: kind, sender, what, receiver."""
+    journal = Journal()
+    for kind, sender, what, receiver in rows:
+        journal.record(kind, sender, what, receiver)
+    return journal
+
+
+def test_the_text_tells_who_sent_what_to_whom() -> None:
+    """Lines in order of appearance, arrows with their bytes, FIN and RST told apart."""
+    journal = wire(
+        ("bytes", "server", "'nickname\\n' (9)", "alice"),
+        ("bytes", "alice", "'alice\\n' (6)", "server"),
+        ("FIN", "alice", "", "server"),
+        ("RST", "server", "", "alice"),
+    )
+    assert str(Ladder(journal, "a short life")).splitlines() == [
+        "a short life",
+        "",
+        "  server                alice",
+        "    │─ 'nickname\\n' (9) ─▶│",
+        "    │◀── 'alice\\n' (6) ───│",
+        "    │◀────── FIN ▸ ───────│",
+        "    │─────── RST ✕ ──────▶│",
+    ]
+
+
+def test_an_empty_journal_is_no_error() -> None:
+    """There is nothing to draw, and it says so."""
+    ladder = Ladder(Journal(), "quiet")
+    assert str(ladder) == "quiet: nothing has happened"
+    assert ladder._repr_mimebundle_() == {"text/plain": "quiet: nothing has happened"}
+
+
+def test_a_long_journal_is_folded_in_the_middle_and_says_how_much() -> None:
+    """The first and the last are shown."""
+    journal = wire(*[("bytes", "a", f"line {n}", "b") for n in range(100)])
+    text = str(Ladder(journal, rows=10))
+    assert "line 4 " in text and "line 95 " in text
+    assert "line 5 " not in text and "line 94 " not in text
+    assert "… 90 more …" in text
+    assert "… 90 more …" in Ladder(journal, rows=10).mermaid()
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        Ladder(journal, rows=1)
+
+
+def test_a_long_label_is_shortened() -> None:
+    """A picture must not be as wide as what was said."""
+    text = str(Ladder(wire(("bytes", "a", "x" * 1000, "b"))))
+    assert "x" * (LABEL - 1) + "… " in text
+    assert "x" * LABEL not in text
+
+
+_rows = st.lists(
+    st.tuples(
+        st.sampled_from(["bytes", "FIN", "RST"]),
+        st.sampled_from(["alice", "server", "木下", "end"]),
+        st.text(st.characters(codec="ascii", min_codepoint=32), max_size=60),
+        st.sampled_from(["alice", "server", "木下", "end"]),
+    ),
+    max_size=60,
+)
+
+
+@given(_rows)
+def test_the_text_lines_up(rows: list[tuple[str, str, str, str]]) -> None:
+    """Everybody's line stands in one column from top to bottom, whatever the names and labels are."""
+    rows = [row for row in rows if row[1] != row[3]]
+    if not rows:
+        return
+    ladder = Ladder(wire(*rows))
+    body = str(ladder).splitlines()[3:]
+    assert len(body) == min(len(rows), 40) + (len(rows) > 40)
+    columns = None
+    for line in body:
+        if "⋮" in line:
+            continue
+        # A label may hold a │ of nobody's; these rows have none, being ASCII.
+        here = {wcswidth(line[:i]) for i, c in enumerate(line) if c == "│"}
+        columns = here if columns is None else columns | here
+    assert columns is not None
+    assert len(columns) == len(ladder.participants)
+
+
+@given(_rows)
+def test_nothing_that_was_said_is_taken_for_mermaids_own_words(
+    rows: list[tuple[str, str, str, str]],
+) -> None:
+    """Each line of the drawing is one of the forms that we use, with text that is escaped."""
+    lines = Ladder(wire(*rows)).mermaid().splitlines()
+    text = r"(?:[^#;%<>{}\"\\]|#\d+;)*"
+    form = re.compile(
+        rf"sequenceDiagram|    (?:accTitle|accDescr): {text}|    participant p\d+ as {text}"
+        rf"|    p\d+(?:->>|--\)|-x)p\d+: {text}|    Note over p\d+(?:,p\d+)?: {text}"
+    )
+    for line in lines:
+        assert form.fullmatch(line), line
+    assert not [line for line in lines if re.search(r"\bend\b", line)]
+
+
+def test_a_servers_journal_tells_to_whom_it_went() -> None:
+    """Who was asked, who joined, what was said to whom, who left and how, and by which thread."""
+    with ChatServer(port=0) as server:
+        with ChatClient("alice", server.address) as alice, ChatClient("bob", server.address) as bob:
+            alice.say("hello")
+            bob.wait_for("hello")
+            bob.whisper("alice", "psst")
+            alice.wait_for("psst")
+            bob.say("/join tea")
+            alice.wait_for("went to tea")
+            alice.say("gone?")
+            alice.say("/nick al")
+            alice.wait_for("you are al,")
+            bob.vanish()
+            server.journal.wait_for("left", "bob")
+        server.journal.wait_for("left", "al")
+        arrows = [(a.sender, a.receiver, a.label or a.kind) for a in Ladder(server.journal).arrows]
+        threads = {a.thread for a in Ladder(server.journal).arrows}
+    assert arrows == [
+        ("server", "alice", "nickname"),
+        ("alice", "server", "alice"),
+        ("server", "alice", "* you are alice, in lobby"),
+        ("server", "bob", "nickname"),
+        ("bob", "server", "bob"),
+        ("server", "bob", "* you are bob, in lobby"),
+        ("server", "alice", "* bob joined"),
+        ("alice", "server", "hello"),
+        ("server", "bob", "alice: hello"),
+        ("bob", "server", "/msg alice psst"),
+        ("server", "alice", "bob -> you: psst"),
+        ("bob", "server", "/join tea"),
+        ("server", "alice", "* bob went to tea"),
+        ("server", "bob", "* you are bob, in tea"),
+        ("alice", "server", "gone?"),
+        ("alice", "server", "/nick al"),
+        ("alice", "alice", "is now al"),
+        ("bob", "server", "RST"),
+        ("al", "server", "FIN"),
+    ]
+    assert threads == {"labkit-handle-1", "labkit-handle-2"}
+
+
+def test_it_shows_itself_in_jupyter_as_a_drawing_and_always_as_text() -> None:
+    """Both forms, from the same journal; with a title and a description for those who cannot see it."""
+    with ChatServer(port=0) as server, Link(server.address, client="alice") as link:
+        with ChatClient("alice", link.address):
+            pass
+        link.journal.wait_for("FIN", "server")
+        bundle = Ladder(link.journal, "alice comes and goes")._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/vnd.mermaid"}
+    drawing = bundle["text/vnd.mermaid"]
+    assert "    accTitle: alice comes and goes\n" in drawing
+    assert "    accDescr: server to alice: 'nickname" in drawing
+    assert "alice: 'nickname" not in bundle["text/plain"]
+    assert "'alice\\n' (6)" in bundle["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "arrow"),
+    [
+        ("hung up", ("alice", "server", "FIN")),
+        ("vanished", ("alice", "server", "RST")),
+        ("quit", ("alice", "server", "bytes")),
+        ("went silent", ("server", "alice", "FIN")),
+        ("was too slow", ("server", "alice", "RST")),
+        ("server stopped", ("server", "alice", "FIN")),
+    ],
+)
+def test_whoever_ends_a_connection_is_where_the_arrow_begins(
+    reason: str, arrow: tuple[str, str, str]
+) -> None:
+    """Three ways of leaving are the client's doing, three are the server's."""
+    journal = Journal()
+    journal.record("joined", "alice", where="lobby")
+    journal.record("left", "alice", reason, "lobby")
+    last = Ladder(journal).arrows[-1]
+    assert (last.sender, last.receiver, last.kind) == arrow

@@ -1,0 +1,84 @@
+"""The walkthrough as it is stored. That it runs, and says the same every time, is nbval's to show:
+
+    pytest --nbval notebooks/
+
+Notebook 10 needs Redis. Where there is none, its cells are skipped (conftest.py, above this folder).
+
+After a change in a notebook, or in what one prints, run and store it again:
+
+    python tests/tools/store_notebooks.py notebooks/00_the_whole_chat.ipynb
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from store_notebooks import METADATA, NOTEBOOKS, WIDGET
+
+WALKTHROUGH = sorted(NOTEBOOKS.glob("[01][0-9]_*.ipynb"))
+notebooks = pytest.mark.parametrize("path", WALKTHROUGH, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list[Any]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@notebooks
+def test_stored_as_run(path: Path) -> None:
+    """A notebook is stored just as a run from top to bottom left it, without errors or stderr."""
+    assert [cell.execution_count for cell in code_cells(path)] == [*range(1, len(code_cells(path)) + 1)]
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+@notebooks
+def test_no_widget_stored(path: Path) -> None:
+    """No widget's state, and no reference to one: a reader without a kernel gets its text."""
+    assert nbformat.read(path, as_version=4).metadata == METADATA
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert WIDGET not in output.get("data", {})
+
+
+@notebooks
+def test_nothing_stored_that_differs(path: Path) -> None:
+    """No port, no address in memory and no time of day stands in an output."""
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            output.get("data", {}).pop("image/png", None)  # letters by chance
+        text = json.dumps(cell.outputs)
+        assert not re.search(r"127\.0\.0\.1|localhost:\d|0x[0-9a-f]{6,}|\d\d:\d\d", text), text
+
+
+@notebooks
+def test_every_run_is_predicted(path: Path) -> None:
+    """No cell sleeps, and the text asks for predictions."""
+    text = path.read_text(encoding="utf-8")
+    assert "sleep(" not in "".join(cell.source for cell in code_cells(path))
+    assert "**Predict:**" in text and "In the wild" in text
+
+
+@pytest.mark.parametrize("require, told", [("", "skipped"), ("all", "RedisMissing")])
+def test_the_tenth_without_redis(require: str, told: str, tmp_path: Path) -> None:
+    """`pytest notebooks` skips it, and says how to get Redis; it fails if nothing may be missing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", "-rs", "-x", WALKTHROUGH[10]],
+        cwd=NOTEBOOKS.parent,
+        env={**os.environ, "PATH": str(tmp_path), "LABKIT_REQUIRE": require},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == (1 if require else 0), done.stdout
+    assert told in done.stdout and "apt-get install redis-server" in done.stdout

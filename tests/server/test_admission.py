@@ -1,0 +1,87 @@
+"""crowd.py: who is connected, from where, and who is to go when there is room for no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.server.admission import Crowd
+
+
+def a_crowd(*hosts: str, most: int = 10, per_address: int | None = None) -> Crowd[int]:
+    """Somebody from each of these hosts: 0, 1, 2 …"""
+    crowd: Crowd[int] = Crowd(most, per_address)
+    for who, host in enumerate(hosts):
+        crowd.add(who, host)
+    return crowd
+
+
+def test_it_is_full_when_as_many_are_there_as_may_be() -> None:
+    """With a nickname or without; and no longer when one has gone."""
+    crowd = a_crowd("10.0.0.1", "10.0.0.2", most=2)
+    crowd.named(0)
+    assert crowd.full and len(crowd) == 2
+    crowd.remove(1)
+    assert not crowd.full and 1 not in crowd and 0 in crowd
+
+
+def test_so_many_may_come_from_one_address() -> None:
+    """One more may not, until one of them has gone; from elsewhere they may."""
+    crowd = a_crowd("10.0.0.1", "10.0.0.1", per_address=2)
+    assert crowd.has_enough_from("10.0.0.1")
+    assert not crowd.has_enough_from("10.0.0.2")
+    crowd.remove(0)
+    assert not crowd.has_enough_from("10.0.0.1")
+
+
+def test_without_a_limit_any_number_may() -> None:
+    """None is no limit."""
+    assert not a_crowd(*["10.0.0.1"] * 9).has_enough_from("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),  # how a listener for both kinds sees IPv4
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("10.0.0.1", "10.0.0.2", False),
+    ],
+)
+def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
+    """In IPv6 a home has 2**64 of them, so the first 64 bits count; an IPv4 address is one in any form."""
+    assert a_crowd(one, per_address=1).has_enough_from(other) is same
+
+
+def test_who_has_waited_longest_for_a_nickname_is_in_the_way() -> None:
+    """Whoever has got one is not, and when all have one nobody is."""
+    crowd = a_crowd("10.0.0.1", "10.0.0.1", "10.0.0.1")
+    crowd.named(0)
+    assert crowd.in_the_way() == 1
+    crowd.remove(1)
+    crowd.remove(1)
+    assert crowd.in_the_way() == 2
+    crowd.named(2)
+    crowd.named(2)
+    assert crowd.in_the_way() is None
+
+
+def test_those_go_first_of_whom_most_come_from_one_place() -> None:
+    """Somebody who opens many connections crowds out himself: the others wait undisturbed."""
+    crowd = a_crowd("10.0.0.1", *["10.0.0.66"] * 3, "10.0.0.2")
+    going = []
+    while (who := crowd.in_the_way()) is not None:
+        going.append(who)
+        crowd.remove(who)
+    assert going[:2] == [1, 2]  # then one is left of each
+    assert sorted(going) == [0, 1, 2, 3, 4]
+
+
+def test_nothing_is_kept_of_those_who_have_gone() -> None:
+    """Addresses do not pile up."""
+    crowd = a_crowd(*[f"10.0.{n}.1" for n in range(200)])
+    for who in range(200):
+        if who % 2:
+            crowd.named(who)
+        crowd.remove(who)
+    assert (crowd._places, crowd._count, crowd._unnamed) == ({}, {}, {})

@@ -1,0 +1,488 @@
+"""room.py: who is here and who hears what, without a socket or a thread in sight."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from labkit.server.rooms import LOBBY, Delivery, Enters, House, Refusal, ToOne, ToRoom
+from labkit.wire.messages import (
+    HELP,
+    Act,
+    Acted,
+    FromClient,
+    FromServer,
+    Help,
+    Join,
+    Joined,
+    Left,
+    Moved,
+    Notice,
+    Rename,
+    Renamed,
+    Said,
+    Say,
+    Speech,
+    Welcome,
+    Whisper,
+    Whispered,
+    Who,
+    from_client,
+)
+
+
+def a_house(*nicknames: str) -> House[int]:
+    """A house with these people in the lobby: 1 is the first of them."""
+    house: House[int] = House()
+    for who, nickname in enumerate(nicknames, 1):
+        house.join(who, nickname)
+    return house
+
+
+def snapshot(house: House[int]) -> list[tuple[int, str, str]]:
+    return [(p.who, p.nickname, p.room.name) for p in house.people()]
+
+
+def notices(deliveries: list[Delivery[int]]) -> list[str]:
+    return [d.message.line() for d in deliveries if isinstance(d, ToOne)]
+
+
+# --- coming and going ---
+
+
+def test_join() -> None:
+    """A newcomer hears the lobby from then on, is welcomed by the name as shown, and is announced."""
+    house = a_house("alice")
+    assert house.join(2, " Ｂｏｂ ") == [
+        Enters(2, LOBBY),
+        ToOne(2, Welcome("Bob", LOBBY)),
+        ToRoom(LOBBY, Joined("Bob"), but=2),
+    ]
+    assert snapshot(house) == [(1, "alice", LOBBY), (2, "Bob", LOBBY)]
+    assert len(house) == 2 and 2 in house and 3 not in house
+    assert house.nickname(2) == "Bob" and house.room(2) == LOBBY
+
+
+@pytest.mark.parametrize(
+    ("nickname", "why"),
+    [
+        ("alice", "the nickname alice is taken"),
+        ("ALICE", "the nickname ALICE is taken"),
+        ("Ａｌｉｃｅ", "the nickname Alice is taken"),
+        (" alice ", "the nickname alice is taken"),
+        ("", "that nickname will not do: it is empty"),
+        ("a b", "that nickname will not do: no white space inside a name"),
+        ("/quit", "that nickname will not do: a name cannot begin with '/'"),
+    ],
+)
+def test_a_refused_newcomer_changes_nothing(nickname: str, why: str) -> None:
+    """A name that is taken, in whatever letters, or not fit: told why, and the house is as before."""
+    house = a_house("alice")
+    with pytest.raises(Refusal) as refused:
+        house.join(2, nickname)
+    assert str(refused.value) == why
+    assert snapshot(house) == [(1, "alice", LOBBY)] and 2 not in house
+
+
+def test_nobody_joins_twice() -> None:
+    """Whoever is here already cannot join again, under a second name: that is the caller's mistake."""
+    house = a_house("alice")
+    with pytest.raises(ValueError, match="1 is here already, as alice"):
+        house.join(1, "bob")
+    assert snapshot(house) == [(1, "alice", LOBBY)]
+    house.join(2, "bob")
+
+
+def test_leave() -> None:
+    """The room is told once, with the reason, and the nickname is free again, in any letters."""
+    house = a_house("alice", "bob")
+    assert house.leave(1, "hung up") == [Enters(1, None), ToRoom(LOBBY, Left("alice", "hung up"))]
+    assert 1 not in house and snapshot(house) == [(2, "bob", LOBBY)]
+    house.join(3, "ALICE")
+    assert house.nickname(3) == "ALICE"
+
+
+@pytest.mark.parametrize(
+    "act", [lambda h: h.leave(1, "quit"), lambda h: h.hear(1, Say("hello")), lambda h: h.room(1)]
+)
+def test_only_those_who_are_here(act: object) -> None:
+    """Asking anything of somebody who is not here is the caller's mistake."""
+    with pytest.raises(KeyError):
+        act(a_house())  # type: ignore[operator]
+
+
+# --- saying ---
+
+
+def test_say_and_act() -> None:
+    """What is said goes to all in the room but the one who said it."""
+    house = a_house("alice", "bob")
+    assert house.hear(1, Say("hello")) == [ToRoom(LOBBY, Said("alice", "hello"), but=1)]
+    assert house.hear(2, Act("waves")) == [ToRoom(LOBBY, Acted("bob", "waves"), but=2)]
+
+
+def test_whisper() -> None:
+    """A whisper goes to the one it is for, by any way to write the name, in whatever room."""
+    house = a_house("alice", "Bob")
+    house.hear(2, Join("tea"))
+    for name in ("Bob", "bob", "ＢＯＢ"):
+        assert house.hear(1, Whisper(name, "psst")) == [ToOne(2, Whispered("alice", "psst"))]
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        (Whisper("carol", "hi"), "nobody here is called carol"),
+        (Whisper("x" * 400, "hi"), f"nobody here is called {'x' * 39}…"),
+        (Whisper("a:b", "hi"), "nobody here is called a:b"),
+        (Whisper("ALICE", "hi"), "that is you"),
+        (Rename("BOB"), "the nickname BOB is taken"),
+        (Rename("alice"), "you are alice already"),
+        (Rename("a b"), "that nickname will not do: no white space inside a name"),
+        (Rename("x" * 33), "that nickname will not do: too long: 33 characters, at most 32"),
+        (Join("LOBBY"), "you are in lobby already"),
+        (Join("#tea"), "not a room's name: a name cannot begin with '#'"),
+        (Join("tea room"), "not a room's name: no white space inside a name"),
+        (Say("x" * 4089), "too long: with your nickname before it, over 4096 bytes"),
+        (Act("x" * 4088), "too long: with your nickname before it, over 4096 bytes"),
+        (Whisper("bob", "x" * 4082), "too long: with your nickname before it, over 4096 bytes"),
+        (Say("🙂" * 1023), "too long: with your nickname before it, over 4096 bytes"),
+        (Say("é" * 2045), "too long: with your nickname before it, over 4096 bytes"),
+    ],
+)
+def test_a_refusal_changes_nothing(what: FromClient, why: str) -> None:
+    """What cannot be done is told to the one who asked, and the house is as before."""
+    house = a_house("alice", "bob")
+    before = snapshot(house)
+    with pytest.raises(Refusal) as refused:
+        house.hear(1, what)
+    assert str(refused.value) == why
+    assert snapshot(house) == before
+    assert house.hear(2, Whisper("alice", "hi")) == [ToOne(1, Whispered("bob", "hi"))]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [Say("x" * 4088), Act("x" * 4087), Whisper("bob", "x" * 4081), Say("é" * 2044), Say("🙂" * 1022)],
+)
+def test_the_longest_line_that_will_do(what: FromClient) -> None:
+    """With the nickname before it and the LF after it, a line may have 4096 bytes and not one more."""
+    [delivery] = a_house("alice", "bob").hear(1, what)
+    assert isinstance(delivery, ToRoom | ToOne)
+    assert len(delivery.message.line().encode()) + 1 == 4096
+
+
+def test_the_limit_is_the_houses() -> None:
+    """A house with shorter lines refuses earlier, and says so."""
+    house: House[int] = House(max_line=512)
+    house.join(1, "alice")
+    house.hear(1, Say("x" * 504))
+    with pytest.raises(Refusal, match="over 512 bytes"):
+        house.hear(1, Say("x" * 505))
+
+
+@pytest.mark.parametrize("line", ["* bob joined", "! no", "nickname", "bob: hi", "//who"])
+def test_said_is_said(line: str) -> None:
+    """Words that look like another line are words."""
+    [delivery] = a_house("alice").hear(1, from_client(line))
+    assert isinstance(delivery, ToRoom) and delivery.message.line() == f"alice: {line.removeprefix('/')}"
+
+
+# --- names and rooms ---
+
+
+def test_rename() -> None:
+    """A new name is told to its owner and to the room; the old one is free, the new one taken."""
+    house = a_house("alice", "bob")
+    assert house.hear(1, Rename("al")) == [
+        ToOne(1, Welcome("al", LOBBY)),
+        ToRoom(LOBBY, Renamed("alice", "al"), but=1),
+    ]
+    assert snapshot(house) == [(1, "al", LOBBY), (2, "bob", LOBBY)]
+    house.join(3, "alice")
+    with pytest.raises(Refusal, match="the nickname AL is taken"):
+        house.join(4, "AL")
+
+
+def test_rename_in_other_letters() -> None:
+    """One's own name in other letters is a new name, and still nobody else's."""
+    house = a_house("alice")
+    house.hear(1, Rename("ALICE"))
+    assert house.nickname(1) == "ALICE"
+    with pytest.raises(Refusal, match="is taken"):
+        house.join(2, "alice")
+    house.leave(1, "quit")
+    house.join(2, "alice")
+
+
+def test_move() -> None:
+    """Who goes to another room hears that one, is welcomed there, and both rooms are told."""
+    house = a_house("alice", "bob", "carol")
+    house.hear(3, Join("Tea"))
+    assert house.hear(1, Join("ｔｅａ")) == [
+        ToRoom(LOBBY, Moved("alice", "Tea"), but=1),
+        Enters(1, "Tea"),  # the room's name is the first comer's way to write it
+        ToOne(1, Welcome("alice", "Tea")),
+        ToRoom("Tea", Joined("alice"), but=1),
+    ]
+    assert house.hear(1, Say("hi")) == [ToRoom("Tea", Said("alice", "hi"), but=1)]
+    assert house.hear(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
+
+
+def test_a_room_is_there_while_anybody_is_in_it() -> None:
+    """An empty room is forgotten, its way to be written too; ten thousand of them leave nothing behind."""
+    house = a_house("alice", "bob")
+    house.hear(1, Join("Tea"))
+    house.hear(1, Join("coffee"))
+    house.hear(2, Join("TEA"))
+    assert house.room(2) == "TEA"
+    house.leave(2, "quit")
+    house.hear(1, Join("tea"))
+    assert house.room(1) == "tea"
+    for i in range(10_000):
+        house.hear(1, Join(f"room{i}"))
+    assert len(house._rooms) == 1
+    house.leave(1, "quit")
+    assert len(house._rooms) == 0
+
+
+def test_the_lobby_comes_back() -> None:
+    """When all have left the lobby, the next newcomer is in it all the same."""
+    house = a_house("alice")
+    house.hear(1, Join("tea"))
+    house.join(2, "bob")
+    assert house.room(2) == LOBBY
+    assert notices(house.hear(2, Who())) == ["* in lobby: bob"]
+
+
+def test_who_tells_of_this_room() -> None:
+    """/who names all in the room, the one who asks too, first come first, and nobody else hears of it."""
+    house = a_house("alice", "bob", "carol")
+    house.hear(2, Join("tea"))
+    house.hear(1, Join("tea"))
+    assert house.hear(1, Who()) == [ToOne(1, Notice("in tea: bob, alice"))]
+    assert house.hear(3, Who()) == [ToOne(3, Notice("in lobby: carol"))]
+
+
+@pytest.mark.parametrize("max_line", [512, 4096])
+@pytest.mark.parametrize("name", ["{}", "nick-{}-" + "🙂" * 20, "a,{},"])
+def test_who_with_a_thousand_people(name: str, max_line: int) -> None:
+    """However many are here, /who tells of each once, in order, in as few lines as fit within the limit."""
+    house: House[int] = House(max_line)
+    nicknames = [name.format(i) for i in range(1000)]
+    for who, nickname in enumerate(nicknames):
+        house.join(who, nickname)
+    lines = notices(house.hear(500, Who()))
+    assert all(line.startswith("* in lobby: ") for line in lines)
+    assert all(len(line.encode()) + 1 <= max_line for line in lines)
+    parts = [line.removeprefix("* in lobby: ") for line in lines]
+    assert ", ".join(parts) == ", ".join(nicknames)
+    for line, following in zip(lines, parts[1:], strict=False):
+        first_of_next = following.split(", ")[0]
+        assert len(f"{line}, {first_of_next}\n".encode()) > max_line
+
+
+def test_the_longest_names_fit_the_shortest_lines() -> None:
+    """With lines of 512 bytes, the least allowed, every notice about the longest names still fits."""
+    nick, other, room = "🙂" * 32, "🙃" * 32, "🚪" * 32
+    house: House[int] = House(max_line=512)
+    said = (
+        house.join(1, nick)
+        + house.hear(1, Join(room))
+        + house.hear(1, Who())
+        + house.hear(1, Rename(other))
+    )
+    said += house.leave(1, "server stopped")
+    lines = [d.message.line() for d in said if not isinstance(d, Enters)]
+    assert max(len(line.encode()) + 1 for line in lines) <= 512
+
+
+def test_help() -> None:
+    """/help goes to the one who asks."""
+    assert a_house("alice").hear(1, Help()) == [ToOne(1, Notice(line)) for line in HELP]
+
+
+# --- against a model ---
+
+NICKNAMES = ["alice", "ALICE", "Ａｌｉｃｅ", " bob", "Bob", "carol", "dave", "a b", "", "*x", "x" * 33]
+LOOK_ALIKES = {"aiice": "alice", "аlice": "alice", "b0b": "bob"}  # the second one has a Cyrillic а
+NICKNAMES += ["AIice", "аlice", "b0b"]
+SHOWN = {"Ａｌｉｃｅ": "Alice", " bob": "bob"}  # the others are shown as typed
+UNFIT = {"a b", "", "*x", "x" * 33}
+ROOMS = ["lobby", "Lobby", "tea", "TEA", "#no", "coffee"]
+PEOPLE = st.integers(1, 5)
+
+
+class Rooms(RuleBasedStateMachine):
+    """A house beside two dicts: whatever people do, those hear of it who should, and nobody else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.house: House[int] = House()
+        self.nick: dict[int, str] = {}  # the model: everybody's nickname …
+        self.room: dict[int, str] = {}  # … and room, as the first comer wrote it
+        self.hears: dict[int, str | None] = {}  # what the deliveries have told so far
+
+    def carry_out(self, deliveries: list[Delivery[int]]) -> dict[int, list[FromServer]]:
+        """Who hears what, when the deliveries are carried out one after the other."""
+        heard: dict[int, list[FromServer]] = {}
+        for delivery in deliveries:
+            if isinstance(delivery, Enters):
+                self.hears[delivery.who] = delivery.room
+            elif isinstance(delivery, ToOne):
+                heard.setdefault(delivery.who, []).append(delivery.message)
+            else:
+                for who, room in self.hears.items():
+                    if room == delivery.room and who != delivery.but:
+                        heard.setdefault(who, []).append(delivery.message)
+        return heard
+
+    def others(self, who: int, room: str | None = None) -> list[int]:
+        """Who is in that room (or in who's own), but who: by the model."""
+        room = room or self.room[who]
+        return [other for other in self.room if other != who and self.room[other] == room]
+
+    def taken(self, nickname: str, by_other_than: int) -> bool:
+        def look(name: str) -> str:
+            return LOOK_ALIKES.get(name.lower(), name.lower())
+
+        look_of_it = look(SHOWN.get(nickname, nickname))
+        return any(look(n) == look_of_it for who, n in self.nick.items() if who != by_other_than)
+
+    def refused(self, who: int, what: FromClient) -> None:
+        with pytest.raises(Refusal):
+            self.house.hear(who, what)
+
+    @rule(who=PEOPLE, nickname=st.sampled_from(NICKNAMES))
+    def join(self, who: int, nickname: str) -> None:
+        if who in self.nick:
+            with pytest.raises(ValueError):
+                self.house.join(who, nickname)
+        elif nickname in UNFIT or self.taken(nickname, who):
+            with pytest.raises(Refusal):
+                self.house.join(who, nickname)
+        else:
+            heard = self.carry_out(self.house.join(who, nickname))
+            self.nick[who] = shown = SHOWN.get(nickname, nickname)
+            self.room[who] = LOBBY
+            lobby = next((r for w, r in self.room.items() if w != who and r.lower() == LOBBY), LOBBY)
+            self.room[who] = lobby
+            assert heard == {
+                who: [Welcome(shown, lobby)],
+                **{other: [Joined(shown)] for other in self.others(who)},
+            }
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data(), reason=st.sampled_from(["quit", "vanished"]))
+    def leave(self, data: st.DataObject, reason: str) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        heard = self.carry_out(self.house.leave(who, reason))
+        assert heard == {other: [Left(self.nick[who], reason)] for other in self.others(who)}
+        del self.nick[who], self.room[who]
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data(), text=st.sampled_from(["hello", "x" * 4085, "x" * 4095]))
+    def speak(self, data: st.DataObject, text: str) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        kind, heard_as = data.draw(st.sampled_from([(Say, Said), (Act, Acted)]))
+        message = heard_as(self.nick[who], text)
+        if len(message.line()) + 1 > 4096:
+            self.refused(who, kind(text))
+        else:
+            heard = self.carry_out(self.house.hear(who, kind(text)))
+            assert heard == {other: [message] for other in self.others(who)}
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data(), to=st.sampled_from(NICKNAMES))
+    def whisper(self, data: st.DataObject, to: str) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        shown = SHOWN.get(to, to).lower()
+        found = [other for other, nick in self.nick.items() if nick.lower() == shown]
+        if found in ([], [who]):
+            self.refused(who, Whisper(to, "psst"))
+        else:
+            heard = self.carry_out(self.house.hear(who, Whisper(to, "psst")))
+            assert heard == {found[0]: [Whispered(self.nick[who], "psst")]}
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data(), new=st.sampled_from(NICKNAMES))
+    def rename(self, data: st.DataObject, new: str) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        old, shown = self.nick[who], SHOWN.get(new, new)
+        if new in UNFIT or shown == old or self.taken(new, who):
+            self.refused(who, Rename(new))
+        else:
+            heard = self.carry_out(self.house.hear(who, Rename(new)))
+            self.nick[who] = shown
+            assert heard == {
+                who: [Welcome(shown, self.room[who])],
+                **{other: [Renamed(old, shown)] for other in self.others(who)},
+            }
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data(), room=st.sampled_from(ROOMS))
+    def move(self, data: st.DataObject, room: str) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        if room.startswith("#") or room.lower() == self.room[who].lower():
+            self.refused(who, Join(room))
+        else:
+            nick, left = self.nick[who], self.others(who)
+            heard = self.carry_out(self.house.hear(who, Join(room)))
+            self.room[who] = next((r for r in self.room.values() if r.lower() == room.lower()), room)
+            assert heard == {
+                who: [Welcome(nick, self.room[who])],
+                **{other: [Moved(nick, self.room[who])] for other in left},
+                **{other: [Joined(nick)] for other in self.others(who)},
+            }
+
+    @precondition(lambda self: self.nick)
+    @rule(data=st.data())
+    def ask_who(self, data: st.DataObject) -> None:
+        who = data.draw(st.sampled_from(sorted(self.nick)))
+        heard = self.carry_out(self.house.hear(who, Who()))
+        [line] = heard.pop(who)
+        assert heard == {} and isinstance(line, Notice)
+        room, _, names = line.text.partition(": ")
+        assert room == f"in {self.room[who]}"
+        here = {self.nick[other] for other in [who, *self.others(who)]}
+        assert set(names.split(", ")) == here
+
+    @invariant()
+    def the_house_is_as_the_model(self) -> None:
+        assert {p.who: p.nickname for p in self.house.people()} == self.nick
+        assert {p.who: p.room.name for p in self.house.people()} == self.room
+        assert {who: room for who, room in self.hears.items() if room is not None} == self.room
+        assert len(self.house) == len(self.nick)
+        assert len(self.house._rooms) == len(set(self.room.values()))
+
+
+TestRooms = Rooms.TestCase
+TestRooms.settings = settings(settings(), max_examples=60, stateful_step_count=40)
+
+
+def test_several_lines_at_once_go_where_single_ones_go() -> None:
+    """One delivery, with all of them in it; for the same room, and not for the one who speaks."""
+    house: House[str] = House()
+    house.join("A", "alice")
+    house.hear("A", Join("garden"))
+    (single,) = house.hear("A", Say("one"))
+    (several,) = house.hear_all("A", ["one", "two"])
+    assert isinstance(single, ToRoom) and isinstance(several, ToRoom)
+    assert (several.room, several.but) == (single.room, single.but) == ("garden", "A")
+    assert several.message == Speech("alice", ("one", "two"))
+
+
+@pytest.mark.parametrize("length", [10, 20, 40, 60, 80, 100])
+def test_at_once_nothing_is_let_through_that_is_too_long(length: int) -> None:
+    """Where one alone would be refused, all of them need a closer look; and perhaps already before."""
+    house: House[str] = House(100)
+    house.join("A", "alice")
+    for letter in "xж🙂":
+        text = letter * length
+        try:
+            house.hear_all("A", ["short", text])
+        except Refusal:
+            continue
+        house.hear("A", Say(text))

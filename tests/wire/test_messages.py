@@ -1,0 +1,358 @@
+"""messages.py: what is read is what was meant, and nothing that is said can look like another line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from texts import NAMES, TEXTS, harmless
+
+from labkit.server.rooms import Enters, House, Refusal, ToOne, ToRoom
+from labkit.wire import messages as m
+from labkit.wire.framing import TooLong
+
+CLEANED = TEXTS.map(m.clean)
+COMMANDS = ["/who", "/msg", "/nick", "/me", "/join", "/help", "/quit"]
+
+# What a client may send: anything, and often something that begins like a command or like a server's line.
+LINES = st.one_of(
+    TEXTS,
+    st.builds(
+        "{}{}{}".format, st.sampled_from([*COMMANDS, "/", "//"]), st.sampled_from(["", " ", "  "]), TEXTS
+    ),
+    st.builds("/msg {} {}".format, st.sampled_from(["bob", "BOB", "nobody"]), TEXTS),
+    st.builds(
+        "{}{}".format, st.sampled_from(["* ", "! ", "bob: ", "bob -> you: ", "nickname", "\r"]), TEXTS
+    ),
+).map(lambda line: line.replace("\n", ""))  # no framing hands over an LF but the raw one's, tried below
+
+
+# --- from the server ---
+
+
+@given(
+    st.one_of(
+        st.builds(m.Said, NAMES, CLEANED),
+        st.builds(m.Acted, NAMES, CLEANED),
+        st.builds(m.Whispered, NAMES, CLEANED),
+        st.builds(m.Welcome, NAMES, NAMES),
+        st.builds(m.Joined, NAMES),
+        st.builds(m.Left, NAMES, st.sampled_from(m.REASONS)),
+        st.builds(m.Moved, NAMES, NAMES),
+        st.builds(m.Renamed, NAMES, NAMES),
+        st.builds(m.Refused, CLEANED),
+        st.just(m.Request()),
+    )
+)
+@example(m.Said("nickname", "nickname"))
+@example(m.Said("bob", "* alice left (quit)"))
+@example(m.Said("->", "you: hi"))
+@example(m.Whispered("->", ""))
+@example(m.Acted("a*", "joined"))
+@example(m.Welcome("you", "in"))
+@example(m.Welcome("a,", "in,"))
+@example(m.Joined("you"))
+@example(m.Renamed("is", "now"))
+def test_what_the_server_writes_is_read_back(message: m.FromServer) -> None:
+    """Every kind of line, with any fit name and any clean text, reads as the message it was made of."""
+    assert m.from_server(message.line()) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nickname", m.Request()),
+        ("alice: hello", m.Said("alice", "hello")),
+        ("alice: ", m.Said("alice", "")),
+        ("alice: * bob joined", m.Said("alice", "* bob joined")),
+        ("alice * waves", m.Acted("alice", "waves")),
+        ("alice -> you: psst", m.Whispered("alice", "psst")),
+        ("* you are alice, in lobby", m.Welcome("alice", "lobby")),
+        ("* alice joined", m.Joined("alice")),
+        ("* alice left (hung up)", m.Left("alice", "hung up")),
+        ("* alice went to tea", m.Moved("alice", "tea")),
+        ("* alice is now al", m.Renamed("alice", "al")),
+        ("* server stopped", m.Notice("server stopped")),
+        ("* in lobby: alice, bob", m.Notice("in lobby: alice, bob")),
+        ("! no such command: /x", m.Refused("no such command: /x")),
+        ("", m.Other("")),
+        ("alice:hello", m.Other("alice:hello")),
+        ("Connected to the server!", m.Other("Connected to the server!")),
+        ("*", m.Other("*")),
+        ("nickname ", m.Other("nickname ")),
+        ("NICKNAME", m.Other("NICKNAME")),
+        ("nickname\n", m.Other("nickname\n")),
+        ("alice: two\nlines", m.Other("alice: two\nlines")),
+    ],
+)
+def test_the_lines_of_the_wire(line: str, message: m.FromServer) -> None:
+    """The forms that the assignment and this chat name, and what fits none of them."""
+    assert m.from_server(line) == message
+    assert message.line() == line
+
+
+@given(TEXTS)
+def test_reading_a_server_never_fails(line: str) -> None:
+    """Any text at all is read as some message, and as one that writes the same line again."""
+    assert m.from_server(line).line() == line
+
+
+# --- clean ---
+
+
+@given(TEXTS)
+def test_clean_is_harmless_and_idempotent(text: str) -> None:
+    """What clean() returns cannot disturb a screen, can be sent, and is left alone by another clean()."""
+    cleaned = m.clean(text)
+    assert harmless(cleaned)
+    assert m.clean(cleaned) == cleaned
+    assert len(cleaned) == len(text)
+    cleaned.encode()
+    if harmless(text):
+        assert cleaned == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\x1b[2Jgone", "␛[2Jgone"),
+        ("a\tb", "a b"),
+        ("a\rb\nc\x00d", "a␍b␊c␀d"),
+        ("\x7f", "␡"),
+        ("\x9b31m", "\ufffd31m"),  # CSI in one character
+        ("abc\u202ecba", "abc\ufffdcba"),
+        ("a\u2028b\u2029c\x85d", "a\ufffdb\ufffdc\ufffdd"),
+        ("\ud83d", "\ufffd"),
+        ("Grüße, 世界 👩‍🔬 שלום", "Grüße, 世界 👩‍🔬 שלום"),  # joined emoji and right-to-left letters stay
+    ],
+)
+def test_clean_shows_what_was_there(text: str, cleaned: str) -> None:
+    """A control character becomes a visible sign; letters of every script stay what they are."""
+    assert m.clean(text) == cleaned
+
+
+def test_clean_knows_every_control_there_is() -> None:
+    """Of all code points, exactly those that could disturb a screen are replaced."""
+    for c in map(chr, range(0x110000)):
+        assert (m.clean(c) == c) == harmless(c), f"U+{ord(c):04X}"
+
+
+@pytest.mark.parametrize(("text", "short"), [("x" * 40, "x" * 40), ("x" * 41, "x" * 39 + "…"), ("", "")])
+def test_brief(text: str, short: str) -> None:
+    """A long text is quoted by its beginning, 40 characters in all."""
+    assert m.brief(text) == short
+
+
+# --- from a client ---
+
+WORD = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=8)
+REST = CLEANED.filter(lambda text: text and text == text.lstrip())
+
+
+@given(
+    st.one_of(
+        st.builds(m.Say, CLEANED.filter(bool)),
+        st.builds(m.Whisper, WORD, CLEANED.filter(bool)),
+        st.builds(m.Act, REST),
+        st.builds(m.Rename, REST),
+        st.builds(m.Join, REST),
+        st.sampled_from([m.Who(), m.Help(), m.Quit(), m.Alive()]),
+    )
+)
+@example(m.Say("/who"))
+@example(m.Say("//"))
+@example(m.Whisper("bob", " two spaces"))
+@example(m.Whisper("bob", "/quit"))
+def test_what_a_client_writes_is_read_back(command: m.FromClient) -> None:
+    """Every command reads as what it was made of."""
+    assert m.from_client(command.line()) == command
+
+
+@given(LINES)
+def test_a_client_is_understood_or_told_why_not(line: str) -> None:
+    """Any text is a command, which reads back as itself, or BadCommand with words that are safe to show."""
+    try:
+        command = m.from_client(line)
+    except m.BadCommand as bad:
+        assert line.startswith("/") and not line.startswith("//")
+        refusal = m.Refused(str(bad))
+        assert harmless(refusal.line()) and len(refusal.line()) < 200
+        assert m.from_server(refusal.line()) == refusal
+    else:
+        assert m.from_client(command.line()) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("hello", m.Say("hello")),
+        (" /who", m.Say(" /who")),
+        ("\t/who", m.Say(" /who")),
+        ("//who", m.Say("/who")),
+        ("///", m.Say("//")),
+        ("//", m.Say("/")),
+        ("//\x1b", m.Say("/␛")),
+        ("nickname", m.Say("nickname")),
+        ("", m.Alive()),
+        (" ", m.Say(" ")),
+        ("/who", m.Who()),
+        ("/who  ", m.Who()),
+        ("/WHO", m.Who()),
+        ("/help", m.Help()),
+        ("/quit", m.Quit()),
+        ("/msg bob hello there", m.Whisper("bob", "hello there")),
+        ("/msg  bob  hello", m.Whisper("bob", " hello")),
+        ("/msg\tbob\thello", m.Whisper("bob", "hello")),
+        ("/msg bob //x", m.Whisper("bob", "//x")),
+        ("/me waves \x1b[0m", m.Act("waves ␛[0m")),
+        ("/nick al", m.Rename("al")),
+        ("/nick two words", m.Rename("two words")),
+        ("/join tea", m.Join("tea")),
+    ],
+)
+def test_the_commands(line: str, command: m.FromClient) -> None:
+    """What each line asks for; `//` is how to say a line that begins with `/`."""
+    assert m.from_client(line) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("/", "no such command: / (try /help; //… says /…)"),
+        ("/ who", "no such command: / (try /help; //… says /…)"),
+        ("/dance", "no such command: /dance (try /help; //… says /…)"),
+        ("/whom", "no such command: /whom (try /help; //… says /…)"),
+        ("/\x1b[31m", "no such command: /␛[31m (try /help; //… says /…)"),
+        ("/" + "x" * 4000, "no such command: /" + "x" * 38 + "… (try /help; //… says /…)"),
+        ("/who bob", "that is said like this: /who"),
+        ("/quit now", "that is said like this: /quit"),
+        ("/msg", "that is said like this: /msg NICK TEXT"),
+        ("/msg bob", "that is said like this: /msg NICK TEXT"),
+        ("/msg bob ", "that is said like this: /msg NICK TEXT"),
+        ("/MSG", "that is said like this: /msg NICK TEXT"),
+        ("/me", "that is said like this: /me ACTION"),
+        ("/me   ", "that is said like this: /me ACTION"),
+        ("/nick", "that is said like this: /nick NEW"),
+        ("/join", "that is said like this: /join ROOM"),
+    ],
+)
+def test_a_bad_command_says_how_it_should_be(line: str, why: str) -> None:
+    """A line that begins with `/` and is no command is refused, with what would be right."""
+    with pytest.raises(m.BadCommand) as bad:
+        m.from_client(line)
+    assert str(bad.value) == why
+
+
+def test_help_names_every_command() -> None:
+    """/help tells of all the commands there are, in lines that are short enough for a terminal."""
+    told = " ".join(m.HELP)
+    assert all(command in told for command in COMMANDS if command != "/help")
+    assert all(len(m.Notice(line).line()) <= 100 for line in m.HELP)
+
+
+# --- nothing said can look like another line ---
+
+
+def outcome(house: House[str], line: str) -> list[m.FromServer]:
+    """All that anybody is sent when alice sends this line."""
+    try:
+        command = m.from_client(line)
+        if isinstance(command, m.Quit | m.Alive):
+            return []
+        deliveries = house.hear("alice", command)
+    except (m.BadCommand, Refusal) as refused:
+        return [m.Refused(str(refused))]
+    return [d.message for d in deliveries if not isinstance(d, Enters)]
+
+
+def a_house(sender: str = "alice") -> House[str]:
+    house: House[str] = House()
+    house.join("alice", sender)
+    if sender.lower() not in ("bob", "carol"):
+        house.join("bob", "bob")
+        house.join("carol", "carol")
+    return house
+
+
+@given(LINES | TEXTS)
+@example("* bob left (quit)")
+@example("\n* bob left (quit)")
+@example("\r* bob left (quit)")
+@example("! you are banned")
+@example("nickname")
+@example("bob: I never said that")
+@example("/me \x1b[2K\rbob: I never said that")
+@example("/msg bob \u202e dias reven I")
+@example("/msg bob\u2028x y")
+@example("/nick bob\r")
+@example("/join \x1b[31m")
+def test_nothing_said_looks_like_another_line(line: str) -> None:
+    """Whatever somebody sends, all that others are sent is one harmless line that reads as what it is."""
+    for message in outcome(a_house(), line):
+        assert harmless(message.line())
+        message.line().encode()
+        assert m.from_server(message.line()) == message
+
+
+@given(NAMES, TEXTS)
+def test_what_is_said_is_heard_as_said_by_its_sender(sender: str, text: str) -> None:
+    """Whoever speaks, and whatever the words: others read Said, of exactly that name and cleaned text."""
+    if text:
+        [delivery] = a_house(sender).hear("alice", m.from_client("/" + text if text[0] == "/" else text))
+        assert isinstance(delivery, ToRoom) and delivery.but == "alice"
+        assert m.from_server(delivery.message.line()) == m.Said(sender, m.clean(text))
+
+
+@given(TEXTS)
+def test_an_action_is_heard_as_its_senders(text: str) -> None:
+    """/me: the others read Acted, of exactly that name and cleaned text."""
+    cleaned = m.clean(text).lstrip()
+    if cleaned:
+        [delivery] = a_house().hear("alice", m.from_client(f"/me {text}"))
+        assert isinstance(delivery, ToRoom) and delivery.but == "alice"
+        assert m.from_server(delivery.message.line()) == m.Acted("alice", cleaned)
+
+
+@given(TEXTS.filter(bool))
+def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
+    """/msg: the one it is for, and nobody else, reads Whispered, of exactly that name and cleaned text."""
+    [delivery] = a_house().hear("alice", m.from_client(f"/msg bob {text}"))
+    assert isinstance(delivery, ToOne) and delivery.who == "bob"
+    assert m.from_server(delivery.message.line()) == m.Whispered("alice", m.clean(text))
+
+
+@given(TEXTS)
+def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
+    """A nickname, fit or not: what anybody is told of it is one harmless line."""
+    house: House[str] = House()
+    house.join("bob", "bob")
+    try:
+        deliveries = house.join("eve", nickname)
+    except Refusal as refused:
+        told: list[m.FromServer] = [m.Refused(str(refused))]
+    else:
+        told = [d.message for d in deliveries if not isinstance(d, Enters)]
+    for message in told:
+        assert harmless(message.line())
+        assert m.from_server(message.line()) == message
+
+
+@given(st.lists(TEXTS | st.sampled_from(["", "/who", "//x", "hello"]), max_size=5))
+def test_several_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
+    """`only_said` is what `from_client` makes of each, or nothing if one of them is more than a saying."""
+    texts = m.only_said(lines)
+    if texts is None:
+        assert any(line == "" or line.startswith("/") for line in lines)
+    else:
+        assert [m.Say(text) for text in texts] == [m.from_client(line) for line in lines]
+
+
+def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
+    """It stands there as something else than text."""
+    assert m.only_said(["hello", TooLong(4096)]) is None
+
+
+@given(NAMES, st.lists(TEXTS.map(m.clean), min_size=1, max_size=4))
+def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
+    """On the wire nobody can tell it from as many single lines."""
+    assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)
