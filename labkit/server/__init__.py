@@ -1,18 +1,18 @@
 """The chat server: a thread for each client, one that accepts, and one that alone writes.
 
-- acceptor.py      the door
-- admission.py     everybody who is connected, with a nickname or without
-- backlog.py       what waits for a client because its socket would not take it, and how much memory all of
-                   that is
-- broadcaster.py   the courier
-- connection.py    one connection, as the thread that reads from it sees it
-- delivery.py      from what the house decided to what the courier carries, and to what the journal keeps
-- limits.py        how much a server lets its clients do
-- password.py      a password that somebody can be held against, and nobody can read
-- rooms.py         who is here, and who hears what
-- scheduling.py    four places where it matters who runs next
-- sender.py        bytes out of the server, without ever waiting
-- server.py        ChatServer
+- server.py        ChatServer: start, stop, who is here
+- acceptor.py      the thread that accepts
+- admission.py     who may come in, and who makes way
+- connection.py    one client: what it says, and how it ends
+- rooms.py         who is here, and who hears what; pure
+- delivery.py      what was decided, as the log's entries and the journal's events; pure
+- broadcaster.py   one thread that brings every client up to date, in batches
+- sender.py        bytes out, without ever waiting
+- backlog.py       what waits for a client, and how much memory that is
+- limits.py        how much a server lets its clients do; pure
+- password.py      a password that can be compared with, and not be read
+- scheduling.py    where it matters which thread runs next
+- backplane/       rooms that several servers share, on Redis
 """
 
 from labkit.server.server import PORT, ChatServer, Present

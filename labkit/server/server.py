@@ -36,6 +36,7 @@ from labkit.server.rooms import Delivery, House, Refusal, ToOne
 from labkit.wire import nicknames, sockets
 from labkit.wire.framing import LINES, RAW, LineFraming, NewFraming, RawFraming, TooLong
 from labkit.wire.messages import (
+    LAST_TRY,
     NO_NICKNAME,
     NO_PASSWORD,
     NO_TLS,
@@ -45,6 +46,7 @@ from labkit.wire.messages import (
     TOO_SLOW,
     VANISHED,
     WENT_SILENT,
+    WRONG_PASSWORD,
     Alive,
     BadCommand,
     FromClient,
@@ -403,7 +405,7 @@ class ChatServer:
                 except Refusal as refusal:
                     refused += 1
                     if refused == self.limits.refusals:
-                        self._answer(client, Refused(f"{refusal}; that was the last try"))
+                        self._answer(client, Refused(f"{refusal}{LAST_TRY}"))
                         raise Gone(NO_NICKNAME) from None
                     self._ask_again(client, Refused(str(refusal)), Request())
                 else:
@@ -446,9 +448,9 @@ class ChatServer:
                     return said
                 refused += 1
                 if refused == self.limits.refusals:
-                    self._answer(client, Refused("wrong password; that was the last try"))
+                    self._answer(client, Refused(WRONG_PASSWORD + LAST_TRY))
                     raise Gone(NO_PASSWORD)
-                self._ask_again(client, Refused("wrong password"), PasswordRequest())
+                self._ask_again(client, Refused(WRONG_PASSWORD), PasswordRequest())
             said = self._read_in_time(client, give_up, NO_PASSWORD)
 
     def _ask_again(self, client: Client, refusal: Refused, request: Request | PasswordRequest) -> None:

@@ -34,6 +34,10 @@ CUT_OFF = "cut off from the other servers: what you say waits"
 BACK = "back with the other servers"
 REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED, SERVER_LOST)
 
+# Refusals that a client must tell apart; see `Refused`.
+WRONG_PASSWORD = "wrong password"
+LAST_TRY = "; that was the last try"
+
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
 # line end, characters that nobody can see (but not U+200D, which joins emoji), and lone surrogates: a
 # str can hold one, UTF-8 cannot.
@@ -194,6 +198,22 @@ class Refused:
 
     def line(self) -> str:
         return f"! {self.why}"
+
+    # What a client must tell apart, of our own server and of a student's: all reading of English is here.
+
+    @property
+    def taken(self) -> bool:
+        """Another client has the nickname: it may be free again later."""
+        return "is taken" in self.why
+
+    @property
+    def wrong_password(self) -> bool:
+        return self.why.startswith(WRONG_PASSWORD)
+
+    @property
+    def last_try(self) -> bool:
+        """The server ends the connection now."""
+        return self.why.endswith(LAST_TRY)
 
 
 @dataclass(frozen=True, slots=True)
