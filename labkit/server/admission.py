@@ -1,12 +1,12 @@
-"""Everybody who is connected, with a nickname or without: how many from where, and who could make room.
+"""Who may come in, and who makes way: all connections, with a nickname or without.
 
-A connection costs its owner next to nothing, and so somebody can open thousands and never say a word. A
-`Crowd` counts how many come from each address, for whoever wants a limit on that (`Limits.per_address`).
-And when there is room for no more, it names one who is in the way: of those who have given no nickname,
-the one that has waited longest, from where most of them come. So whoever fills the house with silent
-connections loses these, and a newcomer finds a place; who has a nickname is never let go for another.
+A connection costs its owner next to nothing, so one host can open thousands and never say a word.
+`Admission` counts how many come from each address (`Limits.per_address`). And when there is room for no
+more, it names one that is in the way: of those that have given no nickname, the one that has waited
+longest, from where most of them come. So a host that fills the server with silent connections loses
+these, and a newcomer finds a place; a client with a nickname never makes way for another.
 
-Pure: it counts, and closes nothing. The server keeps it under its lock.
+Pure: it counts, and closes nothing. The hub keeps it under its lock.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ import ipaddress
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-C = TypeVar(
-    "C", bound=Hashable
-)  # whatever stands for a connection: the server's Client, a number in a test
+C = TypeVar("C", bound=Hashable)  # what stands for a connection: a ServerConnection, a number in a test
 
 
-class Crowd(Generic[C]):
-    """Those who are connected: at most `most`, and at most `per_address` from one address (None: any)."""
+class Admission(Generic[C]):
+    """The connections: at most `most`, and at most `per_address` from one address (None: any)."""
 
     def __init__(self, most: int, per_address: int | None = None) -> None:
         self._most = most
         self._per_address = per_address
         self._places: dict[C, str] = {}  # where each of them comes from
         self._count: dict[str, int] = {}  # how many come from there
-        # Who has given no nickname yet, by where they come from: first come first.
+        # Those without a nickname, by where they come from: first come first.
         self._unnamed: dict[str, dict[C, None]] = {}
 
     def __len__(self) -> int:
@@ -42,17 +40,17 @@ class Crowd(Generic[C]):
         return len(self._places) >= self._most
 
     def has_enough_from(self, host: str) -> bool:
-        """Whether nobody more may come from there."""
+        """Whether no more may come from there."""
         return self._per_address is not None and self._count.get(_place(host), 0) >= self._per_address
 
     def add(self, who: C, host: str) -> None:
-        """Somebody has connected, and has no nickname yet."""
+        """A client has connected, and has no nickname yet."""
         place = self._places[who] = _place(host)
         self._count[place] = self._count.get(place, 0) + 1
         self._unnamed.setdefault(place, {})[who] = None
 
     def named(self, who: C) -> None:
-        """They have a nickname now. Twice does no harm."""
+        """It has a nickname now. Twice does no harm."""
         place = self._places[who]
         unnamed = self._unnamed.get(place, {})
         unnamed.pop(who, None)
@@ -60,7 +58,7 @@ class Crowd(Generic[C]):
             self._unnamed.pop(place, None)
 
     def remove(self, who: C) -> None:
-        """They have gone, or are to go. Twice does no harm."""
+        """It has gone, or is to go. Twice does no harm."""
         if who not in self._places:
             return
         self.named(who)
@@ -70,7 +68,7 @@ class Crowd(Generic[C]):
             del self._count[place]
 
     def in_the_way(self) -> C | None:
-        """Who is to go if somebody must; None: all who are here have a nickname."""
+        """Which one is to go if one must; None: all have a nickname."""
         most: dict[C, None] = max(self._unnamed.values(), key=len, default={})
         return next(iter(most), None)
 

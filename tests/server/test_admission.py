@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from labkit.server.admission import Crowd
+from labkit.server.admission import Admission
 
 
-def a_crowd(*hosts: str, most: int = 10, per_address: int | None = None) -> Crowd[int]:
+def a_crowd(*hosts: str, most: int = 10, per_address: int | None = None) -> Admission[int]:
     """Somebody from each of these hosts: 0, 1, 2 …"""
-    crowd: Crowd[int] = Crowd(most, per_address)
+    crowd: Admission[int] = Admission(most, per_address)
     for who, host in enumerate(hosts):
         crowd.add(who, host)
     return crowd

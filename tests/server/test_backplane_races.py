@@ -25,7 +25,7 @@ from labkit import ChatClient, ChatServer, Limits
 from labkit.instruments.faults import Bandwidth, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
-from labkit.server.backplane import NoRedis
+from labkit.server.backplane import NoRedis, RedisHub
 from labkit.server.backplane.plane import GIVEN_UP, Backplane
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import Store
@@ -61,8 +61,8 @@ def two(redis: RedisServer) -> Iterator[Two]:
 
 
 def backplane_of(server: ChatServer) -> Backplane:
-    assert server._backplane is not None
-    return server._backplane
+    assert isinstance(server._hub, RedisHub)
+    return server._hub._backplane
 
 
 # --- rooms that are left ---
@@ -264,8 +264,8 @@ def test_whispers_to_a_slow_reader_on_another_server_hold_the_whisperer(
         Wire.joined(two[1].address, "bob") as bob,
     ):
         alice.until("bob joined")
-        far = {person.who for person in two[1]._house.people()}
-        monkeypatch.setattr(two[1]._courier, "is_far", far.__contains__)
+        far = {person.who.outbox for person in two[1]._hub.present()}
+        monkeypatch.setattr(two[1]._hub.broadcaster, "is_far", far.__contains__)
         alice.send("/msg bob one", "/msg nobody two", "three")
         assert bob.line() == "alice -> you: one"
         alice.sock.settimeout(0.3)
