@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from labkit.journal import Journal
-from labkit.server.admission import Admission
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Close, Entry, ForOne, Hears, as_bytes, as_entries, note
 from labkit.server.limits import Limits
+from labkit.server.places import Places
 from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
 from labkit.wire.messages import (
     NO_NICKNAME,
@@ -79,7 +79,6 @@ class LocalHub:
     """The rooms of one server.
 
     Args:
-        admission: who may be here; guarded by `lock`.
         new_broadcaster: makes what delivers; `open`, `start` and `stop` are those of both.
         ending: set when the server is being stopped.
         max_line: bytes of the longest line that may be told.
@@ -92,19 +91,18 @@ class LocalHub:
         self,
         limits: Limits,
         journal: Journal,
-        admission: Admission[ServerConnection],
         new_broadcaster: Callable[[], Broadcaster],
         ending: threading.Event,
         max_line: int,
     ) -> None:
-        # Guards the rooms and the admission. What happens there and what is posted of it happen under one
+        # Guards the rooms and the places. What happens there and what is posted of it happen under one
         # hold of the lock, so that all hear of things in the order in which they happened.
         self.lock = threading.Lock()
         self.broadcaster: Broadcaster
         self._new_broadcaster = new_broadcaster
         self._limits = limits
         self._journal = journal
-        self._admission = admission
+        self.places: Places[ServerConnection] = Places(limits.max_clients, limits.per_address)
         self._ending = ending
         self._rooms: Rooms[ServerConnection] = Rooms(max_line)
 
@@ -138,10 +136,10 @@ class LocalHub:
 
     def join(self, client: ServerConnection, nickname: str) -> None:
         with self.lock:
-            if client not in self._admission:
+            if client not in self.places:
                 raise Disconnected(NO_NICKNAME)  # too late: it had to make way
             self._post(self._rooms.join(client, nickname))
-            self._admission.named(client)
+            self.places.named(client)
             client.goes_by(self._rooms.nickname(client))
         self.broadcaster.wake()
 
@@ -194,9 +192,9 @@ class LocalHub:
         with self.lock:
             client.leaving = True
             politely = reason.last_packet != RST
-            if client not in self._admission:  # it had to make way, and its descriptor is wanted now
+            if client not in self.places:  # it had to make way, and its descriptor is wanted now
                 reason, politely = NO_NICKNAME, False
-            self._admission.remove(client)
+            self.places.remove(client)
             self._say_goodbye(client, reason, announced=reason.announced and not self._ending.is_set())
             self.broadcaster.post(self._closing(client, politely))
         self.broadcaster.wake()

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -28,24 +26,19 @@ from labkit.server.admission import Admission
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import SMALL_CHUNK, Disconnected, ServerConnection
 from labkit.server.conversation import Conversation
-from labkit.server.delivery import Close, ForOne, as_bytes
 from labkit.server.handshake import Handshake
 from labkit.server.hub import LocalHub
 from labkit.server.limits import Limits
 from labkit.server.password import Password
 from labkit.wire import nicknames, sockets
 from labkit.wire.framing import LINES, RAW, LineFraming, NewFraming, RawFraming
-from labkit.wire.messages import VANISHED, Refused
+from labkit.wire.messages import VANISHED
 
 if TYPE_CHECKING:
     from labkit.wire.tls import ForServer, TlsSession
 
 PORT = 14901
 """The assignment's port."""
-
-POLITE = 32
-"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
-the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +100,6 @@ class ChatServer:
         self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
-        self._admission: Admission[ServerConnection] = Admission(
-            self.limits.max_clients, self.limits.per_address
-        )
         self._hub = self._new_hub() if backplane is None else self._shared_hub(backplane)
         self._conversation = Conversation(self._hub, self.limits, self._ending)
         self._handshake = Handshake(
@@ -121,19 +111,18 @@ class ChatServer:
             framing is RAW,
             self._ending,
         )
+        self._admission = Admission(self._hub, self.limits, self.journal)
         # The hub's lock guards these two, too.
         self._clients: dict[ServerConnection, None] = {}
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
         self._acceptor: Acceptor | None = None
-        self._turned_away: deque[float] = deque(maxlen=POLITE)  # when; the accept thread's own
 
     def _new_hub(self) -> LocalHub:
         return self.hub_class(
             self.limits,
             self.journal,
-            self._admission,
             self._new_broadcaster,
             self._ending,
             self._longest,
@@ -147,7 +136,6 @@ class ChatServer:
             url,
             self.limits,
             self.journal,
-            self._admission,
             self._new_broadcaster,
             self._ending,
             self._longest,
@@ -178,7 +166,7 @@ class ChatServer:
                 nicknames.load()
                 self._hub.open()  # before a client can knock: it would knock in vain
                 try:
-                    acceptor = Acceptor(self._host, self._port, self._come_in, self._no_room)
+                    acceptor = Acceptor(self._host, self._port, self._come_in, self._admission.no_room)
                 except OSError:
                     self._hub.close()
                     raise
@@ -299,63 +287,18 @@ class ChatServer:
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
-        if why_not := self._admit(client, host):
-            self._turn_away(client, why_not)
+        if why_not := self._admission.admit(client, host):
+            self._admission.turn_away(client, why_not)
             return
+        with self._hub.lock:
+            self._clients[client] = None
         try:
             client.thread.start()
         except RuntimeError:  # the machine gives us no more threads
             with self._hub.lock:
                 del self._clients[client]
-                self._admission.remove(client)
-            self._turn_away(client, "the server is full: no thread to be had")
-
-    def _admit(self, client: ServerConnection, host: str) -> str:
-        """Give it a place; or say why not."""
-        with self._hub.lock:
-            if self._admission.has_enough_from(host):
-                return f"too many from your address: {self.limits.per_address} connections"
-            if self._admission.full and not self._make_way():
-                return f"the server is full: {self.limits.max_clients} connections"
-            self._clients[client] = None
-            self._admission.add(client, host)
-        return ""
-
-    def _turn_away(self, client: ServerConnection, why: str) -> None:
-        self.journal.record("refused", what=why)
-        now = monotonic()
-        polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
-        if polite:
-            self._turned_away.append(now)
-        outbox = client.outbox
-        self._hub.broadcaster.post([ForOne(outbox, as_bytes(Refused(why))), Close(outbox, polite)])
-        self._hub.broadcaster.wake()
-
-    def _no_room(self, why: str) -> bool:
-        """The machine has no room for one more. One without a nickname gives up its own, if this lasts."""
-        if why:
-            self.journal.record("full", what=why)
-            return False
-        with self._hub.lock:
-            made = self._make_way()
-        self._hub.broadcaster.wake()
-        return made
-
-    def _make_way(self) -> bool:
-        """Let go of a client without a nickname, if there is one. The lock must be held.
-
-        Its thread wakes, and finds that it is admitted no longer.
-        """
-        assert self._hub.lock.locked()
-        client = self._admission.in_the_way()
-        if client is None:
-            return False
-        self._admission.remove(client)
-        client.in_the_way = True
-        refused = Refused("no nickname yet, and others need the room")
-        self._hub.broadcaster.post([ForOne(client.outbox, as_bytes(refused))])
-        sockets.shut(client.sock, socket.SHUT_RD)
-        return True
+                self._hub.places.remove(client)
+            self._admission.turn_away(client, "the server is full: no thread to be had")
 
     # --- a thread for each client ---
 

@@ -19,6 +19,7 @@ from chaos.storm import Weather
 from chaos.verdict import Kind
 from labkit.server.backplane import plane, store
 from labkit.server.backplane.log import Told
+from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
 from labkit.server.delivery import ForOne
 
@@ -202,12 +203,12 @@ class OpensStrayMail(plane.Reader):
             self._broadcaster.post([ForOne(member.outbox, fields[b"t"])])
 
 
-class StaysHome(plane.Backplane):
+class StaysHome(Requests):
     """It looks for nobody on other servers."""
 
     def whisper(self, client: Any, key: str, line: bytes, whispering: Whispering) -> None:
         with self._lock:
-            here = key in self._session.names
+            here = key in self._plane.session.names
         if here:
             super().whisper(client, key, line, whispering)
 
@@ -233,7 +234,7 @@ class WhispersStayHome(Broken):
 
     def _shared_hub(self, url: str) -> Any:
         hub: Any = super()._shared_hub(url)
-        hub._backplane.__class__ = StaysHome
+        hub._requests.__class__ = StaysHome
         return hub
 
 

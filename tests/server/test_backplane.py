@@ -444,7 +444,7 @@ def test_a_whisper_does_not_overtake_what_was_said_before_it(two: Two) -> None:
 
 def lively(two: Two) -> set[str]:
     """The rooms that are read just now, on either server."""
-    sessions = [server._hub._backplane._session for server in two if isinstance(server._hub, RedisHub)]
+    sessions = [server._hub._backplane.session for server in two if isinstance(server._hub, RedisHub)]
     return {room.name for session in sessions for room in list(session.lively)}
 
 

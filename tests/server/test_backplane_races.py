@@ -91,7 +91,7 @@ def test_a_room_is_kept_until_its_last_connection_is_closed(
 
     def end_late(client: object, politely: bool, stopping: bool) -> bool:
         server.journal.wait_for("left", "alice")  # the room has heard it …
-        with plane._lock:  # … and whatever follows from that is done
+        with plane.lock:  # … and whatever follows from that is done
             pass
         return end(client, politely, stopping)  # type: ignore[arg-type]
 
@@ -215,12 +215,12 @@ def test_who_asks_at_the_moment_of_giving_up_is_let_go(redis: RedisServer) -> No
         plane = backplane_of(server)
         with Wire(server.address) as newcomer:
             assert newcomer.line() == "nickname"
-            over = Session(plane._lock)  # nobody writes for this one
+            over = Session(plane.lock)  # nobody writes for this one
             over.over = True
-            now, plane._session = plane._session, over
+            now, plane.session = plane.session, over
             newcomer.send("alice")
             assert newcomer.to_the_end() == []
-            plane._session = now
+            plane.session = now
 
 
 def test_a_talker_who_never_pauses_is_let_go_too(redis: RedisServer) -> None:
@@ -341,7 +341,7 @@ def test_a_mailbox_does_not_grow(redis: RedisServer) -> None:
         alice.send(*[f"/msg bob {n}." for n in range(2000)])
         for n in range(2000):
             bob.wait_for(f"alice -> you: {n}.")
-        mail = [f"labkit:mail:{backplane_of(server)._session.server}" for server in (one, other)]
+        mail = [f"labkit:mail:{backplane_of(server).session.server}" for server in (one, other)]
         wait_until(lambda: all(store._turns.xlen(key) <= 200 for key in mail))
 
 

@@ -27,7 +27,8 @@ The files, in the order in which they are best read:
  6. writer.py     the thread that has things done
  7. reader.py     the thread that lets happen what stands in the streams
  8. plane.py      Backplane: what the server sees of all this
- 9. hub.py        RedisHub: what clients do to such rooms
+ 9. requests.py   what a client's thread asks of the other servers, and waits for
+10. hub.py        RedisHub: what clients do to such rooms
 
 It needs redis-py, and is loaded only by a server that has a backplane.
 """

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from labkit.journal import Journal
-from labkit.server.admission import Admission
 from labkit.server.backplane.plane import Backplane
+from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
@@ -54,13 +54,13 @@ class RedisHub(LocalHub):
         url: str,
         limits: Limits,
         journal: Journal,
-        admission: Admission[ServerConnection],
         new_broadcaster: Callable[[], Broadcaster],
         ending: threading.Event,
         max_line: int,
     ) -> None:
-        super().__init__(limits, journal, admission, new_broadcaster, ending, max_line)
+        super().__init__(limits, journal, new_broadcaster, ending, max_line)
         self._backplane = Backplane(url, self.lock, journal, limits, ending)
+        self._requests = Requests(self._backplane)
 
     @property
     def where(self) -> str:  # type: ignore[override]  # here it is asked for, and not written
@@ -94,7 +94,7 @@ class RedisHub(LocalHub):
     # --- what clients do ---
 
     def join(self, client: ServerConnection, nickname: str) -> None:
-        self._backplane.claim(client, nickname)
+        self._requests.claim(client, nickname)
         super().join(client, nickname)
 
     def holds(self, client: ServerConnection) -> bool:
@@ -134,7 +134,7 @@ class RedisHub(LocalHub):
             for what in asked:
                 if isinstance(what, Whisper):
                     if not whispers:  # what was said before it is heard before it
-                        self._backplane.wait_until_done(client)
+                        self._requests.wait_until_done(client)
                     whispers.append(self._whisper(client, what))
                     continue
                 self._end_whispers(client, whispers)
@@ -152,12 +152,12 @@ class RedisHub(LocalHub):
         if isinstance(what, Refusal):
             raise what
         if isinstance(what, Rename):
-            with self._backplane.claimed(client, presentable(what.new)), self.lock:
+            with self._requests.claimed(client, presentable(what.new)), self.lock:
                 self._backplane.take(self._rooms.do(client, what))
         elif isinstance(what, Join):
             self._move(client, what)
         elif isinstance(what, Who):
-            self._backplane.tell_who(client)
+            self._requests.tell_who(client)
         elif not isinstance(what, Heartbeat):
             with self.lock:
                 self._backplane.take(self._rooms.do(client, what))
@@ -173,7 +173,7 @@ class RedisHub(LocalHub):
             name = nicknames.fit(what.room)
         except nicknames.BadName as error:
             raise Refusal(f"not a room's name: {error}") from None
-        name = self._backplane.follow(client, name)
+        name = self._requests.follow(client, name)
         with self.lock:  # it refuses only a client that is there already, and then nothing was followed
             self._backplane.take(self._rooms.do(client, Join(name)))
 
@@ -195,13 +195,13 @@ class RedisHub(LocalHub):
         except Refusal as refusal:
             whispering.refusal = str(refusal)
             return whispering
-        self._backplane.whisper(client, key, line, whispering)
+        self._requests.whisper(client, key, line, whispering)
         self.broadcaster.wake()
         return whispering
 
     def _end_whispers(self, client: ServerConnection, whispers: list[Whispering]) -> None:
         for whispering in whispers:
-            self._backplane.wait_for(client, whispering.done)
+            self._requests.wait_for(client, whispering.done)
             if whispering.heard:
                 who, text, to = whispering.news
                 self._journal.record("whispered", who, text, to)
