@@ -32,7 +32,7 @@ class Behaviour:
         """Try it.
 
         Raises:
-            Missed: the server does not behave so.
+            CheckFailed: the server does not behave so.
             NotJudged: nothing can be said of it, in this dialect or on this server.
         """
         if server.framing == "raw" and self.not_raw:

@@ -9,7 +9,7 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
 from labkit.conformance.probed import CannotJoin, NotJudged, Probed
 from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
 
 LEAVING = Section()
@@ -28,7 +28,7 @@ def _(server: Probed) -> None:
         bob.ended(0)  # whatever has come
         seen = f"no end within {server.patience:.1f} s; {bob.seen()}"
         server.stays(alice)  # if she were gone, the next send to her would fail
-        raise Missed("the server ends alice's connection after she has hung up", seen)
+        raise CheckFailed("the server ends alice's connection after she has hung up", seen)
 
 
 @LEAVING.has(
@@ -54,7 +54,7 @@ def _(server: Probed) -> None:
         notice = f"* {server.nickname(name)} left ({reason})"
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
-            raise Missed(f"alice hears `{notice}`", f"{told!r}")
+            raise CheckFailed(f"alice hears `{notice}`", f"{told!r}")
 
 
 @LEAVING.has("a nickname is free again after its owner has left", "a nickname is one person's, who is here")
@@ -75,7 +75,7 @@ def _(server: Probed) -> None:
         if heard and says(server.nickname("alice"), bob.passed_over.decode(errors="replace")):
             return
         if waiting.spent():
-            raise Missed("another may be called alice now", again.seen())
+            raise CheckFailed("another may be called alice now", again.seen())
 
 
 @LEAVING.has(
@@ -97,7 +97,7 @@ def _(server: Probed) -> None:
     if not _heard_at_last(second, alice):
         if second.end:
             return  # thrown out: a fault, and another one
-        raise Missed("a second visitor is heard after one has left", alice.seen())
+        raise CheckFailed("a second visitor is heard after one has left", alice.seen())
     second.reset()
     server.settle()
     _still_heard(server, bob, alice, "a visitor vanished")
@@ -109,14 +109,14 @@ def _still_heard(server: Probed, bob: Peer, alice: Peer, after: str) -> None:
     text = unique("still-there")
     bob.send(text)
     if not server.reaches(text, bob, alice) and not bob.end:
-        raise Missed(f"alice hears bob after {after}", alice.seen())
+        raise CheckFailed(f"alice hears bob after {after}", alice.seen())
 
 
 def _comes_in(server: Probed, name: str, after: str) -> Peer:
     try:
         return server.newcomer(name)
-    except CannotJoin as missed:
-        raise Missed(f"a newcomer is asked for a nickname after {after}", missed.seen) from None
+    except CannotJoin as failed:
+        raise CheckFailed(f"a newcomer is asked for a nickname after {after}", failed.seen) from None
 
 
 def _heard_at_last(speaker: Peer, listener: Peer) -> bool:

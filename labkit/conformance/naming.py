@@ -7,7 +7,7 @@ import re
 from labkit.conformance.behaviour import Section
 from labkit.conformance.probed import CannotJoin, NotJudged, Probed
 from labkit.probe.deadline import Patience
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
 
 NAMING = Section()
@@ -33,7 +33,7 @@ def _(server: Probed) -> None:
         return
     before = bob.passed_over.decode(errors="replace")
     if says(server.nickname("alice"), before):
-        raise Missed(
+        raise CheckFailed(
             f"a second {server.nickname('alice')!r} is refused while the first is here",
             f"bob heard {before[-len(server.nickname('alice')) - 3 :] + text!r} from the second",
         )
@@ -61,7 +61,7 @@ def _(server: Probed) -> None:
         return
     before = bob.passed_over.decode(errors="replace")
     if re.search(r"(^|\s): $", before):
-        raise Missed(
+        raise CheckFailed(
             "somebody without a nickname is asked again, or goes",
             f"bob heard {before[-20:] + text!r} from it",
         )
@@ -86,9 +86,9 @@ def _(server: Probed) -> None:
     if heard and says(server.nickname("alice"), bob.passed_over.decode(errors="replace")):
         raise NotJudged("it refused no nickname")
     if not asked:
-        raise Missed("`nickname`, once more", second.seen())
+        raise CheckFailed("`nickname`, once more", second.seen())
     if not heard:
-        raise Missed(f"bob hears {text!r} from the one who then said {name!r}", bob.seen())
+        raise CheckFailed(f"bob hears {text!r} from the one who then said {name!r}", bob.seen())
 
 
 def _asked_again(newcomer: Peer, raw: bool) -> bool:
@@ -118,14 +118,16 @@ def _(server: Probed) -> None:
     notice = told_once(alice, before, server.nickname("carol"), "`* carol joined`")
     server.hears_from(bob, carol, "welcome")
     if notice in carol.transcript.decode(errors="replace").splitlines():
-        raise Missed(f"the others hear {notice!r}, and carol does not", "carol heard it, too", "herself")
+        raise CheckFailed(
+            f"the others hear {notice!r}, and carol does not", "carol heard it, too", "herself"
+        )
 
 
 def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
     """The one line about somebody that came after so many bytes, other than what they said themselves.
 
     Raises:
-        Missed: there is none, or more than one.
+        CheckFailed: there is none, or more than one.
     """
     heard = listener.transcript[since:].decode(errors="replace").splitlines()
     # A nickname alone in a line is no notice: a server did not take the line's end off it. And whatever
@@ -136,7 +138,7 @@ def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
         if nickname in line and not re.search(r"[a-z]-\d+", line) and line.strip() != nickname
     ]
     if len(about) != 1:
-        raise Missed(
+        raise CheckFailed(
             f"{listener.name} hears {notice}, once",
             f"{len(about)} lines about it: {about}" if about else "none",
         )
@@ -156,9 +158,9 @@ def still_asked(server: Probed, when: str) -> Peer:
     """The next newcomer, who is asked for a nickname all the same.
 
     Raises:
-        Missed: it is not.
+        CheckFailed: it is not.
     """
     try:
         return server.newcomer("next")
-    except CannotJoin as missed:
-        raise Missed(f"the next one is asked for a nickname {when}", missed.seen) from None
+    except CannotJoin as failed:
+        raise CheckFailed(f"the next one is asked for a nickname {when}", failed.seen) from None

@@ -19,7 +19,7 @@ from time import sleep
 
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import AT_MOST, Peer, meet, unique
 from labkit.wire import sockets
 
@@ -30,7 +30,7 @@ ROUND_TRIPS = 50
 """Or so many times the median of its round trips, if that is more."""
 
 
-class CannotJoin(Missed):
+class CannotJoin(CheckFailed):
     """Those whom a behaviour needs do not get in: nothing can be said of the behaviour itself."""
 
 
@@ -182,8 +182,8 @@ class Probed:
         """
         try:
             peer.is_asked()
-        except Missed as missed:
-            raise CannotJoin(missed.expected, missed.seen) from None
+        except CheckFailed as failed:
+            raise CannotJoin(failed.expected, failed.seen) from None
         return peer
 
     def answer(self, newcomer: Peer, nickname: str | bytes) -> None:
@@ -208,8 +208,8 @@ class Probed:
             if first:
                 try:
                     meet(peer, first)
-                except Missed as missed:
-                    raise CannotJoin(missed.expected, missed.seen) from None
+                except CheckFailed as failed:
+                    raise CannotJoin(failed.expected, failed.seen) from None
             joined.append(peer)
         return joined
 
@@ -236,13 +236,13 @@ class Probed:
         """The speaker says something, and the listener hears it.
 
         Raises:
-            Missed: it does not. Perhaps because the speaker was thrown out: that is told, too.
+            CheckFailed: it does not. Perhaps because the speaker was thrown out: that is told, too.
         """
         text = unique(word)
         speaker.send(text)
         if not self.reaches(text, speaker, listener):
             seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
-            raise Missed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
+            raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
 
     def settle(self) -> None:
         """Give the server time to do what nobody is told of."""

@@ -28,7 +28,7 @@ from labkit.conformance.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, G
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
 from labkit.probe.raw_client import PATIENCE, Peer, unique
 from labkit.wire import sockets
@@ -93,8 +93,8 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
         server = Probed(address, framing, PATIENCE, guests=guests)
         try:
             first = server.peer("first")
-        except CannotJoin as missed:
-            raise CannotRun(f"{host_port}: {missed.seen}") from None
+        except CannotJoin as failed:
+            raise CannotRun(f"{host_port}: {failed.seen}") from None
         server.tail = f"q{first.port:x}"  # nobody else there has that port
         opening = _opened(server, first)
         server.leave()
@@ -160,8 +160,8 @@ def check_command(
             server.leave()
     except NotStarted as error:
         raise CannotRun(f"{shlex.join(command)}: {error}") from None
-    except CannotJoin as missed:
-        raise CannotRun(f"{shlex.join(command)}: it listens, but {missed.seen}") from None
+    except CannotJoin as failed:
+        raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
     report = Report(shlex.join(command), framing, opening.notes)
     shows(report.head())
     for verdict in _all_at_once(command, framing, opening, 1 if one_by_one else AT_A_TIME):
@@ -263,12 +263,12 @@ def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
         behaviour.judge(server)
     except NotJudged as why:
         verdict, because = NOT_JUDGED, str(why)
-    except Missed as missed:
+    except CheckFailed as failed:
         # The first two are about joining itself.
-        if isinstance(missed, CannotJoin) and behaviour.number > 2:
+        if isinstance(failed, CannotJoin) and behaviour.number > 2:
             verdict, because = NOT_TRIED, NOBODY
         else:
-            verdict, expected, seen = MISSED, missed.expected, missed.seen
+            verdict, expected, seen = MISSED, failed.expected, failed.seen
     required = behaviour.required(server.framing)
     return Verdict(behaviour, required, verdict, expected, seen, because, tuple(server.journal))
 
@@ -285,7 +285,7 @@ def _trouble(tried: Probed) -> str:
     newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())
     try:
         newcomers.people("any", "body")
-    except Missed:
+    except CheckFailed:
         return "nobody can join"
     finally:
         newcomers.leave()
@@ -298,7 +298,7 @@ def _trouble(tried: Probed) -> str:
 def _opened(server: Probed, first: Peer) -> Opening:
     """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
     opening = Opening(server.framing, LEAST_PATIENCE, [])
-    with contextlib.suppress(Missed):
+    with contextlib.suppress(CheckFailed):
         server.asked(first)
         ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
         if ends and server.framing == "raw":
@@ -327,7 +327,7 @@ def _round_trip(speaker: Peer, listener: Peer) -> float:
         said = monotonic()
         speaker.send(text)
         if not listener.hears(text):
-            raise Missed(f"{listener.name} hears {text!r}", listener.seen())
+            raise CheckFailed(f"{listener.name} hears {text!r}", listener.seen())
         seconds.append(monotonic() - said)
     return statistics.median(seconds)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.probed import NotJudged, Probed
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import unique
 
 LINE = b"x" * 999
@@ -47,7 +47,7 @@ def _(server: Probed) -> None:
         raise NotJudged("nobody at all is heard after a reset")
     if deaf:
         heard = " and ".join(peer.name for peer in others if peer not in deaf)
-        raise Missed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
+        raise CheckFailed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
 
 
 @STAYING.has(
@@ -70,5 +70,5 @@ def _(server: Probed) -> None:
                 f"nothing more after {said // 1000} kB"
                 + f", and alice was thrown out ({alice.end})" * bool(alice.end)
             )
-            raise Missed("bob hears alice while mallory does not read", seen)
+            raise CheckFailed("bob hears alice while mallory does not read", seen)
         alice.forget()

@@ -11,7 +11,7 @@ from itertools import pairwise
 from labkit.conformance.behaviour import Section
 from labkit.conformance.probed import NotJudged, Probed
 from labkit.probe.deadline import SLICE
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
 
 LONGEST = 4096
@@ -37,9 +37,9 @@ def _(server: Probed) -> None:
     seen = repr(before + b"nickname" + after)[1:]
     if server.framing == "raw":
         if before or after:
-            raise Missed("'nickname' and nothing else, for a recv is a message", seen)
+            raise CheckFailed("'nickname' and nothing else, for a recv is a message", seen)
     elif not after.startswith((b"\n", b"\r")) or not (before == b"" or before.endswith(b"\n")):
-        raise Missed("a line 'nickname\\n'", seen)
+        raise CheckFailed("a line 'nickname\\n'", seen)
 
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
@@ -50,7 +50,7 @@ def _(server: Probed) -> None:
         speaker.send(text)
         for listener in people:
             if listener is not speaker and not server.reaches(text, speaker, listener):
-                raise Missed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
+                raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
 
 
 @TALKING.has(
@@ -61,12 +61,12 @@ def _(server: Probed) -> None:
     text = unique("hello")
     alice.send(text)
     if not server.reaches(text, alice, bob):
-        raise Missed(f"bob hears {text!r}", bob.seen())
+        raise CheckFailed(f"bob hears {text!r}", bob.seen())
     name = server.nickname("alice") + ": "
     before = bob.passed_over.rpartition(b"\n")[2]
     whole = before == name.encode() if server.framing == "lines" else before.endswith(name.encode())
     if not whole:
-        raise Missed(repr(name + text), repr(before[-60:] + text.encode())[1:])
+        raise CheckFailed(repr(name + text), repr(before[-60:] + text.encode())[1:])
 
 
 @TALKING.has("the sender does not hear itself", "nobody hears their own lines")
@@ -75,14 +75,14 @@ def _(server: Probed) -> None:
     text = unique("echo")
     alice.send(text)
     if not server.reaches(text, alice, bob):
-        raise Missed(f"bob hears {text!r}", bob.seen())
+        raise CheckFailed(f"bob hears {text!r}", bob.seen())
     # Twice: an echo that comes late comes before the second.
     heard = b""
     for _ in range(2):
         server.hears_from(bob, alice, "answer")
         heard += alice.passed_over
     if text.encode() in heard:
-        raise Missed(
+        raise CheckFailed(
             "alice hears bob's answer, and nothing of her own", f"alice heard {repr(heard[-60:])[1:]}"
         )
 
@@ -96,7 +96,7 @@ def _heard_of(server: Probed, alice: Peer, bob: Peer) -> str:
     alice.send(end)
     if not server.reaches(end, alice, bob):
         seen = f"alice was thrown out ({alice.end}); " if alice.end else ""
-        raise Missed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
+        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
     return bob.passed_over.decode(errors="replace")
 
 
@@ -128,17 +128,17 @@ def _(server: Probed) -> None:
     alice.send(one, two)
     heard = _heard_of(server, alice, bob)
     if _form(heard, one) is None or _form(heard, one) != _form(heard, two):
-        raise Missed(
+        raise CheckFailed(
             f"two lines sent at once heard as two: '{name}: {one}', '{name}: {two}'", repr(heard[:80])
         )
     line, heard = _cut(server, alice, bob)
     if line not in heard:
-        raise Missed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
+        raise CheckFailed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
     alice.send("")
     heard = _heard_of(server, alice, bob)
     # The last line is the beginning of what she said after it.
     if any(line.rstrip().endswith(f"{name}:") for line in heard.splitlines()[:-1]):
-        raise Missed("nobody hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
+        raise CheckFailed("nobody hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
 
 
 def _form(heard: str, text: str) -> tuple[str, str] | None:
@@ -166,7 +166,7 @@ def _(server: Probed) -> None:
         ends.append(repr(heard.partition(text)[2].partition("\n")[0] + "\n"))
     # A server may end its own lines with CR LF; but then all of them.
     if ends[0] != ends[1]:
-        raise Missed(f"{text!r} and after it {ends[0]}, as after any line", f"after it {ends[1]}")
+        raise CheckFailed(f"{text!r} and after it {ends[0]}, as after any line", f"after it {ends[1]}")
 
 
 @TALKING.has(
@@ -191,7 +191,9 @@ def _(server: Probed) -> None:
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
     if "x\u0436\u0436\u0436".encode() not in bob.passed_over:
-        raise Missed("bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead")
+        raise CheckFailed(
+            "bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead"
+        )
 
 
 _DISTURBING = {
@@ -215,7 +217,7 @@ def _(server: Probed) -> None:
     heard = _heard_of(server, alice, bob).replace("\r\n", "\n")
     passed = [name for name, sign in _DISTURBING.items() if sign[0] in heard]
     if passed:
-        raise Missed("none of " + ", ".join(_DISTURBING), ", ".join(passed) + f" in {heard[:60]!r}")
+        raise CheckFailed("none of " + ", ".join(_DISTURBING), ", ".join(passed) + f" in {heard[:60]!r}")
 
 
 @TALKING.has(
@@ -232,11 +234,11 @@ def _(server: Probed) -> None:
     alice.until_read()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
-        raise Missed(
+        raise CheckFailed(
             f"a line of {LONGEST + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
-        raise Missed("`! …` for alice", alice.seen())
+        raise CheckFailed("`! …` for alice", alice.seen())
 
 
 # --- one order for all ---
@@ -260,7 +262,7 @@ def _(server: Probed) -> None:
             talker.forget()
         if orders[0] != orders[1]:
             one, other = next(pair for pair in zip(*orders, strict=True) if pair[0] != pair[1])
-            raise Missed(
+            raise CheckFailed(
                 "dave and erin hear three people in the same order",
                 f"in round {turn + 1} dave heard {one!r} where erin heard {other!r}",
             )
@@ -275,7 +277,7 @@ def _order(listener: Peer, said: list[list[str]]) -> list[str]:
             word = listener.line().rpartition(" ")[2]
         except (TimeoutError, EOFError):
             lost = [line for lines in said for line in lines if line not in heard]
-            raise Missed(
+            raise CheckFailed(
                 f"{listener.name} hears all that three people say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
             ) from None
@@ -284,7 +286,7 @@ def _order(listener: Peer, said: list[list[str]]) -> list[str]:
     for lines in said:
         for earlier, later in pairwise(lines):
             if heard.index(earlier) > heard.index(later):
-                raise Missed(
+                raise CheckFailed(
                     f"{listener.name} hears {earlier!r} before {later!r}, as it was said",
                     "the other way round",
                 )
@@ -301,7 +303,7 @@ def _(server: Probed) -> None:
     alice, _bob = server.people("alice", "bob")
     alice.send("/who")
     if not alice.hears(server.nickname("bob")):
-        raise Missed("alice is told of bob", alice.seen())
+        raise CheckFailed("alice is told of bob", alice.seen())
 
 
 @TALKING.has(
@@ -317,10 +319,10 @@ def _(server: Probed) -> None:
     alice.until_read()
     server.hears_from(alice, carol, "aloud")
     if text.encode() in carol.passed_over:
-        raise Missed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
+        raise CheckFailed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
     wanted = f"{server.nickname('alice')} -> you: {text}"
     if not bob.hears(wanted):
-        raise Missed(f"bob hears {wanted!r}", bob.seen())
+        raise CheckFailed(f"bob hears {wanted!r}", bob.seen())
 
 
 @TALKING.has(
@@ -338,9 +340,9 @@ def _(server: Probed) -> None:
     text = unique("here")
     alice.send(text)
     if not server.reaches(text, alice, carol):
-        raise Missed(f"carol, in the same room, hears {text!r}", carol.seen())
+        raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
     if text.encode() in bob.transcript:
-        raise Missed(
+        raise CheckFailed(
             f"bob, in the lobby, does not hear {text!r}", f"bob heard {repr(bob.passed_over[-60:])[1:]}"
         )

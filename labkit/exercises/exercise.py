@@ -29,10 +29,10 @@ class Step:
 
     Args:
         name: what holds if it does, in a few words: "a line in two pieces is one message".
-        run: tries it; raises Missed where it does not hold. Anything else that the student's code raises
-            in it, and five seconds without an end, is a ✗ as well.
-        hints: what helps one who missed it: first a question, at last nearly the answer.
-        clues: other hints, for one who missed it with this clue (see Missed).
+        run: tries it, and raises CheckFailed if it does not hold. Any other exception, and five seconds
+            without an end, is a ✗ as well.
+        hints: what helps a student whose code fails it: first a question, last nearly the answer.
+        clues: other hints, by the clue of the failure (see CheckFailed).
         points: what it is worth.
     """
 
@@ -43,7 +43,7 @@ class Step:
     points: int = 1
 
     def hints_for(self, clue: str) -> tuple[str, ...]:
-        """The hints for one who missed it with this clue ("" for none)."""
+        """The hints for a failure with this clue ("" for none)."""
         return self.clues.get(clue, self.hints)
 
 
@@ -56,7 +56,7 @@ class Wrong:
         step: the name of the step that it must fail at.
         swaps: pairs of (what stands in the answer exactly once, what stands here instead).
         source: the whole wrong text, where a swap would not show the bug well.
-        clue: the clue that it must be missed with.
+        clue: the clue that it must fail with.
         survey: the row of survey.py that this bug is.
     """
 

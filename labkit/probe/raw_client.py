@@ -28,7 +28,7 @@ from types import TracebackType
 from labkit.journal import Journal, shown
 from labkit.probe import kernel
 from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 PATIENCE = 5.0
@@ -268,7 +268,7 @@ class Peer:
         Whether it is in the room now, no server need tell: see `meet`.
 
         Raises:
-            Missed: no request came.
+            CheckFailed: no request came.
         """
         self.is_asked()
         self.send(nickname)
@@ -279,10 +279,10 @@ class Peer:
         """Wait for the request `nickname`.
 
         Raises:
-            Missed: none came.
+            CheckFailed: none came.
         """
         if not self.hears("nickname"):
-            raise Missed("`nickname` is asked for at connect", self.seen())
+            raise CheckFailed("`nickname` is asked for at connect", self.seen())
         self._asked = True
 
     def hang_up(self) -> None:
@@ -322,7 +322,7 @@ def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
     may come twice, and later.
 
     Raises:
-        Missed: one does not hear the other.
+        CheckFailed: one does not hear the other.
     """
     for speaker, listener in ((newcomer, present), (present, newcomer)):
         word = unique("ping")
@@ -330,13 +330,15 @@ def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
         nap = SLICE
         while True:
             if not speaker.until_read() and not speaker.end:
-                raise Missed(f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}")
+                raise CheckFailed(
+                    f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}"
+                )
             speaker.send(word)
             if listener.hears(word, min(nap, max(waiting.left, SLICE))):
                 break
             if waiting.spent() or listener.end or speaker.ended(0):
                 seen = f"{speaker.seen()}; " if speaker.end else ""
-                raise Missed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
+                raise CheckFailed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
             nap = min(2 * nap, 0.4)
 
 

@@ -24,7 +24,7 @@ from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
 from labkit.conformance.run import check_address, check_command, main
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.redis_server import RedisServer
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, meet
 from labkit.wire.framing import FRAMINGS
 
@@ -505,5 +505,5 @@ def test_two_who_do_not_hear_each_other_have_not_met(bare_server: BareServer) ->
         with bare_server.accept() as one, bare_server.accept() as two:
             for wire in (one, two):
                 threading.Thread(target=_read_on, args=(wire,), name="test-reader", daemon=True).start()
-            with pytest.raises(Missed, match="bob hears what alice says; seen: bob heard nothing"):
+            with pytest.raises(CheckFailed, match="bob hears what alice says; seen: bob heard nothing"):
                 meet(alice, bob, 0.2)

@@ -20,7 +20,7 @@ from labkit import ChatServer
 from labkit.classic import ClassicServer
 from labkit.conformance.behaviours import called
 from labkit.conformance.probed import CannotJoin, NotJudged, Probed
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire.framing import FRAMINGS
 
 FAULTS = {
@@ -50,8 +50,8 @@ def shows(fault: str, address: tuple[str, int], framing: str) -> bool:
     server = Probed(address, framing)
     try:
         called(FAULTS[fault]).judge(server)
-    except Missed as missed:
-        assert not isinstance(missed, CannotJoin), missed  # nothing was tried
+    except CheckFailed as failed:
+        assert not isinstance(failed, CannotJoin), failed  # nothing was tried
         return True
     finally:
         server.leave()

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer
 
 SOON = 2.0
@@ -55,11 +55,11 @@ class Running:
         """What it returned.
 
         Raises:
-            Missed: it did not come back in time; `expected` says what should have made it.
+            CheckFailed: it did not come back in time; `expected` says what should have made it.
             BaseException: what it raised.
         """
         if not self.ended(seconds):
-            raise Missed(expected, f"it had not come back after {seconds:g} s", "does not come back")
+            raise CheckFailed(expected, f"it had not come back after {seconds:g} s", "does not come back")
         if self.error is not None:
             raise self.error
         return self.value
@@ -127,9 +127,9 @@ class Bench:
     # --- what to ask when something did not happen ---
 
     def expect(self, holds: object, expected: str, seen: str, clue: str = "") -> None:
-        """Raise Missed unless it holds."""
+        """Raise CheckFailed unless it holds."""
         if not holds:
-            raise Missed(expected, seen, clue)
+            raise CheckFailed(expected, seen, clue)
 
     def whereabouts(self) -> list[str]:
         """In which lines of the student's code the threads of this step are at this moment."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import Bench
 from labkit.instruments import stepper
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 SWITCHES = 2
 """Times that a thread is left though it could go on, at most: each race here needs no more than one."""
@@ -42,7 +42,7 @@ def play(
     on: str,
     clue: str = "",
 ) -> None:
-    """Play two threads in every order; Missed tells the shortest in which something breaks.
+    """Play two threads in every order; CheckFailed tells the shortest in which something breaks.
 
     Args:
         setup: makes what the threads share, anew each time.
@@ -86,12 +86,12 @@ def play(
             bench.said(f"… {step.note or 'and the rest of that line'}", step.thread, on)
         before = step.thread
     if broken:
-        raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
+        raise CheckFailed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
     # Where they wait, the ladder shows; it may be in the middle of a line.
     seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
-    raise Missed(f"{named}: each comes to its end", seen, why)
+    raise CheckFailed(f"{named}: each comes to its end", seen, why)
 
 
 def _line(step: stepper.Step) -> str:
@@ -180,7 +180,7 @@ class Calls:
         value = self.call(method, *arguments)
         if value != expected:
             wanted = f"{self.shown(expected)} from {self.written(method, arguments)}"
-            raise Missed(wanted, self.shown(value), clue)
+            raise CheckFailed(wanted, self.shown(value), clue)
 
 
 def unlocked(source: str) -> str:

@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, is_students
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer
 
 LATE = 0.1
@@ -87,18 +87,18 @@ class Serving:
         """This one hears this line next.
 
         Raises:
-            Missed: it does not. The clue is what serve died of, or where it is.
+            CheckFailed: it does not. The clue is what serve died of, or where it is.
         """
         line = self.line(peer)
         if line == wanted:
             return
         expected = f"{peer.name}{when} hears {wanted + chr(10)!r}"
         if line is not None:
-            raise Missed(expected, f"{peer.name} heard {line + chr(10)!r}")
+            raise CheckFailed(expected, f"{peer.name} heard {line + chr(10)!r}")
         if peer.hears(wanted, 0):
-            raise Missed(expected, f"{peer.name} heard {wanted!r}, without an LF", "no LF")
+            raise CheckFailed(expected, f"{peer.name} heard {wanted!r}, without an LF", "no LF")
         where, clue = self.whereabouts()
-        raise Missed(expected, f"{peer.seen()}{where}", clue)
+        raise CheckFailed(expected, f"{peer.seen()}{where}", clue)
 
     def joins(self, name: str, when: str = "") -> Peer:
         """A client connects, is asked, answers, and is welcomed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from labkit.exercises.bench.bench import SOON, Bench, Running
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer
 
 HELD = 1.5
@@ -46,17 +46,17 @@ class House:
         try:
             return self.bench.peer(self.address, name)
         except ConnectionError as error:
-            raise Missed(f"{name} can connect", str(error), "refused") from None
+            raise CheckFailed(f"{name} can connect", str(error), "refused") from None
 
     def guest(self, name: str, says: str = "") -> Peer:
         """A client that has been greeted; and that was answered, if it says something."""
         guest = self.knock(name)
         if not guest.hears("* hello\n"):
-            raise Missed(f"{name} hears '* hello\\n'", guest.seen(), "not greeted")
+            raise CheckFailed(f"{name} hears '* hello\\n'", guest.seen(), "not greeted")
         if says:
             guest.send(says)
             if not guest.hears(f"{says}\n"):
-                raise Missed(f"{name} hears '{says}\\n'", guest.seen(), "no answer")
+                raise CheckFailed(f"{name} hears '{says}\\n'", guest.seen(), "no answer")
         return guest
 
     def stopping(self) -> Running:
@@ -76,10 +76,10 @@ class House:
         """Stop it; whatever it raises is missed with this clue."""
         try:
             self.stop()
-        except Missed:
+        except CheckFailed:
             raise
         except Exception as error:
-            raise Missed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
+            raise CheckFailed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
 
     def sends_home(self, *guests: Peer) -> None:
         """Each of these connections has ended."""
@@ -87,7 +87,7 @@ class House:
         if left:
             seen = f"{SOON:g} s after stop() still open: {', '.join(left)}"
             clue = "all" if len(left) == len(guests) else "some"
-            raise Missed("every client's connection has ended", seen, clue)
+            raise CheckFailed("every client's connection has ended", seen, clue)
 
     def threads(self) -> list[threading.Thread]:
         """The threads that the server started, and that live."""
@@ -101,7 +101,7 @@ class House:
             thread.join(max(0.0, give_up - time.monotonic()))
         if left := len(self.threads()):
             seen = f"{left} {'lives' if left == 1 else 'live'} {SOON:g} s after stop()"
-            raise Missed("no thread of the server's lives", seen, "left")
+            raise CheckFailed("no thread of the server's lives", seen, "left")
 
     def settles(self) -> None:
         """Wait until all its threads wait for something: in accept, recv, select."""

@@ -13,7 +13,7 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, YOU, Bench
 from labkit.journal import shown
 from labkit.probe import kernel
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 
@@ -92,9 +92,9 @@ class Desk:
         while not sockets.readable(listener, SOON / 20):
             if self.client.ended(0):
                 self.client.result("")
-                raise Missed("run_client connects to `address`", "it returned", "not connected")
+                raise CheckFailed("run_client connects to `address`", "it returned", "not connected")
             if time.monotonic() > give_up:
-                raise Missed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
+                raise CheckFailed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server = Host(bench, sock)
@@ -146,7 +146,7 @@ class Desk:
             seen = f"it heard {heard!r}".replace(" b", " ", 1)
             if heard is None:
                 seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
-            raise Missed(f"the server hears {line!r}", seen, clue)
+            raise CheckFailed(f"the server hears {line!r}", seen, clue)
 
     def shows(self, *lines: str, clue: str = "") -> None:
         """What is shown next are these lines."""
@@ -155,9 +155,11 @@ class Desk:
             try:
                 seen = self.screen.get(timeout=SOON)
             except queue.Empty:
-                raise Missed(expected, f"nothing was shown in {SOON:g} s", clue or "not shown") from None
+                raise CheckFailed(
+                    expected, f"nothing was shown in {SOON:g} s", clue or "not shown"
+                ) from None
             if seen != line:
-                raise Missed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
+                raise CheckFailed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
 
     def has_told(self, why: str) -> None:
         """run_client has returned, and has told why in one line; more does not come."""
@@ -173,9 +175,9 @@ class Desk:
         expected = f"show('* …'), once, {why}"
         seen = " and ".join(f"show({text!r})" for text in told) or "nothing was shown"
         if len(told) != 1:
-            raise Missed(expected, seen, "twice" if told else "not told")
+            raise CheckFailed(expected, seen, "twice" if told else "not told")
         if not str(told[0]).startswith("* "):
-            raise Missed(expected, seen, "no star")
+            raise CheckFailed(expected, seen, "no star")
 
     def left(self) -> list[threading.Thread]:
         """The threads that run_client started, and that live."""
@@ -189,4 +191,4 @@ class Desk:
                 thread.join(SOON / 2)
                 if thread.is_alive():
                     seen = "run_client has returned, and a thread is left that is no daemon"
-                    raise Missed("the program can end", seen, "thread")
+                    raise CheckFailed("the program can end", seen, "thread")

@@ -10,7 +10,7 @@ from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.serving import serving
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer
 from labkit.wire import sockets
 
@@ -97,7 +97,7 @@ def listener_closed(bench: Bench) -> None:
         expected = "the listener is closed, and serve returns"
         bench.expect(serve.shut(), expected, f"it was still running after {SOON:g} s", "goes on")
         if serve.call.error is not None:
-            raise Missed(expected, "serve raised an exception", type(serve.call.error).__name__)
+            raise CheckFailed(expected, "serve raised an exception", type(serve.call.error).__name__)
 
 
 def two_pieces(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def twenty(bench: Bench) -> None:
             guest = Peer(serve.address, f"guest-{len(guests) + 1}", patience=SOON)
             if serve.line(guest) != "nickname":
                 where, clue = serve.whereabouts()
-                raise Missed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
+                raise CheckFailed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
             guests.append(guest)
         bench.said("all are asked", "server", everybody)
         for guest in guests:
@@ -179,7 +179,9 @@ def twenty(bench: Bench) -> None:
                 others = [other.name for other in guests if other.hears(welcome + "\n", 0)]
                 heard = f"{guest.name} heard {line!r}" if line else guest.seen()
                 seen = f"; it came to {others[0]}" if others else ""
-                raise Missed(f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else "")
+                raise CheckFailed(
+                    f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else ""
+                )
         bench.said("all are welcomed", "server", everybody)
         for guest in guests:
             guest.close()
@@ -192,7 +194,7 @@ def twenty(bench: Bench) -> None:
                 twice = [other.name for other in guests if other.hears("nickname\nnickname\n", 0)]
                 seen = f"{guest.name} was not asked"
                 seen += f", and {twice[-1]} more than once" if twice else serve.whereabouts()[0]
-                raise Missed(f"all {MANY} are asked, once", seen, "twice" if twice else "")
+                raise CheckFailed(f"all {MANY} are asked, once", seen, "twice" if twice else "")
             guest.close()
         threading.setprofile(None)
 

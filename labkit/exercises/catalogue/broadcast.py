@@ -12,7 +12,7 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer
 from labkit.wire import sockets
 
@@ -120,7 +120,7 @@ class Room:
             lines = self.heard(name)
             if lines != [LINE]:
                 heard = f"{name} heard {lines}" if lines else self.peers[name].seen()
-                raise Missed(f"{name} hears {LINE + chr(10)!r}, once", heard, clue)
+                raise CheckFailed(f"{name} hears {LINE + chr(10)!r}, once", heard, clue)
 
 
 def everybody(bench: Bench) -> None:
@@ -134,7 +134,7 @@ def not_the_sender(bench: Bench) -> None:
     room.broadcast()
     room.hears("bob", "carol")
     if lines := room.heard("alice"):
-        raise Missed("alice, who said it, hears nothing", f"alice heard {lines}")
+        raise CheckFailed("alice, who said it, hears nothing", f"alice heard {lines}")
 
 
 def long_line(bench: Bench) -> None:
@@ -159,7 +159,7 @@ def long_line(bench: Bench) -> None:
     bench.said(f"{len(data):,} bytes", "server", "bob")
     if data != line:
         seen = f"bob heard {len(data):,} bytes" + ", the first ones" * line.startswith(data)
-        raise Missed(f"bob hears all {len(line):,} bytes of a long line", seen)
+        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen)
 
 
 def dead_client(bench: Bench) -> None:
@@ -188,7 +188,7 @@ def after_the_dead(bench: Bench) -> None:
     erin = room.heard("erin")
     room.hears("dave", clue="next" if erin == [LINE] else "rest")
     if erin != [LINE]:
-        raise Missed(f"erin hears {LINE + chr(10)!r}, once", f"erin heard {erin}")
+        raise CheckFailed(f"erin hears {LINE + chr(10)!r}, once", f"erin heard {erin}")
 
 
 def nobody_else(bench: Bench) -> None:
@@ -258,7 +258,9 @@ def a_bug(bench: Bench) -> None:
         return
     left = len(room.clients)
     clue = "sent" if left == 3 else ""
-    raise Missed("a str for line raises TypeError", f"nothing was raised; clients has {left} of 3", clue)
+    raise CheckFailed(
+        "a str for line raises TypeError", f"nothing was raised; clients has {left} of 3", clue
+    )
 
 
 ANY_FAILURE = (

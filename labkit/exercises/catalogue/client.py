@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.student_client import Desk
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `run_client(address, keyboard, show)`, a whole client. `address` is `(host, port)`. `keyboard` is a
@@ -139,11 +139,13 @@ def input_ends(bench: Bench) -> None:
         desk.server_hears(line, "lost")
     more = desk.server.line()
     if more is not None:
-        raise Missed("the server hears FIN, after all lines", f"it heard {more.decode()!r} then", "more")
+        raise CheckFailed(
+            "the server hears FIN, after all lines", f"it heard {more.decode()!r} then", "more"
+        )
     if desk.server.end is None:
         returned = desk.client.ended(0)
         seen = "run_client returned without it" if returned else f"nothing came in {SOON:g} s"
-        raise Missed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
+        raise CheckFailed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
     desk.server.hangs_up()
     desk.client.result("run_client returns after the server's FIN")
     desk.leaves_no_thread()

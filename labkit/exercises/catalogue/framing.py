@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import YOU, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 TCP carries bytes, and keeps no message apart from the next. Write `Framing`: it is fed what each `recv`
@@ -43,7 +43,7 @@ def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
     made = bench.code()
     feed = getattr(made, "feed", made)
     if not callable(feed):
-        raise Missed("something with a method feed(data)", f"Framing() gave {made!r}", "no feed")
+        raise CheckFailed("something with a method feed(data)", f"Framing() gave {made!r}", "no feed")
 
     def fed(data: bytes) -> Any:
         bench.said(f"feed({data!r})", receiver=name)
@@ -57,7 +57,7 @@ def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
 def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> Any:
     seen = feed(data)
     if seen != expected:
-        raise Missed(f"{expected!r} from feed({data!r})", repr(seen), clue)
+        raise CheckFailed(f"{expected!r} from feed({data!r})", repr(seen), clue)
     return seen
 
 
@@ -82,7 +82,9 @@ def nothing_lost(bench: Bench) -> None:
     before = gives(feed, b"  a  b \n", ["  a  b "], "spaces")
     gives(feed, b"three\n", ["three"])
     if before != ["  a  b "]:
-        raise Missed("the list that feed returned before is still ['  a  b ']", repr(before), "same list")
+        raise CheckFailed(
+            "the list that feed returned before is still ['  a  b ']", repr(before), "same list"
+        )
 
 
 def carriage_return(bench: Bench) -> None:

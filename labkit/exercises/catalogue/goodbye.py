@@ -10,7 +10,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 TASK = """
@@ -124,27 +124,27 @@ class Life:
         try:
             seen = self.heard.get(timeout=SOON)
         except queue.Empty:
-            raise Missed(f"hear({text!r})", "nothing was heard in 2 s", "not heard") from None
+            raise CheckFailed(f"hear({text!r})", "nothing was heard in 2 s", "not heard") from None
         if seen is None:
             error = self.thread.error
             how = "handle_client returned" if error is None else f"{type(error).__name__} ended the thread"
             ended = "thrown out" if error is None else type(error).__name__
-            raise Missed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
+            raise CheckFailed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
         if seen != text:
             cut = "\ufffd" in str(seen) and "\n" not in str(seen)
-            raise Missed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
+            raise CheckFailed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
 
     def ends(self, expected: str) -> list[str]:
         """Wait until it has ended; with which calls of `gone`. There must have been one."""
         if not self.thread.ended():
             again = self.calls.count("hear('')") > 1
             seen = "hear('') again and again" if again else f"after {SOON:g} s the thread still runs"
-            raise Missed(f"{expected}, and the thread ends", seen, "goes on")
+            raise CheckFailed(f"{expected}, and the thread ends", seen, "goes on")
         calls = [call for call in self.calls if call.startswith("gone")]
         if not calls:
-            raise Missed(expected, "the thread has ended, and gone was not called", "not told")
+            raise CheckFailed(expected, "the thread has ended, and gone was not called", "not told")
         if len(calls) > 1:
-            raise Missed(f"{expected}, once", " and ".join(calls), "twice")
+            raise CheckFailed(f"{expected}, once", " and ".join(calls), "twice")
         return calls
 
     def ends_with(self, reason: str, clues: dict[str, str] | None = None) -> None:
@@ -152,9 +152,9 @@ class Life:
         expected = f"gone({reason!r})"
         (seen,) = self.ends(expected)
         if seen != expected:
-            raise Missed(expected, seen, (clues or {}).get(seen, ""))
+            raise CheckFailed(expected, seen, (clues or {}).get(seen, ""))
         if self.thread.error is not None:
-            raise Missed(
+            raise CheckFailed(
                 "handle_client returns", f"{type(self.thread.error).__name__} came out of it", "raised"
             )
 
@@ -218,7 +218,7 @@ def own_error(bench: Bench, error: Exception) -> None:
     life.hears("boom")
     life.ends_with("error", {"gone('vanished')": "left", "gone('hung up')": "left"})
     if not life.went_up:
-        raise Missed(
+        raise CheckFailed(
             f"{type(error).__name__} comes out of handle_client", "handle_client returned", "swallowed"
         )
 
@@ -243,7 +243,7 @@ def closed(bench: Bench) -> None:
             life.alice.reset()
         life.ends("gone(…)")
         if life.client.fileno() >= 0:
-            raise Missed("the socket is closed", f"after {after} it is still open", f"after {after}")
+            raise CheckFailed("the socket is closed", f"after {after} it is still open", f"after {after}")
 
 
 TOLD_TWICE = (

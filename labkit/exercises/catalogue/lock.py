@@ -11,7 +11,7 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Several threads, one building: write `Rooms`, for all of them to use at the same time. One lock, or several,
@@ -129,7 +129,7 @@ class Rooms(Calls):
     def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
         here = self.call("members", room)
         if sorted(here) != sorted(nicknames):
-            raise Missed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
+            raise CheckFailed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
 
 
 def claimed(bench: Bench) -> None:
@@ -193,7 +193,7 @@ def no_lock_held(bench: Bench) -> None:
     bench.thread(rooms.made.tell, "lobby", send, name="tell").result("tell comes back", 2 * SOON)
     if late:
         expected = f"send is at work: {late[0]} comes back in another thread meanwhile"
-        raise Missed(expected, f"{SOON:g} s later it still waits", "waits")
+        raise CheckFailed(expected, f"{SOON:g} s later it still waits", "waits")
 
 
 def told(bench: Bench) -> None:
@@ -213,7 +213,7 @@ def told(bench: Bench) -> None:
     bench.expect("dave" not in heard, "send is not called for dave in the garden", seen, "elsewhere")
     if sorted(heard) != ["alice", "bob", "carol"]:
         died = f"; then {bench.deaths()[0]}" if bench.deaths() else ""
-        raise Missed("send is called for alice, bob and carol, once for each", seen + died)
+        raise CheckFailed("send is called for alice, bob and carol, once for each", seen + died)
     telling.result("tell comes back", 0)
 
 

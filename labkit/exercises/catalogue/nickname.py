@@ -9,7 +9,7 @@ from time import monotonic
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
@@ -89,12 +89,12 @@ class Asking:
         self.refusal: str | None = None  # the last one that alice heard
         self.call = bench.thread(bench.code, self.client, self.reader, self.nicknames)
 
-    def misses(self, expected: str, seen: str, clue: str = "") -> Missed:
+    def failure(self, expected: str, seen: str, clue: str = "") -> CheckFailed:
         """What to raise; if the call died, that is what is to be told."""
         error = self.call.error
         if error is not None:
-            return Missed(expected, "ask_nickname raised an exception", type(error).__name__)
-        return Missed(expected, seen, clue)
+            return CheckFailed(expected, "ask_nickname raised an exception", type(error).__name__)
+        return CheckFailed(expected, seen, clue)
 
     def line(self) -> str | None:
         """The next line that alice hears; None if the call ends, or time runs out, without one."""
@@ -121,7 +121,7 @@ class Asking:
         """Alice hears the request.
 
         Raises:
-            Missed: she does not.
+            CheckFailed: she does not.
         """
         line = self.line()
         if line == "nickname":
@@ -132,50 +132,52 @@ class Asking:
         elif line is None and self.refusal is not None and not self.call.ended(0):
             glued = self.refusal.endswith("nickname")
             seen, clue = f"after {self.refusal + chr(10)!r} nothing came", "glued" if glued else "not again"
-        raise self.misses("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
+        raise self.failure("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
 
     def is_refused(self, answer: str | bytes, clue: str = "") -> None:
         """Alice gives this answer, and is told that it is not fit.
 
         Raises:
-            Missed: she is not.
+            CheckFailed: she is not.
         """
         self.alice.send(answer)
         line = self.line()
         if line is None or not line.startswith("!"):
-            raise self.misses(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
+            raise self.failure(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
         self.refusal = line
 
     def returns(self, expected: str | None, why: str, clue: str = "") -> None:
         """The call comes back with this, and has added it to the list, and nothing else.
 
         Raises:
-            Missed: it does not.
+            CheckFailed: it does not.
         """
         told = f"ask_nickname returns {expected!r} ({why})"
         if not self.call.ended():
-            raise self.misses(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
+            raise self.failure(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
         if self.call.error is not None:
-            raise self.misses(told, "")
+            raise self.failure(told, "")
         value = self.call.value
         self.bench.said(f"returned {value!r}", "server", "check")
         if value != expected:
-            raise self.misses(told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue)
+            raise self.failure(
+                told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue
+            )
         wanted = self.taken + ([] if expected is None else [expected])
         if self.nicknames != wanted:
-            raise self.misses(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
+            raise self.failure(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
 
     def gives(self, answer: str | bytes, expected: str, why: str, clue: str = "") -> None:
         """Alice gives this answer, which is fit.
 
         Raises:
-            Missed: it is refused, or what comes back is something else.
+            CheckFailed: it is refused, or what comes back is something else.
         """
         self.alice.send(answer)
         line = self.line()
         if line is not None:
             self.line()  # the next request: then the code is where it waits for the answer
-            raise self.misses(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
+            raise self.failure(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
         self.returns(expected, why, clue)
 
 
@@ -262,7 +264,7 @@ def three_times(bench: Bench) -> None:
     try:
         asking.client.sendall(b"bye\n")  # so that it is certain what did not come before
     except OSError:
-        raise asking.misses("client is left open, for the caller", "client was closed", "closed") from None
+        raise asking.failure("client is left open, for the caller", "client was closed", "closed") from None
     line = asking.line()
     bench.expect(line == "bye", "after three refusals alice hears nothing more", asking.heard(line))
 

@@ -12,7 +12,7 @@ from typing import Any
 from labkit.exercises.bench.bench import Bench
 from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Who is here, and by which nickname? The assignment keeps two lists; when one changes and the other does not,
@@ -184,7 +184,7 @@ def copied(bench: Bench) -> None:
         roster.gives(nickname, "remove", client)
     if told != ["alice", "bob"]:
         seen = f"{' and '.join(told) or 'nobody'} alone"
-        raise Missed("alice and bob are met on the way, though each is removed", seen)
+        raise CheckFailed("alice and bob are met on the way, though each is removed", seen)
     bench.expect(len(everyone) == 2, "the list stays as it was", f"now it is {roster.shown(everyone)}")
     roster.call("everyone").append("somebody else")
     roster.are_here()

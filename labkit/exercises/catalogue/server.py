@@ -11,7 +11,7 @@ from labkit.conformance.behaviours import BEHAVIOURS
 from labkit.conformance.probed import Probed
 from labkit.exercises.bench.bench import Bench, whereabouts
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `serve(listener)`: a chat server, on a listening socket that is given. It returns when that socket
@@ -351,10 +351,10 @@ def step(behaviour: Behaviour) -> Step:
         server = Probed(listener.getsockname(), patience=PATIENCE, journal=bench.journal)
         try:
             behaviour.judge(server)
-        except Missed as missed:
+        except CheckFailed as failed:
             bench.keep_the_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
-            raise Missed(missed.expected, missed.seen, "lock" if at_a_lock else missed.clue) from None
+            raise CheckFailed(failed.expected, failed.seen, "lock" if at_a_lock else failed.clue) from None
         finally:
             server.leave()
 

@@ -10,7 +10,7 @@ import sys
 from labkit.exercises.bench.bench import SOON, Bench, told
 from labkit.exercises.bench.stopping import House, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `Server`, which can be stopped. What it serves is simple: it greets each client with the line
@@ -105,11 +105,11 @@ def serves(bench: Bench) -> None:
     house.guest("bob", says="I am bob")
     alice.send("I am alice")
     if not alice.hears("I am alice\n"):
-        raise Missed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
+        raise CheckFailed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
     if sys.platform == "linux":  # elsewhere a machine has not all of 127.0.0.0/8
         elsewhere = ("127.0.0.2", house.address[1])
         with contextlib.suppress(OSError), socket.create_connection(elsewhere, SOON):
-            raise Missed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
+            raise CheckFailed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
     house.stopping()  # whatever comes of it: the next steps look at that
 
 
@@ -122,7 +122,7 @@ def nobody_there(bench: Bench) -> None:
     except ConnectionError:
         house.is_empty()
     else:
-        raise Missed("nobody can connect after stop()", "alice could", "open")
+        raise CheckFailed("nobody can connect after stop()", "alice could", "open")
 
 
 def clients_there(bench: Bench) -> None:
@@ -157,7 +157,7 @@ def waits_for_threads(bench: Bench) -> None:
         house.is_empty()
     if hold.not_waited_for:
         seen = "it returned while one was still at work"
-        raise Missed("stop() returns when all threads have ended", seen)
+        raise CheckFailed("stop() returns when all threads have ended", seen)
 
 
 def port_is_free(bench: Bench) -> None:
@@ -172,7 +172,7 @@ def port_is_free(bench: Bench) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise Missed("another Server starts on this port", told(error), "in use") from error
+        raise CheckFailed("another Server starts on this port", told(error), "in use") from error
     second.guest("carol", says="hi")
     second.stop()
 

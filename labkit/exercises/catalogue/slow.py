@@ -12,7 +12,7 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, Bench, Running, told
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 A client that stops reading must not stop the server. Write `Outbox`: the lines that wait for one client.
@@ -132,7 +132,7 @@ class Client:
         self.box = bench.code(self.sock, limit)
 
     def put(self, line: bytes) -> bool:
-        """What the student's `put` says to this. Raises Missed if it has to be waited for."""
+        """What the student's `put` says to this. Raises CheckFailed if it has to be waited for."""
 
         def put() -> Any:
             began = monotonic()
@@ -150,14 +150,16 @@ class Client:
         """Put a line that must be taken."""
         if not self.put(line):
             clue = "None" if self.answer is None else clue
-            raise Missed(f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue)
+            raise CheckFailed(
+                f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue
+            )
 
     def hears(self, line: bytes, clue: str = "") -> None:
         expected = f"{self.name} hears {short(line)}"
         try:
             heard = self.peer.line().encode() + b"\n"
         except (TimeoutError, EOFError):
-            raise Missed(expected, self.peer.seen(), clue) from None
+            raise CheckFailed(expected, self.peer.seen(), clue) from None
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
@@ -218,7 +220,7 @@ def arrives(bench: Bench) -> None:
         seen, clue = f"it has a timeout of {timeout:g} s now", "timeout"
         if timeout == 0:
             seen, clue = "it waits no longer, neither in send nor in recv", "BlockingIOError"
-        raise Missed("the socket stays blocking", seen, clue)
+        raise CheckFailed("the socket stays blocking", seen, clue)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
     alice.peer.send("hi")
     heard = reader.result("the thread in sock.recv gets what alice says")
@@ -253,7 +255,7 @@ def in_order(bench: Bench) -> None:
             seen, clue = f"it is {short(wrong)}", "order"
         elif came < put:
             seen, clue = f"it is {short(wrong)}; of {put} bytes that were put, {came} came", "cut"
-        raise Missed(f"line {at + 1} that alice hears is {short(lines[at])}", seen, clue)
+        raise CheckFailed(f"line {at + 1} that alice hears is {short(lines[at])}", seen, clue)
     tidy(alice)
 
 
@@ -275,13 +277,13 @@ def has_an_end(bench: Bench) -> None:
         tidy(alice)
         alice, reader = filled(bench, limit)
     if alice.took > 0.5:
-        raise Missed("put never waits", f"the one that said False took {alice.took:.1f} s", "waited")
+        raise CheckFailed("put never waits", f"the one that said False took {alice.took:.1f} s", "waited")
     if not reader.ended():
         if alice.sock.fileno() < 0:
             seen, clue = "the socket is closed, and that thread still waits in recv", "closed"
         else:
             seen, clue = f"{SOON:g} s later that thread still waits in recv", "not shut down"
-        raise Missed("alice is given up: the thread in sock.recv wakes", seen, clue)
+        raise CheckFailed("alice is given up: the thread in sock.recv wakes", seen, clue)
     bench.expect(not alice.put(b"more\n"), "put says False from now on", "it said True again", "again")
     bob.takes(b"hello\n", "all of them")
     bob.hears(b"hello\n", "all of them")
@@ -300,9 +302,9 @@ def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
         taken += 1
         if taken > enough:
             seen = f"alice reads nothing, and {taken} lines of {LONG} bytes were taken"
-            raise Missed(f"with {limit} lines waiting, the next put says False", seen, "no end")
+            raise CheckFailed(f"with {limit} lines waiting, the next put says False", seen, "no end")
     if taken < limit:
-        raise Missed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
+        raise CheckFailed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
     return alice, reader
 
 
@@ -315,12 +317,14 @@ def has_died(bench: Bench) -> None:
         while not died and alice.box.put(b"hello\n"):
             said += 1
             if monotonic() > give_up:
-                raise Missed("alice is gone: put says False", f"it said True {said} times", "not noticed")
+                raise CheckFailed(
+                    "alice is gone: put says False", f"it said True {said} times", "not noticed"
+                )
             sleep(0.01)  # so that a server that does notice has the time to
         for turn in (1, 2):
             if died:
                 seen = f"one died of {died[0].split(':')[0]}"
-                raise Missed("alice is gone, and no thread dies of it", seen, "died")
+                raise CheckFailed("alice is gone, and no thread dies of it", seen, "died")
             bob.takes(b"number %d\n" % turn, "all of them")
             bob.hears(b"number %d\n" % turn, "all of them")
         tidy(alice, bob)
@@ -340,7 +344,7 @@ def closes(bench: Bench) -> None:
             for line in lines:
                 alice.hears(line)
             break
-        except Missed:
+        except CheckFailed:
             if last_try:
                 raise
     in_time(closing, "alice")
@@ -360,7 +364,7 @@ def ends(bench: Bench) -> None:
     while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
         if monotonic() > give_up:
             seen = f"{len(left)} threads more than before are alive: " + ", ".join(t.name for t in left)
-            raise Missed("after close, the outbox has no thread any more", seen, "threads")
+            raise CheckFailed("after close, the outbox has no thread any more", seen, "threads")
         sleep(0.005)
     tidy(*idle, *stuck)
 

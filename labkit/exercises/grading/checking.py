@@ -172,7 +172,7 @@ def _follow(exercise: Exercise, process: Process) -> Result:
             case {"state": "stuck", "seconds": seconds, "clue": clue}:
                 seen = {BUSY: "your code was still at work", WAITING: "your code was still waiting"}[clue]
                 failure = _failure(report, process, f"the step within {seconds:g} s", seen, clue)
-            case {"state": "missed", "expected": expected, "seen": seen, "clue": clue}:
+            case {"state": "failed", "expected": expected, "seen": seen, "clue": clue}:
                 failure = _failure(report, process, expected, seen, clue)
     return Result(exercise, held, failure, started)
 

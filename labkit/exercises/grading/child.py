@@ -24,7 +24,7 @@ import psutil
 
 from labkit.exercises import exercise_called
 from labkit.exercises.bench import bench as benches
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 LONGEST = 600
 """Characters that are told of what was expected, and of what was seen."""
@@ -141,7 +141,7 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
     def fail(expected: str, seen: str, clue: str = "") -> None:
         known = state(bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # it is told already
-        reports.send(state="missed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
+        reports.send(state="failed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
 
     def begin() -> None:
         nonlocal code
@@ -170,8 +170,8 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
         now = bench
         try:
             watchdog.guard(lambda: step.run(now), lambda: state(now))  # noqa: B023 - called in this round
-        except Missed as missed:
-            return fail(missed.expected, missed.seen, missed.clue)
+        except CheckFailed as failed:
+            return fail(failed.expected, failed.seen, failed.clue)
         except SystemExit:
             return fail("no end of the program", "your code called sys.exit()", "exit")
         except BaseException as error:  # the student's own: whatever it is, it is a ✗ with a reason

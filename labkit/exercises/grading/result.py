@@ -74,7 +74,7 @@ class Failure:
 
     Args:
         expected, seen: what should have happened, and what did.
-        clue: which hints fit; see Missed.
+        clue: which hints fit; see CheckFailed.
         at: the lines that the student's threads were in.
         deaths: what threads of the code died of.
         printed: the end of what the code printed.
