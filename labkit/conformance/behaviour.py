@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labkit.conformance.probed import NotJudged, Probed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 
-Tries = Callable[[Probed], None]
+Tries = Callable[[ServerUnderTest], None]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Behaviour:
         """Whether a server that speaks this dialect must behave so."""
         return not self.optional and not (framing == "raw" and self.not_raw)
 
-    def judge(self, server: Probed) -> None:
+    def judge(self, server: ServerUnderTest) -> None:
         """Try it.
 
         Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.conformance.probed import Probed
+from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.conformance.staying import LINE, TINY, kernel_holds
 from labkit.probe.deadline import SLICE, Patience
 from labkit.probe.raw_client import Peer, unique
@@ -31,7 +31,7 @@ class Clog:
     `stuck` tells whether that could be brought about, and somebody who came after `dead` still hears.
     """
 
-    def __init__(self, server: Probed) -> None:
+    def __init__(self, server: ServerUnderTest) -> None:
         first, *self.speakers, self.dead, self.bob = server.people("first", "one", "two", "dead", "bob")
         (self.mallory,) = server.people("mallory", know=first, receive_buffer=TINY)
         self._all = [first, *self.speakers, self.dead, self.bob]
@@ -57,7 +57,7 @@ class Clog:
                 sockets.readable(self.bob.sock, SLICE / 10)
         return False
 
-    def _heard(self, server: Probed, first: Peer) -> bool:
+    def _heard(self, server: ServerUnderTest, first: Peer) -> bool:
         """Whether bob hears what the first of all says: he comes before mallory, then."""
         text = unique("can-you-hear")
         first.send(text)
@@ -68,7 +68,7 @@ class Clog:
     "after a reset all others are still heard",
     "what is said reaches all others in the room; RST of one is that one's leaving, and no more",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, gone, dave = server.people("alice", "gone", "dave")
     gone.reset()
     server.settle()  # who notices by itself has noticed; the rest comes below
@@ -83,7 +83,7 @@ def _(server: Probed) -> None:
     "after a goodbye nobody else is thrown out",
     "whoever keeps reading and talking stays, whatever becomes of the others",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, carol, gone, dave = server.people("alice", "carol", "gone", "dave")
     say_goodbye(gone)
     for speaker in (alice, carol):
@@ -104,14 +104,14 @@ def say_goodbye(peer: Peer) -> None:
 
 
 @DYING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     dead = server.newcomer("dead")
     dead.reset()
     still_asked(server, "after another reset its connection instead of answering")
 
 
 @DYING.has("a nickname that is not UTF-8 keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     odd = server.newcomer("odd")
     server.answer(odd, b"ren\xe9")
     still_asked(server, "after another answered b'ren\\xe9'")

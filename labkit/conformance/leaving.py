@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
-from labkit.conformance.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE, Patience
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
@@ -19,7 +19,7 @@ LEAVING = Section()
     "a goodbye is noticed",
     "every leaving is told; and whoever has hung up is gone, and holds nothing any more",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     bob, alice = server.people("bob", "alice")
     bob.forget()
     alice.hang_up()
@@ -36,7 +36,7 @@ def _(server: Probed) -> None:
     "`* alice left (hung up)` after FIN, `* alice left (vanished)` after RST",
     not_raw="the assignment tells nobody",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, dave = server.people("alice", "dave")
     for name, reason in (("bob", "hung up"), ("carol", "vanished")):
         (leaver,) = server.people(name, know=alice)
@@ -58,7 +58,7 @@ def _(server: Probed) -> None:
 
 
 @LEAVING.has("a nickname is free again after its owner has left", "a nickname is one person's, who is here")
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     bob, alice = server.people("bob", "alice")
     alice.hang_up()
     noticed = alice.ended()
@@ -82,7 +82,7 @@ def _(server: Probed) -> None:
     "nobody falls silent when people come and go",
     "what is said reaches the others, whoever else comes, talks or leaves meanwhile",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     (visitor,) = server.people("visitor", know=alice)
     visitor.hang_up()
@@ -104,7 +104,7 @@ def _(server: Probed) -> None:
     _comes_in(server, "third", "two visitors have left")
 
 
-def _still_heard(server: Probed, bob: Peer, alice: Peer, after: str) -> None:
+def _still_heard(server: ServerUnderTest, bob: Peer, alice: Peer, after: str) -> None:
     """Alice came first: whatever goes wrong in a send to others, she has hers by then."""
     text = unique("still-there")
     bob.send(text)
@@ -112,7 +112,7 @@ def _still_heard(server: Probed, bob: Peer, alice: Peer, after: str) -> None:
         raise CheckFailed(f"alice hears bob after {after}", alice.seen())
 
 
-def _comes_in(server: Probed, name: str, after: str) -> Peer:
+def _comes_in(server: ServerUnderTest, name: str, after: str) -> Peer:
     try:
         return server.newcomer(name)
     except CannotJoin as failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import Patience
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
@@ -20,7 +20,7 @@ NOBODY_KEPT_OUT = (
 @NAMING.has(
     "a nickname that is taken is refused", "a nickname is one person's; `! …` says that it was refused"
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     second = server.newcomer("second")
     server.answer(second, server.nickname("alice"))
@@ -47,7 +47,7 @@ def says(nickname: str, before: str) -> bool:
 
 
 @NAMING.has("an empty nickname is refused", "what a person says begins with that person's nickname")
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     nobody = server.newcomer("nobody")
     server.answer(nobody, "" if server.framing == "lines" else "\n")
@@ -71,7 +71,7 @@ def _(server: Probed) -> None:
     "a refused nickname is asked for again",
     "`nickname` goes to a client at connect, and again after a refusal",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     second = server.newcomer("second")
     second.forget()
@@ -110,7 +110,7 @@ def _asked_again(newcomer: Peer, raw: bool) -> bool:
     "`* …` is a notice to a client: `* alice joined`",
     not_raw="the assignment tells nobody",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     before = len(alice.transcript)
     (carol,) = server.people("carol", know=alice)
@@ -146,7 +146,7 @@ def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
 
 
 @NAMING.has("a silent newcomer keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     silent = server.newcomer("silent")
     try:
         still_asked(server, "while another has not answered")
@@ -154,7 +154,7 @@ def _(server: Probed) -> None:
         server.answer(silent, server.nickname("silent"))
 
 
-def still_asked(server: Probed, when: str) -> Peer:
+def still_asked(server: ServerUnderTest, when: str) -> Peer:
     """The next newcomer, who is asked for a nickname all the same.
 
     Raises:

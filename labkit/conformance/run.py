@@ -24,8 +24,15 @@ from time import monotonic
 from labkit.cli.console import use_any_letter
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
+from labkit.conformance.server_under_test import (
+    LEAST_PATIENCE,
+    ROUND_TRIPS,
+    CannotJoin,
+    Guests,
+    NotJudged,
+    ServerUnderTest,
+)
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
@@ -90,7 +97,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
     address = _address(host_port)
     guests = Guests()
     try:
-        server = Probed(address, framing, PATIENCE, guests=guests)
+        server = ServerUnderTest(address, framing, PATIENCE, guests=guests)
         try:
             first = server.peer("first")
         except CannotJoin as failed:
@@ -108,7 +115,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
             if trouble:
                 verdict = _not_tried(behaviour, framing, trouble)
             else:
-                tried = Probed(
+                tried = ServerUnderTest(
                     address,
                     framing,
                     opening.patience,
@@ -155,7 +162,7 @@ def check_command(
     shows = shows or (lambda text: None)
     try:
         with _running(command, []) as address:
-            server = Probed(address, framing, PATIENCE)
+            server = ServerUnderTest(address, framing, PATIENCE)
             opening = _opened(server, server.peer("first"))
             server.leave()
     except NotStarted as error:
@@ -233,7 +240,7 @@ def _afresh(
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
     try:
         with _running(command, running) as address:
-            server = Probed(address, framing, opening.patience, speaks=opening.speaks)
+            server = ServerUnderTest(address, framing, opening.patience, speaks=opening.speaks)
             try:
                 return _judged(behaviour, server)
             finally:
@@ -257,7 +264,7 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[sockets.Ad
 # --- one behaviour ---
 
 
-def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
+def _judged(behaviour: Behaviour, server: ServerUnderTest) -> Verdict:
     verdict, expected, seen, because = HOLDS, "", "", ""
     try:
         behaviour.judge(server)
@@ -277,7 +284,7 @@ def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
     return Verdict(behaviour, behaviour.required(framing), NOT_TRIED, because=why)
 
 
-def _trouble(tried: Probed) -> str:
+def _trouble(tried: ServerUnderTest) -> str:
     """Why no more can be tried on this server, after a ✗; "" if it can."""
     if not tried.calms_down(8 * SLICE):
         return "somebody who has left talks on and on"
@@ -295,7 +302,7 @@ def _trouble(tried: Probed) -> str:
 # --- before it is judged ---
 
 
-def _opened(server: Probed, first: Peer) -> Opening:
+def _opened(server: ServerUnderTest, first: Peer) -> Opening:
     """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
     opening = Opening(server.framing, LEAST_PATIENCE, [])
     with contextlib.suppress(CheckFailed):

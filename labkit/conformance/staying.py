@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.probed import NotJudged, Probed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import unique
 
@@ -34,7 +34,7 @@ def kernel_holds() -> int:
     "nobody is skipped when several die",
     "everybody in a room hears the same lines",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, *people, last = server.people("alice", "dead0", "other0", "dead1", "other1", "last")
     others = [*people[1::2], last]
     for dead in people[::2]:
@@ -54,7 +54,7 @@ def _(server: Probed) -> None:
     "one who stops reading holds up nobody",
     "whoever stops reading holds up nobody; nobody who keeps reading loses a line",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     (mallory,) = server.people("mallory", know=alice, receive_buffer=TINY)
     # Few lines, for a server that lets only so many wait; long ones, for each round takes its time.

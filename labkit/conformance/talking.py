@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.probed import NotJudged, Probed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
@@ -30,7 +30,7 @@ TALKING = Section()
 @TALKING.has(
     "asks for a nickname at connect", "`nickname` is the first thing that goes to a client, by itself"
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     newcomer = server.newcomer("newcomer")
     before = newcomer.passed_over
     after = newcomer.follows(server.patience if server.framing == "lines" else 2 * SLICE)
@@ -43,7 +43,7 @@ def _(server: Probed) -> None:
 
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     people = server.people("alice", "bob", "carol")
     for speaker in people:
         text = unique("hello")
@@ -56,7 +56,7 @@ def _(server: Probed) -> None:
 @TALKING.has(
     "the name stands before what was said", "`alice: TEXT` goes to the others when alice said TEXT"
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     text = unique("hello")
     alice.send(text)
@@ -70,7 +70,7 @@ def _(server: Probed) -> None:
 
 
 @TALKING.has("the sender does not hear itself", "nobody hears their own lines")
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     text = unique("echo")
     alice.send(text)
@@ -90,7 +90,7 @@ def _(server: Probed) -> None:
 # --- a line is a message, and any bytes may come ---
 
 
-def _heard_of(server: Probed, alice: Peer, bob: Peer) -> str:
+def _heard_of(server: ServerUnderTest, alice: Peer, bob: Peer) -> str:
     """What bob heard of all that alice has said up to now."""
     end = unique("end")
     alice.send(end)
@@ -100,7 +100,7 @@ def _heard_of(server: Probed, alice: Peer, bob: Peer) -> str:
     return bob.passed_over.decode(errors="replace")
 
 
-def _cut(server: Probed, alice: Peer, bob: Peer) -> tuple[str, str]:
+def _cut(server: ServerUnderTest, alice: Peer, bob: Peer) -> tuple[str, str]:
     """A line that is sent in two pieces: the line, and what bob heard."""
     first, second = unique("first"), unique("second")
     alice.send_bytes(first.encode())
@@ -108,7 +108,7 @@ def _cut(server: Probed, alice: Peer, bob: Peer) -> tuple[str, str]:
     return first + second, _heard_of(server, alice, bob)
 
 
-def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
+def _needs_framing(server: ServerUnderTest, alice: Peer, bob: Peer) -> None:
     line, heard = _cut(server, alice, bob)
     if line not in heard:
         raise NotJudged(
@@ -121,7 +121,7 @@ def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
     "lines end with LF; a send may bring several, a line may take several sends, an empty one is nothing",
     not_raw="a recv is a message there: two in one packet cannot be told from a longer one",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     name = server.nickname("alice")
     one, two = unique("one"), unique("two")
@@ -155,7 +155,7 @@ def _form(heard: str, text: str) -> tuple[str, str] | None:
     "lines end with LF, and a CR before it belongs to the line's end",
     not_raw="it has no line ends",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     _needs_framing(server, alice, bob)
     ends = []
@@ -173,7 +173,7 @@ def _(server: Probed) -> None:
     "bytes that are not UTF-8 throw nobody out",
     "lines are UTF-8; whoever sends other bytes is not thrown out for it",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     alice.send(b"caf\xe9")
     alice.until_read()
@@ -184,7 +184,7 @@ def _(server: Probed) -> None:
     "a long message in another alphabet throws nobody out",
     "lines are UTF-8: a `recv` may cut a letter in two, and that is no error",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     # Two bytes a letter, and one before them: some recv cuts a letter.
     alice.send("x" + "\u0436" * 1500)
@@ -210,7 +210,7 @@ _DISTURBING = {
     "only the server begins a line with `*` or `!`: nothing that one says may move another's cursor",
     not_raw="the assignment passes on the bytes as they came",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     alice.send("a" + "b".join(_DISTURBING.values()) + "* bob left")
     alice.until_read()
@@ -225,7 +225,7 @@ def _(server: Probed) -> None:
     f"lines have at most {LONGEST} bytes; `! …` says that your last line was refused",
     not_raw="a message is as long as the server's recv takes",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     _needs_framing(server, alice, bob)
     alice.forget()
@@ -249,7 +249,7 @@ def _(server: Probed) -> None:
     "everybody in a room hears the same lines in the same order, and those who read lose none",
     not_raw="it takes many messages at once to show, and these run together there",
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     talkers = server.people("alice", "bob", "carol")
     listeners = server.people("dave", "erin", know=talkers[0])
     _needs_framing(server, talkers[0], talkers[1])
@@ -299,7 +299,7 @@ _NO_COMMANDS = "the assignment has no commands"
 
 
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, _bob = server.people("alice", "bob")
     alice.send("/who")
     if not alice.hears(server.nickname("bob")):
@@ -312,7 +312,7 @@ def _(server: Probed) -> None:
     optional=True,
     not_raw=_NO_COMMANDS,
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob, carol = server.people("alice", "bob", "carol")
     text = unique("secret")
     alice.send(f"/msg {server.nickname('bob')} {text}")
@@ -331,7 +331,7 @@ def _(server: Probed) -> None:
     optional=True,
     not_raw=_NO_COMMANDS,
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     alice, bob, carol, dave = server.people("alice", "bob", "carol", "dave")
     room = unique("room").replace("-", "x")
     for person in (alice, carol):

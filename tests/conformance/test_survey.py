@@ -19,7 +19,7 @@ import pytest
 from labkit import ChatServer
 from labkit.classic import ClassicServer
 from labkit.conformance.behaviours import called
-from labkit.conformance.probed import CannotJoin, NotJudged, Probed
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.failed import CheckFailed
 from labkit.wire.framing import FRAMINGS
 
@@ -47,7 +47,7 @@ FRAMING = "two sends arrive as one message (11)"
 
 def shows(fault: str, address: tuple[str, int], framing: str) -> bool:
     """Whether the server shows this fault."""
-    server = Probed(address, framing)
+    server = ServerUnderTest(address, framing)
     try:
         called(FAULTS[fault]).judge(server)
     except CheckFailed as failed:
@@ -77,7 +77,7 @@ def test_labkit_is_free_of_it(fault: str, framing: str) -> None:
 def test_raw_cannot_promise_to_keep_messages_apart() -> None:
     """So nobody is judged by it there; and the reason is told."""
     with pytest.raises(NotJudged, match="a recv is a message"):
-        called(FAULTS[FRAMING]).judge(Probed(("localhost", 0), "raw"))
+        called(FAULTS[FRAMING]).judge(ServerUnderTest(("localhost", 0), "raw"))
 
 
 @pytest.mark.parametrize("fault", CLASSIC_HAS)

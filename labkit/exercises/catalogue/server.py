@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.probed import Probed
+from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.exercises.bench.bench import Bench, whereabouts
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
@@ -348,7 +348,7 @@ def step(behaviour: Behaviour) -> Step:
     def run(bench: Bench) -> None:
         listener = bench.listener()
         bench.thread(bench.code, listener, name="serve")
-        server = Probed(listener.getsockname(), patience=PATIENCE, journal=bench.journal)
+        server = ServerUnderTest(listener.getsockname(), patience=PATIENCE, journal=bench.journal)
         try:
             behaviour.judge(server)
         except CheckFailed as failed:

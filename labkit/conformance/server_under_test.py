@@ -114,7 +114,7 @@ class Guests:
 
 
 @dataclass
-class Probed:
+class ServerUnderTest:
     """A server to try.
 
     Args:
