@@ -14,7 +14,7 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
 from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.conformance.staying import LINE, TINY, kernel_holds
-from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.raw_client import Peer, unique
 from labkit.wire import sockets
 
@@ -41,7 +41,7 @@ class Clog:
         """The dead one says more than mallory's kernel takes. False: bob has heard all of it."""
         left = kernel_holds() + 1024 * 1024
         everything = self.bob.received + left
-        idle = Patience(STUCK)
+        idle = Deadline(STUCK)
         received = 0
         while self.bob.received < everything:
             took = self.dead.push((LINE + b"\n") * 64, 0) if left > 0 else 0
@@ -50,8 +50,8 @@ class Clog:
                 peer.forget()
             now = sum(peer.received for peer in self._all)
             if took or now != received:
-                idle, received = Patience(STUCK), now
-            elif idle.spent():
+                idle, received = Deadline(STUCK), now
+            elif idle.passed():
                 return True
             else:
                 sockets.readable(self.bob.sock, SLICE / 10)

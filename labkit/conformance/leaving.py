@@ -8,7 +8,7 @@ from __future__ import annotations
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
-from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
 
@@ -26,7 +26,7 @@ def _(server: ServerUnderTest) -> None:
     end = alice.ended()
     if end is None:
         bob.ended(0)  # whatever has come
-        seen = f"no end within {server.patience:.1f} s; {bob.seen()}"
+        seen = f"no end within {server.timeout:.1f} s; {bob.seen()}"
         server.stays(alice)  # if she were gone, the next send to her would fail
         raise CheckFailed("the server ends alice's connection after she has hung up", seen)
 
@@ -65,7 +65,7 @@ def _(server: ServerUnderTest) -> None:
     alice.close()
     if noticed is None:
         raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
-    waiting = Patience(server.patience)
+    deadline = Deadline(server.timeout)
     while True:  # it may hang up first, and strike out the name then
         again = server.newcomer("alice again")
         server.answer(again, server.nickname("alice"))
@@ -74,7 +74,7 @@ def _(server: ServerUnderTest) -> None:
         heard = server.reaches(text, again, bob)
         if heard and says(server.nickname("alice"), bob.passed_over.decode(errors="replace")):
             return
-        if waiting.spent():
+        if deadline.passed():
             raise CheckFailed("another may be called alice now", again.seen())
 
 
@@ -121,11 +121,11 @@ def _comes_in(server: ServerUnderTest, name: str, after: str) -> Peer:
 
 def _heard_at_last(speaker: Peer, listener: Peer) -> bool:
     """Whether the speaker is heard, who may not have been let in yet at first."""
-    waiting = Patience(speaker.patience)
+    deadline = Deadline(speaker.timeout)
     text = unique("hello")
     while speaker.send(text) and not speaker.ended(0):
         if listener.hears(text, 4 * SLICE):
             return True
-        if waiting.spent():
+        if deadline.passed():
             break
     return False

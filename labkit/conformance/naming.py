@@ -6,7 +6,7 @@ import re
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
-from labkit.probe.deadline import Patience
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import Peer, unique
 
@@ -93,11 +93,11 @@ def _(server: ServerUnderTest) -> None:
 
 def _asked_again(newcomer: Peer, raw: bool) -> bool:
     """Whether the request comes once more, by itself: the words of the refusal may hold it, too."""
-    waiting = Patience(newcomer.patience)
+    deadline = Deadline(newcomer.timeout)
     heard = ""
-    while not waiting.spent():
+    while not deadline.passed():
         try:
-            heard = newcomer.line(waiting.left)
+            heard = newcomer.line(deadline.left)
         except (TimeoutError, EOFError):
             return False
         if heard == "nickname" or (raw and heard.endswith("nickname")):

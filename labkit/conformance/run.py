@@ -26,7 +26,7 @@ from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
 from labkit.conformance.server_under_test import (
-    LEAST_PATIENCE,
+    LEAST_TIMEOUT,
     ROUND_TRIPS,
     CannotJoin,
     Guests,
@@ -37,7 +37,7 @@ from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
-from labkit.probe.raw_client import PATIENCE, Peer, unique
+from labkit.probe.raw_client import TIMEOUT, Peer, unique
 from labkit.wire import sockets
 
 AT_A_TIME = 4
@@ -57,7 +57,7 @@ NOBODY = "nobody can join"
 ENOUGH = 2
 """Behaviours, of new servers, that nobody could join for: then no other is tried."""
 
-MOST_PATIENCE = 10.0
+MOST_TIMEOUT = 10.0
 """Seconds; nobody waits longer than this for anything."""
 
 RESETS_ARE_SURVIVED = "nobody is skipped when several die"
@@ -75,7 +75,7 @@ class Opening:
     """What is known of a server before it is judged."""
 
     speaks: str
-    patience: float
+    timeout: float
     notes: list[str]
 
 
@@ -97,7 +97,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
     address = _address(host_port)
     guests = Guests()
     try:
-        server = ServerUnderTest(address, framing, PATIENCE, guests=guests)
+        server = ServerUnderTest(address, framing, TIMEOUT, guests=guests)
         try:
             first = server.peer("first")
         except CannotJoin as failed:
@@ -118,7 +118,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
                 tried = ServerUnderTest(
                     address,
                     framing,
-                    opening.patience,
+                    opening.timeout,
                     speaks=opening.speaks,
                     tail=f"{server.tail}{behaviour.number}",
                     guests=guests,
@@ -162,7 +162,7 @@ def check_command(
     shows = shows or (lambda text: None)
     try:
         with _running(command, []) as address:
-            server = ServerUnderTest(address, framing, PATIENCE)
+            server = ServerUnderTest(address, framing, TIMEOUT)
             opening = _opened(server, server.peer("first"))
             server.leave()
     except NotStarted as error:
@@ -240,7 +240,7 @@ def _afresh(
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
     try:
         with _running(command, running) as address:
-            server = ServerUnderTest(address, framing, opening.patience, speaks=opening.speaks)
+            server = ServerUnderTest(address, framing, opening.timeout, speaks=opening.speaks)
             try:
                 return _judged(behaviour, server)
             finally:
@@ -304,7 +304,7 @@ def _trouble(tried: ServerUnderTest) -> str:
 
 def _opened(server: ServerUnderTest, first: Peer) -> Opening:
     """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
-    opening = Opening(server.framing, LEAST_PATIENCE, [])
+    opening = Opening(server.framing, LEAST_TIMEOUT, [])
     with contextlib.suppress(CheckFailed):
         server.asked(first)
         ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
@@ -321,7 +321,7 @@ def _opened(server: ServerUnderTest, first: Peer) -> Opening:
             )
         server.answer(first, server.nickname("first"))
         (second,) = server.people("second", know=first)
-        opening.patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, ROUND_TRIPS * _round_trip(first, second)))
+        opening.timeout = min(MOST_TIMEOUT, max(LEAST_TIMEOUT, ROUND_TRIPS * _round_trip(first, second)))
     return opening
 
 

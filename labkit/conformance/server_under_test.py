@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from time import sleep
 
 from labkit.journal import Journal
-from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import AT_MOST, Peer, meet, unique
 from labkit.wire import sockets
 
-LEAST_PATIENCE = 1.5
+LEAST_TIMEOUT = 1.5
 """Seconds after which a server is taken not to do a thing, however quick it is."""
 
 ROUND_TRIPS = 50
@@ -120,7 +120,7 @@ class ServerUnderTest:
     Args:
         address: (host, port).
         framing: "lines" or "raw": the dialect in which it is judged.
-        patience: seconds that it is given for anything.
+        timeout: seconds that it is given for anything.
         speaks: the dialect in which it is spoken to, where that is not the same.
         tail: what is put behind everybody's name, where others may have the same.
         guests: where people stay who cannot leave yet; None: they just leave.
@@ -129,7 +129,7 @@ class ServerUnderTest:
 
     address: sockets.Address
     framing: str = "lines"
-    patience: float = LEAST_PATIENCE
+    timeout: float = LEAST_TIMEOUT
     speaks: str = ""
     tail: str = ""
     guests: Guests | None = None
@@ -158,7 +158,7 @@ class ServerUnderTest:
                 journal=self.journal,
                 framing=self.speaks or self.framing,
                 receive_buffer=receive_buffer,
-                patience=self.patience,
+                timeout=self.timeout,
             )
         except OSError as error:
             raise CannotJoin(f"{name} can connect", str(error.strerror or error)) from None
@@ -221,14 +221,14 @@ class ServerUnderTest:
         Nobody waits any longer once the speaker was thrown out; while something else comes, a backlog
         perhaps, the listener listens on.
         """
-        every, in_all = Patience(self.patience), Patience(AT_MOST * self.patience)
+        every, in_all = Deadline(self.timeout), Deadline(AT_MOST * self.timeout)
         received = listener.received
         while not listener.hears(text, 2 * SLICE):
             if speaker.ended(0) or listener.end:
                 return listener.hears(text, 4 * SLICE)  # it may have been on its way
             if listener.received != received:
-                every, received = Patience(self.patience), listener.received
-            if every.spent() or in_all.spent():
+                every, received = Deadline(self.timeout), listener.received
+            if every.passed() or in_all.passed():
                 return False
         return True
 
@@ -246,7 +246,7 @@ class ServerUnderTest:
 
     def settle(self) -> None:
         """Give the server time to do what nobody is told of."""
-        sleep(self.patience / 5)
+        sleep(self.timeout / 5)
 
     # --- the end of it ---
 
@@ -286,15 +286,15 @@ class ServerUnderTest:
         people = self._here + self._staying
         for peer in people:
             peer.widen()
-        in_all, calm = Patience(2 * self.patience), Patience(seconds)
+        in_all, calm = Deadline(2 * self.timeout), Deadline(seconds)
         received = -1
-        while not calm.spent():
-            if in_all.spent():
+        while not calm.passed():
+            if in_all.passed():
                 return False
             for peer in people:
                 peer.forget()
             now = sum(peer.received for peer in people)
             if now != received:
-                received, calm = now, Patience(seconds)
+                received, calm = now, Deadline(seconds)
             sleep(SLICE / 10)
         return True

@@ -33,7 +33,7 @@ TALKING = Section()
 def _(server: ServerUnderTest) -> None:
     newcomer = server.newcomer("newcomer")
     before = newcomer.passed_over
-    after = newcomer.follows(server.patience if server.framing == "lines" else 2 * SLICE)
+    after = newcomer.follows(server.timeout if server.framing == "lines" else 2 * SLICE)
     seen = repr(before + b"nickname" + after)[1:]
     if server.framing == "raw":
         if before or after:

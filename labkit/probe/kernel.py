@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from labkit.probe import netlink
-from labkit.probe.deadline import Patience
+from labkit.probe.deadline import Deadline
 from labkit.wire import sockets
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -89,10 +89,10 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
     if not on_this_machine(sock):
         sleep(max(0.0, sent_at + PAUSE - monotonic()))
         return True
-    waiting = Patience(seconds)
+    deadline = Deadline(seconds)
     nap = 0.0005
     while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
-        if waiting.spent():
+        if deadline.passed():
             return False
         sleep(nap)
         nap = min(2 * nap, 0.002)

@@ -27,18 +27,18 @@ from types import TracebackType
 
 from labkit.journal import Journal, shown
 from labkit.probe import kernel
-from labkit.probe.deadline import SLICE, Patience
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that a server may take for anything, unless a Peer is told otherwise."""
 
 A_MOMENT = 0.2
 """Seconds in which what has arrived is looked at, while a server goes on and on sending more."""
 
 AT_MOST = 4
-"""Times its patience that a peer listens to a server that goes on and on about something else."""
+"""Times its timeout that a peer listens to a server that goes on and on about something else."""
 
 KEPT = 1024 * 1024
 """Bytes kept of what was heard; of more, the newest."""
@@ -62,7 +62,7 @@ class Peer:
         journal: where to write down what passes; by default a new one, in `journal`.
         framing: "lines" puts LF behind each text that is sent, "raw" nothing.
         receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
-        patience: seconds that it waits for anything, unless a call says otherwise.
+        timeout: seconds that it waits for anything, unless a call says otherwise.
 
     Raises:
         ConnectionError: nobody listens there, or nobody answered in time.
@@ -76,11 +76,11 @@ class Peer:
         journal: Journal | None = None,
         framing: str = "lines",
         receive_buffer: int | None = None,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.name = name
         self.journal = Journal() if journal is None else journal
-        self.patience = patience
+        self.timeout = timeout
         self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
         self.passed_over = b""  # what came before that which `hears` last found
         self.received = 0  # bytes, in all
@@ -90,7 +90,7 @@ class Peer:
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
-        self.sock = _connect(address, receive_buffer, patience)
+        self.sock = _connect(address, receive_buffer, timeout)
         self.sock.setblocking(False)
 
     @property
@@ -111,18 +111,18 @@ class Peer:
         self.until_read()
         return self.push(data) == len(data)
 
-    def until_read(self, patience: float | None = None) -> bool:
-        """Wait until the server has read all that was sent. False: it did not, within the patience."""
-        limit = self.patience if patience is None else patience
+    def until_read(self, timeout: float | None = None) -> bool:
+        """Wait until the server has read all that was sent. False: it did not, within the timeout."""
+        limit = self.timeout if timeout is None else timeout
         return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit)
 
-    def push(self, data: bytes, patience: float | None = None) -> int:
+    def push(self, data: bytes, timeout: float | None = None) -> int:
         """Send these bytes at once, whatever was read of those before; how many the server took."""
-        if patience == 0 and not sockets.writable(self.sock, 0):
+        if timeout == 0 and not sockets.writable(self.sock, 0):
             return 0
         self.journal.record("bytes", self.name, shown(data), SERVER)
         rest = memoryview(data)
-        waiting = Patience(self.patience if patience is None else patience)
+        deadline = Deadline(self.timeout if timeout is None else timeout)
         while rest:
             try:
                 took = sockets.send_now(self.sock, rest)
@@ -133,42 +133,42 @@ class Peer:
             rest = rest[took:]
             if rest and not took:
                 sockets.writable(self.sock, SLICE)
-                if waiting.spent():
+                if deadline.passed():
                     break
         return len(data) - len(rest)
 
     # --- what it hears ---
 
-    def hears(self, text: str, patience: float | None = None) -> bool:
+    def hears(self, text: str, timeout: float | None = None) -> bool:
         """Whether this comes, or has come since it was last asked. What came before it is forgotten.
 
-        It gives up after `patience` seconds (0: looks only at what has arrived) in which nothing came at
+        It gives up after `timeout` seconds (0: looks only at what has arrived) in which nothing came at
         all, or after four times as long, or at the end of the connection.
         """
         wanted = text.encode()
-        limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit or A_MOMENT)
+        limit = self.timeout if timeout is None else timeout
+        deadline = Deadline(AT_MOST * limit or A_MOMENT)
         searched = 0
         while (at := self._heard.find(wanted, searched)) < 0:
             del self._heard[: max(0, len(self._heard) - KEPT)]
             searched = max(0, len(self._heard) - len(wanted) + 1)
-            if waiting.spent():
+            if deadline.passed():
                 return False
-            if not self._listen(min(limit, max(waiting.left, 0))):
+            if not self._listen(min(limit, max(deadline.left, 0))):
                 return False
         self.passed_over = bytes(self._heard[:at])
         del self._heard[: at + len(wanted)]
         return True
 
-    def line(self, patience: float | None = None) -> str:
+    def line(self, timeout: float | None = None) -> str:
         """The next line, without its end; in the raw dialect, what the next `recv` brings.
 
         Raises:
-            TimeoutError: none came within the patience.
+            TimeoutError: none came within the timeout.
             EOFError: the connection has ended; the text says how, and after what.
         """
         raw = self.framing == "raw"
-        waiting = Patience(self.patience if patience is None else patience)
+        deadline = Deadline(self.timeout if timeout is None else timeout)
         while True:
             if self._asked and self._heard:
                 self._asked = False
@@ -178,32 +178,32 @@ class Peer:
                         break
             if self._heard and (raw or b"\n" in self._heard):
                 break
-            if waiting.spent():
+            if deadline.passed():
                 raise TimeoutError(f"{self.name} heard no line in time; {self.seen()}")
-            if not self._listen(min(SLICE, waiting.left)) and self.end:
+            if not self._listen(min(SLICE, deadline.left)) and self.end:
                 raise EOFError(f"{self.name} hears no more; {self.seen()}")
         size = len(self._heard) if raw else self._heard.index(b"\n") + 1
         line = bytes(self._heard[:size])
         del self._heard[:size]
         return line.decode(errors="replace").rstrip("\r\n")
 
-    def ended(self, patience: float | None = None) -> str | None:
-        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the patience.
+    def ended(self, timeout: float | None = None) -> str | None:
+        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the timeout.
 
         What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
         """
-        limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit or A_MOMENT)
-        while not self.end and self._listen(min(limit, max(waiting.left, 0))):
+        limit = self.timeout if timeout is None else timeout
+        deadline = Deadline(AT_MOST * limit or A_MOMENT)
+        while not self.end and self._listen(min(limit, max(deadline.left, 0))):
             del self._heard[: max(0, len(self._heard) - KEPT)]
-            if waiting.spent():
+            if deadline.passed():
                 break
         return self.end
 
-    def follows(self, patience: float | None = None) -> bytes:
+    def follows(self, timeout: float | None = None) -> bytes:
         """What comes next, or has come: the first of it, and nothing is forgotten. b"": nothing does."""
         if not self._heard:
-            self._listen(self.patience if patience is None else patience)
+            self._listen(self.timeout if timeout is None else timeout)
         return bytes(self._heard[:64])
 
     def seen(self) -> str:
@@ -232,7 +232,7 @@ class Peer:
 
     def _listen(self, seconds: float) -> bool:
         """Take what has come, or comes within so many seconds. False: nothing, or no more."""
-        waiting = Patience(seconds)
+        deadline = Deadline(seconds)
         while not self.end and self.sock.fileno() >= 0:
             try:
                 data = sockets.receive_now(self.sock, 262144)
@@ -249,10 +249,10 @@ class Peer:
                     return True
                 if data == b"":
                     self._has_ended("FIN")
-                elif waiting.spent():
+                elif deadline.passed():
                     break
                 else:
-                    sockets.readable(self.sock, min(SLICE, waiting.left))
+                    sockets.readable(self.sock, min(SLICE, deadline.left))
         return False
 
     def _has_ended(self, how: str) -> None:
@@ -315,7 +315,7 @@ class Peer:
         return f"<Peer {self.name}>"
 
 
-def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
+def meet(newcomer: Peer, present: Peer, timeout: float | None = None) -> None:
     """Wait until each of the two hears the other. Then the newcomer has joined, whatever the server says.
 
     The newcomer says a word until `present` hears it, and then the other way round. Some of these words
@@ -326,7 +326,7 @@ def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
     """
     for speaker, listener in ((newcomer, present), (present, newcomer)):
         word = unique("ping")
-        waiting = Patience(newcomer.patience if patience is None else patience)
+        deadline = Deadline(newcomer.timeout if timeout is None else timeout)
         nap = SLICE
         while True:
             if not speaker.until_read() and not speaker.end:
@@ -334,9 +334,9 @@ def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
                     f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}"
                 )
             speaker.send(word)
-            if listener.hears(word, min(nap, max(waiting.left, SLICE))):
+            if listener.hears(word, min(nap, max(deadline.left, SLICE))):
                 break
-            if waiting.spent() or listener.end or speaker.ended(0):
+            if deadline.passed() or listener.end or speaker.ended(0):
                 seen = f"{speaker.seen()}; " if speaker.end else ""
                 raise CheckFailed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
             nap = min(2 * nap, 0.4)

@@ -93,7 +93,7 @@ class Bench:
 
     def peer(self, address: Any, name: str = "alice", **options: Any) -> Peer:
         """A client that is nothing but a socket, connected. What passes is written in the journal."""
-        peer = Peer(address, name, journal=self.journal, **{"patience": SOON, **options})
+        peer = Peer(address, name, journal=self.journal, **{"timeout": SOON, **options})
         self._peers.append(peer)
         return peer
 

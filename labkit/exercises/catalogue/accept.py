@@ -164,7 +164,7 @@ def twenty(bench: Bench) -> None:
         guests: list[Peer] = []
         bench.said(f"{MANY} connect, one by one", everybody, "server")
         while len(guests) < MANY:
-            guest = Peer(serve.address, f"guest-{len(guests) + 1}", patience=SOON)
+            guest = Peer(serve.address, f"guest-{len(guests) + 1}", timeout=SOON)
             if serve.line(guest) != "nickname":
                 where, clue = serve.whereabouts()
                 raise CheckFailed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
@@ -188,7 +188,7 @@ def twenty(bench: Bench) -> None:
     with serving(bench) as serve:
         bench.said(f"{MANY} more connect, all at once", everybody, "server")
         threading.setprofile(serve.late)
-        guests = [Peer(serve.address, f"guest-{n}", patience=SOON) for n in range(1, MANY + 1)]
+        guests = [Peer(serve.address, f"guest-{n}", timeout=SOON) for n in range(1, MANY + 1)]
         for guest in guests:
             if serve.line(guest) != "nickname":
                 twice = [other.name for other in guests if other.hears("nickname\nnickname\n", 0)]
