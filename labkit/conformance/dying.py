@@ -15,7 +15,7 @@ from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
 from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.conformance.staying import LINE, TINY, kernel_holds
 from labkit.probe.deadline import SLICE, Deadline
-from labkit.probe.raw_client import Peer, unique
+from labkit.probe.raw_client import RawClient, unique
 from labkit.wire import sockets
 
 STUCK = 0.5
@@ -46,9 +46,9 @@ class Clog:
         while self.bob.received < everything:
             took = self.dead.push((LINE + b"\n") * 64, 0) if left > 0 else 0
             left -= took
-            for peer in self._all:
-                peer.forget()
-            now = sum(peer.received for peer in self._all)
+            for client in self._all:
+                client.forget()
+            now = sum(client.received for client in self._all)
             if took or now != received:
                 idle, received = Deadline(STUCK), now
             elif idle.passed():
@@ -57,7 +57,7 @@ class Clog:
                 sockets.readable(self.bob.sock, SLICE / 10)
         return False
 
-    def _heard(self, server: ServerUnderTest, first: Peer) -> bool:
+    def _heard(self, server: ServerUnderTest, first: RawClient) -> bool:
         """Whether bob hears what the first of all says: he comes before mallory, then."""
         text = unique("can-you-hear")
         first.send(text)
@@ -96,11 +96,11 @@ def _(server: ServerUnderTest) -> None:
             server.hears_from(speaker, clog.bob, "are-you-there")
 
 
-def say_goodbye(peer: Peer) -> None:
+def say_goodbye(client: RawClient) -> None:
     """Leave with FIN, and be gone: closing with something unread would send RST."""
-    peer.forget()
-    peer.hang_up()
-    peer.close()
+    client.forget()
+    client.hang_up()
+    client.close()
 
 
 @DYING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)

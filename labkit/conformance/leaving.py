@@ -10,7 +10,7 @@ from labkit.conformance.naming import says, told_once
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer, unique
+from labkit.probe.raw_client import RawClient, unique
 
 LEAVING = Section()
 
@@ -104,7 +104,7 @@ def _(server: ServerUnderTest) -> None:
     _comes_in(server, "third", "two visitors have left")
 
 
-def _still_heard(server: ServerUnderTest, bob: Peer, alice: Peer, after: str) -> None:
+def _still_heard(server: ServerUnderTest, bob: RawClient, alice: RawClient, after: str) -> None:
     """Alice came first: whatever goes wrong in a send to others, she has hers by then."""
     text = unique("still-there")
     bob.send(text)
@@ -112,14 +112,14 @@ def _still_heard(server: ServerUnderTest, bob: Peer, alice: Peer, after: str) ->
         raise CheckFailed(f"alice hears bob after {after}", alice.seen())
 
 
-def _comes_in(server: ServerUnderTest, name: str, after: str) -> Peer:
+def _comes_in(server: ServerUnderTest, name: str, after: str) -> RawClient:
     try:
         return server.newcomer(name)
     except CannotJoin as failed:
         raise CheckFailed(f"a newcomer is asked for a nickname after {after}", failed.seen) from None
 
 
-def _heard_at_last(speaker: Peer, listener: Peer) -> bool:
+def _heard_at_last(speaker: RawClient, listener: RawClient) -> bool:
     """Whether the speaker is heard, who may not have been let in yet at first."""
     deadline = Deadline(speaker.timeout)
     text = unique("hello")

@@ -8,7 +8,7 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer, unique
+from labkit.probe.raw_client import RawClient, unique
 
 NAMING = Section()
 
@@ -91,7 +91,7 @@ def _(server: ServerUnderTest) -> None:
         raise CheckFailed(f"bob hears {text!r} from the one who then said {name!r}", bob.seen())
 
 
-def _asked_again(newcomer: Peer, raw: bool) -> bool:
+def _asked_again(newcomer: RawClient, raw: bool) -> bool:
     """Whether the request comes once more, by itself: the words of the refusal may hold it, too."""
     deadline = Deadline(newcomer.timeout)
     heard = ""
@@ -123,7 +123,7 @@ def _(server: ServerUnderTest) -> None:
         )
 
 
-def told_once(listener: Peer, since: int, nickname: str, notice: str) -> str:
+def told_once(listener: RawClient, since: int, nickname: str, notice: str) -> str:
     """The one line about somebody that came after so many bytes, other than what they said themselves.
 
     Raises:
@@ -154,7 +154,7 @@ def _(server: ServerUnderTest) -> None:
         server.answer(silent, server.nickname("silent"))
 
 
-def still_asked(server: ServerUnderTest, when: str) -> Peer:
+def still_asked(server: ServerUnderTest, when: str) -> RawClient:
     """The next newcomer, who is asked for a nickname all the same.
 
     Raises:

@@ -37,7 +37,7 @@ from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
-from labkit.probe.raw_client import TIMEOUT, Peer, unique
+from labkit.probe.raw_client import TIMEOUT, RawClient, unique
 from labkit.wire import sockets
 
 AT_A_TIME = 4
@@ -99,7 +99,7 @@ def check_address(host_port: str, framing: str = "lines", shows: Shows | None = 
     try:
         server = ServerUnderTest(address, framing, TIMEOUT, guests=guests)
         try:
-            first = server.peer("first")
+            first = server.connect("first")
         except CannotJoin as failed:
             raise CannotRun(f"{host_port}: {failed.seen}") from None
         server.tail = f"q{first.port:x}"  # nobody else there has that port
@@ -163,7 +163,7 @@ def check_command(
     try:
         with _running(command, []) as address:
             server = ServerUnderTest(address, framing, TIMEOUT)
-            opening = _opened(server, server.peer("first"))
+            opening = _opened(server, server.connect("first"))
             server.leave()
     except NotStarted as error:
         raise CannotRun(f"{shlex.join(command)}: {error}") from None
@@ -302,7 +302,7 @@ def _trouble(tried: ServerUnderTest) -> str:
 # --- before it is judged ---
 
 
-def _opened(server: ServerUnderTest, first: Peer) -> Opening:
+def _opened(server: ServerUnderTest, first: RawClient) -> Opening:
     """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
     opening = Opening(server.framing, LEAST_TIMEOUT, [])
     with contextlib.suppress(CheckFailed):
@@ -325,7 +325,7 @@ def _opened(server: ServerUnderTest, first: Peer) -> Opening:
     return opening
 
 
-def _round_trip(speaker: Peer, listener: Peer) -> float:
+def _round_trip(speaker: RawClient, listener: RawClient) -> float:
     """Seconds from what one says to what the other hears, the median of a few."""
     seconds = []
     for _ in range(PINGS):

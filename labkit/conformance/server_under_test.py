@@ -20,7 +20,7 @@ from time import sleep
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import AT_MOST, Peer, meet, unique
+from labkit.probe.raw_client import AT_MOST, RawClient, meet, unique
 from labkit.wire import sockets
 
 LEAST_TIMEOUT = 1.5
@@ -47,19 +47,19 @@ class Guests:
         self._selector.register(self._wakes, selectors.EVENT_READ)
         # Guards the list, which the thread takes newcomers from.
         self._lock = threading.Lock()
-        self._coming: list[Peer] = []
-        self._staying: list[Peer] = []
+        self._coming: list[RawClient] = []
+        self._staying: list[RawClient] = []
         self._leaving = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="labkit-check-guests", daemon=True)
         self._thread.start()
 
-    def take(self, peers: list[Peer]) -> None:
+    def take(self, clients: list[RawClient]) -> None:
         """From now on they are the thread's."""
-        for peer in peers:
-            peer.journal = Journal(1)  # what they hear now is nobody's business
+        for client in clients:
+            client.journal = Journal(1)  # what they hear now is nobody's business
         with self._lock:
-            self._coming += peers
+            self._coming += clients
         sockets.wake(self._waker)
 
     def leave(self) -> None:
@@ -74,8 +74,8 @@ class Guests:
         self._ending.set()
         sockets.wake(self._waker)
         self._thread.join()
-        for peer in self._coming + self._staying:
-            peer.reset()
+        for client in self._coming + self._staying:
+            client.reset()
         self._selector.close()
         self._wakes.close()
         self._waker.close()
@@ -88,29 +88,29 @@ class Guests:
                 else:
                     self._read(key.data)
             if self._leaving.is_set():
-                for peer in self._staying:
-                    if not peer.end:
-                        self._selector.unregister(peer)
-                    peer.reset()
+                for client in self._staying:
+                    if not client.end:
+                        self._selector.unregister(client)
+                    client.reset()
                     sleep(SLICE / 10)
                 self._staying.clear()
                 self._leaving.clear()
             sleep(SLICE / 5)  # in a room full of noise it would do nothing but read
 
-    def _read(self, peer: Peer) -> None:
-        peer.forget()
-        if peer.end:
-            self._selector.unregister(peer)
+    def _read(self, client: RawClient) -> None:
+        client.forget()
+        if client.end:
+            self._selector.unregister(client)
 
     def _welcome(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._wakes.recv(64)
         with self._lock:
             coming, self._coming = self._coming, []
-        for peer in coming:
-            self._staying.append(peer)
-            if not peer.end:
-                self._selector.register(peer, selectors.EVENT_READ, peer)
+        for client in coming:
+            self._staying.append(client)
+            if not client.end:
+                self._selector.register(client, selectors.EVENT_READ, client)
 
 
 @dataclass
@@ -135,9 +135,9 @@ class ServerUnderTest:
     guests: Guests | None = None
     all_stay: bool = True
     journal: Journal = field(default_factory=Journal)
-    _here: list[Peer] = field(default_factory=list, init=False)
-    _nameless: list[Peer] = field(default_factory=list, init=False)
-    _staying: list[Peer] = field(default_factory=list, init=False)
+    _here: list[RawClient] = field(default_factory=list, init=False)
+    _nameless: list[RawClient] = field(default_factory=list, init=False)
+    _staying: list[RawClient] = field(default_factory=list, init=False)
 
     def nickname(self, name: str) -> str:
         """What alice is called here."""
@@ -145,14 +145,14 @@ class ServerUnderTest:
 
     # --- people ---
 
-    def peer(self, name: str, receive_buffer: int | None = None) -> Peer:
+    def connect(self, name: str, receive_buffer: int | None = None) -> RawClient:
         """Somebody who is connected, and nothing more.
 
         Raises:
             CannotJoin: the server does not accept.
         """
         try:
-            peer = Peer(
+            client = RawClient(
                 self.address,
                 name,
                 journal=self.journal,
@@ -162,60 +162,60 @@ class ServerUnderTest:
             )
         except OSError as error:
             raise CannotJoin(f"{name} can connect", str(error.strerror or error)) from None
-        self._here.append(peer)
-        self._nameless.append(peer)
-        return peer
+        self._here.append(client)
+        self._nameless.append(client)
+        return client
 
-    def newcomer(self, name: str, receive_buffer: int | None = None) -> Peer:
+    def newcomer(self, name: str, receive_buffer: int | None = None) -> RawClient:
         """Somebody who was asked for a nickname, and has not answered.
 
         Raises:
             CannotJoin: nobody asks.
         """
-        return self.asked(self.peer(name, receive_buffer))
+        return self.asked(self.connect(name, receive_buffer))
 
-    def asked(self, peer: Peer) -> Peer:
+    def asked(self, client: RawClient) -> RawClient:
         """The same, once it was asked for a nickname.
 
         Raises:
             CannotJoin: nobody asks.
         """
         try:
-            peer.is_asked()
+            client.is_asked()
         except CheckFailed as failed:
             raise CannotJoin(failed.expected, failed.seen) from None
-        return peer
+        return client
 
-    def answer(self, newcomer: Peer, nickname: str | bytes) -> None:
+    def answer(self, newcomer: RawClient, nickname: str | bytes) -> None:
         """The newcomer says its nickname, and the server reads it."""
         self._nameless.remove(newcomer)
         newcomer.send(nickname)
         newcomer.until_read()
 
     def people(
-        self, *names: str, know: Peer | None = None, receive_buffer: int | None = None
-    ) -> list[Peer]:
+        self, *names: str, know: RawClient | None = None, receive_buffer: int | None = None
+    ) -> list[RawClient]:
         """These people have joined, in this order; each hears the first (or `know`) and is heard.
 
         Raises:
             CannotJoin: one of them is not asked, or not heard.
         """
-        joined: list[Peer] = []
+        joined: list[RawClient] = []
         for name in names:
-            peer = self.newcomer(name, receive_buffer)
-            self.answer(peer, self.nickname(name))
+            client = self.newcomer(name, receive_buffer)
+            self.answer(client, self.nickname(name))
             first = know or (joined[0] if joined else None)
             if first:
                 try:
-                    meet(peer, first)
+                    meet(client, first)
                 except CheckFailed as failed:
                     raise CannotJoin(failed.expected, failed.seen) from None
-            joined.append(peer)
+            joined.append(client)
         return joined
 
     # --- what they do ---
 
-    def reaches(self, text: str, speaker: Peer, listener: Peer) -> bool:
+    def reaches(self, text: str, speaker: RawClient, listener: RawClient) -> bool:
         """Whether the listener hears this, which the speaker has said.
 
         Nobody waits any longer once the speaker was thrown out; while something else comes, a backlog
@@ -232,7 +232,7 @@ class ServerUnderTest:
                 return False
         return True
 
-    def hears_from(self, speaker: Peer, listener: Peer, word: str) -> None:
+    def hears_from(self, speaker: RawClient, listener: RawClient, word: str) -> None:
         """The speaker says something, and the listener hears it.
 
         Raises:
@@ -250,32 +250,32 @@ class ServerUnderTest:
 
     # --- the end of it ---
 
-    def stays(self, peer: Peer) -> None:
+    def stays(self, client: RawClient) -> None:
         """This one must not leave before the very end, if the server is to go on."""
-        self._here.remove(peer)
-        self._staying.append(peer)
+        self._here.remove(client)
+        self._staying.append(client)
 
     def leave(self) -> None:
         """Everybody leaves: with RST; or, where the server may not survive that, is a guest from now on."""
         if self.guests:
-            for peer in self._nameless:  # a server that waits for the answer waits no longer
-                if peer.send(unique(self.nickname("guest")).replace("-", "x")):
-                    peer.until_read(4 * SLICE)
+            for client in self._nameless:  # a server that waits for the answer waits no longer
+                if client.send(unique(self.nickname("guest")).replace("-", "x")):
+                    client.until_read(4 * SLICE)
             if self._here and not self.all_stay:
                 self.calms_down()
         here, staying = self._here, self._staying
         self._here, self._nameless, self._staying = [], [], []
         if self.guests and self.all_stay:
             here, staying = [], here + staying
-        for peer in here:
-            peer.reset()
+        for client in here:
+            client.reset()
             if self.guests:
                 sleep(SLICE / 5)
         if self.guests:
-            self.guests.take([peer for peer in staying if peer.fileno() >= 0])
+            self.guests.take([client for client in staying if client.fileno() >= 0])
         else:
-            for peer in staying:
-                peer.reset()
+            for client in staying:
+                client.reset()
 
     def calms_down(self, seconds: float = 2 * SLICE) -> bool:
         """Whoever did not read reads now, until nothing has come for so long. False: it never ends.
@@ -284,16 +284,16 @@ class ServerUnderTest:
         first, and a thread that was not told may go on for ever.
         """
         people = self._here + self._staying
-        for peer in people:
-            peer.widen()
+        for client in people:
+            client.widen()
         in_all, calm = Deadline(2 * self.timeout), Deadline(seconds)
         received = -1
         while not calm.passed():
             if in_all.passed():
                 return False
-            for peer in people:
-                peer.forget()
-            now = sum(peer.received for peer in people)
+            for client in people:
+                client.forget()
+            now = sum(client.received for client in people)
             if now != received:
                 received, calm = now, Deadline(seconds)
             sleep(SLICE / 10)

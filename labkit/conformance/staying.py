@@ -42,11 +42,11 @@ def _(server: ServerUnderTest) -> None:
         server.settle()  # who notices by itself has noticed
     text = unique("who-hears-me")
     alice.send(text)
-    deaf = [peer for peer in others if not server.reaches(text, alice, peer)]
+    deaf = [client for client in others if not server.reaches(text, alice, client)]
     if len(deaf) == len(others):
         raise NotJudged("nobody at all is heard after a reset")
     if deaf:
-        heard = " and ".join(peer.name for peer in others if peer not in deaf)
+        heard = " and ".join(client.name for client in others if client not in deaf)
         raise CheckFailed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
 
 

@@ -12,7 +12,7 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer, unique
+from labkit.probe.raw_client import RawClient, unique
 
 LONGEST = 4096
 """Bytes of the longest line on the wire, its LF included."""
@@ -90,7 +90,7 @@ def _(server: ServerUnderTest) -> None:
 # --- a line is a message, and any bytes may come ---
 
 
-def _heard_of(server: ServerUnderTest, alice: Peer, bob: Peer) -> str:
+def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
     """What bob heard of all that alice has said up to now."""
     end = unique("end")
     alice.send(end)
@@ -100,7 +100,7 @@ def _heard_of(server: ServerUnderTest, alice: Peer, bob: Peer) -> str:
     return bob.passed_over.decode(errors="replace")
 
 
-def _cut(server: ServerUnderTest, alice: Peer, bob: Peer) -> tuple[str, str]:
+def _cut(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> tuple[str, str]:
     """A line that is sent in two pieces: the line, and what bob heard."""
     first, second = unique("first"), unique("second")
     alice.send_bytes(first.encode())
@@ -108,7 +108,7 @@ def _cut(server: ServerUnderTest, alice: Peer, bob: Peer) -> tuple[str, str]:
     return first + second, _heard_of(server, alice, bob)
 
 
-def _needs_framing(server: ServerUnderTest, alice: Peer, bob: Peer) -> None:
+def _needs_framing(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> None:
     line, heard = _cut(server, alice, bob)
     if line not in heard:
         raise NotJudged(
@@ -268,7 +268,7 @@ def _(server: ServerUnderTest) -> None:
             )
 
 
-def _order(listener: Peer, said: list[list[str]]) -> list[str]:
+def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
     """The lines in the order in which they are heard, all of them."""
     wanted = {line for lines in said for line in lines}
     heard: list[str] = []

@@ -1,20 +1,20 @@
 """A client that is nothing but a socket: it does what it is told, right or wrong, and hears what comes.
 
-For trying servers. labkit's own client would not do: it has manners, and threads. A `Peer` has neither.
-It can hang up in the middle, send bytes that are no text, stop reading; and everything that it sends
-and receives, FIN and RST too, is in its journal, from which a `Ladder` can be drawn.
+For trying servers. labkit's own client is too polite for that, and has threads. A `RawClient` can hang up
+in the middle, send bytes that are no text, stop reading. Its journal keeps everything it sends and
+receives, FIN and RST too, so that a `Ladder` can be drawn.
 
-    with Peer(address, "alice") as alice, Peer(address, "bob") as bob:
+    with RawClient(address, "alice") as alice, RawClient(address, "bob") as bob:
         alice.join("alice")
         bob.join("bob")
         meet(bob, alice)                    # each hears the other
         alice.send("hello-17")
         assert bob.hears("alice: hello-17")
 
-Nothing here is left to luck with timing. A send first waits until the server has read the one before, so
-that two messages stay two even where nothing frames them (kernel.py). What is heard is looked for in the
-stream, wherever `recv` has cut it, and among whatever else the server says.
-A Peer is for one thread. It knows the request `nickname`, and nothing else of chat.
+No timing is left to luck. A send first waits until the server has read the one before, so that two messages
+stay two even where nothing frames them (kernel.py). `hears` searches the stream, wherever `recv` has cut
+it, among all else that the server says.
+A RawClient is for one thread. It knows the request `nickname`, and nothing else of chat.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 TIMEOUT = 5.0
-"""Seconds that a server may take for anything, unless a Peer is told otherwise."""
+"""Seconds that a server may take for anything, unless a RawClient is told otherwise."""
 
 A_MOMENT = 0.2
-"""Seconds in which what has arrived is looked at, while a server goes on and on sending more."""
+"""Seconds spent on what has arrived, while a server keeps sending more."""
 
 AT_MOST = 4
-"""Times its timeout that a peer listens to a server that goes on and on about something else."""
+"""Times its timeout that a client listens to a server that keeps sending something else."""
 
 KEPT = 1024 * 1024
-"""Bytes kept of what was heard; of more, the newest."""
+"""Bytes kept of what was heard, the newest."""
 
 SERVER = "server"
 
@@ -53,7 +53,7 @@ def unique(word: str) -> str:
     return f"{word}-{next(_numbers)}"
 
 
-class Peer:
+class RawClient:
     """One connection to the server at `address`, open when this returns.
 
     Args:
@@ -65,7 +65,7 @@ class Peer:
         timeout: seconds that it waits for anything, unless a call says otherwise.
 
     Raises:
-        ConnectionError: nobody listens there, or nobody answered in time.
+        ConnectionError: no server listens there, or none answered in time.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class Peer:
         self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
         self.passed_over = b""  # what came before that which `hears` last found
         self.received = 0  # bytes, in all
-        self.transcript = bytearray()  # all of them; of very many, the newest
-        self._heard = bytearray()  # what came, and was not asked for yet
+        self.transcript = bytearray()  # those bytes; of very many, the newest
+        self._heard = bytearray()  # what came, and no call has taken yet
         self.framing = framing
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
@@ -102,7 +102,7 @@ class Peer:
     # --- what it says ---
 
     def send(self, *texts: str | bytes) -> bool:
-        """Say these, framed, in one send. False: the connection has ended, or the server takes no more."""
+        """Send these, framed, in one send. False: the connection has ended, or the server takes no more."""
         end = b"\n" if self.framing == "lines" else b""
         return self.send_bytes(b"".join((t if isinstance(t, bytes) else t.encode()) + end for t in texts))
 
@@ -140,10 +140,10 @@ class Peer:
     # --- what it hears ---
 
     def hears(self, text: str, timeout: float | None = None) -> bool:
-        """Whether this comes, or has come since it was last asked. What came before it is forgotten.
+        """Whether this comes, or has come since the last call. Forgets what came before it.
 
-        It gives up after `timeout` seconds (0: looks only at what has arrived) in which nothing came at
-        all, or after four times as long, or at the end of the connection.
+        It gives up after `timeout` seconds without a byte (0: looks only at what has arrived), or after
+        four times as long, or at the end of the connection.
         """
         wanted = text.encode()
         limit = self.timeout if timeout is None else timeout
@@ -207,13 +207,13 @@ class Peer:
         return bytes(self._heard[:64])
 
     def seen(self) -> str:
-        """What it heard that nobody asked for, in words: for a report."""
+        """What it heard and no call has taken, in words: for a report."""
         rest = bytes(self._heard)
         what = f"heard {'…' * (len(rest) > 64)}{repr(rest[-64:])[1:]}" if rest else "heard nothing"
         return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
 
     def forget(self) -> None:
-        """Let go of all that has arrived; of what goes on arriving, the most of it."""
+        """Drop all that has arrived, and most of what goes on arriving."""
         for _ in range(64):
             if not self._listen(0):
                 break
@@ -221,13 +221,13 @@ class Peer:
         self._heard.clear()
 
     def widen(self) -> None:
-        """From now on its kernel may keep as much for it as is usual."""
+        """Give it a receive buffer of the usual size from now on."""
         if self._narrow and self.sock.fileno() >= 0:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KEPT)
             self._narrow = False
 
     def fileno(self) -> int:
-        """So that `select` can wait for it; -1 once it is closed."""
+        """For `select`; -1 once it is closed."""
         return self.sock.fileno()
 
     def _listen(self, seconds: float) -> bool:
@@ -262,10 +262,10 @@ class Peer:
 
     # --- coming and going ---
 
-    def join(self, nickname: str) -> Peer:
+    def join(self, nickname: str) -> RawClient:
         """Wait for the request, answer it, and wait until the answer is read.
 
-        Whether it is in the room now, no server need tell: see `meet`.
+        A server need not tell that it is in the room now: see `meet`.
 
         Raises:
             CheckFailed: no request came.
@@ -303,7 +303,7 @@ class Peer:
         """Close the socket: FIN; or RST, if something was not read. Twice does no harm."""
         self.sock.close()
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> RawClient:
         return self
 
     def __exit__(
@@ -312,10 +312,10 @@ class Peer:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Peer {self.name}>"
+        return f"<RawClient {self.name}>"
 
 
-def meet(newcomer: Peer, present: Peer, timeout: float | None = None) -> None:
+def meet(newcomer: RawClient, present: RawClient, timeout: float | None = None) -> None:
     """Wait until each of the two hears the other. Then the newcomer has joined, whatever the server says.
 
     The newcomer says a word until `present` hears it, and then the other way round. Some of these words
@@ -343,7 +343,7 @@ def meet(newcomer: Peer, present: Peer, timeout: float | None = None) -> None:
 
 
 def _connect(address: sockets.Address, receive_buffer: int | None, seconds: float) -> socket.socket:
-    """As sockets.connect does; but how much is received ahead must be settled before."""
+    """As sockets.connect does; but the receive buffer must be set before it connects."""
     host, port = address
     family, kind, proto, _, where = sockets.resolve(host, port)
     sock = socket.socket(family, kind, proto)

@@ -20,7 +20,7 @@ from typing import Any
 
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer
+from labkit.probe.raw_client import RawClient
 
 SOON = 2.0
 """Seconds in which everything that a step expects must have happened: on a loaded machine it takes
@@ -75,7 +75,7 @@ class Bench:
         self.journal = Journal()
         self.running: list[Running] = []
         self._sockets: list[socket.socket] = []
-        self._peers: list[Peer] = []
+        self._clients: list[RawClient] = []
 
     # --- things to work with; all of them end with the step ---
 
@@ -91,21 +91,21 @@ class Bench:
         self._sockets.append(listener)
         return listener
 
-    def peer(self, address: Any, name: str = "alice", **options: Any) -> Peer:
+    def connect(self, address: Any, name: str = "alice", **options: Any) -> RawClient:
         """A client that is nothing but a socket, connected. What passes is written in the journal."""
-        peer = Peer(address, name, journal=self.journal, **{"timeout": SOON, **options})
-        self._peers.append(peer)
-        return peer
+        client = RawClient(address, name, journal=self.journal, **{"timeout": SOON, **options})
+        self._clients.append(client)
+        return client
 
-    def pair(self, name: str = "alice", **options: Any) -> tuple[socket.socket, Peer]:
+    def pair(self, name: str = "alice", **options: Any) -> tuple[socket.socket, RawClient]:
         """A connection: the server's end of it, and the client at the other."""
         listener = self.listener()
-        peer = self.peer(listener.getsockname(), name, **options)
+        client = self.connect(listener.getsockname(), name, **options)
         ours, _ = listener.accept()
         # Two small sends in a row would wait for an acknowledgement, 40 ms each time.
         ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sockets.append(ours)
-        return ours, peer
+        return ours, client
 
     def said(self, text: str, sender: str = "check", receiver: str = YOU) -> None:
         """An arrow on the ladder, for what is not a byte on a wire: a call, or what it returned."""
@@ -119,8 +119,8 @@ class Bench:
         self.journal = kept
 
     def close(self) -> None:
-        for peer in self._peers:
-            peer.close()
+        for client in self._clients:
+            client.close()
         for sock in self._sockets:
             sock.close()
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, is_students
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer
+from labkit.probe.raw_client import RawClient
 
 LATE = 0.1
 """Seconds that a thread is kept from beginning, at most."""
@@ -65,17 +65,17 @@ class Serving:
             pass
         self.before = set(self.students_threads())
 
-    def peer(self, name: str) -> Peer:
+    def connect(self, name: str) -> RawClient:
         self.bench.said("connects", name, "server")
-        return self.bench.peer(self.address, name)
+        return self.bench.connect(self.address, name)
 
-    def line(self, peer: Peer) -> str | None:
+    def line(self, client: RawClient) -> str | None:
         """The next line that this one hears; None if none comes in time, or serve died."""
         give_up = monotonic() + SOON
         while monotonic() < give_up:
             dead = self.call.error is not None
             try:
-                return peer.line(TURN)
+                return client.line(TURN)
             except TimeoutError:
                 if dead:
                     break
@@ -83,30 +83,30 @@ class Serving:
                 break
         return None
 
-    def hears(self, peer: Peer, wanted: str, when: str = "") -> None:
+    def hears(self, client: RawClient, wanted: str, when: str = "") -> None:
         """This one hears this line next.
 
         Raises:
             CheckFailed: it does not. The clue is what serve died of, or where it is.
         """
-        line = self.line(peer)
+        line = self.line(client)
         if line == wanted:
             return
-        expected = f"{peer.name}{when} hears {wanted + chr(10)!r}"
+        expected = f"{client.name}{when} hears {wanted + chr(10)!r}"
         if line is not None:
-            raise CheckFailed(expected, f"{peer.name} heard {line + chr(10)!r}")
-        if peer.hears(wanted, 0):
-            raise CheckFailed(expected, f"{peer.name} heard {wanted!r}, without an LF", "no LF")
+            raise CheckFailed(expected, f"{client.name} heard {line + chr(10)!r}")
+        if client.hears(wanted, 0):
+            raise CheckFailed(expected, f"{client.name} heard {wanted!r}, without an LF", "no LF")
         where, clue = self.whereabouts()
-        raise CheckFailed(expected, f"{peer.seen()}{where}", clue)
+        raise CheckFailed(expected, f"{client.seen()}{where}", clue)
 
-    def joins(self, name: str, when: str = "") -> Peer:
+    def joins(self, name: str, when: str = "") -> RawClient:
         """A client connects, is asked, answers, and is welcomed."""
-        peer = self.peer(name)
-        self.hears(peer, "nickname", when)
-        peer.send(name)
-        self.hears(peer, f"* you are {name}", when)
-        return peer
+        client = self.connect(name)
+        self.hears(client, "nickname", when)
+        client.send(name)
+        self.hears(client, f"* you are {name}", when)
+        return client
 
     def shut(self, seconds: float = SOON) -> bool:
         """Close the listener; whether serve comes back within so many seconds."""

@@ -12,7 +12,7 @@ from types import FrameType
 
 from labkit.exercises.bench.bench import SOON, Bench, Running
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer
+from labkit.probe.raw_client import RawClient
 
 HELD = 1.5
 """Seconds for which a thread is held, at most, to see whether stop() waits for it."""
@@ -41,14 +41,14 @@ class House:
             host, number, *_ = self.server.address
             self.address = (host, number)
 
-    def knock(self, name: str) -> Peer:
+    def knock(self, name: str) -> RawClient:
         """A client that has connected."""
         try:
-            return self.bench.peer(self.address, name)
+            return self.bench.connect(self.address, name)
         except ConnectionError as error:
             raise CheckFailed(f"{name} can connect", str(error), "refused") from None
 
-    def guest(self, name: str, says: str = "") -> Peer:
+    def guest(self, name: str, says: str = "") -> RawClient:
         """A client that has been greeted; and that was answered, if it says something."""
         guest = self.knock(name)
         if not guest.hears("* hello\n"):
@@ -81,7 +81,7 @@ class House:
         except Exception as error:
             raise CheckFailed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
 
-    def sends_home(self, *guests: Peer) -> None:
+    def sends_home(self, *guests: RawClient) -> None:
         """Each of these connections has ended."""
         left = [guest.name for guest in guests if guest.ended(SOON / len(guests)) is None]
         if left:

@@ -11,7 +11,7 @@ from labkit.exercises.bench.serving import serving
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer
+from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 
 TASK = """
@@ -102,7 +102,7 @@ def listener_closed(bench: Bench) -> None:
 
 def two_pieces(bench: Bench) -> None:
     with serving(bench) as serve:
-        alice = serve.peer("alice")
+        alice = serve.connect("alice")
         serve.hears(alice, "nickname")
         alice.send_bytes(b"al")
         alice.send_bytes(b"ice\n")
@@ -111,13 +111,13 @@ def two_pieces(bench: Bench) -> None:
 
 def reset(bench: Bench) -> None:
     with serving(bench) as serve:
-        mallory = serve.peer("mallory")
+        mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.reset()
         serve.joins("bob", AFTER_RESET)
     bench.journal = Journal()
     with serving(bench) as serve:
-        doomed: SimpleQueue[Peer] = SimpleQueue()
+        doomed: SimpleQueue[RawClient] = SimpleQueue()
 
         def vanish(client: socket.socket) -> None:
             serve.listener.at_accept = None
@@ -125,13 +125,13 @@ def reset(bench: Bench) -> None:
             sockets.readable(client, SOON)  # then the reset has arrived
 
         serve.listener.at_accept = vanish
-        doomed.put(serve.peer("mallory"))
+        doomed.put(serve.connect("mallory"))
         serve.joins("bob", AFTER_RESET)
 
 
 def not_text(bench: Bench) -> None:
     with serving(bench) as serve:
-        mallory = serve.peer("mallory")
+        mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.send(b"caf\xe9")
         mallory.until_read()
@@ -147,10 +147,10 @@ def one_who_stays(bench: Bench) -> None:
 
 def one_who_is_silent(bench: Bench) -> None:
     with serving(bench) as serve:
-        alice = serve.peer("alice")
+        alice = serve.connect("alice")
         serve.hears(alice, "nickname")
         # A short timeout for each would only hide it: so there are more of them.
-        others = [Peer(serve.address, "another") for _ in range(5)]
+        others = [RawClient(serve.address, "another") for _ in range(5)]
         bench.said("connect, and say nothing either", "5 others", "server")
         serve.joins("bob", ", who comes while they say nothing,")
         for other in others:
@@ -161,10 +161,10 @@ def twenty(bench: Bench) -> None:
     # The wires are not drawn: a ladder of twenty is no picture.
     everybody = f"{MANY} guests"
     with serving(bench) as serve:
-        guests: list[Peer] = []
+        guests: list[RawClient] = []
         bench.said(f"{MANY} connect, one by one", everybody, "server")
         while len(guests) < MANY:
-            guest = Peer(serve.address, f"guest-{len(guests) + 1}", timeout=SOON)
+            guest = RawClient(serve.address, f"guest-{len(guests) + 1}", timeout=SOON)
             if serve.line(guest) != "nickname":
                 where, clue = serve.whereabouts()
                 raise CheckFailed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
@@ -188,7 +188,7 @@ def twenty(bench: Bench) -> None:
     with serving(bench) as serve:
         bench.said(f"{MANY} more connect, all at once", everybody, "server")
         threading.setprofile(serve.late)
-        guests = [Peer(serve.address, f"guest-{n}", timeout=SOON) for n in range(1, MANY + 1)]
+        guests = [RawClient(serve.address, f"guest-{n}", timeout=SOON) for n in range(1, MANY + 1)]
         for guest in guests:
             if serve.line(guest) != "nickname":
                 twice = [other.name for other in guests if other.hears("nickname\nnickname\n", 0)]

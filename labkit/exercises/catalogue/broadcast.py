@@ -13,7 +13,7 @@ from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import Peer
+from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 
 TASK = """
@@ -83,9 +83,9 @@ class Room:
         self.bench = bench
         bench.journal = Journal()
         self.ends: dict[str, Client] = {}
-        self.peers: dict[str, Peer] = {}
+        self.by_name: dict[str, RawClient] = {}
         for name in names:
-            end, self.peers[name] = bench.pair(name, **options)
+            end, self.by_name[name] = bench.pair(name, **options)
             self.ends[name] = Client(fileno=end.detach())
         self.clients = list(self.ends.values())
 
@@ -97,7 +97,7 @@ class Room:
 
     def resets(self, name: str) -> None:
         """Let this one vanish, and the server's end know it."""
-        self.peers[name].reset()
+        self.by_name[name].reset()
         sockets.readable(self.ends[name], SOON)
 
     def ended(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Room:
         lines = []
         with contextlib.suppress(EOFError, TimeoutError):
             while True:
-                lines.append(self.peers[name].line())
+                lines.append(self.by_name[name].line())
         return lines
 
     def hears(self, *names: str, clue: str = "") -> None:
@@ -119,7 +119,7 @@ class Room:
         for name in names:
             lines = self.heard(name)
             if lines != [LINE]:
-                heard = f"{name} heard {lines}" if lines else self.peers[name].seen()
+                heard = f"{name} heard {lines}" if lines else self.by_name[name].seen()
                 raise CheckFailed(f"{name} hears {LINE + chr(10)!r}, once", heard, clue)
 
 
@@ -146,7 +146,7 @@ def long_line(bench: Bench) -> None:
         # Until a first send has taken what fits nothing is read. So it never fits whole.
         room.ends["bob"].tried.wait(0.5)
         data = bytearray()
-        with socket.fromfd(room.peers["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
+        with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.settimeout(2 * SOON)
             while piece := sock.recv(262144):
                 data += piece

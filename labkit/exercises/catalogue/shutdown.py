@@ -118,7 +118,7 @@ def nobody_there(bench: Bench) -> None:
     house.settles()
     house.stop()
     try:
-        bench.peer(house.address, "alice")
+        bench.connect(house.address, "alice")
     except ConnectionError:
         house.is_empty()
     else:

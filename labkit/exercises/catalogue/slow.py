@@ -124,7 +124,7 @@ class Client:
         self.bench, self.name = bench, name
         self.took = 0.0  # seconds that the last put took …
         self.answer: Any = None  # … and what it returned
-        self.sock, self.peer = bench.pair(name, receive_buffer=SMALL)
+        self.sock, self.far_end = bench.pair(name, receive_buffer=SMALL)
         if part_only:
             self.sock = PartOnly(fileno=self.sock.detach())
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
@@ -157,9 +157,9 @@ class Client:
     def hears(self, line: bytes, clue: str = "") -> None:
         expected = f"{self.name} hears {short(line)}"
         try:
-            heard = self.peer.line().encode() + b"\n"
+            heard = self.far_end.line().encode() + b"\n"
         except (TimeoutError, EOFError):
-            raise CheckFailed(expected, self.peer.seen(), clue) from None
+            raise CheckFailed(expected, self.far_end.seen(), clue) from None
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
@@ -184,7 +184,7 @@ def in_time(closing: Running, name: str) -> None:
 def tidy(*clients: Client) -> None:
     """Leave nothing for the next step; how well `close` does that is for a step of its own."""
     for client in clients:
-        client.peer.reset()
+        client.far_end.reset()
     for closing in [client.close() for client in clients]:
         closing.ended(0.5)
     for client in clients:
@@ -222,7 +222,7 @@ def arrives(bench: Bench) -> None:
             seen, clue = "it waits no longer, neither in send nor in recv", "BlockingIOError"
         raise CheckFailed("the socket stays blocking", seen, clue)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
-    alice.peer.send("hi")
+    alice.far_end.send("hi")
     heard = reader.result("the thread in sock.recv gets what alice says")
     bench.expect(heard == b"hi\n", "the thread in sock.recv gets b'hi\\n'", f"it got {heard!r}", "reads")
     tidy(alice)
@@ -237,14 +237,14 @@ def at_once(bench: Bench) -> None:
 
 def in_order(bench: Bench) -> None:
     alice = Client(bench, part_only=True)
-    alice.peer.journal = Journal()  # a hundred small pieces say less than what they add up to
+    alice.far_end.journal = Journal()  # a hundred small pieces say less than what they add up to
     lines = [b"a" * LONG + b"\n", b"bbb\n", b"c" * LONG + b"\n", b"d" * LONG + b"\n"]
     for line in lines:
         alice.takes(line)
     heard: list[bytes] = []
     with contextlib.suppress(TimeoutError, EOFError):
         for _ in lines:
-            heard.append(alice.peer.line().encode() + b"\n")
+            heard.append(alice.far_end.line().encode() + b"\n")
             bench.said(short(heard[-1]), "server", "alice")
     if heard != lines:
         at = next(n for n, line in enumerate(lines) if heard[n : n + 1] != [line])
@@ -311,7 +311,7 @@ def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
 def has_died(bench: Bench) -> None:
     alice, bob = Client(bench, "alice", limit=1000), Client(bench, "bob")
     with deaths() as died:
-        alice.peer.reset()
+        alice.far_end.reset()
         bench.said("alice: put(b'hello\\n') until it says False", receiver="server")
         give_up, said = monotonic() + SOON, 0
         while not died and alice.box.put(b"hello\n"):
