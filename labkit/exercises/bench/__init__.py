@@ -4,5 +4,5 @@
 - races.py            a step in which two threads meet
 - serving.py          a student's `serve(listener)` at work
 - stopping.py         a student's server that is to be stopped
-- student_client.py   a student's client at its desk
+- student_client.py   a student's client at work: keyboard, screen, server
 """

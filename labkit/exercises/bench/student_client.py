@@ -1,4 +1,4 @@
-"""A student's client at its desk: a keyboard, a screen, and a server that is played by hand."""
+"""A student's client at work: a keyboard to type on, a screen, and a server that the step plays by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 
-class Host:
-    """The server of one client, played by hand: it says and hears what a step wants."""
+class ServerByHand:
+    """The server of one client: it says and hears what a step wants."""
 
     def __init__(self, bench: Bench, sock: socket.socket) -> None:
         self.bench, self.sock = bench, sock
@@ -66,11 +66,11 @@ class Host:
         self.sock.close()
 
 
-class Desk:
-    """The student's client at work: a keyboard to type on, a screen, and the server it talks to.
+class StudentClient:
+    """The student's client at work, in a thread of its own.
 
     Args:
-        nickname: what is typed when it is asked; "" if it shall not be asked yet.
+        nickname: what is typed when it is asked; "": it is not asked yet.
         there: whether there is a server at all.
     """
 
@@ -86,18 +86,18 @@ class Desk:
         if not there:
             listener.close()
         self.own: threading.Thread | None = None
-        self.client = bench.thread(self.run, address, name="check-client")
+        self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
         while not sockets.readable(listener, SOON / 20):
-            if self.client.ended(0):
-                self.client.result("")
+            if self.call.ended(0):
+                self.call.result("")
                 raise CheckFailed("run_client connects to `address`", "it returned", "not connected")
             if time.monotonic() > give_up:
                 raise CheckFailed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.server = Host(bench, sock)
+        self.server = ServerByHand(bench, sock)
         if nickname:
             self.server.says(b"nickname\n")
             self.types(nickname)
@@ -121,7 +121,7 @@ class Desk:
 
     def types(self, *lines: str) -> None:
         self.bench.said(f"types {lines[0]!r}" + f" … {lines[-1]!r}" * (len(lines) > 1), "alice")
-        with contextlib.suppress(BrokenPipeError):  # nobody reads any more
+        with contextlib.suppress(BrokenPipeError):  # the client has ended
             os.write(self.keys, "".join(line + "\n" for line in lines).encode())
 
     def input_ends(self) -> None:
@@ -129,10 +129,10 @@ class Desk:
         os.close(self.keys)
 
     def is_left(self) -> None:
-        """The step holds. Let the client end, so that the next step's ✗ does not tell of this one."""
+        """The step holds. End the client, so that the next step's ✗ does not show this one."""
         self.input_ends()
         self.server.hangs_up()
-        self.client.ended(SOON / 10)
+        self.call.ended(SOON / 10)
 
     def show(self, text: Any) -> None:
         self.bench.said(f"show({text!r})", YOU, "alice")
@@ -163,9 +163,9 @@ class Desk:
 
     def has_told(self, why: str) -> None:
         """run_client has returned, and has told why in one line; more does not come."""
-        self.client.result(f"run_client returns {why}")
+        self.call.result(f"run_client returns {why}")
         self.leaves_no_thread()
-        self.types("anybody?")  # whoever is left at the keyboard comes to its end
+        self.types("anybody?")  # a thread that still waits at the keyboard ends
         self.input_ends()
         for thread in self.left():
             thread.join(SOON / 2)
@@ -181,7 +181,7 @@ class Desk:
 
     def left(self) -> list[threading.Thread]:
         """The threads that run_client started, and that live."""
-        ours = {*self.before, self.own, self.client.thread}
+        ours = {*self.before, self.own, self.call.thread}
         return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
 
     def leaves_no_thread(self) -> None:

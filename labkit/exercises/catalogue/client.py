@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.exercises.bench.bench import SOON, Bench
-from labkit.exercises.bench.student_client import Desk
+from labkit.exercises.bench.student_client import StudentClient
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -80,104 +80,104 @@ MANY = 300
 
 
 def chats(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"* you are alice\n")
-    desk.shows("* you are alice", clue="request")
-    desk.types("hi all")
-    desk.server_hears("hi all")
-    desk.types("¿qué tal?")
-    desk.server_hears("¿qué tal?", "UTF-8")
-    desk.types("", "  spaces  ")
-    desk.server_hears("", "empty")
-    desk.server_hears("  spaces  ", "spaces")
-    desk.server.says("bob: hi, señora\n".encode())
-    desk.shows("bob: hi, señora")
-    desk.is_left()
+    client = StudentClient(bench)
+    client.server.says(b"* you are alice\n")
+    client.shows("* you are alice", clue="request")
+    client.types("hi all")
+    client.server_hears("hi all")
+    client.types("¿qué tal?")
+    client.server_hears("¿qué tal?", "UTF-8")
+    client.types("", "  spaces  ")
+    client.server_hears("", "empty")
+    client.server_hears("  spaces  ", "spaces")
+    client.server.says("bob: hi, señora\n".encode())
+    client.shows("bob: hi, señora")
+    client.is_left()
 
 
 def asked_again(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"! alice is taken\n", b"nickname\n")
-    desk.shows("! alice is taken")
-    desk.types("al")
-    desk.server_hears("al")
-    desk.server.says(b"* you are al\n")
-    desk.shows("* you are al")
-    desk.is_left()
+    client = StudentClient(bench)
+    client.server.says(b"! alice is taken\n", b"nickname\n")
+    client.shows("! alice is taken")
+    client.types("al")
+    client.server_hears("al")
+    client.server.says(b"* you are al\n")
+    client.shows("* you are al")
+    client.is_left()
 
 
 def cut_and_glued(bench: Bench) -> None:
-    desk = Desk(bench, nickname="")
-    desk.server.says(b"* welcome\nnickname\n* a quiet day\n")
-    desk.types("alice")
-    desk.server_hears("alice")
-    desk.shows("* welcome", "* a quiet day", clue="glued")
-    desk.server.says(b"! alice is taken\nnick", b"name\n* try al")
-    desk.shows("! alice is taken", clue="cut")
-    desk.types("al")
-    desk.server_hears("al")
-    desk.server.says(b"ic\xc3", b"\xa9", b"\n")
-    desk.shows("* try alic\xe9", clue="cut")
-    desk.is_left()
+    client = StudentClient(bench, nickname="")
+    client.server.says(b"* welcome\nnickname\n* a quiet day\n")
+    client.types("alice")
+    client.server_hears("alice")
+    client.shows("* welcome", "* a quiet day", clue="glued")
+    client.server.says(b"! alice is taken\nnick", b"name\n* try al")
+    client.shows("! alice is taken", clue="cut")
+    client.types("al")
+    client.server_hears("al")
+    client.server.says(b"ic\xc3", b"\xa9", b"\n")
+    client.shows("* try alic\xe9", clue="cut")
+    client.is_left()
 
 
 def about_nicknames(bench: Bench) -> None:
-    desk = Desk(bench)
+    client = StudentClient(bench)
     for line in ("bob: nickname", "nickname: I am called so"):
-        desk.server.says(line.encode() + b"\nbob: well\n")
-        desk.shows(line, clue=line.split(":")[0])
-        desk.shows("bob: well")
-    desk.is_left()
+        client.server.says(line.encode() + b"\nbob: well\n")
+        client.shows(line, clue=line.split(":")[0])
+        client.shows("bob: well")
+    client.is_left()
 
 
 def input_ends(bench: Bench) -> None:
-    desk = Desk(bench)
+    client = StudentClient(bench)
     lines = [f"line {n}" for n in range(1, MANY + 1)]
-    desk.types(*lines)
-    desk.input_ends()
+    client.types(*lines)
+    client.input_ends()
     for line in lines:
-        desk.server_hears(line, "lost")
-    more = desk.server.line()
+        client.server_hears(line, "lost")
+    more = client.server.line()
     if more is not None:
         raise CheckFailed(
             "the server hears FIN, after all lines", f"it heard {more.decode()!r} then", "more"
         )
-    if desk.server.end is None:
-        returned = desk.client.ended(0)
+    if client.server.end is None:
+        returned = client.call.ended(0)
         seen = "run_client returned without it" if returned else f"nothing came in {SOON:g} s"
         raise CheckFailed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
-    desk.server.hangs_up()
-    desk.client.result("run_client returns after the server's FIN")
-    desk.leaves_no_thread()
+    client.server.hangs_up()
+    client.call.result("run_client returns after the server's FIN")
+    client.leaves_no_thread()
 
 
 def server_hangs_up(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"bob: see you\n")
-    desk.server.hangs_up()
-    desk.shows("bob: see you")
-    desk.has_told("after the server's FIN")
+    client = StudentClient(bench)
+    client.server.says(b"bob: see you\n")
+    client.server.hangs_up()
+    client.shows("bob: see you")
+    client.has_told("after the server's FIN")
 
 
 def hangs_up_early(bench: Bench) -> None:
-    desk = Desk(bench, nickname="")
-    desk.server.says(b"* welcome\nnickname\n")
-    desk.server.hangs_up()
-    desk.shows("* welcome")
-    desk.has_told("after the server's FIN")
+    client = StudentClient(bench, nickname="")
+    client.server.says(b"* welcome\nnickname\n")
+    client.server.hangs_up()
+    client.shows("* welcome")
+    client.has_told("after the server's FIN")
 
 
 def server_vanishes(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"bob: see you\n")
-    desk.shows("bob: see you")
-    desk.server.vanishes()
-    desk.has_told("after the server's RST")
+    client = StudentClient(bench)
+    client.server.says(b"bob: see you\n")
+    client.shows("bob: see you")
+    client.server.vanishes()
+    client.has_told("after the server's RST")
 
 
 def nobody_there(bench: Bench) -> None:
-    desk = Desk(bench, there=False)
-    desk.has_told("as there is no server")
+    client = StudentClient(bench, there=False)
+    client.has_told("as there is no server")
 
 
 HANDSHAKE_FIRST = """
