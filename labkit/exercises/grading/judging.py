@@ -4,7 +4,7 @@ A test is a function that takes a server's address and raises if the server is w
 right server and misses no wrong one. The servers are those of the exercise `server`: its answer and the
 other right answers; and wrong versions, each with one bug, made by exchanging one part of the answer.
 
-Server and test each run in a process of their own (hosting.py), a few at a time.
+Server and test each run in a process of their own (server_child.py), a few at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from labkit.exercises import exercise_called
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
 from labkit.exercises.grading.process import Process
 from labkit.exercises.grading.result import BUSY
+
+CHILD = "labkit.exercises.grading.server_child"
 
 SECONDS = 6.0
 """Seconds that a test may take on one server."""
@@ -195,14 +197,12 @@ class Unusable(Exception):
 
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
-    job = parcel(server) | {"role": "host", "wants": "serve"}
-    with Process("labkit.exercises.grading.server_child", job) as hosted:
-        report = hosted.report(SECONDS)
+    job = parcel(server) | {"role": "server", "wants": "serve"}
+    with Process(CHILD, job) as serving:
+        report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
-            raise RuntimeError(f"a server of ours does not start: {report}, {hosted.printed}")
-        with Process(
-            "labkit.exercises.grading.server_child", test | {"address": report["address"]}
-        ) as testing:
+            raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
+        with Process(CHILD, test | {"address": report["address"]}) as testing:
             try:
                 said = testing.report(SECONDS + GRACE)
             except TimeoutError:
