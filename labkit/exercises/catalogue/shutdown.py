@@ -8,7 +8,7 @@ import socket
 import sys
 
 from labkit.exercises.bench.bench import SOON, Bench, told
-from labkit.exercises.bench.stopping import House, holding
+from labkit.exercises.bench.stopping import StudentServer, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -100,104 +100,108 @@ class Server:
 
 
 def serves(bench: Bench) -> None:
-    house = House(bench)
-    alice = house.guest("alice")  # silent for now: bob must not have to wait for her
-    house.guest("bob", says="I am bob")
+    server = StudentServer(bench)
+    alice = server.greeted("alice")  # silent for now: bob must not have to wait for her
+    server.greeted("bob", says="I am bob")
     alice.send("I am alice")
     if not alice.hears("I am alice\n"):
         raise CheckFailed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
     if sys.platform == "linux":  # elsewhere a machine has not all of 127.0.0.0/8
-        elsewhere = ("127.0.0.2", house.address[1])
+        elsewhere = ("127.0.0.2", server.address[1])
         with contextlib.suppress(OSError), socket.create_connection(elsewhere, SOON):
             raise CheckFailed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
-    house.stopping()  # whatever comes of it: the next steps look at that
+    server.call_stop()  # whatever comes of it: the next steps look at that
 
 
 def nobody_there(bench: Bench) -> None:
-    house = House(bench)
-    house.settles()
-    house.stop()
+    server = StudentServer(bench)
+    server.settles()
+    server.stop()
     try:
-        bench.connect(house.address, "alice")
+        bench.connect(server.address, "alice")
     except ConnectionError:
-        house.is_empty()
+        server.has_no_threads()
     else:
         raise CheckFailed("nobody can connect after stop()", "alice could", "open")
 
 
 def clients_there(bench: Bench) -> None:
-    house = House(bench)
-    guests = [house.guest("alice"), house.guest("bob", says="hi"), house.guest("carol", says="hi")]
-    house.settles()
-    house.stop()
-    house.sends_home(*guests)
-    house.is_empty()
+    server = StudentServer(bench)
+    clients = [
+        server.greeted("alice"),
+        server.greeted("bob", says="hi"),
+        server.greeted("carol", says="hi"),
+    ]
+    server.settles()
+    server.stop()
+    server.has_closed(*clients)
+    server.has_no_threads()
 
 
 def comes_late(bench: Bench) -> None:
     with holding() as hold:
-        house = House(bench)
-        alice = house.guest("alice", says="hi")
-        house.settles()
+        server = StudentServer(bench)
+        alice = server.greeted("alice", says="hi")
+        server.settles()
         hold.on = True
         bench.said("connects", "carol", "server")
-        carol = house.knock("carol")
+        carol = server.connect("carol")
         hold.holds.wait(SOON)  # the thread at the door has her, and is held there
-        hold.stop(house)
-        house.sends_home(alice, carol)
+        hold.stop(server)
+        server.has_closed(alice, carol)
 
 
 def waits_for_threads(bench: Bench) -> None:
     with holding() as hold:
-        house = House(bench)
-        house.guest("alice", says="hi")
-        house.settles()
+        server = StudentServer(bench)
+        server.greeted("alice", says="hi")
+        server.settles()
         hold.on = True
-        hold.stop(house)
-        house.is_empty()
+        hold.stop(server)
+        server.has_no_threads()
     if hold.not_waited_for:
         seen = "it returned while one was still at work"
         raise CheckFailed("stop() returns when all threads have ended", seen)
 
 
 def port_is_free(bench: Bench) -> None:
-    first = House(bench)
-    guests = [first.guest("alice", says="hi"), first.guest("bob", says="hi")]
+    first = StudentServer(bench)
+    clients = [first.greeted("alice", says="hi"), first.greeted("bob", says="hi")]
     first.stop()
-    first.sends_home(*guests)
-    for guest in guests:
-        guest.hang_up()
+    first.has_closed(*clients)
+    for client in clients:
+        client.hang_up()
     try:
-        second = House(bench, first.address[1])
+        second = StudentServer(bench, first.address[1])
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise CheckFailed("another Server starts on this port", told(error), "in use") from error
-    second.guest("carol", says="hi")
+    second.greeted("carol", says="hi")
     second.stop()
 
 
 def left_before(bench: Bench) -> None:
-    house = House(bench)
-    alice, bob, carol = (house.guest(name, says="hi") for name in ("alice", "bob", "carol"))
+    server = StudentServer(bench)
+    alice, bob, carol = (server.greeted(name, says="hi") for name in ("alice", "bob", "carol"))
     alice.hang_up()
     bob.reset()
     alice.ended()
-    house.settles()
-    house.stop_does_no_harm("raised")
-    house.sends_home(carol)
-    house.is_empty()
+    server.settles()
+    server.stop_does_no_harm("raised")
+    server.has_closed(carol)
+    server.has_no_threads()
 
 
 def stops_again(bench: Bench) -> None:
-    house = House(bench)
-    alice = house.guest("alice")
-    house.stop()
-    house.sends_home(alice)
-    house.stop_does_no_harm("twice")
-    house = House(bench, start=False)
-    house.stop_does_no_harm("not started")
-    house.is_empty()
+    server = StudentServer(bench)
+    alice = server.greeted("alice")
+    server.stop()
+    server.has_closed(alice)
+    server.stop_does_no_harm("twice")
+    server = StudentServer(bench, start=False)
+    server.stop_does_no_harm("not started")
+    server.has_no_threads()
 
 
 WAKE_ACCEPT = """\
