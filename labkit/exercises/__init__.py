@@ -26,7 +26,7 @@ __all__ = ["NAMES", "check", "exercise_called", "judge"]
 
 
 def __getattr__(name: str) -> Any:
-    # What runs code of others is loaded only where that is done, and not in each of its processes.
+    # Loaded only when called for: the processes in which a student's code runs need neither.
     if name == "check":
         from labkit.exercises.grading.checking import check
 

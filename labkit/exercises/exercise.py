@@ -12,10 +12,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labkit.exercises.bench.bench import Bench
+from labkit.exercises.bench.bench import Bench
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labkit.exercises.exercise import Exercise
+from labkit.exercises.exercise import Exercise
 
 NAMES = (
     "framing",

@@ -21,7 +21,7 @@ from typing import Any
 
 import cloudpickle
 
-from labkit.exercises import exercise_called
+from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.grading.process import STORM, Process
 from labkit.exercises.grading.result import BUSY, WAITING, Failure, Result

@@ -22,8 +22,8 @@ from typing import Any
 import cloudpickle
 import psutil
 
-from labkit.exercises import exercise_called
 from labkit.exercises.bench import bench as benches
+from labkit.exercises.catalogue import exercise_called
 from labkit.probe.failed import CheckFailed
 
 LONGEST = 600

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from labkit.exercises import exercise_called
+from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
 from labkit.exercises.grading.process import Process
 from labkit.exercises.grading.result import BUSY

@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from labkit.exercises import NAMES, exercise_called
+from labkit.exercises.catalogue import NAMES, exercise_called
 from labkit.exercises.exercise import Exercise, stub_of
 from labkit.exercises.grading.judging import JUDGE, Task
 
