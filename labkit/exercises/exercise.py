@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 
 from labkit.exercises.bench.bench import Bench
+from labkit.exercises.general_hints import GENERAL_HINTS
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
@@ -30,19 +31,19 @@ class Step:
         run: tries it, and raises CheckFailed if it does not hold. Any other exception, and five seconds
             without an end, is a ✗ as well.
         hints: what helps a student whose code fails it: first a question, last nearly the answer.
-        clues: other hints, by the clue of the failure (see CheckFailed).
+        hints_by_clue: other hints, by the clue of the failure (see CheckFailed).
         points: what it is worth.
     """
 
     name: str
     run: Callable[[Bench], None]
     hints: tuple[str, ...]
-    clues: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hints_by_clue: dict[str, tuple[str, ...]] = field(default_factory=dict)
     points: int = 1
 
     def hints_for(self, clue: str) -> tuple[str, ...]:
         """The hints for a failure with this clue ("" for none)."""
-        return self.clues.get(clue, self.hints)
+        return self.hints_by_clue.get(clue) or GENERAL_HINTS.get(clue) or self.hints
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def unlocked(source: str) -> str:
     return block.sub(lambda inside: re.sub(r"^    ", "", inside[1], flags=re.MULTILINE), source)
 
 
-STUCK: dict[str, tuple[str, ...]] = {
+HINTS_WHEN_STUCK: dict[str, tuple[str, ...]] = {
     "does not come back": (
         "Which line does it wait in, and which thread could let it go on?",
         "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",

@@ -231,12 +231,12 @@ def serve(listener):
         threading.Thread(target=read_on, args=(client,), daemon=True).start()
 """
 
-WHO_WAITS = (
+HINTS_WHO_WAITS = (
     "bob came, and nobody asked him. In which line was the thread that should accept him?",
     "serve itself only accepts, and starts a thread for each: in that one it may wait as long as it likes.",
     "threading.Thread(target=handle_client, args=(client,)).start()",
 )
-APART = (
+HINTS_APART = (
     "What can go wrong with one client belongs into the thread of that client: there it hurts nobody else.",
     "In the loop: accept, and start a thread. All of the handshake is done in that thread.",
 )
@@ -252,11 +252,11 @@ EXERCISE = Exercise(
         Step(
             "asks who connects, and welcomes by nickname",
             asks,
-            (
+            hints=(
                 "Follow the ladder: what did the client hear, what did it say, what came then?",
                 "accept, and then for that client: send, read a line, send.",
             ),
-            {
+            hints_by_clue={
                 "no LF": (
                     "How does the client know that what it hears is complete?",
                     "By its LF: client.sendall(b'nickname\\n')",
@@ -266,8 +266,8 @@ EXERCISE = Exercise(
         Step(
             "reads on until the client hangs up; then closes, and the thread ends",
             goodbye,
-            ("What came last from the client, and what did its thread do then?",),
-            {
+            hints=("What came last from the client, and what did its thread do then?",),
+            hints_by_clue={
                 "early": (
                     "After its welcome a client may say many lines. How many did you read?",
                     "Read in a loop, until the end comes.",
@@ -286,8 +286,8 @@ EXERCISE = Exercise(
         Step(
             "serve goes on until the listener is closed, and then returns",
             listener_closed,
-            ("What does accept do when its listener is closed, and what does serve make of it?",),
-            {
+            hints=("What does accept do when its listener is closed, and what does serve make of it?",),
+            hints_by_clue={
                 "returned": (
                     "One client was served, and then serve returned. Which line should come again?",
                     "while True: with the accept in it.",
@@ -305,7 +305,7 @@ EXERCISE = Exercise(
         Step(
             "a nickname in two pieces is one nickname",
             two_pieces,
-            (
+            hints=(
                 "'al' came, and then 'ice\\n'. After which of them is the nickname complete?",
                 "recv returns what is there. Read until the LF: client.makefile('rb').readline() does.",
             ),
@@ -313,11 +313,14 @@ EXERCISE = Exercise(
         Step(
             "a reset keeps nobody else out",
             reset,
-            ("mallory is gone. In which thread was that noticed, and what else is it for?", *APART),
-            {
+            hints=(
+                "mallory is gone. In which thread was that noticed, and what else is it for?",
+                *HINTS_APART,
+            ),
+            hints_by_clue={
                 "ConnectionResetError": (
                     "mallory vanished, and serve died of it. What was serve doing with mallory's socket?",
-                    *APART,
+                    *HINTS_APART,
                 ),
                 "returned": (
                     "mallory vanished, and serve returned. Which call failed, and was the except for it?",
@@ -329,11 +332,11 @@ EXERCISE = Exercise(
         Step(
             "a nickname that is not UTF-8 keeps nobody else out",
             not_text,
-            ("mallory's nickname is no text. Which thread had to find that out?", *APART),
-            {
+            hints=("mallory's nickname is no text. Which thread had to find that out?", *HINTS_APART),
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "decode() raised, and serve died of it. Whose thread should decode mallory's bytes?",
-                    *APART,
+                    *HINTS_APART,
                     "And decode('utf-8', 'replace') never raises.",
                 )
             },
@@ -341,8 +344,8 @@ EXERCISE = Exercise(
         Step(
             "a client that stays keeps nobody out",
             one_who_stays,
-            WHO_WAITS,
-            {
+            hints=HINTS_WHO_WAITS,
+            hints_by_clue={
                 "target=f()": (
                     "target=f(client): who calls f here, and when?",
                     "The brackets call it at once, in serve's own thread. The new one is given None.",
@@ -366,8 +369,8 @@ EXERCISE = Exercise(
         Step(
             "a silent client keeps nobody out",
             one_who_is_silent,
-            WHO_WAITS,
-            {
+            hints=HINTS_WHO_WAITS,
+            hints_by_clue={
                 "called": (
                     "The handshake is a function. Which thread calls it, and how long may alice think?",
                     "Call it first thing in the client's own thread, and not before that is started.",
@@ -382,11 +385,11 @@ EXERCISE = Exercise(
         Step(
             "twenty at once",
             twenty,
-            (
+            hints=(
                 "How many got an answer, and what stopped the next one?",
                 "A pool has so many threads and no more. A client may stay for hours: give each its own.",
             ),
-            {
+            hints_by_clue={
                 "twice": (
                     "One was asked twice, and another not at all. When does a lambda look what client is?",
                     "When it runs: by then the loop may be one client further. Hand it over at once.",

@@ -268,7 +268,7 @@ ANY_FAILURE = (
     "A reset, a timeout, a closed socket: each has its own exception, and all of them are OSErrors.",
     "except OSError:",
 )
-UNGUARDED = (
+HINTS_UNGUARDED = (
     "bob is gone. Who pays for it: bob, or the one who just said something?",
     "Sending to a dead client raises. Catch that where you send, for each client by itself.",
     "try: client.sendall(line), and then except OSError:",
@@ -285,7 +285,7 @@ EXERCISE = Exercise(
         Step(
             "everybody else hears the line",
             everybody,
-            (
+            hints=(
                 "Who should have heard what, and what did each hear?",
                 "for client in list(clients): and then client.sendall(line), as it is.",
             ),
@@ -293,7 +293,7 @@ EXERCISE = Exercise(
         Step(
             "the sender does not hear it",
             not_the_sender,
-            (
+            hints=(
                 "alice knows what she said. Which client is hers?",
                 "if client is sender: continue",
             ),
@@ -301,7 +301,7 @@ EXERCISE = Exercise(
         Step(
             "a long line arrives whole",
             long_line,
-            (
+            hints=(
                 "What does send return, and what became of the bytes that did not fit?",
                 "sendall goes on until all of it is sent, or raises.",
             ),
@@ -309,8 +309,8 @@ EXERCISE = Exercise(
         Step(
             "a client that is gone raises nothing",
             dead_client,
-            UNGUARDED,
-            {
+            hints=HINTS_UNGUARDED,
+            hints_by_clue={
                 "TimeoutError": ANY_FAILURE,
                 "OSError": ANY_FAILURE,
                 "IndexError": (
@@ -323,8 +323,8 @@ EXERCISE = Exercise(
         Step(
             "those behind one who vanished hear the line as well",
             after_the_dead,
-            ("Who heard nothing, and where do they stand in clients?",),
-            {
+            hints=("Who heard nothing, and where do they stand in clients?",),
+            hints_by_clue={
                 "rest": (
                     "carol is gone. Where does your code go on, after it caught that?",
                     "A try around the loop ends the loop. Put the try inside, around one send.",
@@ -340,11 +340,11 @@ EXERCISE = Exercise(
         Step(
             "nobody else is thrown out for it",
             nobody_else,
-            (
+            hints=(
                 "It was dave who could not be sent to. Whom does your except throw out?",
                 "In the except, the one that failed is client, and not sender.",
             ),
-            {
+            hints_by_clue={
                 "innocent": (
                     "An index is a place in one list. In which did you count, from which did you pop?",
                     "clients.remove(client) takes off that client, wherever it stands.",
@@ -354,11 +354,11 @@ EXERCISE = Exercise(
         Step(
             "one who vanished is taken off the list, and closed",
             dead_is_gone,
-            (
+            hints=(
                 "Everybody who ever vanished is still in clients. Who takes them off?",
                 "In the except: clients.remove(client), and client.close().",
             ),
-            {
+            hints_by_clue={
                 "open": (
                     "Off the list, but what about the socket itself?",
                     "An open socket that nobody uses is lost until the program ends: client.close()",
@@ -368,12 +368,12 @@ EXERCISE = Exercise(
         Step(
             "others leave while the line goes out, and nobody is skipped",
             others_leave,
-            (
+            hints=(
                 "Look at the ladder: at which moment did clients change, and who was next?",
                 "You walk over the list itself, and others change it. Walk over a copy.",
                 "for client in list(clients): copies it in one go.",
             ),
-            {
+            hints_by_clue={
                 "ValueError": (
                     "Look at the ladder: was bob still in clients when you wanted to take him off?",
                     "Another thread can be quicker. That remove finds nothing is no error here.",
@@ -393,11 +393,11 @@ EXERCISE = Exercise(
         Step(
             "a bug is not hidden",
             a_bug,
-            (
+            hints=(
                 "A str cannot be sent, to nobody. What did your except make of that?",
                 "except Exception, or except alone, also catches your mistakes. except OSError does not.",
             ),
-            {
+            hints_by_clue={
                 "sent": (
                     "line was to be bytes. How does whoever calls it with something else find that out?",
                     "Send line as it is: sendall raises TypeError for a str, and nothing catches that.",

@@ -260,11 +260,11 @@ EXERCISE = Exercise(
         Step(
             "shows what comes, and sends what is typed",
             chats,
-            (
+            hints=(
                 "Two things must go on at once: which of them does your code wait for?",
                 "One thread reads from the server, another from the keyboard.",
             ),
-            {
+            hints_by_clue={
                 "not connected": (
                     "Who connects to the server, and to which address?",
                     "server = socket.create_connection(address)",
@@ -302,7 +302,7 @@ EXERCISE = Exercise(
         Step(
             "answers again after a refusal",
             asked_again,
-            (
+            hints=(
                 "The server asked a second time. What did your code make of it?",
                 "Each line that is nickname, and nothing else, is a request. Not the first one alone.",
             ),
@@ -310,11 +310,11 @@ EXERCISE = Exercise(
         Step(
             "every line is whole, however recv cuts or glues them",
             cut_and_glued,
-            (
+            hints=(
                 "Where did one recv begin and end, and where the lines in it?",
                 "Keep what follows the last LF for the next recv, and look at whole lines only.",
             ),
-            {
+            hints_by_clue={
                 "glued": (
                     "Three lines came in one recv. Into how many did your code take it apart?",
                     "TCP keeps no borders: data.split(b'\\n') finds all the lines there are.",
@@ -328,8 +328,8 @@ EXERCISE = Exercise(
         Step(
             "somebody's words about nicknames are shown",
             about_nicknames,
-            ("Which lines does your code keep from the user?", "if line != 'nickname': show(line)"),
-            {
+            hints=("Which lines does your code keep from the user?", "if line != 'nickname': show(line)"),
+            hints_by_clue={
                 "bob": (
                     "Bob said a word, and alice cannot read it. By what does your code know a request?",
                     "'nickname' in line is true of much more. A request is equal to it.",
@@ -343,12 +343,12 @@ EXERCISE = Exercise(
         Step(
             "when the input ends, everything is sent, then FIN; and it returns",
             input_ends,
-            (
+            hints=(
                 "What does readline() return at the end of input, and what does your loop do with that?",
                 "It returns '', at once, each time. for line in keyboard: ends there by itself.",
                 "After the loop: server.shutdown(socket.SHUT_WR)",
             ),
-            {
+            hints_by_clue={
                 "lost": (
                     "Not all that was typed has arrived. Who was still sending, when your code left?",
                     "Say goodbye where you send: after the last sendall, in the same thread.",
@@ -374,11 +374,11 @@ EXERCISE = Exercise(
         Step(
             "when the server hangs up, tells so in one line, and returns",
             server_hangs_up,
-            (
+            hints=(
                 "The server has gone, and nobody types. Which line does your code wait in?",
                 "Whoever waits at the keyboard cannot notice. Let a daemon thread wait there.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "The server has said FIN, and nobody types. Whom does your code still wait for?",
                     "Nothing can wake a readline(). So let a daemon thread wait there, and nobody for it.",
@@ -410,7 +410,7 @@ EXERCISE = Exercise(
         Step(
             "also when it hangs up before the nickname is given",
             hangs_up_early,
-            (
+            hints=(
                 "It was asked for a nickname, and nobody types. Who listens to the server meanwhile?",
                 "Whoever reads from the server must not read the keyboard, not even once.",
                 "The answer is the next line typed: the thread at the keyboard sends it like any other.",
@@ -419,11 +419,11 @@ EXERCISE = Exercise(
         Step(
             "when the server vanishes (RST), tells so in one line, and returns",
             server_vanishes,
-            (
+            hints=(
                 "What does recv do after an RST, and what does your code after that?",
                 "An OSError from recv is an end like b'': leave the loop.",
             ),
-            {
+            hints_by_clue={
                 "ConnectionResetError": (
                     "In which line did it raise, and what should alice see instead?",
                     "try: data = server.recv(4096), and except OSError: leave the loop.",
@@ -433,7 +433,7 @@ EXERCISE = Exercise(
         Step(
             "tells in one line that there is no server",
             nobody_there,
-            (
+            hints=(
                 "What does connecting do if nobody listens there?",
                 "It raises an OSError: catch it, show one line that begins with '* ', and return.",
             ),

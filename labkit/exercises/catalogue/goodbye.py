@@ -266,12 +266,12 @@ EXERCISE = Exercise(
         Step(
             "each line is heard, however recv cuts them",
             each_line,
-            (
+            hints=(
                 "Compare what one recv brought with what alice meant: where does a line of hers end?",
                 "Keep what follows the last LF, and put it before what the next recv brings.",
                 "*lines, rest = (rest + data).split(b'\\n')",
             ),
-            {
+            hints_by_clue={
                 "not heard": (
                     "A line is complete once its LF has come. What does your code still wait for?",
                     "recv returns what there is. Take it apart at b'\\n' and hear each line at once.",
@@ -293,11 +293,11 @@ EXERCISE = Exercise(
         Step(
             "FIN: told once, as 'hung up', after her last line; and the thread ends",
             hangs_up,
-            (
+            hints=(
                 "She hung up properly. Which of your reasons is for that?",
                 "FIN is no error: recv returns b''. That alone is 'hung up'.",
             ),
-            {
+            hints_by_clue={
                 "goes on": (
                     "After FIN, what does recv return, and what when you call it again?",
                     "It returns b'', at once, each time. No except catches that; an if does.",
@@ -311,11 +311,11 @@ EXERCISE = Exercise(
         Step(
             "RST: told once, as 'vanished'",
             vanishes,
-            (
+            hints=(
                 "What does recv do when the connection was reset, and who catches it?",
                 "except OSError: reason = 'vanished'",
             ),
-            {
+            hints_by_clue={
                 "alike": (
                     "Her plug was pulled. From what could a reader of the log know that?",
                     "An error of recv and its b'' are two ways to end. Give each its own reason.",
@@ -335,7 +335,7 @@ EXERCISE = Exercise(
         Step(
             "any other OSError: 'vanished', too",
             out_of_reach,
-            (
+            hints=(
                 "The network said: no route to host. Is that a ConnectionResetError?",
                 "Cables, routers and keepalive have errors of their own. All of them are OSErrors.",
                 "except OSError:",
@@ -344,11 +344,11 @@ EXERCISE = Exercise(
         Step(
             "what is not UTF-8 throws nobody out",
             not_text,
-            (
+            hints=(
                 "One of her bytes was no UTF-8. Why should she lose her connection for it?",
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
-            {
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "Look at the line it died in: how does decode treat a byte that is no UTF-8?",
                     "decode('utf-8', 'replace') puts U+FFFD there, and goes on.",
@@ -358,11 +358,11 @@ EXERCISE = Exercise(
         Step(
             "hear raises: told as 'error', and the exception goes on up",
             key_error,
-            (
+            hints=(
                 "hear raised: which reason is for that?",
                 "Begin with reason = 'error', and change it where you know that recv ended it.",
             ),
-            {
+            hints_by_clue={
                 "left": (
                     "Alice is still there. Whose error was that, and whom does your code blame for it?",
                     "A bare except catches every bug of yours, and calls it her leaving.",
@@ -387,7 +387,7 @@ EXERCISE = Exercise(
         Step(
             "hear raises an OSError: that is not her leaving, either",
             broken_pipe,
-            (
+            hints=(
                 "Bob's connection broke while alice was heard. Which two calls stand in your try?",
                 "An OSError of recv is about alice. One of hear is not: call hear outside of that try.",
             ),
@@ -395,8 +395,8 @@ EXERCISE = Exercise(
         Step(
             "the socket is closed, however it ended",
             closed,
-            ("Follow each way out of your code: does it pass client.close()?",),
-            {
+            hints=("Follow each way out of your code: does it pass client.close()?",),
+            hints_by_clue={
                 "after FIN": (
                     "She has said goodbye. Who says it to her?",
                     "client.close() sends the server's own FIN, and gives the number of the socket back.",

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
-from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -420,11 +420,11 @@ EXERCISE = Exercise(
         Step(
             "who has a nickname has it alone, and is in the lobby",
             claimed,
-            (
+            hints=(
                 "Who is in which room after claim, and who should be?",
                 "One dict says it all: nickname -> room.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
                     "Somebody has this nickname. Did claim look?",
@@ -439,11 +439,11 @@ EXERCISE = Exercise(
         Step(
             "rooms have members, and lines have numbers",
             moved,
-            (
+            hints=(
                 "Who was moved, and from where to where?",
                 "Look whether it is in `source`; then change where it is.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "not there": (
                     "It is not in `source`. What should move say, and what should it change?",
@@ -463,11 +463,11 @@ EXERCISE = Exercise(
         Step(
             "rename keeps the room, and the old nickname if the new one is taken",
             renamed,
-            (
+            hints=(
                 "Who is in which room after rename?",
                 "new goes where old was; then old is released.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "rename holds a lock, and waits for one. Which one is it, and who holds it?",
                     "A Lock cannot be taken twice, not even by the thread that holds it.",
@@ -490,7 +490,7 @@ EXERCISE = Exercise(
         Step(
             "while send is at work, no lock is held",
             no_lock_held,
-            (
+            hints=(
                 "What does the other thread wait for, and who has it while send is at work?",
                 "A send takes as long as a slow client likes. Hold the lock to copy the list, no longer.",
                 "for nickname in self.members(room): send(nickname)",
@@ -500,33 +500,34 @@ EXERCISE = Exercise(
         Step(
             "tell reaches everybody there, though some leave meanwhile",
             told,
-            (
+            hints=(
                 "Somebody left while tell was on its way. What did tell walk over?",
                 "Walk over a copy: for nickname in self.members(room): …",
             ),
-            STUCK | {"elsewhere": ("Who is in this room?", "for nickname in self.members(room): …")},
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {"elsewhere": ("Who is in this room?", "for nickname in self.members(room): …")},
         ),
         Step(
             "no two lines have the same number",
             each_line_counts,
-            (
+            hints=(
                 "Both threads read the same number, and then both wrote it, one higher. What was lost?",
                 "To read, to add and to write are three things: hold the lock from the first to the last.",
                 "with self.lock: around all of said",
             ),
-            {
+            hints_by_clue={
                 "late": (
                     "Each line was counted. When did the first thread read the number that it returns?",
                     "return self.lines[room] belongs under the lock, too.",
                 ),
-                "deadlock": STUCK["does not come back"],
+                "deadlock": HINTS_WHEN_STUCK["does not come back"],
             },
         ),
         Step(
             "of those who claim a nickname at the same time, exactly one gets it",
             one_of_them,
-            ("When did each of the two look, and when did each of them write?",),
-            {
+            hints=("When did each of the two look, and when did each of them write?",),
+            hints_by_clue={
                 "claim": (
                     "Both looked before either wrote. Was the lock held from the one to the other?",
                     "with self.lock: around all of claim, the if included",
@@ -540,8 +541,8 @@ EXERCISE = Exercise(
         Step(
             "nobody gets in between while somebody is renamed",
             one_person,
-            ("What could another thread see in the middle of rename?",),
-            {
+            hints=("What could another thread see in the middle of rename?",),
+            hints_by_clue={
                 "looks": (
                     "For a moment she had two nicknames, or none. Which two lines lie around that moment?",
                     "Hold the lock from the first to the last: with self.lock: around all of rename.",
@@ -556,11 +557,11 @@ EXERCISE = Exercise(
         Step(
             "two who change places come to an end",
             to_and_fro,
-            (
+            hints=(
                 "Where was each of them, and who changed which room?",
                 "with self.lock: around all of move",
             ),
-            {
+            hints_by_clue={
                 "deadlock": (
                     "Each holds what the other waits for. In which order did each take its two locks?",
                     "Always in the same order, whoever moves where: sorted([source, target]).",

@@ -298,11 +298,11 @@ EXERCISE = Exercise(
         Step(
             "asks, and returns the answer",
             asks,
-            (
+            hints=(
                 "Follow the ladder: what did the client hear, what did it say, what came back?",
                 "client.sendall(b'nickname\\n'), then reader.readline(), then return a str.",
             ),
-            {
+            hints_by_clue={
                 "no LF": (
                     "How does the client know that the request is complete?",
                     "By its LF: client.sendall(b'nickname\\n')",
@@ -320,7 +320,7 @@ EXERCISE = Exercise(
         Step(
             "a CR before the LF is dropped",
             carriage_return,
-            (
+            hints=(
                 "Some programs end a line with \\r\\n. What is left of it when the LF is gone?",
                 "nickname.removesuffix('\\n').removesuffix('\\r')",
             ),
@@ -328,7 +328,7 @@ EXERCISE = Exercise(
         Step(
             "what follows the first line stays in reader",
             stays_in_reader,
-            (
+            hints=(
                 "alice sent two lines at once. Who has the second one now?",
                 "client.recv takes all that is there; so does a second makefile. reader has lines.",
                 "line = reader.readline()",
@@ -337,8 +337,8 @@ EXERCISE = Exercise(
         Step(
             "what is taken is refused, and asked for again",
             taken,
-            ("What was answered, what was in nicknames, and what came back?",),
-            {
+            hints=("What was answered, what was in nicknames, and what came back?",),
+            hints_by_clue={
                 "taken": (
                     "Two people of one name: whom does a line from bob come from?",
                     "Look into nicknames before you add to it.",
@@ -370,8 +370,8 @@ EXERCISE = Exercise(
         Step(
             "an empty one is refused",
             empty,
-            ("What does an empty answer look like, when its LF is gone?",),
-            {
+            hints=("What does an empty answer look like, when its LF is gone?",),
+            hints_by_clue={
                 "empty": (
                     "alice only pressed Enter. How would her lines look to the others?",
                     "An empty str is false: if not nickname:",
@@ -389,8 +389,8 @@ EXERCISE = Exercise(
         Step(
             "one that is not fit is refused",
             unfit,
-            ("Which nickname was it, and which rule of the task is about it?",),
-            {
+            hints=("Which nickname was it, and which rule of the task is about it?",),
+            hints_by_clue={
                 "white space": fits_not("white space", "any(c.isspace() for c in nickname)"),
                 "white space of another kind": (
                     "Is the space bar the only key that makes white space?",
@@ -413,8 +413,8 @@ EXERCISE = Exercise(
         Step(
             "one that is not UTF-8 is refused",
             not_text,
-            ("Which bytes came, and what became of them?",),
-            {
+            hints=("Which bytes came, and what became of them?",),
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "Whose mistake is it when bytes are no text: your code's, or the client's?",
                     "decode() raises UnicodeDecodeError. Catch it, and refuse as for any other reason.",
@@ -428,11 +428,11 @@ EXERCISE = Exercise(
         Step(
             "after three refusals it gives up",
             three_times,
-            (
+            hints=(
                 "How often was alice asked and refused, and what ended it?",
                 "for _ in range(3): with a question and perhaps a refusal in it; return None behind it.",
             ),
-            {
+            hints_by_clue={
                 "closed": (
                     "Who opened client, and who will still use it when your function has returned?",
                     "Return None, and no close(), no shutdown(), no with: the caller closes it.",
@@ -442,8 +442,8 @@ EXERCISE = Exercise(
         Step(
             "None for one who leaves",
             leaves,
-            ("What does reader.readline() return, or raise, when the client is gone?",),
-            {
+            hints=("What does reader.readline() return, or raise, when the client is gone?",),
+            hints_by_clue={
                 "FIN": (
                     "alice hung up. What does readline return then, and what did you make of it?",
                     "b'' is the end, and not an empty line: that one is b'\\n'.",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.exercises.bench.bench import Bench
-from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -415,17 +415,17 @@ EXERCISE = Exercise(
         Step(
             "who has come is here, in order of arrival",
             comes,
-            (
+            hints=(
                 "Compare the two: who is missing, or under which name?",
                 "A dict keeps its keys in the order in which they came: client -> nickname.",
             ),
-            STUCK,
+            hints_by_clue=HINTS_WHEN_STUCK,
         ),
         Step(
             "a nickname is taken once, and a client comes once",
             once,
-            ("Look before you add: what could be there already?",),
-            STUCK
+            hints=("Look before you add: what could be there already?",),
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "nickname": (
                     "Two people, one nickname. Where do you look whether it is taken?",
@@ -444,11 +444,11 @@ EXERCISE = Exercise(
         Step(
             "who has left is gone, and the others keep their nicknames",
             leaves,
-            (
+            hints=(
                 "Somebody left. Who has which nickname now, and why?",
                 "Two lists both lose the item at the same index. A dict has one thing to lose.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "twice": (
                     "This client is not here. What should remove say, and what should it change?",
@@ -471,11 +471,11 @@ EXERCISE = Exercise(
         Step(
             "a client gets a new nickname, if it is free",
             renamed,
-            (
+            hints=(
                 "Who has which nickname after rename, and in which order?",
                 "self.nicknames[client] = new changes a value, and no key moves.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
                     "The nickname belonged to somebody else. Did rename look?",
@@ -494,7 +494,7 @@ EXERCISE = Exercise(
         Step(
             "the list of everyone is the caller's own",
             copied,
-            (
+            hints=(
                 "The caller walks the list, and it changes on the way. Whose list is it?",
                 "Return a copy: list(…).",
             ),
@@ -502,12 +502,12 @@ EXERCISE = Exercise(
         Step(
             "two who leave at the same time take nobody else's nickname",
             two_leave,
-            (
+            hints=(
                 "One thread had found its index, and then the other one ran. What is at that index now?",
                 "Between the line that looks and the line that changes, nobody else may come in.",
                 "with self.lock: around all of remove, and around every other method that uses these lists",
             ),
-            {
+            hints_by_clue={
                 "IndexError": (
                     "The index was right when it was found. What has happened to the list since?",
                     "with self.lock: around all of remove, from index to pop",
@@ -522,12 +522,12 @@ EXERCISE = Exercise(
         Step(
             "a departure is told once, even if two threads notice it",
             told_once,
-            (
+            hints=(
                 "Both threads got an answer, before either had removed anything. Which line gave it?",
                 "To look and to remove are one thing: the lock is held from the one to the other.",
                 "with self.lock: return self.nicknames.pop(client, None)",
             ),
-            {
+            hints_by_clue={
                 "KeyError": (
                     "It was there when this thread looked. Who has removed it since?",
                     "pop(client, None) looks and removes at once; or both under one lock.",
@@ -541,8 +541,8 @@ EXERCISE = Exercise(
         Step(
             "of two who want one nickname, one gets it",
             one_nickname,
-            ("When did each of the two look, and when did each of them write?",),
-            {
+            hints=("When did each of the two look, and when did each of them write?",),
+            hints_by_clue={
                 "add": (
                     "Both looked, found it free, and then both took it. What should the lock keep apart?",
                     "with self.lock: around both, the if and the line that adds.",
@@ -556,11 +556,11 @@ EXERCISE = Exercise(
         Step(
             "whenever you look, everybody has their own nickname",
             whenever,
-            (
+            hints=(
                 "One thread was in the middle of a change, and the other looked. Who should have waited?",
                 "Who reads takes the lock as well, or it may see what is half done.",
             ),
-            {
+            hints_by_clue={
                 "RuntimeError": (
                     "A dict was walked, and changed on the way. Who walks it, and who should wait?",
                     "with self.lock: return list(self.nicknames.items())",

@@ -1,7 +1,7 @@
 """Exercise `server`, the capstone: all of it together, judged from outside.
 
-Its steps are the behaviours that `check server` tries on any server: here each is tried on a new one, which
-runs in a thread of the student's process. What the steps expect is said there; here are the hints.
+Its steps are behaviours that `check server` tries on any server (labkit/conformance/). Here each is tried
+on a new one, which runs in a thread of the student's process. This file adds the hints.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-CLUES: dict[str, dict[str, tuple[str, ...]]] = {
+HINTS_BY_CLUE: dict[str, dict[str, tuple[str, ...]]] = {
     "a line is a message, however TCP cuts it": {
         "empty": (
             "alice pressed Enter, and nothing else. What did the others see of it?",
@@ -332,11 +332,11 @@ CLUES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
 }
-"""Other hints, for one who missed a behaviour with this clue."""
+"""Other hints, by behaviour and clue."""
 
 BEHAVIOUR = {behaviour.name: behaviour for behaviour in BEHAVIOURS if behaviour.required("lines")}
 
-AT_A_LOCK = (
+HINTS_AT_A_LOCK = (
     "A thread of yours stands at a lock, in the line shown. Who holds it, and what does that one wait for?",
     "If one that holds a lock calls one that takes it, both wait for ever. Take it in one of them only.",
 )
@@ -358,8 +358,8 @@ def step(behaviour: Behaviour) -> Step:
         finally:
             server.leave()
 
-    clues = {"lock": AT_A_LOCK} | CLUES.get(behaviour.name, {})
-    return Step(behaviour.name, run, HINTS[behaviour.name], clues)
+    by_clue = {"lock": HINTS_AT_A_LOCK} | HINTS_BY_CLUE.get(behaviour.name, {})
+    return Step(behaviour.name, run, hints=HINTS[behaviour.name], hints_by_clue=by_clue)
 
 
 EXERCISE = Exercise(

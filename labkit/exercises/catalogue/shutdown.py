@@ -448,11 +448,11 @@ EXERCISE = Exercise(
         Step(
             "greets each client, and says its lines back",
             serves,
-            (
+            hints=(
                 "Which of your threads should have done that, and what did it do instead?",
                 "A thread at the door accepts, and starts one for each client; that one greets and reads.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "start() must return, and somebody must accept. Can one thread do both?",
                     "threading.Thread(target=self.accept_clients).start()",
@@ -478,11 +478,11 @@ EXERCISE = Exercise(
         Step(
             "stop() ends the waiting for newcomers",
             nobody_there,
-            (
+            hints=(
                 "What does stop() have to do about the listener, and about the thread that waits on it?",
                 "listener.shutdown(socket.SHUT_RDWR), listener.close(), and then join the thread.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "Somebody sits in accept. Does it notice that another thread closes the listener?",
                     "On Linux close() wakes nobody. shutdown() does; so does a connection of your own.",
@@ -501,11 +501,11 @@ EXERCISE = Exercise(
         Step(
             "stop() ends every client's connection, also of one who says nothing",
             clients_there,
-            (
+            hints=(
                 "What does stop() have to do for each client?",
                 "client.shutdown(socket.SHUT_RDWR) ends the connection, and wakes who sits in recv.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "A client's thread sits in recv. What would make recv return?",
                     "Not close(): Linux keeps a connection open for whoever sits in its recv.",
@@ -534,7 +534,7 @@ EXERCISE = Exercise(
         Step(
             "one who comes in at the last moment is sent home, too",
             comes_late,
-            (
+            hints=(
                 "Carol was at the door when stop() began. When did it look who is inside?",
                 "As long as the door is open, somebody may come in behind your back.",
                 "First shut the door, and join its thread. Then look who is inside.",
@@ -543,7 +543,7 @@ EXERCISE = Exercise(
         Step(
             "stop() returns when all threads have ended, and not before",
             waits_for_threads,
-            (
+            hints=(
                 "stop() has woken them. How does it know that they have ended?",
                 "Keep the threads, too, and join each of them, after you have woken it.",
                 "for thread in self.threads: thread.join()",
@@ -553,11 +553,11 @@ EXERCISE = Exercise(
         Step(
             "the port is free at once",
             port_is_free,
-            (
+            hints=(
                 "The first server is gone. What is left of it in the second one's way?",
                 "Both need the same port, and each its own listener.",
             ),
-            {
+            hints_by_clue={
                 "in use": (
                     "All its sockets are closed. Who still holds the port, and for how long?",
                     "Who says FIN first waits for stragglers: a minute in TIME_WAIT. One option allows it.",
@@ -568,8 +568,8 @@ EXERCISE = Exercise(
         Step(
             "clients who have left before do no harm",
             left_before,
-            ("Two have left before stop(). What does it try to do with their sockets?",),
-            {
+            hints=("Two have left before stop(). What does it try to do with their sockets?",),
+            hints_by_clue={
                 "raised": (
                     "Two have left before stop(). What does shutdown() say of a connection that is gone?",
                     "It raises an OSError, and the clients behind that one are never reached.",
@@ -580,8 +580,8 @@ EXERCISE = Exercise(
         Step(
             "stop() twice, or before start(), does no harm",
             stops_again,
-            ("Which line of stop() needs something that is not there, or not there any more?",),
-            {
+            hints=("Which line of stop() needs something that is not there, or not there any more?",),
+            hints_by_clue={
                 "twice": (
                     "What has the first stop() left for the second?",
                     "A closed socket cannot be shut down: OSError. Catch it, or remember that you stopped.",

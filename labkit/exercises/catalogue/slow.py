@@ -414,11 +414,11 @@ EXERCISE = Exercise(
         Step(
             "a line that is put arrives",
             arrives,
-            (
+            hints=(
                 "The line was put. Which thread sends it, and what does it wait for?",
                 "__init__ starts a thread: it gets a line from the queue, sends it, and gets the next.",
             ),
-            {
+            hints_by_clue={
                 "None": (
                     "put must say whether it took the line. What does it return?",
                     "A function that comes to its end without a return returns None: return True.",
@@ -441,12 +441,12 @@ EXERCISE = Exercise(
         Step(
             "put does not wait for a client that reads nothing",
             at_once,
-            (
+            hints=(
                 "Which line does put wait in, and whom does that line wait for?",
                 "sendall is back when the kernel has taken all, and it takes little if nobody reads.",
                 "put only puts the line into a queue. A thread of the outbox calls sendall.",
             ),
-            {
+            hints_by_clue={
                 "not taken": (
                     "Fewer lines than `limit` were waiting. Why was this one not taken?",
                     "That the client reads nothing is no reason yet; that too many lines wait is one.",
@@ -457,8 +457,8 @@ EXERCISE = Exercise(
         Step(
             "lines arrive whole and in order, long ones too",
             in_order,
-            ("Compare what was put with what came: which line is it?",),
-            {
+            hints=("Compare what was put with what came: which line is it?",),
+            hints_by_clue={
                 "cut": (
                     "Not all of the line was sent. What does sock.send return?",
                     "send may take a part, and says how much. sendall goes on until all is out.",
@@ -476,7 +476,7 @@ EXERCISE = Exercise(
         Step(
             "one who does not read holds up nobody else",
             holds_up_nobody,
-            (
+            hints=(
                 "alice reads nothing, and bob hears nothing. What do the two share?",
                 "A thread that waits in sendall for alice cannot send to bob.",
                 "A queue and a thread for each. Or one thread that never waits: select, MSG_DONTWAIT.",
@@ -485,11 +485,11 @@ EXERCISE = Exercise(
         Step(
             "when `limit` lines wait, the client is given up, and no other",
             has_an_end,
-            (
+            hints=(
                 "put never waits, not even now. How can a queue say that it is full?",
                 "if self.lines.qsize() >= self.limit: …, or put_nowait and except queue.Full.",
             ),
-            {
+            hints_by_clue={
                 "no end": (
                     "She reads nothing, and you keep each line. How much memory has a server?",
                     "A queue needs an end: look at how many lines wait before you take one more.",
@@ -534,11 +534,11 @@ EXERCISE = Exercise(
         Step(
             "a client that died is given up, quietly",
             has_died,
-            (
+            hints=(
                 "alice is gone. Who finds out, and how does put learn of it?",
                 "sendall raises OSError. except OSError: give her up.",
             ),
-            {
+            hints_by_clue={
                 "not noticed": (
                     "A send to alice fails. What do you do then, and does put see it?",
                     "except OSError: self.ended = True. put looks at it first, and returns False.",
@@ -556,12 +556,12 @@ EXERCISE = Exercise(
         Step(
             "close: what waits is still sent",
             closes,
-            (
+            hints=(
                 "Lines were waiting when close was called. What became of them?",
                 "Put an end mark into the queue, behind them, and let the thread come to it: put(None).",
                 "Then thread.join(0.5): that waits for the thread, and not too long.",
             ),
-            {
+            hints_by_clue={
                 "after": (
                     "The outbox is closed. What does put look at before it takes a line?",
                     "self.ended = True in close; and put returns False where that is so.",
@@ -575,12 +575,12 @@ EXERCISE = Exercise(
         Step(
             "close ends, and the thread with it, even if nobody reads",
             ends,
-            (
+            hints=(
                 "close waits for a thread, and that thread for a client. How long?",
                 "thread.join(0.5) waits no longer than half a second.",
                 "Then shut the socket down: the thread's sendall fails, and it can end.",
             ),
-            {
+            hints_by_clue={
                 "threads": (
                     "The outboxes are closed, and their threads live. Which line are they in?",
                     "One that waits in get() needs an end mark: put(None), and it leaves its loop.",

@@ -23,8 +23,9 @@ import cloudpickle
 
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
+from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading.process import STORM, Process
-from labkit.exercises.grading.result import BUSY, WAITING, Failure, Result
+from labkit.exercises.grading.result import Failure, Result
 from labkit.journal import Event
 
 STEP_SECONDS = 5.0

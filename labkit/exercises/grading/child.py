@@ -24,6 +24,7 @@ import psutil
 
 from labkit.exercises.bench import bench as benches
 from labkit.exercises.catalogue import exercise_called
+from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.probe.failed import CheckFailed
 
 LONGEST = 600
@@ -66,7 +67,7 @@ class Watchdog:
             if not over.wait(self._seconds):
                 worked = time.process_time() - worked_before
                 # On a busy machine even an endless loop gets only a part of a core.
-                clue = "busy" if worked > self._seconds / 10 else "waiting"
+                clue = BUSY if worked > self._seconds / 10 else WAITING
                 self._reports.send(state="stuck", seconds=self._seconds, clue=clue, **about())
                 os._exit(STUCK)
 

@@ -16,9 +16,9 @@ from html import escape
 from typing import Any
 
 from labkit.exercises.catalogue import exercise_called
+from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
 from labkit.exercises.grading.process import Process
-from labkit.exercises.grading.result import BUSY
 
 CHILD = "labkit.exercises.grading.server_child"
 
