@@ -1,6 +1,6 @@
-"""Behaviours of a chat server: somebody leaves, and that is noticed and told.
+"""Behaviours of a chat server: a client leaves, and the server notices and tells the others.
 
-It builds as talking.py does.
+How a behaviour is written, talking.py says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUn
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient, unique
+from labkit.wire.messages import HUNG_UP, VANISHED, Left
 
 LEAVING = Section()
 
@@ -23,35 +24,34 @@ def _(server: ServerUnderTest) -> None:
     bob, alice = server.people("bob", "alice")
     bob.forget()
     alice.hang_up()
-    end = alice.ended()
-    if end is None:
-        bob.ended(0)  # whatever has come
+    if alice.ended() is None:
+        bob.ended(0)  # takes what has come
         seen = f"no end within {server.timeout:.1f} s; {bob.seen()}"
-        server.stays(alice)  # if she were gone, the next send to her would fail
+        server.stays(alice)  # if she closed, the next send to her would fail
         raise CheckFailed("the server ends alice's connection after she has hung up", seen)
 
 
 @LEAVING.has(
     "a leaving is told to the others, once, and with its reason",
-    "`* alice left (hung up)` after FIN, `* alice left (vanished)` after RST",
+    f"`{Left('alice', HUNG_UP).line()}` after FIN, `{Left('alice', VANISHED).line()}` after RST",
     not_raw="the assignment tells nobody",
 )
 def _(server: ServerUnderTest) -> None:
     alice, dave = server.people("alice", "dave")
-    for name, reason in (("bob", "hung up"), ("carol", "vanished")):
+    for name, reason in (("bob", HUNG_UP), ("carol", VANISHED)):
         (leaver,) = server.people(name, know=alice)
         server.hears_from(dave, alice, "well")
         before = len(alice.transcript)
-        if reason == "vanished":
+        if reason == VANISHED:
             leaver.reset()
         else:
             leaver.hang_up()
             if leaver.ended() is None:
                 raise NotJudged("the server does not notice a goodbye, and cannot tell of it")
         alice.hears(server.nickname(name))
-        for _ in range(2):  # a second telling, if there is one, comes before
+        for _ in range(2):  # a second notice, if there is one, comes before
             server.hears_from(dave, alice, "well")
-        notice = f"* {server.nickname(name)} left ({reason})"
+        notice = Left(server.nickname(name), reason).line()
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
             raise CheckFailed(f"alice hears `{notice}`", f"{told!r}")
@@ -66,7 +66,7 @@ def _(server: ServerUnderTest) -> None:
     if noticed is None:
         raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
     deadline = Deadline(server.timeout)
-    while True:  # it may hang up first, and strike out the name then
+    while True:  # it may close first, and free the name then
         again = server.newcomer("alice again")
         server.answer(again, server.nickname("alice"))
         text = unique("back")
@@ -96,7 +96,7 @@ def _(server: ServerUnderTest) -> None:
     server.answer(second, server.nickname("second"))
     if not _heard_at_last(second, alice):
         if second.end:
-            return  # thrown out: a fault, and another one
+            return  # thrown out: a fault of another kind
         raise CheckFailed("a second visitor is heard after one has left", alice.seen())
     second.reset()
     server.settle()
@@ -105,7 +105,7 @@ def _(server: ServerUnderTest) -> None:
 
 
 def _still_heard(server: ServerUnderTest, bob: RawClient, alice: RawClient, after: str) -> None:
-    """Alice came first: whatever goes wrong in a send to others, she has hers by then."""
+    """Alice came first: she has her line before a send to any other can go wrong."""
     text = unique("still-there")
     bob.send(text)
     if not server.reaches(text, bob, alice) and not bob.end:
@@ -120,7 +120,7 @@ def _comes_in(server: ServerUnderTest, name: str, after: str) -> RawClient:
 
 
 def _heard_at_last(speaker: RawClient, listener: RawClient) -> bool:
-    """Whether the speaker is heard, who may not have been let in yet at first."""
+    """Whether the speaker is heard; it may not be let in yet at first."""
     deadline = Deadline(speaker.timeout)
     text = unique("hello")
     while speaker.send(text) and not speaker.ended(0):

@@ -1,4 +1,7 @@
-"""Behaviours of a chat server: nicknames, and how joining is told. It builds as talking.py does."""
+"""Behaviours of a chat server: nicknames, and how joining is told.
+
+How a behaviour is written, talking.py says.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import RawClient, unique
+from labkit.probe.raw_client import REQUEST, RawClient, unique
+from labkit.wire.messages import Joined
 
 NAMING = Section()
 
@@ -24,7 +28,7 @@ def _(server: ServerUnderTest) -> None:
     alice, bob = server.people("alice", "bob")
     second = server.newcomer("second")
     server.answer(second, server.nickname("alice"))
-    # If it was refused, the first of these is taken for a nickname; or nobody listens any more.
+    # If the server refused it, it takes the first of these for a nickname, or has closed.
     second.send(unique("other").replace("-", "x"))
     second.until_read()
     text = unique("hello")
@@ -40,9 +44,9 @@ def _(server: ServerUnderTest) -> None:
 
 
 def says(nickname: str, before: str) -> bool:
-    """Whether that which was heard after `before` is what somebody of this nickname said."""
-    # A server that does not take the line's end off a nickname has it here; and some write it in another
-    # form than `alice: `, which is a matter of another behaviour.
+    """Whether what was heard after `before` is what the client of this nickname said."""
+    # A server that leaves the line's end on a nickname has it here; and some write another form than
+    # `alice: `, which another behaviour judges.
     return re.search(re.escape(nickname) + r"\s*\S{1,2} $", before) is not None
 
 
@@ -92,7 +96,7 @@ def _(server: ServerUnderTest) -> None:
 
 
 def _asked_again(newcomer: RawClient, raw: bool) -> bool:
-    """Whether the request comes once more, by itself: the words of the refusal may hold it, too."""
+    """Whether the request comes once more, on its own: the words of the refusal may hold it, too."""
     deadline = Deadline(newcomer.timeout)
     heard = ""
     while not deadline.passed():
@@ -100,14 +104,14 @@ def _asked_again(newcomer: RawClient, raw: bool) -> bool:
             heard = newcomer.line(deadline.left)
         except (TimeoutError, EOFError):
             return False
-        if heard == "nickname" or (raw and heard.endswith("nickname")):
+        if heard == REQUEST or (raw and heard.endswith(REQUEST)):
             return True
     return False
 
 
 @NAMING.has(
     "a joining is told to the others, once",
-    "`* …` is a notice to a client: `* alice joined`",
+    f"`* …` is a notice to a client: `{Joined('alice').line()}`",
     not_raw="the assignment tells nobody",
 )
 def _(server: ServerUnderTest) -> None:
@@ -115,7 +119,7 @@ def _(server: ServerUnderTest) -> None:
     before = len(alice.transcript)
     (carol,) = server.people("carol", know=alice)
     server.hears_from(bob, alice, "well")
-    notice = told_once(alice, before, server.nickname("carol"), "`* carol joined`")
+    notice = told_once(alice, before, server.nickname("carol"), f"`{Joined('carol').line()}`")
     server.hears_from(bob, carol, "welcome")
     if notice in carol.transcript.decode(errors="replace").splitlines():
         raise CheckFailed(
@@ -124,14 +128,14 @@ def _(server: ServerUnderTest) -> None:
 
 
 def told_once(listener: RawClient, since: int, nickname: str, notice: str) -> str:
-    """The one line about somebody that came after so many bytes, other than what they said themselves.
+    """The one line about this nickname after so many bytes, other than what its owner said.
 
     Raises:
         CheckFailed: there is none, or more than one.
     """
     heard = listener.transcript[since:].decode(errors="replace").splitlines()
-    # A nickname alone in a line is no notice: a server did not take the line's end off it. And whatever
-    # form a server gives to what is said: it holds a word with a number, as everybody says here.
+    # A nickname alone in a line is no notice: the server left the line's end on it. And in whatever form a
+    # server puts what is said, it holds a word with a number: all clients here say such words.
     about = [
         line
         for line in heard
@@ -155,10 +159,10 @@ def _(server: ServerUnderTest) -> None:
 
 
 def still_asked(server: ServerUnderTest, when: str) -> RawClient:
-    """The next newcomer, who is asked for a nickname all the same.
+    """The next newcomer, which is asked for a nickname all the same.
 
     Raises:
-        CheckFailed: it is not.
+        CheckFailed: it is not asked.
     """
     try:
         return server.newcomer("next")

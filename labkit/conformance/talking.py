@@ -1,7 +1,7 @@
 """Behaviours of a chat server: what is said, who hears it, and in which form and order.
 
-One fault should show as one ✗. So a behaviour that rests on another asks first whether that holds; and
-what nobody may hear is followed by something that somebody must hear.
+One fault should show as one ✗. So a behaviour that rests on another first asks whether that one holds. And
+after a line that a client must not hear, it sends one that the client must hear: then it need not wait.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import RawClient, unique
-
-LONGEST = 4096
-"""Bytes of the longest line on the wire, its LF included."""
+from labkit.probe.raw_client import REQUEST, RawClient, unique
+from labkit.wire.framing import MAX_LINE
+from labkit.wire.messages import Join, Whisper, Whispered, Who
 
 ROUNDS, BURST = 8, 20
-"""How often three people talk at the same time, and how many lines each of them says then: few enough for
-a server that lets only so many wait for each client."""
+"""How often three clients talk at the same time, and how many lines each of them says: few enough for a
+server that lets only so many wait for each client."""
 
 TALKING = Section()
 
@@ -34,12 +33,12 @@ def _(server: ServerUnderTest) -> None:
     newcomer = server.newcomer("newcomer")
     before = newcomer.passed_over
     after = newcomer.follows(server.timeout if server.framing == "lines" else 2 * SLICE)
-    seen = repr(before + b"nickname" + after)[1:]
+    seen = repr(before + REQUEST.encode() + after)[1:]
     if server.framing == "raw":
         if before or after:
-            raise CheckFailed("'nickname' and nothing else, for a recv is a message", seen)
+            raise CheckFailed(f"{REQUEST!r} and nothing else, for a recv is a message", seen)
     elif not after.startswith((b"\n", b"\r")) or not (before == b"" or before.endswith(b"\n")):
-        raise CheckFailed("a line 'nickname\\n'", seen)
+        raise CheckFailed(f"a line {REQUEST + chr(10)!r}", seen)
 
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
@@ -222,7 +221,7 @@ def _(server: ServerUnderTest) -> None:
 
 @TALKING.has(
     "an over-long line is refused, and nobody thrown out",
-    f"lines have at most {LONGEST} bytes; `! …` says that your last line was refused",
+    f"lines have at most {MAX_LINE} bytes; `! …` says that your last line was refused",
     not_raw="a message is as long as the server's recv takes",
 )
 def _(server: ServerUnderTest) -> None:
@@ -230,12 +229,12 @@ def _(server: ServerUnderTest) -> None:
     _needs_framing(server, alice, bob)
     alice.forget()
     text = unique("long")
-    alice.send(text + "y" * LONGEST)
+    alice.send(text + "y" * MAX_LINE)
     alice.until_read()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
         raise CheckFailed(
-            f"a line of {LONGEST + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
+            f"a line of {MAX_LINE + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
         raise CheckFailed("`! …` for alice", alice.seen())
@@ -301,7 +300,7 @@ _NO_COMMANDS = "the assignment has no commands"
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
 def _(server: ServerUnderTest) -> None:
     alice, _bob = server.people("alice", "bob")
-    alice.send("/who")
+    alice.send(Who().line())
     if not alice.hears(server.nickname("bob")):
         raise CheckFailed("alice is told of bob", alice.seen())
 
@@ -315,12 +314,12 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob, carol = server.people("alice", "bob", "carol")
     text = unique("secret")
-    alice.send(f"/msg {server.nickname('bob')} {text}")
+    alice.send(Whisper(server.nickname("bob"), text).line())
     alice.until_read()
     server.hears_from(alice, carol, "aloud")
     if text.encode() in carol.passed_over:
         raise CheckFailed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
-    wanted = f"{server.nickname('alice')} -> you: {text}"
+    wanted = Whispered(server.nickname("alice"), text).line()
     if not bob.hears(wanted):
         raise CheckFailed(f"bob hears {wanted!r}", bob.seen())
 
@@ -335,7 +334,7 @@ def _(server: ServerUnderTest) -> None:
     alice, bob, carol, dave = server.people("alice", "bob", "carol", "dave")
     room = unique("room").replace("-", "x")
     for person in (alice, carol):
-        person.send(f"/join {room}")
+        person.send(Join(room).line())
         person.until_read()
     text = unique("here")
     alice.send(text)

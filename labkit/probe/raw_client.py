@@ -30,6 +30,7 @@ from labkit.probe import kernel
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
+from labkit.wire.messages import Request
 
 TIMEOUT = 5.0
 """Seconds that a server may take for anything, unless a RawClient is told otherwise."""
@@ -44,6 +45,9 @@ KEPT = 1024 * 1024
 """Bytes kept of what was heard, the newest."""
 
 SERVER = "server"
+"""What the server is called in the journal."""
+
+REQUEST = Request().line()
 
 _numbers = itertools.count(1)
 
@@ -281,8 +285,8 @@ class RawClient:
         Raises:
             CheckFailed: none came.
         """
-        if not self.hears("nickname"):
-            raise CheckFailed("`nickname` is asked for at connect", self.seen())
+        if not self.hears(REQUEST):
+            raise CheckFailed(f"`{REQUEST}` is asked for at connect", self.seen())
         self._asked = True
 
     def hang_up(self) -> None:
