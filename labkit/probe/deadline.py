@@ -1,4 +1,4 @@
-"""How long to wait for a server, so that a busy machine is not held against it."""
+"""How long to wait for a server, not counting the pauses of a busy machine."""
 
 from __future__ import annotations
 
