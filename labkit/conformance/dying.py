@@ -1,11 +1,11 @@
-"""Behaviours of a chat server: what one's death does to the others, and to those who would come.
+"""Behaviours of a chat server: what a client's death does to the others, and to newcomers.
 
-Two of the faults that are looked for here hide: a server that notices a death at once never sends to the
-dead. So each is tried twice, the second time with the dead one's thread kept busy (`Clog`): it has said so
-much that a thread which sends by itself is stuck in a send to somebody who does not read, and cannot see
-the end of its own client. Somebody else's send will be the first to.
+Two of the faults looked for here hide: a server that notices a death at once never sends to the dead
+client. So each is tried twice, the second time with the dead client's thread kept busy (`Clog`): the client
+has said so much that its thread, if it also sends, is stuck in a send to a client that does not read. It
+cannot see the end of its own client; another thread's send will be the first to.
 
-What goes wrong here may be the last thing that a server does.
+A fault here may be the last thing that a server does.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from labkit.wire import sockets
 
 STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is
-tried, and nothing wrong is told."""
+tried, and it is not blamed."""
 
 DYING = Section()
 
 
 class Clog:
-    """People, of whom `dead` will die while its thread is busy: `mallory`, who came last, does not read.
+    """Clients, of which `dead` will die while its thread is busy: `mallory`, the last to come, does not read.
 
-    `stuck` tells whether that could be brought about, and somebody who came after `dead` still hears.
+    `stuck` tells whether that worked, and `bob`, who came after `dead`, still hears.
     """
 
     def __init__(self, server: ServerUnderTest) -> None:
-        first, *self.speakers, self.dead, self.bob = server.people("first", "one", "two", "dead", "bob")
-        (self.mallory,) = server.people("mallory", know=first, receive_buffer=TINY)
+        first, *self.speakers, self.dead, self.bob = server.join("first", "one", "two", "dead", "bob")
+        (self.mallory,) = server.join("mallory", know=first, receive_buffer=TINY)
         self._all = [first, *self.speakers, self.dead, self.bob]
         self.stuck = self._fill() and self._heard(server, first)
 
     def _fill(self) -> bool:
-        """The dead one says more than mallory's kernel takes. False: bob has heard all of it."""
+        """`dead` says more than mallory's kernel takes. False: bob has heard all of it."""
         left = kernel_holds() + 1024 * 1024
         everything = self.bob.received + left
         idle = Deadline(STUCK)
@@ -58,7 +58,7 @@ class Clog:
         return False
 
     def _heard(self, server: ServerUnderTest, first: RawClient) -> bool:
-        """Whether bob hears what the first of all says: he comes before mallory, then."""
+        """Whether bob hears what the first client says: then he comes before mallory."""
         text = unique("can-you-hear")
         first.send(text)
         return server.reaches(text, first, self.bob)
@@ -69,9 +69,9 @@ class Clog:
     "what is said reaches all others in the room; RST of one is that one's leaving, and no more",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, gone, dave = server.people("alice", "gone", "dave")
+    alice, gone, dave = server.join("alice", "gone", "dave")
     gone.reset()
-    server.settle()  # who notices by itself has noticed; the rest comes below
+    server.settle()  # a server that notices by itself has noticed; the others are tried below
     server.hears_from(alice, dave, "is-anybody-there")
     clog = Clog(server)
     if clog.stuck:
@@ -81,10 +81,10 @@ def _(server: ServerUnderTest) -> None:
 
 @DYING.has(
     "after a goodbye nobody else is thrown out",
-    "whoever keeps reading and talking stays, whatever becomes of the others",
+    "a client that keeps reading and talking stays, whatever becomes of the others",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, carol, gone, dave = server.people("alice", "carol", "gone", "dave")
+    alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
     say_goodbye(gone)
     for speaker in (alice, carol):
         server.hears_from(speaker, dave, "are-you-there")
@@ -97,7 +97,7 @@ def _(server: ServerUnderTest) -> None:
 
 
 def say_goodbye(client: RawClient) -> None:
-    """Leave with FIN, and be gone: closing with something unread would send RST."""
+    """Leave with FIN, and close: with something unread, close would send RST."""
     client.forget()
     client.hang_up()
     client.close()

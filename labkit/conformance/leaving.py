@@ -18,10 +18,10 @@ LEAVING = Section()
 
 @LEAVING.has(
     "a goodbye is noticed",
-    "every leaving is told; and whoever has hung up is gone, and holds nothing any more",
+    "every leaving is told; and a client that has hung up is gone, and holds nothing any more",
 )
 def _(server: ServerUnderTest) -> None:
-    bob, alice = server.people("bob", "alice")
+    bob, alice = server.join("bob", "alice")
     bob.forget()
     alice.hang_up()
     if alice.ended() is None:
@@ -34,12 +34,12 @@ def _(server: ServerUnderTest) -> None:
 @LEAVING.has(
     "a leaving is told to the others, once, and with its reason",
     f"`{Left('alice', HUNG_UP).line()}` after FIN, `{Left('alice', VANISHED).line()}` after RST",
-    not_raw="the assignment tells nobody",
+    not_raw="the assignment tells no one",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, dave = server.people("alice", "dave")
+    alice, dave = server.join("alice", "dave")
     for name, reason in (("bob", HUNG_UP), ("carol", VANISHED)):
-        (leaver,) = server.people(name, know=alice)
+        (leaver,) = server.join(name, know=alice)
         server.hears_from(dave, alice, "well")
         before = len(alice.transcript)
         if reason == VANISHED:
@@ -57,9 +57,12 @@ def _(server: ServerUnderTest) -> None:
             raise CheckFailed(f"alice hears `{notice}`", f"{told!r}")
 
 
-@LEAVING.has("a nickname is free again after its owner has left", "a nickname is one person's, who is here")
+@LEAVING.has(
+    "a nickname is free again after its owner has left",
+    "a nickname belongs to one client, as long as it is here",
+)
 def _(server: ServerUnderTest) -> None:
-    bob, alice = server.people("bob", "alice")
+    bob, alice = server.join("bob", "alice")
     alice.hang_up()
     noticed = alice.ended()
     alice.close()
@@ -80,11 +83,11 @@ def _(server: ServerUnderTest) -> None:
 
 @LEAVING.has(
     "nobody falls silent when people come and go",
-    "what is said reaches the others, whoever else comes, talks or leaves meanwhile",
+    "what is said reaches the others, whatever clients come, talk or leave meanwhile",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
-    (visitor,) = server.people("visitor", know=alice)
+    alice, bob = server.join("alice", "bob")
+    (visitor,) = server.join("visitor", know=alice)
     visitor.hang_up()
     visitor.ended()
     _still_heard(server, bob, alice, "a visitor hung up")

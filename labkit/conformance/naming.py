@@ -22,10 +22,11 @@ NOBODY_KEPT_OUT = (
 
 
 @NAMING.has(
-    "a nickname that is taken is refused", "a nickname is one person's; `! …` says that it was refused"
+    "a nickname that is taken is refused",
+    "a nickname belongs to one client; `! …` says that it was refused",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     second = server.newcomer("second")
     server.answer(second, server.nickname("alice"))
     # If the server refused it, it takes the first of these for a nickname, or has closed.
@@ -50,23 +51,23 @@ def says(nickname: str, before: str) -> bool:
     return re.search(re.escape(nickname) + r"\s*\S{1,2} $", before) is not None
 
 
-@NAMING.has("an empty nickname is refused", "what a person says begins with that person's nickname")
+@NAMING.has("an empty nickname is refused", "what a client says begins with its nickname")
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
-    nobody = server.newcomer("nobody")
-    server.answer(nobody, "" if server.framing == "lines" else "\n")
-    name = unique("nobody").replace("-", "x")
-    nobody.send(name)
-    nobody.until_read()
+    alice, bob = server.join("alice", "bob")
+    nameless = server.newcomer("nameless")
+    server.answer(nameless, "" if server.framing == "lines" else "\n")
+    name = unique("nameless").replace("-", "x")
+    nameless.send(name)
+    nameless.until_read()
     server.hears_from(alice, bob, "meanwhile")
     text = unique("hello")
-    nobody.send(text)
-    if not server.reaches(text, nobody, bob):
+    nameless.send(text)
+    if not server.reaches(text, nameless, bob):
         return
     before = bob.passed_over.decode(errors="replace")
     if re.search(r"(^|\s): $", before):
         raise CheckFailed(
-            "somebody without a nickname is asked again, or goes",
+            "a client without a nickname is asked again, or let go",
             f"bob heard {before[-20:] + text!r} from it",
         )
 
@@ -76,7 +77,7 @@ def _(server: ServerUnderTest) -> None:
     "`nickname` goes to a client at connect, and again after a refusal",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     second = server.newcomer("second")
     second.forget()
     server.answer(second, server.nickname("alice"))
@@ -112,12 +113,12 @@ def _asked_again(newcomer: RawClient, raw: bool) -> bool:
 @NAMING.has(
     "a joining is told to the others, once",
     f"`* …` is a notice to a client: `{Joined('alice').line()}`",
-    not_raw="the assignment tells nobody",
+    not_raw="the assignment tells no one",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     before = len(alice.transcript)
-    (carol,) = server.people("carol", know=alice)
+    (carol,) = server.join("carol", know=alice)
     server.hears_from(bob, alice, "well")
     notice = told_once(alice, before, server.nickname("carol"), f"`{Joined('carol').line()}`")
     server.hears_from(bob, carol, "welcome")

@@ -291,7 +291,7 @@ def _trouble(tried: ServerUnderTest) -> str:
     tried.leave()
     newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())
     try:
-        newcomers.people("any", "body")
+        newcomers.join("any", "body")
     except CheckFailed:
         return "nobody can join"
     finally:
@@ -320,7 +320,7 @@ def _opened(server: ServerUnderTest, first: RawClient) -> Opening:
                 "the same; --framing raw judges it in its own dialect"
             )
         server.answer(first, server.nickname("first"))
-        (second,) = server.people("second", know=first)
+        (second,) = server.join("second", know=first)
         opening.timeout = min(MOST_TIMEOUT, max(LEAST_TIMEOUT, ROUND_TRIPS * _round_trip(first, second)))
     return opening
 

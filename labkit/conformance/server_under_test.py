@@ -1,12 +1,12 @@
-"""A server that is being tried, as a behaviour sees it: whom to send there, and how long to wait.
+"""A server under test, as a behaviour sees it: the clients to send there, and how long to wait.
 
-A behaviour (behaviours.py) asks it for people: `people("alice", "bob")` are two who have joined and hear
-each other. Whoever was asked for leaves again when the behaviour is over.
+A behaviour (behaviours.py) asks it for clients: `join("alice", "bob")` returns two that have joined and
+hear each other. They leave when the behaviour is over.
 
-There are two kinds. In a server that was started for one behaviour nobody else is, people go by their
-plain names, and what becomes of it afterwards is all the same. One that ran before, and goes on, has
-others in it: names get a tail that nobody else has, and nobody may leave before it is known that the
-server survives that. Until then they stay, and somebody reads for them (`Guests`).
+There are two kinds. A server that was started for one behaviour has no other clients: names stay plain, and
+it does not matter what becomes of it afterwards. A server that ran before, and goes on, has others in it:
+names get a tail that is unique there, and no client may leave before the server is known to survive that.
+Until then they stay, and a thread reads for them (`Guests`).
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ ROUND_TRIPS = 50
 
 
 class CannotJoin(CheckFailed):
-    """Those whom a behaviour needs do not get in: nothing can be said of the behaviour itself."""
+    """The clients that a behaviour needs do not get in: it cannot be judged."""
 
 
 class NotJudged(Exception):
-    """Nothing can be said of the behaviour, on this server or in this dialect; the text says why."""
+    """The behaviour cannot be judged, on this server or in this dialect; the text says why."""
 
 
 class Guests:
-    """People who have nothing to do any more and cannot leave yet. A thread reads for them."""
+    """Clients that have done their part and cannot leave yet. A thread reads for them."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._wakes, self._waker = sockets.waker()
         self._selector.register(self._wakes, selectors.EVENT_READ)
-        # Guards the list, which the thread takes newcomers from.
+        # Guards _coming, from which the thread takes them.
         self._lock = threading.Lock()
         self._coming: list[RawClient] = []
         self._staying: list[RawClient] = []
@@ -55,22 +55,22 @@ class Guests:
         self._thread.start()
 
     def take(self, clients: list[RawClient]) -> None:
-        """From now on they are the thread's."""
+        """Hand these over to the thread."""
         for client in clients:
-            client.journal = Journal(1)  # what they hear now is nobody's business
+            client.journal = Journal(1)  # what they hear now does not matter
         with self._lock:
             self._coming += clients
         sockets.wake(self._waker)
 
     def leave(self) -> None:
-        """All who are here by now leave, with RST, one after the other."""
+        """All that are here now leave, with RST, one after the other."""
         self._leaving.set()
         sockets.wake(self._waker)
         while self._leaving.is_set():
             sleep(SLICE)
 
     def end(self) -> None:
-        """Everybody leaves, rudely: there is nobody left to mind."""
+        """Reset all of them, and end the thread."""
         self._ending.set()
         sockets.wake(self._waker)
         self._thread.join()
@@ -121,10 +121,10 @@ class ServerUnderTest:
         address: (host, port).
         framing: "lines" or "raw": the dialect in which it is judged.
         timeout: seconds that it is given for anything.
-        speaks: the dialect in which it is spoken to, where that is not the same.
-        tail: what is put behind everybody's name, where others may have the same.
-        guests: where people stay who cannot leave yet; None: they just leave.
-        all_stay: nobody can leave yet.
+        speaks: the dialect in which the clients speak to it, if not the same.
+        tail: put behind each nickname, where others may have the same.
+        guests: where clients stay that cannot leave yet; None: they leave.
+        all_stay: whether no client can leave yet.
     """
 
     address: sockets.Address
@@ -143,10 +143,10 @@ class ServerUnderTest:
         """What alice is called here."""
         return name + self.tail
 
-    # --- people ---
+    # --- its clients ---
 
     def connect(self, name: str, receive_buffer: int | None = None) -> RawClient:
-        """Somebody who is connected, and nothing more.
+        """A client that is connected, and nothing more.
 
         Raises:
             CannotJoin: the server does not accept.
@@ -167,18 +167,18 @@ class ServerUnderTest:
         return client
 
     def newcomer(self, name: str, receive_buffer: int | None = None) -> RawClient:
-        """Somebody who was asked for a nickname, and has not answered.
+        """A client that was asked for a nickname, and has not answered.
 
         Raises:
-            CannotJoin: nobody asks.
+            CannotJoin: it was not asked.
         """
         return self.asked(self.connect(name, receive_buffer))
 
     def asked(self, client: RawClient) -> RawClient:
-        """The same, once it was asked for a nickname.
+        """The same client, once it was asked for a nickname.
 
         Raises:
-            CannotJoin: nobody asks.
+            CannotJoin: it was not asked.
         """
         try:
             client.is_asked()
@@ -187,15 +187,15 @@ class ServerUnderTest:
         return client
 
     def answer(self, newcomer: RawClient, nickname: str | bytes) -> None:
-        """The newcomer says its nickname, and the server reads it."""
+        """The newcomer sends its nickname, and the server reads it."""
         self._nameless.remove(newcomer)
         newcomer.send(nickname)
         newcomer.until_read()
 
-    def people(
+    def join(
         self, *names: str, know: RawClient | None = None, receive_buffer: int | None = None
     ) -> list[RawClient]:
-        """These people have joined, in this order; each hears the first (or `know`) and is heard.
+        """These clients have joined, in this order; each hears the first (or `know`) and is heard.
 
         Raises:
             CannotJoin: one of them is not asked, or not heard.
@@ -216,19 +216,19 @@ class ServerUnderTest:
     # --- what they do ---
 
     def reaches(self, text: str, speaker: RawClient, listener: RawClient) -> bool:
-        """Whether the listener hears this, which the speaker has said.
+        """Whether the listener hears what the speaker has said.
 
-        Nobody waits any longer once the speaker was thrown out; while something else comes, a backlog
-        perhaps, the listener listens on.
+        It waits no longer once the speaker was thrown out, and goes on while something else comes, such as
+        a backlog.
         """
-        every, in_all = Deadline(self.timeout), Deadline(AT_MOST * self.timeout)
+        silence, total = Deadline(self.timeout), Deadline(AT_MOST * self.timeout)
         received = listener.received
         while not listener.hears(text, 2 * SLICE):
             if speaker.ended(0) or listener.end:
                 return listener.hears(text, 4 * SLICE)  # it may have been on its way
             if listener.received != received:
-                every, received = Deadline(self.timeout), listener.received
-            if every.passed() or in_all.passed():
+                silence, received = Deadline(self.timeout), listener.received
+            if silence.passed() or total.passed():
                 return False
         return True
 
@@ -236,7 +236,7 @@ class ServerUnderTest:
         """The speaker says something, and the listener hears it.
 
         Raises:
-            CheckFailed: it does not. Perhaps because the speaker was thrown out: that is told, too.
+            CheckFailed: it does not; the text says if the speaker was thrown out.
         """
         text = unique(word)
         speaker.send(text)
@@ -245,18 +245,18 @@ class ServerUnderTest:
             raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
 
     def settle(self) -> None:
-        """Give the server time to do what nobody is told of."""
+        """Give the server time for what no client is told of."""
         sleep(self.timeout / 5)
 
     # --- the end of it ---
 
     def stays(self, client: RawClient) -> None:
-        """This one must not leave before the very end, if the server is to go on."""
+        """This client must not leave before the very end, if the server is to go on."""
         self._here.remove(client)
         self._staying.append(client)
 
     def leave(self) -> None:
-        """Everybody leaves: with RST; or, where the server may not survive that, is a guest from now on."""
+        """All leave with RST; where the server may not survive that, they become guests."""
         if self.guests:
             for client in self._nameless:  # a server that waits for the answer waits no longer
                 if client.send(unique(self.nickname("guest")).replace("-", "x")):
@@ -278,22 +278,22 @@ class ServerUnderTest:
                 client.reset()
 
     def calms_down(self, seconds: float = 2 * SLICE) -> bool:
-        """Whoever did not read reads now, until nothing has come for so long. False: it never ends.
+        """All clients read, until nothing has come for so long. False: it never ends.
 
-        To leave in the middle of it would do harm: a reset is told once, to whoever sends or receives
-        first, and a thread that was not told may go on for ever.
+        A client that left in the middle of it would do harm: the kernel reports a reset once, to the first
+        send or recv, and a server's other thread may go on for ever.
         """
-        people = self._here + self._staying
-        for client in people:
+        clients = self._here + self._staying
+        for client in clients:
             client.widen()
-        in_all, calm = Deadline(2 * self.timeout), Deadline(seconds)
+        total, calm = Deadline(2 * self.timeout), Deadline(seconds)
         received = -1
         while not calm.passed():
-            if in_all.passed():
+            if total.passed():
                 return False
-            for client in people:
+            for client in clients:
                 client.forget()
-            now = sum(client.received for client in people)
+            now = sum(client.received for client in clients)
             if now != received:
                 received, calm = now, Deadline(seconds)
             sleep(SLICE / 10)

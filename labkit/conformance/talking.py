@@ -43,11 +43,11 @@ def _(server: ServerUnderTest) -> None:
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
 def _(server: ServerUnderTest) -> None:
-    people = server.people("alice", "bob", "carol")
-    for speaker in people:
+    clients = server.join("alice", "bob", "carol")
+    for speaker in clients:
         text = unique("hello")
         speaker.send(text)
-        for listener in people:
+        for listener in clients:
             if listener is not speaker and not server.reaches(text, speaker, listener):
                 raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
 
@@ -56,7 +56,7 @@ def _(server: ServerUnderTest) -> None:
     "the name stands before what was said", "`alice: TEXT` goes to the others when alice said TEXT"
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     text = unique("hello")
     alice.send(text)
     if not server.reaches(text, alice, bob):
@@ -68,14 +68,14 @@ def _(server: ServerUnderTest) -> None:
         raise CheckFailed(repr(name + text), repr(before[-60:] + text.encode())[1:])
 
 
-@TALKING.has("the sender does not hear itself", "nobody hears their own lines")
+@TALKING.has("the sender does not hear itself", "a client does not hear its own lines")
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     text = unique("echo")
     alice.send(text)
     if not server.reaches(text, alice, bob):
         raise CheckFailed(f"bob hears {text!r}", bob.seen())
-    # Twice: an echo that comes late comes before the second.
+    # Twice: a late echo comes before the second.
     heard = b""
     for _ in range(2):
         server.hears_from(bob, alice, "answer")
@@ -90,7 +90,7 @@ def _(server: ServerUnderTest) -> None:
 
 
 def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
-    """What bob heard of all that alice has said up to now."""
+    """What bob heard of all that alice has said so far."""
     end = unique("end")
     alice.send(end)
     if not server.reaches(end, alice, bob):
@@ -121,7 +121,7 @@ def _needs_framing(server: ServerUnderTest, alice: RawClient, bob: RawClient) ->
     not_raw="a recv is a message there: two in one packet cannot be told from a longer one",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     name = server.nickname("alice")
     one, two = unique("one"), unique("two")
     alice.send(one, two)
@@ -135,13 +135,13 @@ def _(server: ServerUnderTest) -> None:
         raise CheckFailed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
     alice.send("")
     heard = _heard_of(server, alice, bob)
-    # The last line is the beginning of what she said after it.
+    # The last line is the start of what she said next.
     if any(line.rstrip().endswith(f"{name}:") for line in heard.splitlines()[:-1]):
-        raise CheckFailed("nobody hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
+        raise CheckFailed("no client hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
 
 
 def _form(heard: str, text: str) -> tuple[str, str] | None:
-    """What stands before and behind this in the line in which it was heard; None: it was not."""
+    """What stands before and behind this text in the line that has it; None: no line does."""
     for line in heard.splitlines():
         before, found, after = line.partition(text)
         if found:
@@ -155,7 +155,7 @@ def _form(heard: str, text: str) -> tuple[str, str] | None:
     not_raw="it has no line ends",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     _needs_framing(server, alice, bob)
     ends = []
     for end in ("", "\r"):
@@ -170,10 +170,10 @@ def _(server: ServerUnderTest) -> None:
 
 @TALKING.has(
     "bytes that are not UTF-8 throw nobody out",
-    "lines are UTF-8; whoever sends other bytes is not thrown out for it",
+    "lines are UTF-8; a client that sends other bytes is not thrown out for it",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     alice.send(b"caf\xe9")
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
@@ -184,8 +184,8 @@ def _(server: ServerUnderTest) -> None:
     "lines are UTF-8: a `recv` may cut a letter in two, and that is no error",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
-    # Two bytes a letter, and one before them: some recv cuts a letter.
+    alice, bob = server.join("alice", "bob")
+    # Two bytes a letter, and one byte before them: some recv cuts a letter.
     alice.send("x" + "\u0436" * 1500)
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
@@ -210,7 +210,7 @@ _DISTURBING = {
     not_raw="the assignment passes on the bytes as they came",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     alice.send("a" + "b".join(_DISTURBING.values()) + "* bob left")
     alice.until_read()
     heard = _heard_of(server, alice, bob).replace("\r\n", "\n")
@@ -225,7 +225,7 @@ def _(server: ServerUnderTest) -> None:
     not_raw="a message is as long as the server's recv takes",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.people("alice", "bob")
+    alice, bob = server.join("alice", "bob")
     _needs_framing(server, alice, bob)
     alice.forget()
     text = unique("long")
@@ -234,7 +234,7 @@ def _(server: ServerUnderTest) -> None:
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
         raise CheckFailed(
-            f"a line of {MAX_LINE + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
+            f"a line of {MAX_LINE + len(text) + 1} bytes reaches no one", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
         raise CheckFailed("`! …` for alice", alice.seen())
@@ -245,12 +245,12 @@ def _(server: ServerUnderTest) -> None:
 
 @TALKING.has(
     "all hear the same lines in the same order",
-    "everybody in a room hears the same lines in the same order, and those who read lose none",
+    "all in a room hear the same lines in the same order, and clients that read lose none",
     not_raw="it takes many messages at once to show, and these run together there",
 )
 def _(server: ServerUnderTest) -> None:
-    talkers = server.people("alice", "bob", "carol")
-    listeners = server.people("dave", "erin", know=talkers[0])
+    talkers = server.join("alice", "bob", "carol")
+    listeners = server.join("dave", "erin", know=talkers[0])
     _needs_framing(server, talkers[0], talkers[1])
     for turn in range(ROUNDS):
         said = [[unique(talker.name) for _ in range(BURST)] for talker in talkers]
@@ -262,13 +262,13 @@ def _(server: ServerUnderTest) -> None:
         if orders[0] != orders[1]:
             one, other = next(pair for pair in zip(*orders, strict=True) if pair[0] != pair[1])
             raise CheckFailed(
-                "dave and erin hear three people in the same order",
+                "dave and erin hear three clients in the same order",
                 f"in round {turn + 1} dave heard {one!r} where erin heard {other!r}",
             )
 
 
 def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
-    """The lines in the order in which they are heard, all of them."""
+    """The lines in the order in which the listener hears them, all of them."""
     wanted = {line for lines in said for line in lines}
     heard: list[str] = []
     while len(heard) < len(wanted):
@@ -277,7 +277,7 @@ def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
         except (TimeoutError, EOFError):
             lost = [line for lines in said for line in lines if line not in heard]
             raise CheckFailed(
-                f"{listener.name} hears all that three people say at once, {len(wanted)} lines",
+                f"{listener.name} hears all that three clients say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
             ) from None
         if word in wanted:
@@ -299,7 +299,7 @@ _NO_COMMANDS = "the assignment has no commands"
 
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
 def _(server: ServerUnderTest) -> None:
-    alice, _bob = server.people("alice", "bob")
+    alice, _bob = server.join("alice", "bob")
     alice.send(Who().line())
     if not alice.hears(server.nickname("bob")):
         raise CheckFailed("alice is told of bob", alice.seen())
@@ -312,7 +312,7 @@ def _(server: ServerUnderTest) -> None:
     not_raw=_NO_COMMANDS,
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob, carol = server.people("alice", "bob", "carol")
+    alice, bob, carol = server.join("alice", "bob", "carol")
     text = unique("secret")
     alice.send(Whisper(server.nickname("bob"), text).line())
     alice.until_read()
@@ -331,7 +331,7 @@ def _(server: ServerUnderTest) -> None:
     not_raw=_NO_COMMANDS,
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob, carol, dave = server.people("alice", "bob", "carol", "dave")
+    alice, bob, carol, dave = server.join("alice", "bob", "carol", "dave")
     room = unique("room").replace("-", "x")
     for person in (alice, carol):
         person.send(Join(room).line())
