@@ -26,7 +26,7 @@ DYING = Section()
 
 
 class Clog:
-    """Clients, of which `dead` will die while its thread is busy: `mallory`, the last to come, does not read.
+    """Clients, of which `dead` will die while its thread is busy: `mallory`, the last one, does not read.
 
     `stuck` tells whether that worked, and `bob`, who came after `dead`, still hears.
     """
