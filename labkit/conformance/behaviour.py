@@ -21,7 +21,7 @@ class Behaviour:
     name: str
     clause: str  # of the wire
     optional: bool
-    not_raw: str  # why it cannot be asked of the raw dialect; "": it can
+    not_raw: str  # why the raw dialect cannot be judged by it; "": it can
     tries: Tries
 
     def required(self, framing: str) -> bool:
@@ -33,7 +33,7 @@ class Behaviour:
 
         Raises:
             CheckFailed: the server does not behave so.
-            NotJudged: nothing can be said of it, in this dialect or on this server.
+            NotJudged: it cannot be judged, in this dialect or on this server.
         """
         if server.framing == "raw" and self.not_raw:
             raise NotJudged(self.not_raw)

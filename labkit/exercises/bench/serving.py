@@ -1,4 +1,4 @@
-"""A student's `serve(listener)` at work: in which thread it runs, and what that thread waits for."""
+"""A student's `serve(listener)` at work: the thread it runs in, and what that thread waits for."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 
 LATE = 0.1
-"""Seconds that a thread is kept from beginning, at most."""
+"""Seconds that the start of a thread is delayed, at most."""
 
 TURN = 0.01
 """Seconds of one turn of waiting."""
 
 
 class Listener(socket.socket):
-    """A listening socket that remembers what it gave, so that only a close closes it, and who asked."""
+    """A listening socket that knows its caller, and keeps the sockets it gave: only close() closes them."""
 
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
         self.given: list[socket.socket] = []
-        self.used = threading.Event()  # somebody has begun to wait for clients
+        self.used = threading.Event()  # the code has begun to wait for clients
         self.calls = 0  # of accept
         self.loop: CodeType | None = None  # the function that calls it
         self.at_accept: Callable[[socket.socket], None] | None = None
@@ -70,7 +70,7 @@ class Serving:
         return self.bench.connect(self.address, name)
 
     def line(self, client: RawClient) -> str | None:
-        """The next line that this one hears; None if none comes in time, or serve died."""
+        """The next line that the client hears; None if none comes in time, or serve died."""
         give_up = monotonic() + SOON
         while monotonic() < give_up:
             dead = self.call.error is not None
@@ -84,10 +84,10 @@ class Serving:
         return None
 
     def hears(self, client: RawClient, wanted: str, when: str = "") -> None:
-        """This one hears this line next.
+        """The client hears this line next.
 
         Raises:
-            CheckFailed: it does not. The clue is what serve died of, or where it is.
+            CheckFailed: it does not. The clue says what serve died of, or where it is.
         """
         line = self.line(client)
         if line == wanted:
@@ -109,21 +109,21 @@ class Serving:
         return client
 
     def shut(self, seconds: float = SOON) -> bool:
-        """Close the listener; whether serve comes back within so many seconds."""
+        """Close the listener; whether serve returns within so many seconds."""
         self.bench.said("the listener is closed", "check", "server")
         try:
-            self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes whoever waits in accept
+            self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes accept
         except OSError:
-            with contextlib.suppress(OSError):  # elsewhere it takes one who knocks
+            with contextlib.suppress(OSError):  # elsewhere a connection does
                 socket.create_connection(self.address, timeout=SOON).close()
         self.call.ended(0.2)
         self.listener.close()
         return self.call.ended(seconds)
 
     def late(self, frame: FrameType, event: str, arg: object) -> None:
-        """As a profile function: let a thread begin with the student's code when the next is accepted.
+        """A profile function: it delays a thread's start in the student's code until the next accept.
 
-        That may happen at any time. So it is made to happen always.
+        That order can happen at any time; so it is made to happen every time.
         """
         if event == "call" and is_students(frame.f_code.co_filename):
             sys.setprofile(None)
@@ -134,22 +134,22 @@ class Serving:
     # --- where the code is ---
 
     def students_threads(self) -> Iterator[int]:
-        """The threads that are in the student's code, but for that of serve itself."""
+        """The threads that are in the student's code, except that of serve itself."""
         for ident, frame in sys._current_frames().items():
             if ident != self.call.thread.ident and students(stack(frame)):
                 yield ident
 
     def threads_left(self, seconds: float) -> bool:
-        """Whether there are more of these threads than before, now and for so many seconds."""
+        """Whether more of these threads live than before, still after so many seconds."""
         give_up = monotonic() + seconds
         while left := set(self.students_threads()) - self.before:
             if monotonic() > give_up:
                 break
-            sleep(TURN)  # nothing tells when a thread has ended that the student's code started
+            sleep(TURN)  # the end of a thread of the student's gives no signal
         return bool(left)
 
     def whereabouts(self) -> tuple[str, str]:
-        """Where serve is, instead of accepting: in words, and as a clue."""
+        """Where serve is if it does not accept: in words, and as a clue."""
         if self.call.error is not None:
             return ": serve had died", type(self.call.error).__name__
         if self.call.ended(0):
@@ -183,7 +183,7 @@ def stack(top: FrameType | None) -> list[FrameType]:
 
 
 def students(frames: list[FrameType]) -> list[FrameType]:
-    """Those of them that are the student's code."""
+    """Those of these frames that are the student's code."""
     return [frame for frame in frames if is_students(frame.f_code.co_filename)]
 
 
@@ -194,7 +194,7 @@ def source(frame: FrameType) -> str:
 
 @contextmanager
 def serving(bench: Bench) -> Iterator[Serving]:
-    """The student's serve, running; ended again, unless something was missed, which is then looked into."""
+    """The student's serve, running; ended again, unless a check fails: then it is looked into."""
     serve = Serving(bench)
     yield serve
     serve.shut(0.3)

@@ -27,17 +27,17 @@ class ServerByHand:
         self.sent_at = 0.0
 
     def says(self, *pieces: bytes) -> None:
-        """Send these, one after the other: the next when the client has read the one before."""
+        """Send these, each once the client has read the one before."""
         for piece in pieces:
             if self.sent_at:
                 kernel.wait_until_read(self.sock, self.sent_at, SOON)
             self.bench.journal.record("bytes", "server", shown(piece), YOU)
-            with contextlib.suppress(OSError):  # it has gone: what it misses, the step notices
+            with contextlib.suppress(OSError):  # it has gone: the step notices what it misses
                 self.sock.sendall(piece)
             self.sent_at = time.monotonic()
 
     def line(self) -> bytes | None:
-        """The next line that the client sends; None: none came in time, or it has gone."""
+        """The next line that the client sends; None: none came in time, or the client has gone."""
         give_up = time.monotonic() + SOON
         while b"\n" not in self.rest:
             self.sock.settimeout(max(0.001, give_up - time.monotonic()))
@@ -104,7 +104,7 @@ class StudentClient:
             self.server_hears(nickname)
 
     def run(self, address: Any) -> None:
-        """Run it as a program would: what a daemon starts is a daemon, unless told otherwise."""
+        """Run it in a thread that is no daemon, as a program would: its threads inherit that."""
         errors = []
 
         def live() -> None:
@@ -128,7 +128,7 @@ class StudentClient:
         self.bench.said("end of input", "alice")
         os.close(self.keys)
 
-    def is_left(self) -> None:
+    def ends(self) -> None:
         """The step holds. End the client, so that the next step's ✗ does not show this one."""
         self.input_ends()
         self.server.hangs_up()
@@ -149,7 +149,7 @@ class StudentClient:
             raise CheckFailed(f"the server hears {line!r}", seen, clue)
 
     def shows(self, *lines: str, clue: str = "") -> None:
-        """What is shown next are these lines."""
+        """These lines are shown next."""
         for line in lines:
             expected = f"show({line!r})"
             try:
@@ -161,8 +161,8 @@ class StudentClient:
             if seen != line:
                 raise CheckFailed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
 
-    def has_told(self, why: str) -> None:
-        """run_client has returned, and has told why in one line; more does not come."""
+    def has_reported(self, why: str) -> None:
+        """run_client has returned, and has said why in one line, and nothing more."""
         self.call.result(f"run_client returns {why}")
         self.leaves_no_thread()
         self.types("anybody?")  # a thread that still waits at the keyboard ends
@@ -180,12 +180,12 @@ class StudentClient:
             raise CheckFailed(expected, seen, "no star")
 
     def left(self) -> list[threading.Thread]:
-        """The threads that run_client started, and that live."""
+        """The live threads that run_client started."""
         ours = {*self.before, self.own, self.call.thread}
         return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
 
     def leaves_no_thread(self) -> None:
-        """What is left does not keep the program from ending."""
+        """No thread keeps the program from ending."""
         for thread in self.left():
             if not thread.daemon:
                 thread.join(SOON / 2)

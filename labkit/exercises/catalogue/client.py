@@ -92,7 +92,7 @@ def chats(bench: Bench) -> None:
     client.server_hears("  spaces  ", "spaces")
     client.server.says("bob: hi, señora\n".encode())
     client.shows("bob: hi, señora")
-    client.is_left()
+    client.ends()
 
 
 def asked_again(bench: Bench) -> None:
@@ -103,7 +103,7 @@ def asked_again(bench: Bench) -> None:
     client.server_hears("al")
     client.server.says(b"* you are al\n")
     client.shows("* you are al")
-    client.is_left()
+    client.ends()
 
 
 def cut_and_glued(bench: Bench) -> None:
@@ -118,7 +118,7 @@ def cut_and_glued(bench: Bench) -> None:
     client.server_hears("al")
     client.server.says(b"ic\xc3", b"\xa9", b"\n")
     client.shows("* try alic\xe9", clue="cut")
-    client.is_left()
+    client.ends()
 
 
 def about_nicknames(bench: Bench) -> None:
@@ -127,7 +127,7 @@ def about_nicknames(bench: Bench) -> None:
         client.server.says(line.encode() + b"\nbob: well\n")
         client.shows(line, clue=line.split(":")[0])
         client.shows("bob: well")
-    client.is_left()
+    client.ends()
 
 
 def input_ends(bench: Bench) -> None:
@@ -156,7 +156,7 @@ def server_hangs_up(bench: Bench) -> None:
     client.server.says(b"bob: see you\n")
     client.server.hangs_up()
     client.shows("bob: see you")
-    client.has_told("after the server's FIN")
+    client.has_reported("after the server's FIN")
 
 
 def hangs_up_early(bench: Bench) -> None:
@@ -164,7 +164,7 @@ def hangs_up_early(bench: Bench) -> None:
     client.server.says(b"* welcome\nnickname\n")
     client.server.hangs_up()
     client.shows("* welcome")
-    client.has_told("after the server's FIN")
+    client.has_reported("after the server's FIN")
 
 
 def server_vanishes(bench: Bench) -> None:
@@ -172,12 +172,12 @@ def server_vanishes(bench: Bench) -> None:
     client.server.says(b"bob: see you\n")
     client.shows("bob: see you")
     client.server.vanishes()
-    client.has_told("after the server's RST")
+    client.has_reported("after the server's RST")
 
 
 def nobody_there(bench: Bench) -> None:
     client = StudentClient(bench, there=False)
-    client.has_told("as there is no server")
+    client.has_reported("as there is no server")
 
 
 HANDSHAKE_FIRST = """

@@ -352,7 +352,7 @@ def step(behaviour: Behaviour) -> Step:
         try:
             behaviour.judge(server)
         except CheckFailed as failed:
-            bench.keep_the_ladder()
+            bench.freeze_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
             raise CheckFailed(failed.expected, failed.seen, "lock" if at_a_lock else failed.clue) from None
         finally:

@@ -7,7 +7,7 @@ import errno
 import socket
 import sys
 
-from labkit.exercises.bench.bench import SOON, Bench, told
+from labkit.exercises.bench.bench import SOON, Bench, in_one_line
 from labkit.exercises.bench.stopping import StudentServer, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
@@ -176,7 +176,7 @@ def port_is_free(bench: Bench) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise CheckFailed("another Server starts on this port", told(error), "in use") from error
+        raise CheckFailed("another Server starts on this port", in_one_line(error), "in use") from error
     second.greeted("carol", says="hi")
     second.stop()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, Running, told
+from labkit.exercises.bench.bench import SOON, Bench, Running, in_one_line
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
@@ -198,7 +198,7 @@ def deaths() -> Iterator[list[str]]:
 
     def note(hook: threading.ExceptHookArgs) -> None:
         if hook.exc_value is not None:
-            died.append(told(hook.exc_value))
+            died.append(in_one_line(hook.exc_value))
         before(hook)
 
     threading.excepthook = note

@@ -124,7 +124,7 @@ _deaths: list[tuple[threading.Thread | None, str]] = []
 
 def remember_death(hook: threading.ExceptHookArgs) -> None:
     if hook.exc_value is not None:
-        _deaths.append((hook.thread, benches.told(hook.exc_value)))
+        _deaths.append((hook.thread, benches.in_one_line(hook.exc_value)))
 
 
 def deaths(bench: benches.Bench) -> list[str]:
@@ -156,7 +156,7 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
         where = f"line {error.lineno}: {(error.text or '').strip()}"
         return fail("Python that can be read", f"{type(error).__name__}: {error.msg} (in {where})")
     except BaseException as error:  # also sys.exit() at the top of the file
-        return fail("code that can be loaded", benches.told(error))
+        return fail("code that can be loaded", benches.in_one_line(error))
     if not callable(code):
         kind = type(code).__name__
         what = f"an object, of the type {kind}; is it {kind}() where {kind} is wanted?"
@@ -176,7 +176,7 @@ def attempt(job: dict[str, Any], reports: Reports) -> None:
         except SystemExit:
             return fail("no end of the program", "your code called sys.exit()", "exit")
         except BaseException as error:  # the student's own: whatever it is, it is a ✗ with a reason
-            return fail("no exception", benches.told(error), type(error).__name__)
+            return fail("no exception", benches.in_one_line(error), type(error).__name__)
         finally:
             bench.close()
         all_deaths += deaths(bench)

@@ -60,9 +60,11 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         why = f"{type(error).__name__}: {error.msg} (line {error.lineno})"
         return reports.send(state="unusable", why=why)
     except AssertionError as error:
-        return wrong(str(error).splitlines()[0] if str(error) else benches.told(error, innermost=False))
+        return wrong(
+            str(error).splitlines()[0] if str(error) else benches.in_one_line(error, innermost=False)
+        )
     except BaseException as error:  # whatever a test raises, it says that the server is wrong
-        return wrong(benches.told(error, innermost=False))
+        return wrong(benches.in_one_line(error, innermost=False))
     reports.send(state="right")
 
 
