@@ -1,9 +1,9 @@
-"""What an exercise is: a task, an answer, steps that check it, wrong versions that prove the steps.
+"""What an exercise is: a task, an answer, steps that check it and have hints, wrong versions that prove them.
 
-Only the words are here. An exercise is a file of its own beside this one, and declares itself with them;
-what runs it is in grading/. The stub is not written down: it is the answer without what stands
-between `### BEGIN SOLUTION` and `### END SOLUTION`, the marks that nbgrader knows. A wrong version is the
-answer with one thing exchanged, so that whoever reads it sees the bug and nothing else.
+Each exercise is a file of catalogue/ that declares itself with these classes; grading/ runs it. The stub is
+not written down: it is the answer without what stands between `### BEGIN SOLUTION` and `### END SOLUTION`,
+nbgrader's marks. A wrong version is the answer with one thing exchanged, so that a reader sees the bug and
+nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Step:
     """One thing that an answer must do.
 
     Args:
-        name: what holds if it does, in a few words: "a line in two pieces is one message".
+        name: what must hold, in a few words: "a line in two pieces is one message".
         run: tries it, and raises CheckFailed if it does not hold. Any other exception, and five seconds
             without an end, is a ✗ as well.
         hints: what helps a student whose code fails it: first a question, last nearly the answer.
@@ -53,10 +53,10 @@ class Wrong:
     Args:
         name: the bug, in a few words.
         step: the name of the step that it must fail at.
-        swaps: pairs of (what stands in the answer exactly once, what stands here instead).
+        swaps: pairs of (text that stands in the answer exactly once, its replacement).
         source: the whole wrong text, where a swap would not show the bug well.
         clue: the clue that it must fail with.
-        survey: the row of survey.py that this bug is.
+        survey: the row of survey.py that counts this bug.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Exercise:
         answer: Python source that does it, with the marks BEGIN and END around what a student writes.
         steps: in the order in which they are tried; the first ✗ ends it.
         wrong: wrong versions.
-        others: other right answers, by what is different about them: the steps must not insist on a style.
+        others: other right answers, by their style: the steps must not insist on one.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Exercise:
         """The source of a wrong version.
 
         Raises:
-            ValueError: what is to be exchanged is not there exactly once.
+            ValueError: a text to exchange is not there exactly once.
         """
         if wrong.source:
             return dedent(wrong.source).strip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""What runs a student's code, and says what came of it. The exercises themselves are in labkit/exercises/.
+"""What runs a student's code, and says what came of it. The exercises themselves are in catalogue/.
 
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs

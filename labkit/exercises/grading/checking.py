@@ -1,9 +1,8 @@
 """`check(name, code)`: does this code do what the exercise asks?
 
-The code travels to a process of its own (process.py), where the steps are tried (child.py). Here is what
-happens on this side: what is sent, how long is waited, and how what comes back, or does not, becomes a
-Result. A caller never waits longer than SECONDS and a little, and nothing that the code does can end the
-caller.
+The code goes to a process of its own (process.py), which tries the steps (child.py). Here is this side of
+it: what is sent, how long the caller waits, and how the reports, or their absence, become a Result. The
+caller never waits much longer than SECONDS, and nothing that the code does can end it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ SECONDS = 20.0
 """Seconds that a check may take in all."""
 
 GRACE = 1.0
-"""Seconds more that the process gets to tell by itself that a step took too long."""
+"""Seconds more that the process gets to report by itself that a step took too long."""
 
 YOUR_FILE = "<your code>"
 
@@ -72,14 +71,14 @@ def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
     Raises:
         CannotTravel: it holds something that belongs to this process.
     """
-    # Source that no file holds: a notebook's cells. linecache keeps it without a time of change.
+    # Source without a file: a notebook's cells. linecache keeps it without a modification time.
     entries = [(name, entry) for name, entry in linecache.cache.items() if len(entry) == 4]
     sources = {name: "".join(entry[2]) for name, entry in entries if entry[1] is None}
     job: dict[str, Any] = {"pickled": None, "source": None, "filename": filename, "path": sys.path}
     if isinstance(code, str):
         job["source"] = code
         sources[filename] = code
-        if filename != YOUR_FILE:  # what stands beside the file can be imported, as when it is run
+        if filename != YOUR_FILE:  # its neighbours can be imported, as when it is run
             job["path"] = [str(Path(filename).resolve().parent), *sys.path]
     else:
         try:
@@ -97,7 +96,7 @@ UNPICKLABLE = (TypeError, AttributeError, ValueError, pickle.PicklingError, Recu
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
-    """Takes locks along, too: a lock in a global variable arrives as a new one, which nobody holds."""
+    """Pickles locks, too: a lock in a global variable arrives as a new one, not held."""
 
     dispatch_table = ChainMap(
         {type(kind()): lambda lock, kind=kind: (kind, ()) for kind in (threading.Lock, threading.RLock)},
@@ -112,7 +111,7 @@ def _pickled(code: Any) -> bytes:
 
 
 def _what_cannot_travel(code: Any) -> list[str]:
-    """The global variables that the code uses and that cannot be sent, by name."""
+    """The names of the global variables that the code uses and that cannot be sent."""
     functions = (
         [value for value in vars(code).values() if inspect.isfunction(value)]
         if inspect.isclass(code)
@@ -132,13 +131,13 @@ _NO_NAMES = (lambda: None).__code__
 
 
 def _follow(exercise: Exercise, process: Process) -> Result:
-    """Read what is reported until it is over."""
+    """Read the reports until it is over."""
     give_up = monotonic() + SECONDS
     held, started, failure = 0, False, None
     while failure is None:
         now = monotonic()
         try:
-            # A step has its own end; this is for code that lets no other thread of its process run.
+            # The watchdog ends a step; this is for code that lets no other thread of its process run.
             report = process.report(min(STEP_SECONDS + GRACE, give_up - now))
         except TimeoutError:
             out_of_time = monotonic() >= give_up

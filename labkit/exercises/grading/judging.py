@@ -1,8 +1,8 @@
 """`judge(my_test)`: is this test any good? It is tried on servers that are right, and on wrong ones.
 
 A test is a function that takes a server's address and raises if the server is wrong. A good one accuses no
-right server and misses no wrong one. The servers are those of the exercise `server`: its answer and the
-other right answers; and wrong versions, each with one bug, made by exchanging one part of the answer.
+right server and misses no wrong one. The servers come from the exercise `server`: its answer, the other
+right answers, and wrong versions with one bug each.
 
 Server and test each run in a process of their own (server_child.py), a few at a time.
 """
@@ -48,10 +48,10 @@ class Trial:
     """What a test said of one server.
 
     Args:
-        server: what the server is called: how it is made, or its bug.
-        right: whether the server is.
+        server: its name: how it is made, or its bug.
+        right: whether the server is right.
         accused: whether the test found it wrong.
-        why: what the test said, or that it did not come to an end.
+        why: what the test said, or how it failed to end.
     """
 
     server: str
@@ -184,7 +184,9 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
             trials = list(pool.map(attempt, [server for server in servers if server[1]]))
-            if not all(trial.accused for trial in trials):  # one that accuses everybody is tried no further
+            if not all(
+                trial.accused for trial in trials
+            ):  # a test that accuses every server is tried no further
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))

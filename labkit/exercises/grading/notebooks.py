@@ -1,10 +1,10 @@
 """The notebooks of exercises and of solutions, both from one source: `python -m labkit exercises build`.
 
-For each chapter there are two, alike but for what a student writes: in `solutions/` it is there, between
-marks; in `exercises/` it is cut out. The cells carry the metadata of nbgrader (schema 3), so that a folder
-of solutions is a source assignment as it is: nbgrader cuts out the same parts.
+Each chapter has two, alike but for what a student writes: in `solutions/` it is there, between marks; in
+`exercises/` it is cut out. The cells carry nbgrader's metadata (schema 3), so that a folder of solutions is
+a source assignment as it is: nbgrader cuts out the same parts.
 
-It writes JSON and knows nothing of Jupyter's packages.
+It writes JSON, without Jupyter's packages.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def _exercise(name: str, exercise: Exercise | Task, call: str, solved: bool) -> 
         f"{name}-code", source if solved else stub_of(source), {**graded, "locked": False, "task": False}
     )
     graded = {"schema_version": 3, "grade_id": f"{name}-check", "solution": False, "grade": True}
-    # It imports for itself, in a cell that is locked: whatever a student has called `check` or `display` is
-    # not used. The last line is what nbgrader takes for the points.
+    # The locked cell imports for itself: what a student may have called `check` or `display` is not used.
+    # nbgrader takes the last line for the points.
     function = call.partition("(")[0]
     yield _code(
         f"{name}-check",

@@ -1,6 +1,6 @@
 """What a check found: steps with ✓ up to the first ✗, why that one failed, and hints.
 
-As text for a terminal and a test, as HTML for a notebook. It runs nothing.
+As text for a terminal and a test, as HTML for a notebook.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Failure:
 
     Args:
         expected, seen: what should have happened, and what did.
-        clue: which hints fit; see CheckFailed.
+        clue: selects the hints; see CheckFailed.
         at: the lines that the student's threads were in.
         deaths: what threads of the code died of.
         printed: the end of what the code printed.
-        events: what passed in this step.
+        events: what the journal of this step has.
     """
 
     expected: str
@@ -147,7 +147,7 @@ class Result:
         reasons += [("your code was in", line) for line in failure.at]
         if failure.printed:
             reasons.append(("it printed", failure.printed))
-        # The code may have printed orders to a terminal, and whoever reads this may sit at one.
+        # The code may have printed control characters, and this may be read on a terminal.
         return [(about, "\n".join(map(clean, words.splitlines()))) for about, words in reasons]
 
     @property
@@ -213,7 +213,7 @@ class Result:
         if self._waiting:
             parts.append(f"<div>{escape(self._waiting)}</div>")
         if self.ladder is not None:
-            # Named here, for elsewhere than in JupyterLab a <pre> may have letters of different widths.
+            # Outside JupyterLab a <pre> may have letters of different widths.
             style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
             parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
         if self._first_hint:
