@@ -1,4 +1,4 @@
-"""What an exercise is: a task, an answer, steps that check it, with hints, and wrong versions that prove them.
+"""What an exercise is: a task, an answer, steps with hints that check it, wrong versions that prove those.
 
 Each exercise is a file of catalogue/ that declares itself with these classes; grading/ runs it. The stub is
 not written down: it is the answer without what stands between `### BEGIN SOLUTION` and `### END SOLUTION`,

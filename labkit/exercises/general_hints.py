@@ -15,7 +15,7 @@ GENERAL_HINTS: dict[str, tuple[str, ...]] = {
     ),
     WAITING: (
         "Which line was it in, and what does that line wait for? Who should bring it?",
-        "A lock is waited for until whoever holds it lets go; recv, until something comes.",
+        "A lock waits until its holder lets go of it; recv waits until something comes.",
     ),
     "ended": (
         "What in your code can end a whole process?",
@@ -26,7 +26,7 @@ GENERAL_HINTS: dict[str, tuple[str, ...]] = {
         "An exception in a thread ends that thread alone, and mostly unseen. Catch what can be expected.",
     ),
     "port": (
-        "Something still listens. Who should have closed it?",
+        "Something still listens. Which line should have closed it?",
         "Close a listening socket when it is no longer needed: with socket.create_server(…) as listener: …",
     ),
     "NotImplementedError": (

@@ -1,4 +1,4 @@
-"""Exercise `accept`: a thread for each client, so that nobody waits for anybody else."""
+"""Exercise `accept`: a thread for each client, so that no client waits for another."""
 
 from __future__ import annotations
 
@@ -232,12 +232,12 @@ def serve(listener):
 """
 
 HINTS_WHO_WAITS = (
-    "bob came, and nobody asked him. In which line was the thread that should accept him?",
+    "bob came, and was not asked. In which line was the thread that should accept him?",
     "serve itself only accepts, and starts a thread for each: in that one it may wait as long as it likes.",
     "threading.Thread(target=handle_client, args=(client,)).start()",
 )
 HINTS_APART = (
-    "What can go wrong with one client belongs into the thread of that client: there it hurts nobody else.",
+    "What can go wrong with one client belongs in the thread of that client: there it hurts no other.",
     "In the loop: accept, and start a thread. All of the handshake is done in that thread.",
 )
 

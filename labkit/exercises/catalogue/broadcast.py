@@ -1,4 +1,4 @@
-"""Exercise `broadcast`: a line for everybody but its sender, whoever dies or leaves meanwhile."""
+"""Exercise `broadcast`: a line for all but its sender, whatever clients die or leave meanwhile."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 
 TASK = """
-Somebody has said something. Write `broadcast(clients, line, sender)`, which brings it to all the others.
+A client has said something. Write `broadcast(clients, line, sender)`, which sends it to all the others.
 
 - `clients` is a list of connected sockets. Other threads may put clients on it, or take some off, at any
   moment: also while you send.
-- `line` is `bytes`, and goes out whole, once, to everybody in `clients` but `sender`, which is one of them.
+- `line` is `bytes`, and goes out whole, once, to all in `clients` but `sender`, which is one of them.
 - The sockets have a timeout. With one, `send` sends what fits and returns how many bytes that was.
 - A client that cannot be sent to (sending raises any `OSError`: reset, timed out, closed already) is taken
-  off `clients` and closed. Nobody else loses the line or the place in `clients`, and nothing is raised.
+  off `clients` and closed. No other loses the line or its place in `clients`, and nothing is raised.
 - Other exceptions are bugs, and come out: a `str` for `line` is a `TypeError`.
 """
 
@@ -315,7 +315,7 @@ EXERCISE = Exercise(
                 "OSError": ANY_FAILURE,
                 "IndexError": (
                     "How long was the list when range(len(clients)) was made, and how long is it now?",
-                    "Whoever takes something off a list moves what follows. Walk over a copy of it.",
+                    "Taking something off a list moves what follows. Walk over a copy of it.",
                     "for client in list(clients): and clients.remove(client)",
                 ),
             },
@@ -355,13 +355,13 @@ EXERCISE = Exercise(
             "one who vanished is taken off the list, and closed",
             dead_is_gone,
             hints=(
-                "Everybody who ever vanished is still in clients. Who takes them off?",
+                "Every client that ever vanished is still in clients. Who takes them off?",
                 "In the except: clients.remove(client), and client.close().",
             ),
             hints_by_clue={
                 "open": (
                     "Off the list, but what about the socket itself?",
-                    "An open socket that nobody uses is lost until the program ends: client.close()",
+                    "An open socket without a use is lost until the program ends: client.close()",
                 )
             },
         ),
@@ -394,12 +394,12 @@ EXERCISE = Exercise(
             "a bug is not hidden",
             a_bug,
             hints=(
-                "A str cannot be sent, to nobody. What did your except make of that?",
+                "A str cannot be sent, to no client. What did your except make of that?",
                 "except Exception, or except alone, also catches your mistakes. except OSError does not.",
             ),
             hints_by_clue={
                 "sent": (
-                    "line was to be bytes. How does whoever calls it with something else find that out?",
+                    "line was to be bytes. How does a caller that gives something else find that out?",
                     "Send line as it is: sendall raises TypeError for a str, and nothing catches that.",
                 )
             },

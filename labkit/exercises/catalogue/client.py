@@ -354,7 +354,7 @@ EXERCISE = Exercise(
                     "Say goodbye where you send: after the last sendall, in the same thread.",
                 ),
                 "more": (
-                    "Nobody typed that. What did readline() return?",
+                    "That was not typed. What did readline() return?",
                     "'' is no empty line: that would be '\\n'. It is the end of input.",
                 ),
                 "no FIN": (
@@ -376,12 +376,12 @@ EXERCISE = Exercise(
             server_hangs_up,
             hints=(
                 "The server has gone, and nobody types. Which line does your code wait in?",
-                "Whoever waits at the keyboard cannot notice. Let a daemon thread wait there.",
+                "A thread that waits at the keyboard cannot notice. Let a daemon thread wait there.",
             ),
             hints_by_clue={
                 "does not come back": (
                     "The server has said FIN, and nobody types. Whom does your code still wait for?",
-                    "Nothing can wake a readline(). So let a daemon thread wait there, and nobody for it.",
+                    "Nothing can wake a readline(). So a daemon thread waits there, and no thread for it.",
                     "Read from the server in run_client itself, and return when recv gives b''.",
                 ),
                 "not shown": (
@@ -397,7 +397,7 @@ EXERCISE = Exercise(
                     "Tell in one place. In the thread at the keyboard, an OSError is no news.",
                 ),
                 "no star": (
-                    "By what can alice tell your words from somebody's in the room?",
+                    "How can alice tell your words from those said in the room?",
                     "A notice begins with '* '.",
                 ),
                 "thread": (
@@ -412,7 +412,7 @@ EXERCISE = Exercise(
             hangs_up_early,
             hints=(
                 "It was asked for a nickname, and nobody types. Who listens to the server meanwhile?",
-                "Whoever reads from the server must not read the keyboard, not even once.",
+                "The thread that reads from the server must not read the keyboard, not even once.",
                 "The answer is the next line typed: the thread at the keyboard sends it like any other.",
             ),
         ),
@@ -434,7 +434,7 @@ EXERCISE = Exercise(
             "tells in one line that there is no server",
             nobody_there,
             hints=(
-                "What does connecting do if nobody listens there?",
+                "What does connecting do if no server listens there?",
                 "It raises an OSError: catch it, show one line that begins with '* ', and return.",
             ),
         ),

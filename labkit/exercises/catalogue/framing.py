@@ -17,7 +17,7 @@ returned, and gives back the messages that are complete.
 - A message ends with LF (`b"\\n"`), and nothing else ends one. The LF does not belong to it, nor does a CR
   (`b"\\r"`) just before it.
 - What follows the last LF waits for the next `feed`.
-- Bytes that are not UTF-8 become U+FFFD (`"�"`): nobody is thrown out for them.
+- Bytes that are not UTF-8 become U+FFFD (`"�"`): no client is thrown out for them.
 """
 
 ANSWER = '''
@@ -225,7 +225,7 @@ EXERCISE = Exercise(
             "what is not UTF-8 throws nobody out",
             not_text,
             hints=(
-                "One byte that is no UTF-8, and what happens to everybody's connection?",
+                "One byte that is no UTF-8, and what happens to the connection?",
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
             hints_by_clue={

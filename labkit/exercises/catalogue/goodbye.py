@@ -251,7 +251,7 @@ TOLD_TWICE = (
     "Remember the reason in a variable, and call gone in one place only: in a finally.",
 )
 NOT_TOLD = (
-    "The thread has ended, and nobody knows. Which way did it take past your call of gone?",
+    "The thread has ended, and the server was not told. Which way did it take past your call of gone?",
     "What must be done however it ends belongs into a finally.",
 )
 

@@ -1,6 +1,6 @@
 """Exercise `lock`: what a lock is held for, how long, and in which order two of them are taken.
 
-Two threads are played line by line, as in roster.py, which has what that needs.
+Two threads are played line by line, as in roster.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Several threads, one building: write `Rooms`, for all of them to use at the same
 is up to you.
 
 - `Rooms(names)`: a list of at least two names of rooms; the first is the lobby.
-- `.claim(nickname)`: `True`, and the nickname is in the lobby; `False` if somebody has it already.
-- `.release(nickname)`: it is in no room any more, and free. If nobody has it, nothing happens.
-- `.rename(old, new)`: `True`, and `new` is in the room where `old` was; `old` is free. If nobody has `old`,
-  or somebody has `new`: `False`, and nothing has changed. Whoever looks or claims meanwhile finds that one
-  person under one nickname, the old or the new; never under both, never under none.
+- `.claim(nickname)`: `True`, and the nickname is in the lobby; `False` if it is taken.
+- `.release(nickname)`: it is in no room any more, and free. If it was free, nothing happens.
+- `.rename(old, new)`: `True`, and `new` is in the room where `old` was; `old` is free now. If `old` was
+  free, or `new` is taken: `False`, and nothing has changed. A thread that looks or claims meanwhile finds
+  that client under one nickname, the old or the new; never under both, never under none.
 - `.move(nickname, source, target)`: from one room to the other: `True`; `False` if it is not in `source`.
 - `.members(room)`: a list of the nicknames there, in any order; it is the caller's.
 - `.said(room)` is called for each line said there. It returns the line's number: 1, 2, 3 in each room.
@@ -63,7 +63,7 @@ class Rooms:
         ### END SOLUTION
 
     def rename(self, old: str, new: str) -> bool:
-        """Nobody gets in between. If `new` is taken, `old` is kept."""
+        """No other thread gets in between. If `new` is taken, `old` is kept."""
         ### BEGIN SOLUTION
         with self.lock:
             if old not in self.room_of or not self.claim(new):
@@ -99,7 +99,7 @@ class Rooms:
         ### END SOLUTION
 
     def tell(self, room: str, send) -> None:
-        """Call send(nickname) for everybody there, without holding a lock."""
+        """Call send(nickname) for each nickname there, without holding a lock."""
         ### BEGIN SOLUTION
         for nickname in self.members(room):
             send(nickname)
@@ -119,7 +119,7 @@ LOBBY, GARDEN = Room("lobby"), Room("garden")
 
 
 class Rooms(Calls):
-    """Rooms of the student's; everybody named is in the lobby."""
+    """Rooms of the student's, with these nicknames in the lobby."""
 
     def __init__(self, bench: Bench, *nicknames: str) -> None:
         super().__init__(bench, bench.code(["lobby", "garden"]), "rooms")
@@ -427,7 +427,7 @@ EXERCISE = Exercise(
             hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
-                    "Somebody has this nickname. Did claim look?",
+                    "This nickname is taken. Did claim look?",
                     "if nickname in self.room_of: return False",
                 ),
                 "released": (
@@ -451,7 +451,7 @@ EXERCISE = Exercise(
                 ),
                 "elsewhere": (
                     "She is in the garden now. Does claim look there, too?",
-                    "A nickname is taken as long as somebody has it, in whichever room.",
+                    "A nickname is taken as long as it is in a room, whichever that is.",
                 ),
                 "copy": ("Whose list is it that members returns?", "Return a copy: list(…)."),
                 "said": (
@@ -474,11 +474,11 @@ EXERCISE = Exercise(
                     "An RLock can. Or keep what claim does in a method that takes no lock, and call that.",
                 ),
                 "taken": (
-                    "Somebody has the new nickname. What has become of the old one?",
+                    "The new nickname is taken. What has become of the old one?",
                     "First claim the new one; only if that was possible, release the old one.",
                 ),
                 "nobody": (
-                    "Nobody has the old nickname. Did rename look?",
+                    "The old nickname is free. Did rename look?",
                     "if old not in self.room_of: return False",
                 ),
                 "free": (
@@ -501,7 +501,7 @@ EXERCISE = Exercise(
             "tell reaches everybody there, though some leave meanwhile",
             told,
             hints=(
-                "Somebody left while tell was on its way. What did tell walk over?",
+                "A client left while tell was on its way. What did tell walk over?",
                 "Walk over a copy: for nickname in self.members(room): …",
             ),
             hints_by_clue=HINTS_WHEN_STUCK
@@ -564,7 +564,7 @@ EXERCISE = Exercise(
             hints_by_clue={
                 "deadlock": (
                     "Each holds what the other waits for. In which order did each take its two locks?",
-                    "Always in the same order, whoever moves where: sorted([source, target]).",
+                    "Always in the same order, whichever way the move goes: sorted([source, target]).",
                     "Or one lock for all rooms.",
                 ),
                 "ValueError": (

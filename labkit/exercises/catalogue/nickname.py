@@ -12,13 +12,13 @@ from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
 
 TASK = """
-Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
+A client has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
 
 - `client` is the connected socket, `reader` is `client.makefile("rb")`, `nicknames` a list of those taken.
 - Send `nickname` and LF, and read the answer: a line, which ends with LF. A CR before the LF is dropped.
 - A nickname that is fit is put into `nicknames`, and returned as a `str`.
 - One that is not fit is refused: send `! `, the reason, and LF. Then ask again; but after the third refusal
-  return `None`. `client` stays open: whoever called closes it.
+  return `None`. `client` stays open: the caller closes it.
 - Not fit is one that is taken (in other capitals as well: `Bob` is `BOB`), is empty or only spaces, has
   more than 32 characters, has white space in it (any: see `str.isspace`) or a `:`, begins with one of
   `* ! / # [ >`, or is not UTF-8.
@@ -421,7 +421,7 @@ EXERCISE = Exercise(
                 ),
                 "accepted": (
                     "Is that what the client called itself?",
-                    "'replace' and 'ignore' make a nickname that nobody chose. decode() alone raises.",
+                    "'replace' and 'ignore' make a nickname that was not chosen. decode() alone raises.",
                 ),
             },
         ),

@@ -1,7 +1,6 @@
 """Exercise `roster`: who is here. Two lists that never fall out of step, and then one dict.
 
-Its last steps play two threads line by line (instruments/stepper.py): a race that is there shows itself
-each time. What is needed for that, `play` and `Thread`, serves the exercise `lock` as well.
+Its last steps play two threads line by line (bench/races.py): a race that is there shows each time.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from labkit.probe.failed import CheckFailed
 
 TASK = """
 Who is here, and by which nickname? The assignment keeps two lists; when one changes and the other does not,
-somebody speaks in another's name. Write `Roster`, for all threads of a server to use at the same time. What
+a client speaks in another's name. Write `Roster`, for all threads of a server to use at the same time. What
 it keeps, and how, is up to you.
 
 - `.add(client, nickname)` returns `True`. Is the client here already, or the nickname taken, it returns
@@ -112,7 +111,7 @@ class Roster(Calls):
         super().__init__(bench, bench.code(), "roster")
 
     def are_here(self, *pairs: tuple[Any, str], clue: str = "") -> None:
-        """Everybody is here under this nickname, and nobody else is."""
+        """These clients are here under these nicknames, and no others."""
         self.gives(list(pairs), "everyone", clue=clue)
         for client, nickname in pairs:
             self.gives(nickname, "nickname_of", client, clue=clue)
@@ -203,7 +202,7 @@ def present(bench: Bench, *clients: Client) -> Callable[[], Any]:
 
 
 def are_left(roster: Any, *pairs: tuple[Client, str]) -> None:
-    """These are here, and nobody else."""
+    """These are here, and no others."""
     here = roster.everyone()
     if here != list(pairs):
         raise Broken(f"then {list(pairs)} are here", f"{here}")
@@ -445,7 +444,7 @@ EXERCISE = Exercise(
             "who has left is gone, and the others keep their nicknames",
             leaves,
             hints=(
-                "Somebody left. Who has which nickname now, and why?",
+                "A client left. Who has which nickname now, and why?",
                 "Two lists both lose the item at the same index. A dict has one thing to lose.",
             ),
             hints_by_clue=HINTS_WHEN_STUCK
@@ -478,7 +477,7 @@ EXERCISE = Exercise(
             hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
-                    "The nickname belonged to somebody else. Did rename look?",
+                    "The nickname belonged to another client. Did rename look?",
                     "The same question as in add: if new in self.nicknames.values(): return False",
                 ),
                 "not here": (
@@ -486,7 +485,7 @@ EXERCISE = Exercise(
                     "if client not in self.nicknames: return False",
                 ),
                 "free": (
-                    "Nobody has this nickname any more. Where is it still written down?",
+                    "No client has this nickname any more. Where is it still written down?",
                     "If you keep the nicknames a second time, take the old one away there as well.",
                 ),
             },
@@ -504,7 +503,7 @@ EXERCISE = Exercise(
             two_leave,
             hints=(
                 "One thread had found its index, and then the other one ran. What is at that index now?",
-                "Between the line that looks and the line that changes, nobody else may come in.",
+                "Between the line that looks and the line that changes, no other thread may come in.",
                 "with self.lock: around all of remove, and around every other method that uses these lists",
             ),
             hints_by_clue={

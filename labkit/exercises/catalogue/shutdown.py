@@ -18,9 +18,9 @@ Write `Server`, which can be stopped. What it serves is simple: it greets each c
 
 - `Server(port=0)` makes one, on 127.0.0.1; port 0 is any free one. `.start()` begins to serve, and
   returns. From then on, `.address` is `(host, port)`.
-- `.stop()` returns within 2 seconds, whoever is connected, talking or silent. When it has returned,
-  nobody can connect any more; every client's connection has ended, also that of one who came in at the
-  last moment; and all threads that the server started have ended.
+- `.stop()` returns within 2 seconds, whatever clients are connected, talking or silent. When it has
+  returned, no client can connect any more; every client's connection has ended, also that of one that came
+  in at the last moment; and all threads that the server started have ended.
 - The port is free at once: another `Server` can have it.
 - `.stop()` raises nothing: not if clients have left before, not if it was called before, and not if the
   server was never started.
@@ -39,7 +39,7 @@ class Server:
         ### BEGIN SOLUTION
         self.listener = socket.create_server(("127.0.0.1", port))  # sets SO_REUSEADDR
         self.address = self.listener.getsockname()
-        self.door = threading.Thread(target=self.accept_clients)
+        self.acceptor = threading.Thread(target=self.accept_clients)
         self.threads = []  # of the clients
         self.clients = set()  # their sockets
         self.lock = threading.Lock()  # guards clients: a socket in there is open
@@ -48,16 +48,16 @@ class Server:
     def start(self):
         """Begin to serve, in threads."""
         ### BEGIN SOLUTION
-        self.door.start()
+        self.acceptor.start()
         ### END SOLUTION
 
     def accept_clients(self):
-        """The life of the thread at the door."""
+        """Accept clients, until the listener is closed."""
         ### BEGIN SOLUTION
         while True:
             try:
                 client, _ = self.listener.accept()
-            except OSError:  # stop() has shut the door
+            except OSError:  # stop() has closed the listener
                 return
             with self.lock:
                 self.clients.add(client)
@@ -84,8 +84,8 @@ class Server:
         with contextlib.suppress(OSError):  # it may be closed already
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
         self.listener.close()
-        if self.door.is_alive():
-            self.door.join()  # from here on nobody comes in
+        if self.acceptor.is_alive():
+            self.acceptor.join()  # from here on no client comes in
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
@@ -122,7 +122,7 @@ def nobody_there(bench: Bench) -> None:
     except ConnectionError:
         server.has_no_threads()
     else:
-        raise CheckFailed("nobody can connect after stop()", "alice could", "open")
+        raise CheckFailed("no client can connect after stop()", "alice could", "open")
 
 
 def clients_there(bench: Bench) -> None:
@@ -146,7 +146,7 @@ def comes_late(bench: Bench) -> None:
         hold.on = True
         bench.said("connects", "carol", "server")
         carol = server.connect("carol")
-        hold.holds.wait(SOON)  # the thread at the door has her, and is held there
+        hold.holds.wait(SOON)  # the accepting thread has her, and is held there
         hold.stop(server)
         server.has_closed(alice, carol)
 
@@ -208,15 +208,15 @@ WAKE_ACCEPT = """\
         with contextlib.suppress(OSError):  # it may be closed already
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
 """
-SHUT_THE_DOOR = (
+CLOSE_THE_LISTENER = (
     WAKE_ACCEPT
     + """\
         self.listener.close()
-        if self.door.is_alive():
-            self.door.join()  # from here on nobody comes in
+        if self.acceptor.is_alive():
+            self.acceptor.join()  # from here on no client comes in
 """
 )
-SEND_HOME = """\
+END_CONNECTIONS = """\
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
@@ -237,11 +237,11 @@ class Server:
     def __init__(self, port=0):
         self.listener = socket.create_server(("127.0.0.1", port))
         self.address = self.listener.getsockname()
-        self.door = threading.Thread(target=self.accept_clients)
+        self.acceptor = threading.Thread(target=self.accept_clients)
         self.clients = []
 
     def start(self):
-        self.door.start()
+        self.acceptor.start()
 
     def accept_clients(self):
         while True:
@@ -262,7 +262,7 @@ class Server:
 
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
-        self.door.join()
+        self.acceptor.join()
         self.listener.close()
         for client, thread in self.clients:
             client.shutdown(socket.SHUT_RDWR)
@@ -404,8 +404,8 @@ OTHERS = {
             self.listener = socket.create_server(("127.0.0.1", self.port))
             self.address = self.listener.getsockname()
             self.open = True
-            self.door = threading.Thread(target=self.accept)
-            self.door.start()
+            self.acceptor = threading.Thread(target=self.accept)
+            self.acceptor.start()
 
         def accept(self):
             with self.listener:
@@ -425,7 +425,7 @@ OTHERS = {
                     return
                 self.open = False
             socket.create_connection(self.address).close()
-            self.door.join()
+            self.acceptor.join()
             with self.changed:
                 for guest in self.inside:
                     try:
@@ -450,15 +450,15 @@ EXERCISE = Exercise(
             serves,
             hints=(
                 "Which of your threads should have done that, and what did it do instead?",
-                "A thread at the door accepts, and starts one for each client; that one greets and reads.",
+                "One thread accepts, and starts one for each client; that one greets and reads.",
             ),
             hints_by_clue={
                 "does not come back": (
-                    "start() must return, and somebody must accept. Can one thread do both?",
+                    "start() must return, and a thread must accept. Can one thread do both?",
                     "threading.Thread(target=self.accept_clients).start()",
                 ),
                 "refused": (
-                    "Nobody listens there. When does your server begin to listen, and what is .address?",
+                    "Nothing listens there. When does your server begin to listen, and what is .address?",
                     "self.address = listener.getsockname()",
                 ),
                 "not greeted": (
@@ -484,8 +484,8 @@ EXERCISE = Exercise(
             ),
             hints_by_clue={
                 "does not come back": (
-                    "Somebody sits in accept. Does it notice that another thread closes the listener?",
-                    "On Linux close() wakes nobody. shutdown() does; so does a connection of your own.",
+                    "A thread waits in accept. Does it notice that another thread closes the listener?",
+                    "On Linux close() wakes no thread. shutdown() does; so does a connection of your own.",
                     "listener.shutdown(socket.SHUT_RDWR), then listener.close(), then join.",
                 ),
                 "open": (
@@ -494,7 +494,7 @@ EXERCISE = Exercise(
                 ),
                 "left": (
                     "A thread outlives your server. In which line does it wait?",
-                    "On Linux close() alone wakes nobody who sits in accept: shutdown() first.",
+                    "On Linux close() alone wakes no thread that waits in accept: shutdown() first.",
                 ),
             },
         ),
@@ -508,11 +508,11 @@ EXERCISE = Exercise(
             hints_by_clue={
                 "does not come back": (
                     "A client's thread sits in recv. What would make recv return?",
-                    "Not close(): Linux keeps a connection open for whoever sits in its recv.",
+                    "Not close(): Linux keeps a connection open while a thread waits in its recv.",
                     "client.shutdown(socket.SHUT_RDWR), and then join its thread.",
                 ),
                 "all": (
-                    "stop() closed the door. From where does it know who is inside?",
+                    "stop() closed the listener. From where does it know who is inside?",
                     "Keep each client's socket when you accept it. In stop(), shut each of them down.",
                 ),
                 "some": (
@@ -535,9 +535,9 @@ EXERCISE = Exercise(
             "one who comes in at the last moment is sent home, too",
             comes_late,
             hints=(
-                "Carol was at the door when stop() began. When did it look who is inside?",
-                "As long as the door is open, somebody may come in behind your back.",
-                "First shut the door, and join its thread. Then look who is inside.",
+                "Carol was being accepted when stop() began. When did it look who is inside?",
+                "As long as the listener is open, a client may come in behind your back.",
+                "First close the listener, and join the thread that accepts. Then look who is inside.",
             ),
         ),
         Step(
@@ -607,7 +607,7 @@ EXERCISE = Exercise(
         Wrong(
             "leaves the listener open",
             "stop() ends the waiting for newcomers",
-            ((SHUT_THE_DOOR, ""),),
+            ((CLOSE_THE_LISTENER, ""),),
             clue="open",
         ),
         Wrong(
@@ -619,7 +619,7 @@ EXERCISE = Exercise(
         Wrong(
             "forgets the clients",
             "stop() ends every client's connection, also of one who says nothing",
-            ((SEND_HOME, ""), (JOIN, "")),
+            ((END_CONNECTIONS, ""), (JOIN, "")),
             clue="all",
         ),
         Wrong(
@@ -629,9 +629,9 @@ EXERCISE = Exercise(
             clue="some",
         ),
         Wrong(
-            "shuts the door last",
+            "closes the listener last",
             "one who comes in at the last moment is sent home, too",
-            ((SHUT_THE_DOOR, ""), (JOIN, JOIN + SHUT_THE_DOOR)),
+            ((CLOSE_THE_LISTENER, ""), (JOIN, JOIN + CLOSE_THE_LISTENER)),
         ),
         Wrong(
             "doesn't join the clients' threads",
@@ -669,7 +669,7 @@ EXERCISE = Exercise(
         Wrong(
             "joins a thread that was never started",
             "stop() twice, or before start(), does no harm",
-            (("        if self.door.is_alive():\n    ", ""),),
+            (("        if self.acceptor.is_alive():\n    ", ""),),
             clue="not started",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Exercise `slow`: a queue for each client, with an end, so that one who does not read holds up nobody."""
+"""Exercise `slow`: a bounded queue for each client: one that does not read holds up no other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ A client that stops reading must not stop the server. Write `Outbox`: the lines 
   broken. Then `put` says `False` for ever, and the socket has been shut down, so that the thread in
   `sock.recv` wakes. Nothing of this concerns any other client.
 - `.close()`: no more lines; `put` says `False` from now on. What waits is still sent, if the client reads
-  it within half a second; `close` is back within two seconds, whatever the client does.
+  it within half a second; `close` returns within two seconds, whatever the client does.
 - An outbox may have a thread of its own, or all may share one. A thread of its own has ended soon after
   `close`, and no thread ever dies of an exception.
 """
@@ -84,7 +84,7 @@ class Outbox:
         ### END SOLUTION
 
     def give_up(self) -> None:
-        """Nothing more goes in or out. Whoever waits in recv or sendall wakes."""
+        """Nothing more goes in or out. A thread that waits in recv or sendall wakes."""
         ### BEGIN SOLUTION
         with self.lock:
             self.ended = True
@@ -425,7 +425,7 @@ EXERCISE = Exercise(
                 ),
                 "timeout": (
                     "The server has a thread in sock.recv. What does your timeout do to that one?",
-                    "A timeout holds for recv too: whoever is silent for as long is thrown out.",
+                    "A timeout holds for recv too: a client that is silent for as long is thrown out.",
                     "With a queue none is needed: only the thread that empties it waits in sendall.",
                 ),
                 "BlockingIOError": (
@@ -443,7 +443,7 @@ EXERCISE = Exercise(
             at_once,
             hints=(
                 "Which line does put wait in, and whom does that line wait for?",
-                "sendall is back when the kernel has taken all, and it takes little if nobody reads.",
+                "sendall returns when the kernel has taken all: little, for a client that does not read.",
                 "put only puts the line into a queue. A thread of the outbox calls sendall.",
             ),
             hints_by_clue={
@@ -545,7 +545,7 @@ EXERCISE = Exercise(
                 ),
                 "died": (
                     "sendall raised an exception in your thread. Who is there to catch it?",
-                    "Nobody is above a thread: try … except OSError around its loop.",
+                    "No code above a thread catches for it: try … except OSError around its loop.",
                 ),
                 "all of them": (
                     "alice is gone, and bob hears nothing. What did the two share?",

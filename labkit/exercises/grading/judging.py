@@ -184,9 +184,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
             trials = list(pool.map(attempt, [server for server in servers if server[1]]))
-            if not all(
-                trial.accused for trial in trials
-            ):  # a test that accuses every server is tried no further
+            if not all(trial.accused for trial in trials):  # else it would accuse the wrong ones, too
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
@@ -253,7 +251,7 @@ JUDGE = Task(
     with `* you are alice, in lobby`, or refuses with `! ` and a reason, and asks again. What alice says,
     all others hear as `alice: hello`, and she does not. `* alice joined` and `* alice left (hung up)` are
     told to the others; in the brackets stands why. An empty nickname, or one that is taken, is refused.
-    What is not UTF-8 throws nobody out.
+    What is not UTF-8 ends no connection.
     """,
     answer='''
     import socket
@@ -293,7 +291,7 @@ JUDGE = Task(
     def my_test(address):
         """Raise if the server at this address is wrong."""
         ### BEGIN SOLUTION
-        silent = Person(address)  # does not answer, and nobody must wait for it
+        silent = Person(address)  # does not answer, and no client must wait for it
         assert silent.hears() == "nickname"
         alice, bob = Person(address, "alice"), Person(address, "bob")
 
@@ -313,12 +311,12 @@ JUDGE = Task(
             assert other.hears().startswith("! "), f"{unfit!r} was not refused"
             assert other.hears() == "nickname", "not asked again"
 
-        # What is not UTF-8 throws nobody out.
+        # What is not UTF-8 ends no connection.
         alice.sock.sendall(b"caf\\xe9\\n")
         alice.says("still here")
         bob.hears_until("alice: still here")
 
-        # Whoever leaves is told of, and the nickname is free.
+        # A leaving is told to the others, and the nickname is free.
         alice.leaves()
         bob.hears_until("* alice left")
         Person(address, "alice")

@@ -46,7 +46,7 @@ CHAPTERS = (
     Chapter(
         "02_a_thread_each",
         "A thread each",
-        "In 9 of 12 student servers one newcomer who says nothing keeps everybody else out. Why?",
+        "In 9 of 12 student servers one newcomer that says nothing keeps all others out. Why?",
         ("03_who_are_you", "Who are you?"),
     ),
     Chapter(
