@@ -149,7 +149,7 @@ def one_who_is_silent(bench: Bench) -> None:
     with serving(bench) as serve:
         alice = serve.connect("alice")
         serve.hears(alice, "nickname")
-        # A short timeout for each would only hide it: so there are more of them.
+        # A short timeout for each would only hide it: so there are several.
         others = [RawClient(serve.address, "another") for _ in range(5)]
         bench.said("connect, and say nothing either", "5 others", "server")
         serve.joins("bob", ", who comes while they say nothing,")
@@ -158,7 +158,7 @@ def one_who_is_silent(bench: Bench) -> None:
 
 
 def twenty(bench: Bench) -> None:
-    # The wires are not drawn: a ladder of twenty is no picture.
+    # The wires are not drawn: a ladder of twenty would be unreadable.
     everybody = f"{MANY} guests"
     with serving(bench) as serve:
         guests: list[RawClient] = []

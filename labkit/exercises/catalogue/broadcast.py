@@ -77,7 +77,7 @@ class Client(socket.socket):
 
 
 class Room:
-    """Some who are connected, of whom alice is the sender. With each room the ladder begins anew."""
+    """Connected clients, of which alice is the sender. Each room begins a new ladder."""
 
     def __init__(self, bench: Bench, *names: str, **options: Any) -> None:
         self.bench = bench
@@ -96,17 +96,17 @@ class Room:
         self.bench.said("returned", "server", "check")
 
     def resets(self, name: str) -> None:
-        """Let this one vanish, and the server's end know it."""
+        """Reset this client, and wait until the server's end knows."""
         self.by_name[name].reset()
         sockets.readable(self.ends[name], SOON)
 
     def ended(self, name: str) -> None:
-        """Let nothing more be sent to this one, so that it is certain what it has not heard."""
+        """Let nothing more be sent to this client, so that what it has not heard is certain."""
         with contextlib.suppress(OSError):  # closed already
             self.ends[name].shutdown(socket.SHUT_WR)
 
     def heard(self, name: str) -> list[str]:
-        """The lines that this one has heard. Ends the connection."""
+        """The lines that this client has heard. Ends the connection."""
         self.ended(name)
         lines = []
         with contextlib.suppress(EOFError, TimeoutError):
@@ -115,7 +115,7 @@ class Room:
         return lines
 
     def hears(self, *names: str, clue: str = "") -> None:
-        """Each of these has heard the line, once, and nothing else."""
+        """Each of these clients has heard the line, once, and nothing else."""
         for name in names:
             lines = self.heard(name)
             if lines != [LINE]:
@@ -143,7 +143,7 @@ def long_line(bench: Bench) -> None:
     line = b"alice: " + b"la" * 1_000_000 + b"\n"
 
     def read() -> bytes:
-        # Until a first send has taken what fits nothing is read. So it never fits whole.
+        # Nothing is read until a first send has taken what fits: so it never fits whole.
         room.ends["bob"].tried.wait(0.5)
         data = bytearray()
         with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:

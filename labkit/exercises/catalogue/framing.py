@@ -39,7 +39,7 @@ class Framing:
 
 
 def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
-    """A new framing of the student's; the function that feeds it. What goes in and out is on the ladder."""
+    """The function that feeds a new framing of the student's, and draws what goes in and out."""
     made = bench.code()
     feed = getattr(made, "feed", made)
     if not callable(feed):

@@ -53,11 +53,11 @@ def handle_client(client, hear, gone):
 '''
 
 ENOUGH = 200
-"""Calls of `hear` after which it does not come back any more: that keeps an endless loop readable."""
+"""Calls of `hear` after which it does not return: that keeps an endless loop readable."""
 
 
 class Unreachable(socket.socket):
-    """A socket whose connection does not end by RST but by another error."""
+    """A socket whose connection ends by an error other than RST."""
 
     def recv(self, *args: Any) -> bytes:
         try:
@@ -85,7 +85,7 @@ class Life:
         self.client = kind(fileno=ours.detach())
         self.heard: queue.SimpleQueue[Any] = queue.SimpleQueue()  # None: the thread has ended
         self.calls: list[str] = []
-        self.went_up = False  # what `hear` raised came out of handle_client
+        self.went_up = False  # whether the exception of `hear` came out of handle_client
         self.thread = bench.thread(self.live, name="alice's-thread")
 
     def live(self) -> None:
@@ -95,7 +95,7 @@ class Life:
             if self.raises is None or self.raises not in (error, error.__cause__):
                 raise
             self.went_up = True
-            error.with_traceback(None)  # it holds what the code held: a file that it made of the socket
+            error.with_traceback(None)  # that would keep open a file that the code made of the socket
             self.raises.with_traceback(None)
         finally:
             self.heard.put(None)
@@ -120,7 +120,7 @@ class Life:
     # --- what must be so ---
 
     def hears(self, text: str, clue: str = "") -> None:
-        """The next line that is heard is this one. `clue`: for another that is heard instead."""
+        """The next line heard is this one. `clue`: for another line instead."""
         try:
             seen = self.heard.get(timeout=SOON)
         except queue.Empty:
@@ -135,7 +135,7 @@ class Life:
             raise CheckFailed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
 
     def ends(self, expected: str) -> list[str]:
-        """Wait until it has ended; with which calls of `gone`. There must have been one."""
+        """Wait until the thread has ended; its calls of `gone`. There must be one."""
         if not self.thread.ended():
             again = self.calls.count("hear('')") > 1
             seen = "hear('') again and again" if again else f"after {SOON:g} s the thread still runs"
@@ -148,7 +148,7 @@ class Life:
         return calls
 
     def ends_with(self, reason: str, clues: dict[str, str] | None = None) -> None:
-        """It ends, and tells this reason. `clues`: the clue for a reason that is told instead."""
+        """The thread ends, and tells this reason. `clues`: by the call that came instead."""
         expected = f"gone({reason!r})"
         (seen,) = self.ends(expected)
         if seen != expected:
@@ -212,7 +212,7 @@ def not_text(bench: Bench) -> None:
 
 
 def own_error(bench: Bench, error: Exception) -> None:
-    """An error of `hear` is told as an error, and goes on up."""
+    """An error of `hear` is reported as "error", and propagates."""
     life = Life(bench, raises=error)
     life.alice.send("boom")
     life.hears("boom")

@@ -108,7 +108,7 @@ class Rooms:
 
 
 class Room(str):
-    """The name of a room. To look it up in a dict is a line here: so `lines[room] += 1`, which looks twice,
+    """The name of a room. Its lookup in a dict runs a line here: so `lines[room] += 1`, which looks twice,
     is two steps for the stepper, as it is for Python."""
 
     def __hash__(self) -> int:

@@ -75,7 +75,7 @@ TURN = 0.005
 
 
 class Asking:
-    """A call of ask_nickname, and alice, who is asked. With each the ladder begins anew."""
+    """A call of ask_nickname, and alice, who is asked. Each begins a new ladder."""
 
     def __init__(self, bench: Bench, *taken: str) -> None:
         bench.journal = Journal()
@@ -90,7 +90,7 @@ class Asking:
         self.call = bench.thread(bench.code, self.client, self.reader, self.nicknames)
 
     def failure(self, expected: str, seen: str, clue: str = "") -> CheckFailed:
-        """What to raise; if the call died, that is what is to be told."""
+        """What to raise; if the call died, it says so instead."""
         error = self.call.error
         if error is not None:
             return CheckFailed(expected, "ask_nickname raised an exception", type(error).__name__)
@@ -147,7 +147,7 @@ class Asking:
         self.refusal = line
 
     def returns(self, expected: str | None, why: str, clue: str = "") -> None:
-        """The call comes back with this, and has added it to the list, and nothing else.
+        """The call returns this, and has added it to the list, and nothing else.
 
         Raises:
             CheckFailed: it does not.
@@ -262,7 +262,7 @@ def three_times(bench: Bench) -> None:
     with contextlib.suppress(OSError):
         asking.reader.close()  # a socket that was closed stays open until its files are closed
     try:
-        asking.client.sendall(b"bye\n")  # so that it is certain what did not come before
+        asking.client.sendall(b"bye\n")  # marks the end of what came before
     except OSError:
         raise asking.failure("client is left open, for the caller", "client was closed", "closed") from None
     line = asking.line()

@@ -92,7 +92,7 @@ class Roster:
 
 
 class Client:
-    """Stands for a socket: an object that has a name, for a reader."""
+    """Stands for a socket, with a name that reads well."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -190,7 +190,7 @@ def copied(bench: Bench) -> None:
 
 
 def present(bench: Bench, *clients: Client) -> Callable[[], Any]:
-    """Makes a roster in which these are, anew each time."""
+    """Makes a new roster with these clients in it."""
 
     def setup() -> Any:
         roster = bench.code()

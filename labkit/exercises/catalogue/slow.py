@@ -96,17 +96,17 @@ class Outbox:
 '''
 
 SMALL = 4096
-"""Bytes asked for as the kernel's buffers at both ends; it keeps three times that or so …"""
+"""Bytes requested for the kernel's buffers at both ends; the kernel keeps about three times that …"""
 
 LONG = 100_000
 """… so that a line of so many bytes is never taken by a client that does not read."""
 
 PIECE = 1000
-"""Bytes that a `send` takes at most, where it takes only a part."""
+"""Bytes that a `send` of PartOnly takes at most."""
 
 
 def short(line: bytes) -> str:
-    """A line as a student is shown it."""
+    """A line, as it is shown."""
     return f"{line!r}" if len(line) < 40 else f"{line[:4]!r}… ({len(line)} bytes)"
 
 
@@ -118,7 +118,7 @@ class PartOnly(socket.socket):
 
 
 class Client:
-    """A client with an outbox, the socket that this was given, and who is at the other end."""
+    """A client's outbox, the socket it was given, and the far end of that."""
 
     def __init__(self, bench: Bench, name: str = "alice", limit: int = 10, part_only: bool = False) -> None:
         self.bench, self.name = bench, name
@@ -132,7 +132,7 @@ class Client:
         self.box = bench.code(self.sock, limit)
 
     def put(self, line: bytes) -> bool:
-        """What the student's `put` says to this. Raises CheckFailed if it has to be waited for."""
+        """What the student's `put` returns for this line. Raises CheckFailed if it waits."""
 
         def put() -> Any:
             began = monotonic()
@@ -163,7 +163,7 @@ class Client:
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
-        """A thread in which the student's `close` runs; it is on its way when this returns."""
+        """Start the student's `close` in a thread; it has begun when this returns."""
         entered = threading.Event()
 
         def close() -> None:
@@ -177,12 +177,12 @@ class Client:
 
 
 def in_time(closing: Running, name: str) -> None:
-    """That `close` returns: within two seconds, and one more that a busy machine may take."""
+    """`close` returns within two seconds, and one more that a busy machine may take."""
     closing.result(f"{name}: close() comes back within 2 s", 3.0)
 
 
 def tidy(*clients: Client) -> None:
-    """Leave nothing for the next step; how well `close` does that is for a step of its own."""
+    """Leave nothing for the next step; another step checks how `close` does that."""
     for client in clients:
         client.far_end.reset()
     for closing in [client.close() for client in clients]:
@@ -193,7 +193,7 @@ def tidy(*clients: Client) -> None:
 
 @contextlib.contextmanager
 def deaths() -> Iterator[list[str]]:
-    """What threads die of meanwhile."""
+    """What threads die of in this block."""
     before, died = threading.excepthook, list[str]()
 
     def note(hook: threading.ExceptHookArgs) -> None:
@@ -237,7 +237,7 @@ def at_once(bench: Bench) -> None:
 
 def in_order(bench: Bench) -> None:
     alice = Client(bench, part_only=True)
-    alice.far_end.journal = Journal()  # a hundred small pieces say less than what they add up to
+    alice.far_end.journal = Journal()  # a hundred small pieces would say little
     lines = [b"a" * LONG + b"\n", b"bbb\n", b"c" * LONG + b"\n", b"d" * LONG + b"\n"]
     for line in lines:
         alice.takes(line)
@@ -291,9 +291,9 @@ def has_an_end(bench: Bench) -> None:
 
 
 def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
-    """A client for whom a line was not taken, because she does not read; and who waits in recv for her.
+    """A client that does not read, when the first line was not taken; and the call that waits in its recv.
 
-    A thread that takes all that wait, to send them at once, may keep twice as many: that is an end, too.
+    A thread that takes all waiting lines, to send them at once, may keep twice as many: a limit, too.
     """
     alice = Client(bench, "alice", limit)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
@@ -331,7 +331,7 @@ def has_died(bench: Bench) -> None:
 
 
 def closes(bench: Bench) -> None:
-    # The half second is that of a clock, and a busy machine can sleep through it: so once more, and again.
+    # A busy machine can sleep through the half second: so three attempts.
     for last_try in (False, False, True):
         bench.journal = Journal()
         alice = Client(bench)
@@ -370,7 +370,7 @@ def ends(bench: Bench) -> None:
 
 
 def outboxes_threads(bench: Bench, before: set[threading.Thread]) -> list[threading.Thread]:
-    """Threads that the student's code started, and that are alive."""
+    """The live threads that the student's code started."""
     ours = {running.thread for running in bench.running}
     return [t for t in threading.enumerate() if t not in before | ours]
 
