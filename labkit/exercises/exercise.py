@@ -68,6 +68,17 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be written, without steps: see Exercise."""
+
+    title: str
+    wants: str
+    task: str
+    answer: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exercise:
     """An exercise.
 

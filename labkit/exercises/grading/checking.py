@@ -52,8 +52,8 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
     """
     exercise = exercise_called(name)
     try:
-        job = parcel(code, filename)
-    except CannotTravel as error:
+        job = pack(code, filename)
+    except CannotSend as error:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
@@ -61,15 +61,15 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
         return _follow(exercise, process)
 
 
-class CannotTravel(Exception):
+class CannotSend(Exception):
     """This code cannot be sent to another process; the text says what to do about it."""
 
 
-def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
+def pack(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
     """What another process needs to have this code.
 
     Raises:
-        CannotTravel: it holds something that belongs to this process.
+        CannotSend: it holds something that belongs to this process.
     """
     # Source without a file: a notebook's cells. linecache keeps it without a modification time.
     entries = [(name, entry) for name, entry in linecache.cache.items() if len(entry) == 4]
@@ -84,8 +84,8 @@ def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
         try:
             job["pickled"] = _pickled(code)
         except UNPICKLABLE as error:
-            culprits = ", ".join(_what_cannot_travel(code))
-            raise CannotTravel(
+            culprits = ", ".join(_what_cannot_be_sent(code))
+            raise CannotSend(
                 f"{culprits + ': ' if culprits else ''}{error}. That belongs to this process, as a socket "
                 "does, or a running server. Make it inside your function or class; or let it be an argument"
             ) from None
@@ -110,7 +110,7 @@ def _pickled(code: Any) -> bytes:
     return file.getvalue()
 
 
-def _what_cannot_travel(code: Any) -> list[str]:
+def _what_cannot_be_sent(code: Any) -> list[str]:
     """The names of the global variables that the code uses and that cannot be sent."""
     functions = (
         [value for value in vars(code).values() if inspect.isfunction(value)]

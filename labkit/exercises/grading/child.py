@@ -76,7 +76,7 @@ class Watchdog:
             over.set()
 
 
-class NotThere(Exception):
+class NameMissing(Exception):
     """The code does not have what the task asks for."""
 
 
@@ -93,7 +93,7 @@ def load(job: dict[str, Any]) -> Any:
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
     wanted = job["wants"]
     if wanted not in names:
-        raise NotThere(wanted)
+        raise NameMissing(wanted)
     return names[wanted]
 
 
@@ -166,7 +166,7 @@ class Attempt:
         wants = self.exercise.wants
         try:
             self.watchdog.guard(begin, lambda: state(None))
-        except NotThere:
+        except NameMissing:
             return self._fail(f"a function or class called {wants}", "the file has none of that name")
         except SyntaxError as error:
             where = f"line {error.lineno}: {(error.text or '').strip()}"

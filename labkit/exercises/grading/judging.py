@@ -16,8 +16,9 @@ from html import escape
 from typing import Any
 
 from labkit.exercises.catalogue import exercise_called
+from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.general_hints import BUSY
-from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
+from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
 from labkit.exercises.grading.process import Process
 
 CHILD = "labkit.exercises.grading.server_child"
@@ -27,20 +28,6 @@ SECONDS = 6.0
 
 AT_ONCE = 4
 """Servers that are tried at the same time."""
-
-JUDGED = (
-    "the sender hears itself",
-    "no name before the message",
-    "takes the same nickname twice",
-    "takes an empty nickname",
-    "does not ask again",
-    "a recv is a message",
-    "the handshake in the accept loop",
-    "decodes strictly",
-    "tells nobody who left",
-    "a nickname is taken for ever",
-)
-"""The wrong versions of the exercise `server` that a test is tried on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +155,8 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
         filename: what to call the source in errors.
     """
     try:
-        job = parcel(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
-    except CannotTravel as error:
+        job = pack(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
+    except CannotSend as error:
         return Judgement((), str(error))
     exercise = exercise_called("server")
     servers = [("the answer", True, exercise.solution)]
@@ -197,7 +184,7 @@ class Unusable(Exception):
 
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
-    job = parcel(server) | {"role": "server", "wants": "serve"}
+    job = pack(server) | {"role": "server", "wants": "serve"}
     with Process(CHILD, job) as serving:
         report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
@@ -220,106 +207,3 @@ def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
                 case {"state": "storm"}:
                     return True, "it printed without an end"
             return True, f"its process ended {testing.status}"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be written: see Exercise."""
-
-    title: str
-    wants: str
-    task: str
-    answer: str
-
-    @property
-    def points(self) -> int:
-        return len(JUDGED)
-
-
-JUDGE = Task(
-    title="write the test yourself",
-    wants="my_test",
-    task="""
-    How do you know that a server is right? Write `my_test(address)`: it connects to the server at
-    `address`, a pair of host and port, tries it, and raises an exception if something is wrong (`assert`
-    does). If all is right, it returns. It has 6 seconds.
-
-    It is run against four right servers, which differ in everything that the wire leaves open, and against
-    ten wrong ones, with one bug each. Accuse no right server; catch as many bugs as you can.
-
-    The wire: lines that end with LF. The server asks `nickname`; the answer is a nickname. It welcomes
-    with `* you are alice, in lobby`, or refuses with `! ` and a reason, and asks again. What alice says,
-    all others hear as `alice: hello`, and she does not. `* alice joined` and `* alice left (hung up)` are
-    told to the others; in the brackets stands why. An empty nickname, or one that is taken, is refused.
-    What is not UTF-8 ends no connection.
-    """,
-    answer='''
-    import socket
-
-
-    class Person:
-        """A client: a socket that says lines and hears lines."""
-
-        def __init__(self, address, nickname=None):
-            self.sock = socket.create_connection(address, timeout=2)
-            self.reader = self.sock.makefile("r", encoding="utf-8", newline="\\n")
-            if nickname is not None:
-                assert self.hears() == "nickname"
-                self.says(nickname)
-                self.hears_until(f"* you are {nickname}")
-
-        def says(self, text):
-            self.sock.sendall(text.encode() + b"\\n")
-
-        def leaves(self):
-            """Say goodbye: FIN."""
-            self.sock.shutdown(socket.SHUT_WR)
-
-        def hears(self):
-            """The next line; times out, and so raises, if none comes."""
-            return self.reader.readline().rstrip("\\n")
-
-        def hears_until(self, start):
-            """The lines up to one that begins so."""
-            lines = [self.hears()]
-            while not lines[-1].startswith(start):
-                assert lines[-1] or len(lines) < 100, f"nothing that begins with {start!r} came"
-                lines.append(self.hears())
-            return lines
-
-
-    def my_test(address):
-        """Raise if the server at this address is wrong."""
-        ### BEGIN SOLUTION
-        silent = Person(address)  # does not answer, and no client must wait for it
-        assert silent.hears() == "nickname"
-        alice, bob = Person(address, "alice"), Person(address, "bob")
-
-        # What one says, the others hear, with the name before it; and not the speaker.
-        alice.says("one\\ntwo")
-        assert bob.hears_until("alice: one")
-        assert bob.hears() == "alice: two"
-        bob.says("three")
-        heard = alice.hears_until("bob: three")
-        assert not any("one" in line for line in heard), "alice heard herself"
-
-        # Nicknames that are taken or empty are refused, and asked for again.
-        for unfit in ("alice", ""):
-            other = Person(address)
-            assert other.hears() == "nickname"
-            other.says(unfit)
-            assert other.hears().startswith("! "), f"{unfit!r} was not refused"
-            assert other.hears() == "nickname", "not asked again"
-
-        # What is not UTF-8 ends no connection.
-        alice.sock.sendall(b"caf\\xe9\\n")
-        alice.says("still here")
-        bob.hears_until("alice: still here")
-
-        # A leaving is told to the others, and the nickname is free.
-        alice.leaves()
-        bob.hears_until("* alice left")
-        Person(address, "alice")
-        ### END SOLUTION
-    ''',
-)

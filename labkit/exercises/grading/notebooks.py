@@ -17,8 +17,8 @@ from textwrap import dedent
 from typing import Any
 
 from labkit.exercises.catalogue import NAMES, exercise_called
-from labkit.exercises.exercise import Exercise, stub_of
-from labkit.exercises.grading.judging import JUDGE, Task
+from labkit.exercises.catalogue.judge import JUDGE
+from labkit.exercises.exercise import Exercise, Task, stub_of
 
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 """Where the repository keeps them."""

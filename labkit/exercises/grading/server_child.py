@@ -17,7 +17,7 @@ import traceback
 from typing import Any
 
 from labkit.exercises.bench import bench as benches
-from labkit.exercises.grading.child import NotThere, Reports, Watchdog, load
+from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
 
 
 class NotATest(Exception):
@@ -54,7 +54,7 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         watchdog.guard(test, lambda: {"at": benches.whereabouts()})
     except NotATest as error:
         return reports.send(state="unusable", why=str(error))
-    except NotThere as name:
+    except NameMissing as name:
         return reports.send(state="unusable", why=f"the text defines no {name}")
     except SyntaxError as error:
         why = f"{type(error).__name__}: {error.msg} (line {error.lineno})"
