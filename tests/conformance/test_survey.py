@@ -1,7 +1,7 @@
 """What student chat servers get wrong, tried on labkit's server and on the assignment's own.
 
 Twelve student servers were run and probed; fourteen faults were counted. For each of them there is a
-behaviour (labkit/exercises/behaviours.py) that a server with the fault does not have, tried through bare
+behaviour (labkit/conformance/behaviours.py) that a server with the fault does not have, tried through bare
 sockets, in either dialect. labkit's server must have them all. The assignment's own server (classic.py)
 shows eleven of the faults: this proves that those behaviours can see what they look for. It is free of
 the other three by its making: it sends to all but the sender, has no lock, and removes nobody inside a
