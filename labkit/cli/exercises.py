@@ -12,9 +12,10 @@ from textwrap import dedent
 
 from labkit.cli.console import complain, use_any_letter
 from labkit.exercises import NAMES, exercise_called
+from labkit.exercises.catalogue.judge import JUDGE
 from labkit.exercises.exercise import stub_of
 from labkit.exercises.grading.checking import check
-from labkit.exercises.grading.judging import JUDGE, judge
+from labkit.exercises.grading.judging import judge
 
 UNUSABLE = 2
 """The exit status when nothing could be checked at all."""

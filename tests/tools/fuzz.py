@@ -7,7 +7,7 @@ Each input is made from a corpus of nasty pieces, by gluing, cutting and changin
 target. Input number n of a seed is always the same, whatever came before it. The first one that breaks
 something is printed, with the command that tries it again, and ends the run with status 1.
 
-It opens no socket and starts no thread. What the kernel itself says (conformance/netlink.py, kernel.py) is
+It opens no socket and starts no thread. What the kernel itself says (probe/netlink.py, kernel.py) is
 not tried: no stranger writes that.
 """
 
