@@ -1,4 +1,4 @@
-"""A call: one connection to a server, as the client who made it holds it.
+"""One connection to a server, as the client that made it holds it.
 
 It connects, with or without TLS, and sends a line whole, or says why not. Two threads use it: one speaks,
 one listens. The one that listens closes it; others only ask it to (`stop_reading`).
@@ -6,8 +6,8 @@ one listens. The one that listens closes it; others only ask it to (`stop_readin
 With TLS both threads use one seal (tls.py): the one that listens opens what it received, the one that
 speaks seals what it sends, and what TLS itself has to say goes out with the next line.
 
-It knows nothing of nicknames, and does not come back when it has ended: that is client.py's. The server's
-end is in server/connection.py.
+It knows nothing of nicknames, and does not come back when it has ended. The server's end is in
+server/connection.py.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ LOOK_AROUND = 0.05
 CHUNK = 65536
 """Bytes read at once."""
 
+HEARTBEAT = 20.0
+"""Seconds after which a client that said nothing sends a heartbeat."""
 
-class Call:
+
+class ClientConnection:
     """One connection to a server, from connecting to closing.
 
     Args:
@@ -96,7 +99,7 @@ class Call:
         """Whether the server has said TLS's goodbye: nothing more will come."""
         return self._seal is not None and self._seal.ended
 
-    # --- for whoever speaks ---
+    # --- for the threads that speak ---
 
     def send(self, data: bytes) -> None:
         """Send it all.
@@ -109,14 +112,6 @@ class Call:
         with self._sending:
             self._send_all(data)
             self.last_sent = monotonic()
-
-    def send_if_free(self, data: bytes) -> None:
-        """The same; but nothing at all while another thread sends."""
-        if self._sending.acquire(blocking=False):
-            try:
-                self._send_all(data)
-            finally:
-                self._sending.release()
 
     def _send_all(self, data: bytes) -> None:
         """Send it all, or raise: TimeoutError if it takes too long. `_sending` must be held."""
@@ -153,10 +148,10 @@ class Call:
         finally:
             self._sending.release()
 
-    # --- for whoever listens ---
+    # --- for the receiving thread ---
 
     def expect(self, seconds: float | None) -> None:
-        """End it in so many seconds, unless `expect(None)` comes first. For the receiving thread."""
+        """End it in so many seconds, unless `expect(None)` comes first."""
         self._deadline = None if seconds is None else monotonic() + seconds
 
     def readable(self, seconds: float) -> bool:
@@ -172,13 +167,36 @@ class Call:
             self.trouble, self.deaf = f"no answer within {self.timeout:g} s", True
         return self.deaf
 
+    def receive(self, thawed: threading.Event, heartbeat: bytes) -> bytes:
+        """What came next; b"" at the end. Sends a heartbeat now and then meanwhile."""
+        while True:
+            due = self.last_sent + HEARTBEAT - monotonic()
+            if due <= 0:
+                self._send_heartbeat(heartbeat)
+            elif self.readable(due):
+                thawed.wait()
+                if self.deaf:
+                    return b""
+                data = sockets.receive_now(self.sock, CHUNK)
+                if data is not None:
+                    return data
+
+    def _send_heartbeat(self, heartbeat: bytes) -> None:
+        self.last_sent = monotonic()
+        # If another thread is sending right now, that is the heartbeat.
+        if heartbeat and self._sending.acquire(blocking=False):
+            try:
+                self._send_all(heartbeat)
+            finally:
+                self._sending.release()
+
     def opened(self, data: bytes) -> list[bytes]:
         """The plain bytes in what came. Raises OSError: it is no TLS (any more)."""
         return [data] if self._seal is None else self._seal.open(data)
 
     def close(self) -> None:
-        """Close the socket; with RST if it is unplugged. For the receiving thread: while it waits for the
-        socket, the kernel keeps the connection open whoever else closes it."""
+        """Close the socket; with RST if it is unplugged. While this thread waits for the socket, the kernel
+        keeps the connection open, even if another thread closes it."""
         with self._closing:
             if self.unplugged and not self._closed:
                 sockets.reset_on_close(self.sock)
