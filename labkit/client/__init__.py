@@ -1,6 +1,7 @@
 """The chat client: a thread that listens while yours speaks, and comes back when its server is lost.
 
 - client.py       ChatClient: say, wait_for, leave
+- session.py      what its threads share, and how to speak
 - receiver.py     the receiving thread's work
 - dialogue.py     how a client gets in: pure, and once, for joining and for coming back
 - reconnect.py    whom to try next, and when to give up

@@ -1,6 +1,6 @@
 """Coming back: whom to try next and when, what failed, when to give up, and what the lost server missed.
 
-It touches no socket and no thread, and never waits: receiver.py does that. What to say there, a Dialogue
+It touches no socket and no thread, and never waits: session.py does that. What to say there, a Dialogue
 knows.
 
 The pauses between the tries grow, and each is drawn by lot: when a server dies, all of its clients set out
@@ -73,22 +73,22 @@ class Reconnection:
 
     Args:
         servers: the addresses of all servers.
-        lost: the one that was lost; it is tried last in each round.
-        nickname, room: what we had there and want again. No room: the server had none to tell of.
-        password: for a server that asks. None: there is none.
         give_up: seconds after which there is no further try.
         chance: what the pauses are drawn from.
+        lost: the server that was lost; it is tried last in each round.
+        nickname, room: what we had there and want again. No room: the server had none to tell of.
+        password: for a server that asks. None: there is none.
     """
 
     def __init__(
         self,
         servers: Sequence[Address],
+        give_up: float,
+        chance: random.Random,
         lost: Address,
         nickname: str,
         room: str,
         password: str | None,
-        give_up: float,
-        chance: random.Random,
     ) -> None:
         after = servers.index(lost) + 1
         self._servers = [*servers[after:], *servers[:after]]

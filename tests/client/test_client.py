@@ -16,6 +16,7 @@ import labkit.client.client
 import labkit.client.connection
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import FROZEN, GONE, HERE, JOINING, ConnectionEnded, NicknameRefused
+from labkit.client.session import Session
 
 
 @pytest.fixture
@@ -101,19 +102,22 @@ def test_a_server_that_never_asks(bare_server: BareServer) -> None:
         ChatClient("alice", bare_server.address, timeout=0.1)
 
 
-def test_a_server_that_says_something_else(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
+def test_a_server_that_says_something_else(
+    bare_server: BareServer, elsewhere: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server of another kind: the timeout's text tells what it said instead."""
 
-    class Impatient(ChatClient):
+    class Impatient(Session):
         """Its time is short once something has come."""
 
-        def _wait_until_asked(self) -> None:
-            with self._changed:
-                self._changed.wait_for(lambda: self._transcript.inbox, 2 * SOON)
-            self._receiver.timeout = 0.1
-            super()._wait_until_asked()
+        def wait_until_asked(self) -> None:
+            with self.changed:
+                self.changed.wait_for(lambda: self.transcript.inbox, 2 * SOON)
+            self.timeout = 0.1
+            super().wait_until_asked()
 
-    joining = elsewhere.submit(Impatient, "alice", bare_server.address)
+    monkeypatch.setattr(labkit.client.client, "Session", Impatient)
+    joining = elsewhere.submit(ChatClient, "alice", bare_server.address)
     with bare_server.accept() as peer:
         peer.send("220 mail.example ESMTP")
         with pytest.raises(TimeoutError, match="instead came: 220 mail.example ESMTP"):
@@ -127,7 +131,7 @@ def test_a_server_that_never_answers(bare_server: BareServer, elsewhere: ThreadP
         """Its time is short once it has been asked."""
 
         def answer(self, nickname: str) -> None:
-            self._receiver.timeout = 0.1
+            self._session.timeout = 0.1
             super().answer(nickname)
 
     joining = elsewhere.submit(Impatient, "alice", bare_server.address)
@@ -599,7 +603,7 @@ def test_a_server_that_stops_reading(elsewhere: ThreadPoolExecutor) -> None:
             assert peer.line() == "alice"
             peer.send("* you are alice, in lobby")
             alice = joining.result(SOON)
-            alice._receiver.timeout = alice._receiver.connection.timeout = 0.3
+            alice._session.timeout = alice._session.connection.timeout = 0.3
             with pytest.raises(TimeoutError, match="^the server read nothing for 0.3 s$"):
                 alice.say("x" * 20_000_000)
             assert alice.wait_until_gone() == "the server read nothing for 0.3 s"
@@ -621,7 +625,7 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
             saying = elsewhere.submit(alice.say, "x" * 20_000_000)
             assert peer.sock.recv(1, socket.MSG_PEEK)
             full = select.poll()
-            full.register(alice._receiver.connection.sock, select.POLLOUT)
+            full.register(alice._session.connection.sock, select.POLLOUT)
             while full.poll(100):
                 assert not saying.done()  # until there is no room, and the sending thread waits for it
             alice.vanish()

@@ -42,7 +42,7 @@ A, B, C = ("a.example", 1), ("b.example", 2), ("::1", 3)
 def reconnection(
     lost: tuple[str, int] = A, room: str = "den", password: str | None = None, give_up: float = 1000.0
 ) -> Reconnection:
-    return Reconnection([A, B, C], lost, "alice", room, password, give_up, random.Random(1))
+    return Reconnection([A, B, C], give_up, random.Random(1), lost, "alice", room, password)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_pauses_grow_and_are_drawn_by_lot() -> None:
     """From round to round they are twice as long, up to the longest; the seed decides each."""
 
     def pauses(seed: int) -> list[float]:
-        back = Reconnection([A, B, C], A, "alice", "den", None, 1e9, random.Random(seed))
+        back = Reconnection([A, B, C], 1e9, random.Random(seed), A, "alice", "den", None)
         turns = [back.next() for _ in range(300)]
         return [turn[0] for turn in turns if turn]
 
@@ -236,7 +236,7 @@ def test_a_server_stops(server: ChatServer, second: ChatServer, elsewhere: Threa
         states: set[str] = set()
         alice.on_change(lambda: states.add(alice.state))
         waiting = elsewhere.submit(alice.wait_for, "bob: hello", 2 * SOON)
-        thread = alice._thread
+        thread = alice._session.thread
         server.stop()
         lost, at = place(server.address), place(second.address)
         assert alice.wait_for("# lost") == f"# lost {lost} (the server hung up); trying {at}"
@@ -247,7 +247,7 @@ def test_a_server_stops(server: ChatServer, second: ChatServer, elsewhere: Threa
         bob.say("/join den")
         bob.say("hello")
         assert waiting.result(2 * SOON) == "bob: hello"
-        assert thread is alice._thread and thread.is_alive()
+        assert thread is alice._session.thread and thread.is_alive()
         assert states == {JOINING, HERE}
         heard = alice.transcript
         gone = heard.index("* server stopped")
@@ -362,7 +362,7 @@ def test_a_silent_server_is_passed_by(
     """One that listens and says nothing costs `timeout` seconds; then it is the next one's turn."""
     servers = [server.address, bare_server.address, second.address]
     with ChatClient("alice", servers, seed=1) as alice:
-        alice._receiver.timeout = 0.5  # from the next server on
+        alice._session.timeout = 0.5  # from the next server on
         server.stop()
         assert alice.wait_for("no answer") == f"# {place(bare_server.address)}: no answer within 0.5 s"
         alice.wait_for(f"# back at {place(second.address)}", timeout=4 * SOON)
@@ -455,7 +455,7 @@ def test_what_is_said_meanwhile_waits(server: ChatServer, second: ChatServer) ->
 def test_what_is_said_does_not_wait_for_ever(server: ChatServer, bare_server: BareServer) -> None:
     """After `timeout` seconds `say` raises: nothing was said. The client goes on looking."""
     with ChatClient("alice", [server.address, bare_server.address], seed=1) as alice:
-        alice._receiver.timeout = 0.3  # from now on
+        alice._session.timeout = 0.3  # from now on
         server.stop()
         alice.wait_for("# lost")
         with pytest.raises(
@@ -474,14 +474,14 @@ def test_a_server_that_reads_no_more_is_lost(second: ChatServer, elsewhere: Thre
         assert peer.line() == "alice"
         peer.send("* you are alice, in lobby")
         alice = stack.enter_context(joining.result(SOON))
-        alice._receiver.timeout = alice._receiver.connection.timeout = 0.5  # from now on
+        alice._session.timeout = alice._session.connection.timeout = 0.5  # from now on
         with pytest.raises(ComingBack, match="^the server read nothing for 0.5 s; the line was not said$"):
             alice.say("x" * 20_000_000)
         assert alice.wait_for("# lost").startswith(
             f"# lost {place(deaf.address)} (the server read nothing for 0.5 s); trying"
         )
         alice.wait_for("# back at", timeout=4 * SOON)
-        alice._receiver.timeout = alice._receiver.connection.timeout = 2 * SOON
+        alice._session.timeout = alice._session.connection.timeout = 2 * SOON
         alice.say("/who")
         alice.wait_for("* in lobby: alice")
 

@@ -301,7 +301,7 @@ def test_server_that_reads_nothing(bare_server: BareServer, elsewhere: ThreadPoo
 
     asking = elsewhere.submit(ask_and_read_no_more)
     with ChatClient("alice", bare_server.address, framing=RAW) as client, asking.result():
-        client._receiver.timeout = client._receiver.connection.timeout = 1.0
+        client._session.timeout = client._session.connection.timeout = 1.0
         panel = ChatPanel(client)
         while "\n  ! " not in repr(panel):
             panel.say("x" * 100_000)

@@ -448,7 +448,7 @@ def test_leaving_a_server_that_does_not_read(good: Certificate, elsewhere: Threa
             peer.recv(100)
             peer.sendall(b"* you are alice, in lobby\n")
             alice = joining.result(SOON)
-            alice._receiver.timeout = alice._receiver.connection.timeout = 0.3
+            alice._session.timeout = alice._session.connection.timeout = 0.3
             with pytest.raises(TimeoutError, match="the server read nothing for 0.3 s"):
                 while True:
                     alice.say("x" * 4000)
