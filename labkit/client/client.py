@@ -60,8 +60,8 @@ class ChatClient:
         ValueError: the certificate's file holds none, or the password cannot be sent; or the list of
             addresses cannot be one, or was given with RAW.
 
-    With LINES it returns when the server has accepted the nickname. In RAW no server need say so: it returns
-    when it has answered; with a password, when that has been asked for or `timeout` is over.
+    With LINES it returns when the server has accepted the nickname. In RAW no server need say so: it
+    returns when it has answered; with a password, when that has been asked for or `timeout` is over.
 
     With a list of addresses, even of one, it goes to the first server that lets it in (ConnectionError:
     none did; the text says why of each). When that is lost, it is JOINING again, and tries them in turn,
@@ -126,7 +126,7 @@ class ChatClient:
             raise
 
     def recv_msg(self) -> None:
-        """The receiving thread: listen until the connection ends; and, with several servers, until there is no other one."""
+        """Listen until the connection ends; and, with several servers, until there is no other one."""
         receiver = Receiver(self._session)
         end = receiver.listen()
         while receiver.reconnect(end):
