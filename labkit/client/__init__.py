@@ -3,7 +3,7 @@
 - client.py       ChatClient: say, wait_for, leave
 - session.py      what its threads share, and how to speak
 - receiver.py     the receiving thread's work
-- dialogue.py     how a client gets in: pure, and once, for joining and for coming back
+- dialogue.py     how a client gets in, joining or coming back; pure
 - reconnect.py    whom to try next, and when to give up
 - connection.py   one connection to a server
 - transcript.py   what was heard and said

@@ -133,7 +133,7 @@ class ChatClient:
             end = receiver.listen()
         receiver.finish(end)
 
-    # --- getting in ---
+    # --- getting in, and speaking ---
 
     def answer(self, nickname: str) -> None:
         """Answer the server's request for a nickname.
@@ -192,8 +192,6 @@ class ChatClient:
         except WrongPassword:
             session.password = before
             raise
-
-    # --- speaking ---
 
     def say(self, text: str) -> None:
         """Send a line, just as if it were typed: `/who` asks who is here, `//who` says `/who`.

@@ -45,8 +45,8 @@ class ClientConnection:
         given_up: is asked now and then while it connects; once it says yes, that is over.
 
     Raises:
-        ConnectionError: nobody listens there, or TLS could not be agreed on; the text says why. Or it was
-            given up.
+        ConnectionError: no server listens there, TLS could not be agreed on, or it was given up; the text
+            says why.
         TimeoutError: TLS took too long.
         OSError: there is no such host.
     """
@@ -66,7 +66,7 @@ class ClientConnection:
         self.last_sent = monotonic()
         # Guards the sending of one line: two threads must not mix theirs.
         self._sending = threading.Lock()
-        # Guards the closing of the socket against those who still want something of it.
+        # Guards the closing of the socket against the threads that still want something of it.
         self._closing = threading.Lock()
         self._closed = False
         self._cut_short = False  # a line went out in part, and nothing can follow it
@@ -135,7 +135,7 @@ class ClientConnection:
         """TLS has a goodbye of its own, which goes out before FIN. It waits as long as the server reads on,
         but gives up where that takes nothing for so many seconds."""
         if self._seal is None or not self._sending.acquire(timeout=seconds):
-            return  # or somebody still sends, in vain
+            return  # or another thread still sends, in vain
         try:
             rest = memoryview(self._seal.goodbye())
             unread = None

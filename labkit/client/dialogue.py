@@ -84,8 +84,7 @@ class Dialogue:
 
     def receive(self, message: FromServer) -> str | None:
         """What to send in answer, if anything."""
-        # A server without framing may pass on a line `password` that another client said. It would be
-        # told the password.
+        # Through a server without framing another client could say `password`, and would be told ours.
         may_ask = self._may_ask
         self._may_ask = may_ask and isinstance(message, PasswordRequest | Refused)
         answer = None if self.over else self._next(message, may_ask)
