@@ -22,7 +22,7 @@ from labkit.client import (
     JOINING,
     ChatClient,
     ComingBack,
-    Left,
+    ConnectionEnded,
     NicknameRefused,
     PasswordNeeded,
     WrongPassword,
@@ -80,7 +80,7 @@ def join(
             problem = "no nickname: the input ended before it gave one"
     except KeyboardInterrupt:
         pass  # Ctrl-C is a way to leave
-    except (Interrupted, Left):
+    except (Interrupted, ConnectionEnded):
         with suppress(TimeoutError):
             client.wait_until_gone(timeout=1)
         problem = client.end
@@ -127,7 +127,7 @@ def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw
                 _expect_no_refusal(client, keyboard)
             return True
         except NicknameRefused as refused:
-            with suppress(TimeoutError, Left):
+            with suppress(TimeoutError, ConnectionEnded):
                 client.wait_for(f"! {refused}", timeout=0)  # shown here, so not to be printed again
             if not keyboard.asks_again:
                 raise
@@ -145,7 +145,7 @@ def _give_password(client: ChatClient, keyboard: Keyboard, needed: PasswordNeede
     """The server asks for a password: so do we, where a person sits who can type it."""
     while True:
         if isinstance(needed, WrongPassword):
-            with suppress(TimeoutError, Left):
+            with suppress(TimeoutError, ConnectionEnded):
                 client.wait_for(f"! {needed}", timeout=0)
         if not keyboard.asks_again or not client.asks_for_password:
             raise needed
@@ -207,5 +207,5 @@ def _print_heard(client: ChatClient, keyboard: Keyboard) -> None:
             keyboard.show(client.wait_for(lambda line: True, timeout=3600))
         except TimeoutError:
             continue  # an hour of silence
-        except Left:
+        except ConnectionEnded:
             return

@@ -17,7 +17,7 @@ import pytest
 from support import SOON, BareServer, Wire
 
 from labkit import RAW, ChatClient, ChatServer
-from labkit.client import Left, NicknameRefused
+from labkit.client import ConnectionEnded, NicknameRefused
 from labkit.instruments.panel import LINES_SHOWN, Board, ChatPanel, ServerPanel, board
 from labkit.peers.queues import QueueServer
 
@@ -279,7 +279,7 @@ def test_trouble_is_a_line_in_the_panel(people: Board, capfd: pytest.CaptureFixt
     people.alice.say("too late")
     wait_for_paint(people.alice._problem, lambda html: "too late" in html)
     assert repr(people.alice).endswith("! alice cannot say 'too late': you left")
-    with pytest.raises(Left):
+    with pytest.raises(ConnectionEnded):
         people.alice.wait_for("too late")
     assert capfd.readouterr() == ("", "")
 
@@ -301,7 +301,7 @@ def test_server_that_reads_nothing(bare_server: BareServer, elsewhere: ThreadPoo
 
     asking = elsewhere.submit(ask_and_read_no_more)
     with ChatClient("alice", bare_server.address, framing=RAW) as client, asking.result():
-        client._timeout = client._call.timeout = 1.0
+        client._session.timeout = client._session.connection.timeout = 1.0
         panel = ChatPanel(client)
         while "\n  ! " not in repr(panel):
             panel.say("x" * 100_000)

@@ -85,7 +85,7 @@ class ChatPanel:
 
         Raises:
             TimeoutError: it did not come within `timeout` seconds.
-            Left: the connection ended before it came.
+            ConnectionEnded: the connection ended before it came.
         """
         return self.client.wait_for(text, timeout)
 
