@@ -50,7 +50,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.append(True))
     _allow_many_files()
-    scheduling.ask_seldom()
+    scheduling.lengthen_switch_interval()
     try:
         server = ChatServer(
             host,

@@ -6,8 +6,9 @@ from labkit.client.connection import ClientConnection
 from labkit.client.reconnect import place
 from labkit.client.session import Session
 from labkit.wire.framing import TooLong
-from labkit.wire.messages import Notice, clean, from_server
+from labkit.wire.messages import Notice, from_server
 from labkit.wire.sockets import Address
+from labkit.wire.text import clean
 
 LEAST = 0.5
 """Seconds that a server gets at least to let us back in, also when we are about to give up."""

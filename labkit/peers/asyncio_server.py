@@ -24,8 +24,9 @@ from dataclasses import dataclass
 
 from labkit.wire import sockets
 from labkit.wire.framing import LineFraming, TooLong
-from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.nicknames import BadName, fit, key
+from labkit.wire.text import clean
 
 BEHIND = 1024 * 1024
 """Bytes that may wait for a client before talkers wait for it."""

@@ -18,6 +18,7 @@ from labkit.peers.sendqueue import SendQueue
 from labkit.server.acceptor import Acceptor
 from labkit.wire import messages, nicknames, sockets
 from labkit.wire.framing import MAX_LINE, LineFraming, TooLong
+from labkit.wire.text import clean
 
 WHEN_FULL = ("wait", "drop", "let go")
 
@@ -125,7 +126,7 @@ class QueueServer:
             self._tell_others(client, messages.Left(client.nickname, reason))
 
     def _hear(self, client: Client, line: str | TooLong) -> None:
-        said = messages.Said(client.nickname, "" if isinstance(line, TooLong) else messages.clean(line))
+        said = messages.Said(client.nickname, "" if isinstance(line, TooLong) else clean(line))
         if isinstance(line, TooLong) or len(as_bytes(said)) > MAX_LINE:
             client.queue.put(as_bytes(messages.Refused("too long")))
         elif line and client.nickname:

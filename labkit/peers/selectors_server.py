@@ -24,8 +24,9 @@ from time import monotonic
 
 from labkit.wire import sockets
 from labkit.wire.framing import LineFraming, TooLong
-from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.nicknames import BadName, fit, key
+from labkit.wire.text import clean
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 BEHIND = 1024 * 1024

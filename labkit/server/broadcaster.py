@@ -206,7 +206,7 @@ class Broadcaster:
         seen = 0
         while len(self._log) > seen:
             seen = len(self._log)
-            scheduling.step_aside()
+            scheduling.yield_gil()
 
     def _see_to_flow(self) -> None:
         far = self._sender.held()

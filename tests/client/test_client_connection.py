@@ -30,7 +30,7 @@ def test_what_is_sent_and_what_comes(bare_server: BareServer) -> None:
         call.close()
         call.close()
         call.shut(socket.SHUT_RD)
-        assert (call.unread(), call.sealed, call.over) == (0, False, False)
+        assert (call.unread(), call.encrypted, call.over) == (0, False, False)
         with pytest.raises(OSError):
             call.send(b"x\n")
 
