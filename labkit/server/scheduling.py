@@ -10,8 +10,8 @@ right. In a server that sends one line to hundreds of clients there are places w
   at once. `time.sleep(0)` sleeps for 50 µs on Linux (timer slack, prctl(2)).
 - `wait_your_turn`: a thread for which bytes arrive pushes the running one off the processor. Mostly that
   one holds the GIL, so the newcomer can do nothing, and the two have changed places twice for nothing.
-- `lengthen_switch_interval`: a thread that waits for the GIL asks for it every 5 ms. When ten thousand clients leave at
-  once, ten thousand threads ask two million times a second, and hardly anything else gets done.
+- `lengthen_switch_interval`: a thread that waits for the GIL asks for it every 5 ms. When 10,000 clients
+  leave at once, 10,000 threads ask two million times a second, and hardly anything else gets done.
 
 The first two go through ctypes: a function of a PyDLL is called with the GIL held, one of a CDLL without.
 Where the C library cannot be had like that, Python's own calls do the same, more slowly.
