@@ -224,7 +224,8 @@ class FromServer:
     __match_args__: tuple[str, ...]
     form: ClassVar[str] = ""  # how the line reads
     event: ClassVar[str] = ""  # the journal's word for it; "" if it is no news …
-    told: ClassVar[str] = ""  # … and the form of what the journal says of it, beside who
+    told: ClassVar[str] = ""  # … the form of what the journal says of it, beside who …
+    private: ClassVar[bool] = False  # … and whether it is news told to one client, or to a room
     asked_by: ClassVar[type[FromClient] | None] = None  # the command that brings it about
 
     def __init_subclass__(cls) -> None:
@@ -263,6 +264,7 @@ class Request(FromServer):
 
     form = "nickname"
     event = "asked"
+    private = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,7 @@ class Refused(FromServer):
     form = "! {why}"
     event = "refused"
     told = "{why}"
+    private = True
     why: str
 
     # What a client must tell apart, of our own server and of a student's: all reading of English is here.
@@ -346,6 +349,7 @@ class Whispered(FromServer):
     form = "{who} -> you: {text}"
     event = "whispered"
     told = "{text}"
+    private = True
     who: str
     text: str
 
