@@ -13,7 +13,6 @@
 - servers.py    the servers that are measured
 - shared.py     what several servers share their rooms on
 - times.py      very many times, in little room
-- visitors.py   people who come and go while others talk
 """
 
 from labkit.instruments.load.crowd import Trouble

@@ -28,7 +28,6 @@ from PIL import Image  # noqa: E402
 
 _logger.setLevel(_level)
 
-from labkit.instruments.load.plan import PACED  # noqa: E402
 from labkit.instruments.load.result import FIGURES, Comparison, span  # noqa: E402
 from labkit.instruments.load.times import Times  # noqa: E402
 
@@ -98,7 +97,9 @@ def _side_by_side(comparison: Comparison) -> Figure:
     plan = comparison.results[0].plan
     drawing.suptitle(str(plan), fontsize=11, color=INK)
 
-    if plan.kind in PACED:  # then all deliver what is said; what differs is the time that it takes the last
+    if (
+        plan.kind == "steady"
+    ):  # then all deliver what is said; what differs is the time that it takes the last
         bars(
             rates,
             comparison,

@@ -36,12 +36,10 @@ SPARE_FILES = 64
 """Descriptors that the process needs for other things."""
 
 
-def join(
-    addresses: Sequence[sockets.Address], count: int, patience: float
-) -> tuple[list[Client], bool, list[Where]]:
+def join(addresses: Sequence[sockets.Address], count: int, patience: float) -> tuple[list[Client], bool]:
     """Have so many clients join, the first at the first server, the next at the next, and so on in turn.
 
-    Returns them; whether the server tells people what they said; and where the servers are.
+    Returns them, and whether the server tells people what they said.
 
     Args:
         addresses: of one server, or of several that share their rooms; not more than clients.
@@ -87,7 +85,7 @@ def join(
         raise
     finally:
         selector.close()
-    return clients, echoes, wheres
+    return clients, echoes
 
 
 def connected(address: sockets.Address, patience: float) -> socket.socket:

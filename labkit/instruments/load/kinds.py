@@ -15,7 +15,6 @@ from time import thread_time
 from labkit.instruments.load.crowd import Client, Crowd
 from labkit.instruments.load.plan import BURST, Plan
 from labkit.instruments.load.said import MOST_LINES
-from labkit.instruments.load.visitors import Visitors
 
 Shows = Callable[[float], None]
 """Is told from time to time how much of it is done, from 0 to 1."""
@@ -35,13 +34,13 @@ def warm_up(crowd: Crowd, plan: Plan) -> None:
     crowd.begin()
 
 
-def go(crowd: Crowd, plan: Plan, visitors: Visitors | None, shows: Shows) -> tuple[float, float]:
+def go(crowd: Crowd, plan: Plan, shows: Shows) -> tuple[float, float]:
     """Put this load on the server; returns the seconds that count, and those for which the load worked."""
     if plan.kind == "bursts":
         return _bursts(crowd, plan, shows)
     if plan.kind == "flood":
         return _flood(crowd, plan, shows)
-    return _steady(crowd, plan, visitors, shows)
+    return _steady(crowd, plan, shows)
 
 
 def _talkers(crowd: Crowd, plan: Plan) -> list[Client]:
@@ -84,7 +83,7 @@ def _flood(crowd: Crowd, plan: Plan, shows: Shows) -> tuple[float, float]:
     return now() - started, thread_time() - worked
 
 
-def _steady(crowd: Crowd, plan: Plan, visitors: Visitors | None, shows: Shows) -> tuple[float, float]:
+def _steady(crowd: Crowd, plan: Plan, shows: Shows) -> tuple[float, float]:
     """A line is said when it is due, whatever has become of those before: a server that is slow is not
     given time to catch up, and its slowness not hidden."""
     talkers = _talkers(crowd, plan)
@@ -97,8 +96,6 @@ def _steady(crowd: Crowd, plan: Plan, visitors: Visitors | None, shows: Shows) -
         while said < all_of_them and started + said / plan.rate <= at:
             crowd.say(talkers[said % len(talkers)], 1, when=at)
             said += 1
-        if visitors is not None:
-            visitors.look_around(at - started)
         shows(said / all_of_them)
     crowd.hear_all(plan.patience, at_most=plan.patience)
     return now() - started, thread_time() - worked

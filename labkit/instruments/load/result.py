@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.instruments.load.plan import PACED, Plan
+from labkit.instruments.load.plan import Plan
 from labkit.instruments.load.servers import Usage
 from labkit.instruments.load.shared import NONE
 from labkit.instruments.load.times import Times
@@ -60,9 +60,6 @@ class Result:
     backplane: bool = False  # … and whether they shared their rooms on Redis …
     redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: it did not tell
     cores: int = 1  # that the servers, Redis and the load could use
-    came: int = 0  # churn: visitors that joined …
-    left: int = 0  # … and left …
-    reset: int = 0  # … by RST
 
     @property
     def right(self) -> bool:
@@ -97,10 +94,6 @@ class Result:
         notes = []
         if self.wrong:
             notes.append(f"{self.server}: {self.wrong}")
-        if self.plan.kind == "churn":
-            notes.append(
-                f"{self.server}: {self.came} visitors came, {self.left} left, {self.reset} of them by RST"
-            )
         if self.looked_at < self.plan.clients:
             notes.append(
                 f"{self.server}: every line of {self.looked_at} clients was looked at, and the times are "
@@ -131,8 +124,6 @@ class Result:
         counts = ("said", "deliveries", "lost", "doubled", "echoed", "hung_up", "looked_at")
         others = ("died", "apart", "cut_short", "servers", "backplane", "cores")
         facts = {name: getattr(self, name) for name in (*counts, *others)}
-        if self.plan.kind == "churn":
-            facts |= {name: getattr(self, name) for name in ("came", "left", "reset")}
         return {"server": self.server, "right": self.right, "plan": asdict(self.plan), **facts, **figures}
 
     def as_json(self) -> str:
@@ -249,7 +240,7 @@ class Comparison:
     def cost(self, server: str) -> float:
         """How many times as much a server delivers as one without a backplane; nan if that was not
         measured, or the load sets the pace."""
-        paced = any(result.plan.kind in PACED for result in self.results)
+        paced = any(result.plan.kind == "steady" for result in self.results)
         if paced or NONE not in self.servers or len(self.clients) > 1:
             return math.nan
         alone = self.figure("deliveries_per_second", NONE)

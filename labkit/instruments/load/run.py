@@ -25,7 +25,6 @@ from labkit.instruments.load.servers import (
     running,
 )
 from labkit.instruments.load.times import Times
-from labkit.instruments.load.visitors import AT_MOST, Visitors
 
 Shows = Callable[[str, float], None]
 """Is told of which server how much is done, from 0 to 1."""
@@ -138,26 +137,23 @@ def compare(
 
 def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
     # Before the server starts, which inherits this.
-    allow_files(plan.clients + SPARE_FILES + 2 * AT_MOST * (plan.kind == "churn"))
+    allow_files(plan.clients + SPARE_FILES)
     how_many_cores = cores()
     with running(found, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
         before = server.usage()
         started = now()
         with _telling_who_died(server):
-            clients, echoes, wheres = join(server.addresses, plan.clients, plan.patience)
+            clients, echoes = join(server.addresses, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
         crowd = Crowd(clients, plan.size, sampled, echoes, found.count)
-        visitors = None
         try:
-            if plan.kind == "churn":
-                visitors = Visitors(wheres, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
             kinds.warm_up(crowd, plan)
             measured_from = crowd.said.count
             heard_before = crowd.compared()[0]
             joined, redis_before = server.usage(), server.redis_cpu()
             seconds, worked = kinds.go(
-                crowd, plan, visitors, lambda share: shows(found.label, share) if shows else None
+                crowd, plan, lambda share: shows(found.label, share) if shows else None
             )
             after, redis_after = server.usage(), server.redis_cpu()
             heard, lost, doubled, echoed = crowd.compared()
@@ -170,8 +166,6 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
             died = server.died
         finally:
             crowd.close()
-            if visitors is not None:
-                visitors.close()
     return Result(
         server=found.label,
         plan=plan,
@@ -199,9 +193,6 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         backplane=found.backplane is not None,
         redis_cpu=redis_after - redis_before,
         cores=how_many_cores,
-        came=visitors.came if visitors else 0,
-        left=visitors.left if visitors else 0,
-        reset=visitors.reset if visitors else 0,
     )
 
 

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from labkit.instruments.load.figure import FAINT, INK, Drawing, bars, plain, rounded
-from labkit.instruments.load.plan import PACED
 from labkit.instruments.load.result import FIGURES, Comparison, span
 from labkit.instruments.load.shared import NONE
 
@@ -33,7 +32,7 @@ def draw(comparison: Comparison) -> Figure:
     drawing.suptitle(str(plan), fontsize=11, color=INK)
     drawing.supxlabel(comparison.machine(), fontsize=9, color=INK)
     colours = {server: ALONE if server == NONE else SEVERAL for server in servers}
-    if plan.kind in PACED:
+    if plan.kind == "steady":
         name, label = "last_client_p50_seconds", "until the last client has a line (median, ms)"
         bars(rates, comparison, name, label, 1e3, colours)
     else:
