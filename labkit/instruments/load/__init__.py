@@ -9,7 +9,6 @@
 - run.py        `load` puts a load on one server; `compare` puts the same on several, one after the other,
                 in turn
 - said.py       which lines were said, when, and who has heard each of them
-- scaling.py    results of servers that share their rooms, drawn by how many they are
 - servers.py    the servers that are measured
 - shared.py     what several servers share their rooms on
 - times.py      very many times, in little room

@@ -96,43 +96,26 @@ def _side_by_side(comparison: Comparison) -> Figure:
     rates, times, costs = drawing.subplots(1, 3, width_ratios=(1, 1.35, 1))
     plan = comparison.results[0].plan
     drawing.suptitle(str(plan), fontsize=11, color=INK)
-
+    drawing.supxlabel(comparison.machine(), fontsize=9, color=INK)
     if (
         plan.kind == "steady"
     ):  # then all deliver what is said; what differs is the time that it takes the last
-        bars(
-            rates,
-            comparison,
-            "last_client_p50_seconds",
-            "until the last client has a line (median, ms)",
-            1e3,
-        )
+        label = "until the last client has a line (median, ms)"
+        _bars(rates, comparison, "last_client_p50_seconds", label, 1e3)
     else:
-        bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
+        _bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
     _curves(times, comparison)
-    bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
+    _bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
     return drawing
 
 
-def bars(
-    axes: Any,
-    comparison: Comparison,
-    figure: str,
-    label: str,
-    scale: float,
-    colours: dict[str, str] | None = None,
-    words: dict[str, str] | None = None,
-) -> None:
-    """A bar for each server; ticks on it are the runs of which it is the median.
-
-    `words` say what stands behind a server's figure.
-    """
+def _bars(axes: Any, comparison: Comparison, figure: str, label: str, scale: float) -> None:
+    """A bar for each server; ticks on it are the runs of which it is the median."""
     servers = comparison.servers
-    colours = colours or _colours(servers)
-    words = words or {}
+    colours = _colours(servers)
     values = [scale * comparison.figure(figure, server) for server in servers]
     known = [value for value in values if not math.isnan(value)]
-    plain(axes, label)
+    _plain(axes, label)
     axes.set_yticks(range(len(servers)), servers, color=INK)
     axes.set_ylim(len(servers) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -142,8 +125,8 @@ def bars(
         return
     axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
     runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
-    axes.set_xlim(0, (1.55 if any(words.values()) else 1.3) * float(np.nanmax(runs)) or 1.0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
+    axes.set_xlim(0, 1.3 * float(np.nanmax(runs)) or 1.0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
     axes.locator_params(axis="x", nbins=5)
     for row, (server, value) in enumerate(zip(servers, values, strict=True)):
         runs = [scale * FIGURES[figure]([run]) for run in comparison.of(server)]
@@ -153,7 +136,7 @@ def bars(
             axes.plot(runs, [row] * len(runs), "|", color=INK, markersize=7, markeredgewidth=0.9)
         at = max(value, *runs, 0.0)
         axes.annotate(
-            brief(value) + words.get(server, ""),
+            _brief(value),
             (at, row),
             (5, 0),
             textcoords="offset points",
@@ -166,7 +149,7 @@ def _curves(axes: Any, comparison: Comparison) -> None:
     """The delivery times over their percentiles."""
     servers = comparison.servers
     colours = _colours(servers)
-    plain(axes, "deliveries (%) that took no longer", "delivery time")
+    _plain(axes, "deliveries (%) that took no longer", "delivery time")
     ends: list[tuple[float, str, str]] = []
     for server in servers:
         times = Times.of_all(result.delivery for result in comparison.of(server))
@@ -202,7 +185,7 @@ def _growing(comparison: Comparison) -> Figure:
         _lines(middle, comparison, "delivery_p50_seconds", "delivery time, median"),
         _lines(late, comparison, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
     ]
-    _log(rates, brief, ends[0])
+    _log(rates, _brief, ends[0])
     _log(middle, _round, ends[1])
     _log(late, _round, ends[2])
     low = min(axes.get_ylim()[0] for axes in (middle, late))
@@ -217,7 +200,7 @@ def _growing(comparison: Comparison) -> Figure:
 def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[tuple[float, str, str]]:
     """A line for each server; returns where each ends, its name and its colour."""
     colours = _colours(comparison.servers)
-    plain(axes, "clients", label)
+    _plain(axes, "clients", label)
     ends: list[tuple[float, str, str]] = []
     for server in comparison.servers:
         numbers = sorted({result.plan.clients for result in comparison.of(server)})
@@ -241,7 +224,7 @@ ONE_TWO_FIVE = (1.0, 2.0, 5.0)
 """Where there are lines between two powers of ten."""
 
 
-def plain(axes: Any, x: str, y: str = "") -> None:
+def _plain(axes: Any, x: str, y: str = "") -> None:
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
     for side in ("top", "right"):
@@ -258,18 +241,9 @@ def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
     if not ends:
         return
     axes.set_yscale("log")
-    _say(axes.yaxis, words, ONE_TWO_FIVE)
-
-
-def rounded(axis: Any, few: bool = False) -> None:
-    """Have a logarithmic axis say times; `few`: the powers of ten alone, for there is no room for more."""
-    _say(axis, _round, (1.0,) if few else ONE_TWO_FIVE)
-
-
-def _say(axis: Any, words: Callable[[float], str], steps: tuple[float, ...]) -> None:
-    axis.set_major_locator(LogLocator(10, steps, numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(10, ONE_TWO_FIVE, numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _round(seconds: float) -> str:
@@ -304,7 +278,7 @@ def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
         )
 
 
-def brief(value: float) -> str:
+def _brief(value: float) -> str:
     """A number in three digits: 7.45 million, 382 thousand, 0.13."""
     for unit, size in ((" M", 1e6), (" k", 1e3)):
         if value >= size:

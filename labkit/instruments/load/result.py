@@ -315,12 +315,8 @@ class Comparison:
         )
 
     def plot(self) -> Figure:
-        """A drawing: what each server came to; of several numbers of clients, against that number; of
-        servers that share their rooms, by how many they are."""
-        if self.shared and len(self.clients) == 1:
-            from labkit.instruments.load.scaling import draw
-        else:
-            from labkit.instruments.load.figure import draw
+        """A drawing: what each server came to; of several numbers of clients, against that number."""
+        from labkit.instruments.load.figure import draw  # here, for it loads matplotlib
 
         return draw(self)
 
