@@ -23,12 +23,12 @@ from support import BareServer
 
 from labkit import ChatServer
 from labkit.cli import load as load_command
-from labkit.instruments.load import Comparison, Plan, Result, Trouble, compare, load
+from labkit.instruments.load import Comparison, LoadError, Plan, Result, compare, load
 from labkit.instruments.load.plan import KINDS
-from labkit.instruments.load.result import amount, span
 from labkit.instruments.load.said import Heard, Said
 from labkit.instruments.load.servers import SERVERS, find, running
 from labkit.instruments.load.times import BUCKETS, Times
+from labkit.instruments.load.units import amount, span
 from labkit.peers.classic_lines import ClassicWithLines
 
 SMALL = {"clients": 6, "talkers": 3, "seconds": 0.1, "rate": 300.0, "patience": 5.0}
@@ -392,7 +392,7 @@ def test_a_server_that_lets_nobody_in(says: bytes, why: str, bare_server: BareSe
     serving = threading.Thread(target=serve, daemon=True)
     serving.start()
     try:
-        with pytest.raises(Trouble, match=why):
+        with pytest.raises(LoadError, match=why):
             load(bare_server.address, **{**SMALL, "patience": 1.0})
     finally:
         over.set()
@@ -404,7 +404,7 @@ def test_a_server_that_is_full() -> None:
     from labkit import Limits
 
     with ChatServer(port=0, limits=Limits(max_clients=3)) as server:
-        with pytest.raises(Trouble, match=r"hung up on client . as it joined(;| \(Connection reset)"):
+        with pytest.raises(LoadError, match=r"hung up on client . as it joined(;| \(Connection reset)"):
             load(server, **SMALL)
 
 
@@ -420,7 +420,7 @@ def test_a_server_that_is_full() -> None:
 )
 def test_what_is_no_server(which: str, why: str) -> None:
     """The text says what is needed."""
-    with pytest.raises(Trouble, match=why):
+    with pytest.raises(LoadError, match=why):
         load(which, **SMALL)
 
 

@@ -19,7 +19,7 @@ from test_load import SMALL, expect_all_came, nothing_left, shell, three_lines, 
 from labkit import ChatServer
 from labkit.__main__ import main
 from labkit.instruments.link import Link
-from labkit.instruments.load import Comparison, Result, Trouble, compare, load, run, shared
+from labkit.instruments.load import Comparison, LoadError, Result, compare, load, run, shared
 from labkit.instruments.load.joining import join
 from labkit.instruments.load.said import Heard
 from labkit.instruments.load.servers import Found, Running, find, find_several, running
@@ -228,7 +228,7 @@ def test_a_redis_that_does_not_tell(redis: RedisServer) -> None:
 def test_no_redis_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text says how to get one."""
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(Trouble, match="apt-get install redis-server"):
+    with pytest.raises(LoadError, match="apt-get install redis-server"):
         load(servers=2, backplane="own", **SMALL)
 
 
@@ -267,7 +267,7 @@ def test_a_server_that_dies_as_people_join() -> None:
         give_up = monotonic() + 20
         while not server.died and monotonic() < give_up:
             sleep(0.01)
-        with pytest.raises(Trouble, match=r"^the server ended meanwhile, with status -9; nobody listens"):
+        with pytest.raises(LoadError, match=r"^the server ended meanwhile, with status -9; nobody listens"):
             with run._telling_who_died(server):
                 join(server.addresses, 2, 1.0)
 
@@ -384,7 +384,7 @@ def test_a_password_is_never_seen(redis_with_password: RedisServer) -> None:
 def test_a_redis_that_is_not_there(redis_with_password: RedisServer) -> None:
     """Nothing can be measured; one line says why, without the password."""
     redis_with_password.stop()
-    with pytest.raises(Trouble, match=r"labkit serve .* ended at once") as trouble:
+    with pytest.raises(LoadError, match=r"labkit serve .* ended at once") as trouble:
         load(servers=2, backplane=redis_with_password.url, **SMALL)
     assert SECRET not in str(trouble.value) and str(redis_with_password.address[1]) in str(trouble.value)
 

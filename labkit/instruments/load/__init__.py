@@ -12,11 +12,11 @@
 - servers.py    the servers that are measured
 - shared.py     what several servers share their rooms on
 - times.py      very many times, in little room
+- units.py      times and sizes in words
 """
 
-from labkit.instruments.load.crowd import Trouble
-from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
 from labkit.instruments.load.run import compare, load
 
-__all__ = ["Comparison", "Plan", "Result", "Trouble", "compare", "load"]
+__all__ = ["Comparison", "LoadError", "Plan", "Result", "compare", "load"]

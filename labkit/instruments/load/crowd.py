@@ -38,10 +38,6 @@ FLOODED = 10
 lines are counted."""
 
 
-class Trouble(Exception):
-    """A server cannot be measured; the text says why."""
-
-
 class Client:
     """One of the crowd."""
 

@@ -16,7 +16,8 @@ from time import monotonic
 from time import perf_counter as now
 from typing import Any
 
-from labkit.instruments.load.crowd import CHUNK, Client, Trouble
+from labkit.instruments.load.crowd import CHUNK, Client
+from labkit.instruments.load.plan import LoadError
 from labkit.probe import kernel
 from labkit.wire import sockets
 
@@ -46,7 +47,7 @@ def join(addresses: Sequence[sockets.Address], count: int, patience: float) -> t
         patience: seconds without a sign after which it cannot be done.
 
     Raises:
-        Trouble: not all of them get in; the text has what the server said last.
+        LoadError: not all of them get in; the text has what the server said last.
     """
     allow_files(count + SPARE_FILES)
     clients: list[Client] = []
@@ -74,7 +75,7 @@ def join(addresses: Sequence[sockets.Address], count: int, patience: float) -> t
                     give_up = now() + patience
             if now() > give_up:
                 missed = min(asking, key=lambda client: client.number)
-                raise Trouble(
+                raise LoadError(
                     f"client {missed.number + 1} of {count} is not asked for its `nickname` within "
                     f"{patience:g} s; {_last_words(missed)}"
                 )
@@ -93,7 +94,7 @@ def connected(address: sockets.Address, patience: float) -> socket.socket:
     try:
         sock = sockets.connect(address, patience)
     except OSError as error:
-        raise Trouble(str(error) if error.strerror is None else error.strerror) from None
+        raise LoadError(str(error) if error.strerror is None else error.strerror) from None
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
@@ -132,7 +133,7 @@ def _heard(selector: selectors.BaseSelector, seconds: float) -> list[Client]:
             how = ""
         if not data:
             who = f"client {client.number + 1}"
-            raise Trouble(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
+            raise LoadError(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
         client.tail = client.tail[-KEPT:] + data
         some.append(client)
     return some
@@ -162,7 +163,7 @@ def _call_until_all_are_in(
             give_up = now() + patience
         elif now() > give_up:
             deaf = min(waiting, key=lambda client: client.number)
-            raise Trouble(
+            raise LoadError(
                 f"{len(waiting)} of {len(clients)} clients do not hear what the first one says within "
                 f"{patience:g} s; {_last_words(deaf)}"
             )
@@ -180,7 +181,7 @@ def allow_files(count: int) -> None:
     """See to it that this process may have so many descriptors.
 
     Raises:
-        Trouble: it may not.
+        LoadError: it may not.
     """
     try:
         import resource
@@ -192,6 +193,8 @@ def allow_files(count: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count if hard == -1 else min(hard, 4 * count), hard))
     except (ValueError, OSError) as error:
-        raise Trouble(f"{count} files at once are needed, and the system grants {soft}: {error}") from None
+        raise LoadError(
+            f"{count} files at once are needed, and the system grants {soft}: {error}"
+        ) from None
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count:
-        raise Trouble(f"{count} files at once are needed, and the system grants {hard} (ulimit -Hn)")
+        raise LoadError(f"{count} files at once are needed, the system grants {hard} (ulimit -Hn)")

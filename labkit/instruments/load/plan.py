@@ -27,6 +27,10 @@ TOKEN = 9
 """Bytes of a line that carry its number (see said.py)."""
 
 
+class LoadError(Exception):
+    """A server cannot be measured; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A load. Each field is also a flag of `python -m labkit load`."""

@@ -16,6 +16,7 @@ from labkit.instruments.load.plan import Plan
 from labkit.instruments.load.servers import Usage
 from labkit.instruments.load.shared import NONE
 from labkit.instruments.load.times import Times
+from labkit.instruments.load.units import amount, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -192,6 +193,10 @@ class Comparison:
         """The numbers of clients, the smallest first."""
         return sorted({result.plan.clients for result in self.results})
 
+    def clients_of(self, server: str) -> list[int]:
+        """The numbers of clients with which one server was measured, the smallest first."""
+        return sorted({result.plan.clients for result in self.of(server)})
+
     def of(self, server: str, clients: int | None = None) -> Results:
         """The runs of one server, with so many clients.
 
@@ -206,6 +211,14 @@ class Comparison:
     def figure(self, name: str, server: str, clients: int | None = None) -> float:
         """One of FIGURES: the median of that server's runs."""
         return FIGURES[name](self.of(server, clients))
+
+    def each(self, name: str, server: str) -> list[float]:
+        """One of FIGURES, of each of that server's runs."""
+        return [FIGURES[name]([run]) for run in self.of(server)]
+
+    def times(self, server: str) -> Times:
+        """The delivery times of all of that server's runs."""
+        return Times.of_all(run.delivery for run in self.of(server))
 
     def rows(self) -> list[tuple[str, int, Results]]:
         """The runs that belong together: server, number of clients, and the runs."""
@@ -222,15 +235,28 @@ class Comparison:
         lines = []
         if self.results:
             repeats = max(len(runs) for *_, runs in self.rows())
-            several = len(self.clients) > 1
-            most = max((result.plan for result in self.results), key=lambda plan: plan.clients)
-            plan = str(most)
-            if several:
-                plan = plan.replace(f": {most.clients} clients", ": more and more clients")
-            lines = [plan + (f"; medians of {repeats} runs" if repeats > 1 else ""), "", *self._table()]
+            lines = [
+                self.plan() + (f"; medians of {repeats} runs" if repeats > 1 else ""),
+                "",
+                *self._table(),
+            ]
         notes = [*self._what_it_costs(), *(note for result in self.results for note in result.notes())]
         notes += self.missing
         return "\n".join([*lines, *([""] if notes and lines else []), *dict.fromkeys(notes)])
+
+    def plan(self) -> str:
+        """The load, in words; "" if nothing was measured."""
+        if not self.results:
+            return ""
+        most = max((result.plan for result in self.results), key=lambda plan: plan.clients)
+        if len(self.clients) == 1:
+            return str(most)
+        return str(most).replace(f": {most.clients} clients", ": more and more clients")
+
+    @property
+    def paced(self) -> bool:
+        """The load sets the pace, and not the server."""
+        return any(result.plan.kind == "steady" for result in self.results)
 
     @property
     def shared(self) -> bool:
@@ -240,8 +266,7 @@ class Comparison:
     def cost(self, server: str) -> float:
         """How many times as much a server delivers as one without a backplane; nan if that was not
         measured, or the load sets the pace."""
-        paced = any(result.plan.kind == "steady" for result in self.results)
-        if paced or NONE not in self.servers or len(self.clients) > 1:
+        if self.paced or NONE not in self.servers or len(self.clients) > 1:
             return math.nan
         alone = self.figure("deliveries_per_second", NONE)
         return self.figure("deliveries_per_second", server) / alone if alone else math.nan
@@ -319,24 +344,3 @@ class Comparison:
         from labkit.instruments.load.figure import draw  # here, for it loads matplotlib
 
         return draw(self)
-
-
-def span(seconds: float) -> str:
-    """A time, with the unit that suits it, and three digits at most."""
-    if math.isnan(seconds):
-        return "?"
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= 0.9995 * size:
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds * 1e6)} µs"
-
-
-def amount(size: float) -> str:
-    """Bytes, in MB or kB (of a thousand)."""
-    if math.isnan(size):
-        return "?"
-    return f"{_short(size / 1e6)} MB" if size >= 1e6 else f"{_short(size / 1e3)} kB"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"

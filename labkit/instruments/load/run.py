@@ -10,9 +10,9 @@ from time import perf_counter as now
 from typing import Any
 
 from labkit.instruments.load import kinds, shared
-from labkit.instruments.load.crowd import FLOODED, Crowd, Trouble
+from labkit.instruments.load.crowd import FLOODED, Crowd
 from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
-from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
 from labkit.instruments.load.servers import (
     Found,
@@ -54,7 +54,7 @@ def load(
 
     Raises:
         ValueError: a field of the plan, or these servers, will not do; the text says why.
-        Trouble: the server cannot be measured.
+        LoadError: the server cannot be measured.
     """
     the_plan = Plan(**plan)
     if servers is None and backplane is None:
@@ -113,7 +113,7 @@ def compare(
             if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
                 one = replace(one, label=f"{one.label} #{taken + 1}")
             found.append((one, pid if number == 0 else None))
-        except Trouble as trouble:
+        except LoadError as trouble:
             comparison.missing.append(str(trouble))
     done = 0
     runs = repeats * len(plans) * len(found)
@@ -127,7 +127,7 @@ def compare(
             for one, its_pid in list(found):
                 try:
                     comparison.results.append(_one(one, a_plan, its_pid, shows_all))
-                except Trouble as trouble:
+                except LoadError as trouble:
                     why = str(trouble)
                     comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
                     found.remove((one, its_pid))
@@ -201,9 +201,9 @@ def _telling_who_died(server: Running) -> Iterator[None]:
     """What looks like trouble among the clients may be a server that is gone: then this is said first."""
     try:
         yield
-    except Trouble as trouble:
+    except LoadError as trouble:
         if died := server.died:
-            raise Trouble(f"{died}; {trouble}") from None
+            raise LoadError(f"{died}; {trouble}") from None
         raise
 
 

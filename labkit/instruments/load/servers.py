@@ -23,7 +23,7 @@ from typing import Protocol
 import psutil
 
 from labkit.instruments.load import shared
-from labkit.instruments.load.crowd import Trouble
+from labkit.instruments.load.plan import LoadError
 from labkit.probe.launch import Launched, NotStarted
 from labkit.wire import sockets
 
@@ -87,7 +87,7 @@ def find(which: Which) -> Found:
     """What is meant by this.
 
     Raises:
-        Trouble: it is neither a name, nor an address, nor a command; or it needs what is not installed.
+        LoadError: it is neither a name, nor an address, nor a command; or it needs what is not installed.
     """
     if not isinstance(which, (str, Sequence)):
         return Found("this one", which.address, [])
@@ -96,19 +96,19 @@ def find(which: Which) -> Found:
             return Found(f"{which[0]}:{which[1]}", (str(which[0]), which[1]), [])
         return _command([str(word) for word in which])
     if which == "uvloop" and importlib.util.find_spec("uvloop") is None:
-        raise Trouble("uvloop is not installed; this does it: pip install uvloop")
+        raise LoadError("uvloop is not installed; this does it: pip install uvloop")
     if which in SERVERS:
         return Found(which, None, SERVERS[which])
     if address := re.fullmatch(r"\[?([^\s\[\]]+?)\]?:(\d{1,5})", which):
         if not 0 < int(address[2]) < 65536:
-            raise Trouble(f"a port is a number from 1 to 65535, not {address[2]}")
+            raise LoadError(f"a port is a number from 1 to 65535, not {address[2]}")
         return Found(which, (address[1], int(address[2])), [])
     try:
         words = shlex.split(which, posix=os.name == "posix")
     except ValueError as error:
-        raise Trouble(f"{which!r} cannot be understood as a command: {error}") from None
+        raise LoadError(f"{which!r} cannot be understood as a command: {error}") from None
     if len(words) < 2 and not re.search(r"\{port\}|\$\{?PORT\b", which) and "/" not in which:
-        raise Trouble(
+        raise LoadError(
             f"no server is called {which!r}; give HOST:PORT, a command with {{port}} in it, or one of "
             + ", ".join(SERVERS)
         )
@@ -117,7 +117,7 @@ def find(which: Which) -> Found:
 
 def _command(words: list[str]) -> Found:
     if not words:
-        raise Trouble("an empty command starts no server")
+        raise LoadError("an empty command starts no server")
     told = [word for word in words if not re.search(r"\{port\}|\$\{?PORT\b", word) and word != "--port"]
     label = " ".join(Path(word).name or word for word in told)
     return Found(label if len(label) <= _LABEL else label[: _LABEL - 1] + "…", None, words)
@@ -211,11 +211,11 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
     """The server, or the servers, running: started and stopped here, unless it runs already.
 
     Raises:
-        Trouble: it does not start, or there is no such process.
+        LoadError: it does not start, or there is no such process.
     """
     if found.address is not None:
         if pid is not None and not psutil.pid_exists(pid):
-            raise Trouble(f"there is no process {pid}")
+            raise LoadError(f"there is no process {pid}")
         yield Running([found.address], [] if pid is None else [pid])
         return
     with contextlib.ExitStack() as to_stop:
@@ -232,7 +232,7 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
                     break
                 except NotStarted as error:
                     if not left:
-                        raise Trouble(f"{shlex.join(command)}: {error}") from None
+                        raise LoadError(f"{shlex.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
         yield Running([one.address for one in started], [one.pid for one in started], started, redis)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from labkit.instruments.load.crowd import Trouble
+from labkit.instruments.load.plan import LoadError
+from labkit.instruments.redis_server import RedisServer
 
 OWN = "own"
 """Said instead of a URL: start a Redis, and stop it afterwards."""
@@ -98,19 +99,17 @@ def opened(backplane: str) -> Iterator[Redis]:
     """The Redis of this URL; or one that is started now, and stopped in the end.
 
     Raises:
-        Trouble: there is none to start, or it does not start.
+        LoadError: there is none to start, or it does not start.
     """
     if backplane != OWN:
         url, password = _apart(backplane)
         yield Redis(url, password or os.environ.get(VARIABLE) or None)
         return
-    from labkit.instruments.redis_server import RedisServer
-
     with contextlib.ExitStack() as to_stop:
         try:
             own = to_stop.enter_context(RedisServer())
         except (RuntimeError, OSError) as error:
-            raise Trouble(str(error)) from None
+            raise LoadError(str(error)) from None
         yield Redis(own.url)
 
 
