@@ -22,7 +22,7 @@ waits for outside the process, or at a clock, and it knows no thread but its own
 Files: searching.py has the order of the search; play.py plays one schedule, with the workers
 of worker.py in the threads of hands.py; lines.py says which lines are steps;
 record.py writes them down, with the state as in snapshot.py; words.py says what
-broke; table.py shows it all, and panel.py is the slider.
+broke; table.py shows it all, panel.py is the slider, and run.py is what a student gets.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from labkit.instruments.stepper.lines import plain
 from labkit.instruments.stepper.locks import Lock, RLock
 from labkit.instruments.stepper.play import PATIENCE
 from labkit.instruments.stepper.record import Show, Step
+from labkit.instruments.stepper.run import Run
 from labkit.instruments.stepper.searching import Stage, search
-from labkit.instruments.stepper.table import Run, as_html, note_as_html
+from labkit.instruments.stepper.table import as_html, note_as_html
 
 __all__ = ["Exploration", "Lock", "RLock", "Run", "Step", "explore", "replay"]
 

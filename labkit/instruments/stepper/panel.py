@@ -14,7 +14,8 @@ import ipywidgets
 
 from labkit.instruments.panel.widgets import bundle, button, column, style
 from labkit.instruments.stepper.lines import Place, listing
-from labkit.instruments.stepper.table import HTML_STYLE, Run, state_as_html, step_as_html, verdict_as_html
+from labkit.instruments.stepper.record import Trace
+from labkit.instruments.stepper.table import HTML_STYLE, state_as_html, step_as_html, verdict_as_html
 
 STYLE = """<style>
 .labkit-stepper .widget-hslider { width: 100%; margin: 0; }
@@ -43,7 +44,7 @@ STYLE = """<style>
 class StepPanel:
     """Walks through a Run. `value` is how many steps were made, from 0 to all; set it to move."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Trace) -> None:
         self.run = run
         self._shown = ipywidgets.HTML()
         self._slider = ipywidgets.IntSlider(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -30,6 +30,28 @@ class Step:
     note: str = ""  # what else there is to say: a local name that has changed, a wait
     parts: tuple[str, ...] = ()  # the state in pieces, one for each attribute
     place: Place = NOWHERE
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A schedule that was played, step by step."""
+
+    names: tuple[str, ...]  # of the threads
+    steps: tuple[Step, ...]
+    why: str  # what broke, in one sentence; "" if nothing did
+    start: str  # the state before the first step
+    start_parts: tuple[str, ...] = ()
+    stands: dict[str, Place | None] = field(default_factory=dict)  # at the end; None: it has ended
+
+    @property
+    def schedule(self) -> tuple[str, ...]:
+        """Who made each step; `replay` takes it."""
+        return tuple(step.thread for step in self.steps)
+
+    @property
+    def verdict(self) -> str:
+        """What came of it."""
+        return f"✗ {self.why}" if self.why else "✓ nothing breaks"
 
 
 class Record:
