@@ -16,8 +16,9 @@ from labkit.client import NicknameRefused
 from labkit.instruments.faults import Bandwidth, Delay, Freeze, Glue, HalfClose, Reset, Silence, Slice
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.link import Link
-from labkit.instruments.panel import Board, board
-from labkit.instruments.panel.wires import ARROWS, GAP, LadderPanel, LinkPanel
+from labkit.instruments.panel import Board, LadderPanel, LinkPanel, board
+from labkit.instruments.panel.ladder_panel import ARROWS
+from labkit.instruments.panel.link_panel import GAP
 
 EVIL = "<img/src=x/onerror=alert(1)>"
 

@@ -8,11 +8,10 @@ imported only when a slider is asked for.
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import ipywidgets
 
-from labkit.instruments.panel.widgets import bundle, button, column, style
+from labkit.instruments.panel.widgets import Panel, button, column, style
 from labkit.instruments.stepper.lines import Place, listing
 from labkit.instruments.stepper.record import Trace
 from labkit.instruments.stepper.table import HTML_STYLE, state_as_html, step_as_html, verdict_as_html
@@ -41,7 +40,7 @@ STYLE = """<style>
 </style>"""
 
 
-class StepPanel:
+class StepPanel(Panel):
     """Walks through a Run. `value` is how many steps were made, from 0 to all; set it to move."""
 
     def __init__(self, run: Trace) -> None:
@@ -83,9 +82,6 @@ class StepPanel:
             place, words = self._stands(name)
             lines.append(f"  {name} {words}" + (f", {place.line}: {place.text}" if place else ""))
         return "\n".join([*lines, self.run.verdict] if made == len(self.run.steps) else lines)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return bundle(self.widget, repr(self))
 
     # --- what is shown ---
 
