@@ -308,7 +308,7 @@ def test_reset_delivers_what_was_on_its_way_in_both_directions(ends: Ends) -> No
     ends.server.send("on its way")
     give_up = monotonic() + SOON
     # Until the link has read it; or has sent it on already, if this machine is very busy.
-    while not any(s._queue for c in list(ends.link._connections) for s in c._streams):
+    while not any(s.queue for c in list(ends.link._relay.connections) for s in c.streams):
         if any(kind == "bytes" for kind, _, _ in ends.passed()):
             break
         assert monotonic() < give_up
@@ -345,14 +345,14 @@ def test_a_reset_that_is_found_out_by_sending_is_told_too(ends: Ends) -> None:
 def test_a_reset_found_out_by_sending_is_not_taken_for_fin(ends: Ends) -> None:
     """The kernel tells of a reset once, to the send; what is then to be read looks like a goodbye."""
     held, go_on = threading.Event(), threading.Event()
-    accept = ends.link._accept
+    accept = ends.link._relay.accept
 
     def hold_the_thread() -> None:
         held.set()
         go_on.wait(SOON)
         accept()
 
-    ends.link._accept = hold_the_thread  # type: ignore[method-assign]
+    ends.link._relay.accept = hold_the_thread  # type: ignore[method-assign]
     with Wire(ends.link.address):
         assert held.wait(SOON)
         ends.server.send("on its way")
@@ -427,7 +427,7 @@ def test_every_byte_comes_out_in_order(
 ) -> None:
     """Random bytes both ways through random chains of faults that change meanwhile."""
     ends = Ends()
-    ends.link._chance.seed(seed)
+    ends.link._relay.chance.seed(seed)
     try:
         talks = ((ends.client, ends.link.to_server, up), (ends.server, ends.link.to_client, down))
         for wire, direction, said in talks:
