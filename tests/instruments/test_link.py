@@ -260,7 +260,7 @@ def test_freeze_is_felt_as_backpressure_and_loses_nothing(ends: Ends) -> None:
 
 def test_nothing_passes_once_it_is_frozen(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the link's thread learns of bytes that came afterwards before it learns of the fault."""
-    monkeypatch.setattr(ends.link, "_wake", lambda: None)
+    monkeypatch.setattr(ends.link._relay, "wake", lambda: None)
     ends.link.to_server.use(Freeze())
     ends.client.send("late")
     ends.server.sock.settimeout(0.2)
