@@ -309,7 +309,7 @@ class _Stream:
         """Take over the faults that are set now."""
         if self.direction.faults is self._faults:
             return
-        # What the old faults hold back goes on at once: they make nothing late, and nothing is lost or overtaken.
+        # What the old faults hold back goes on at once: nothing is lost, overtaken, or still late.
         self._flush(now)
         self.queue = deque((min(due, now), data) for due, data in self.queue)
         self._faults = self.direction.faults

@@ -25,7 +25,7 @@ from labkit import ChatServer
 from labkit.cli import load as load_command
 from labkit.instruments.load import Comparison, LoadError, Plan, Result, compare, load
 from labkit.instruments.load.plan import KINDS
-from labkit.instruments.load.said import Heard, Said
+from labkit.instruments.load.receipts import Receipts, SentLines
 from labkit.instruments.load.servers import SERVERS, find, running
 from labkit.instruments.load.times import BUCKETS, Times
 from labkit.instruments.load.units import amount, span
@@ -105,21 +105,21 @@ def test_a_time_in_words(seconds: float, words: str) -> None:
 # --- pure: what was said, and who has heard it ---
 
 
-def three_lines() -> tuple[Said, bytes]:
+def three_lines() -> tuple[SentLines, bytes]:
     """Lines 0 and 2 by talker 0, line 1 by talker 1; each said at ten times its number."""
-    said = Said(24)
+    sent = SentLines(24)
     wire = b""
     for number, who in enumerate((0, 1, 0)):
-        first, data = said.lines(who, 1)
-        said.stamp(first, first + 1, 10.0 * number)
+        first, data = sent.make(who, 1)
+        sent.mark_sent(first, first + 1, 10.0 * number)
         wire += b"n%d: " % who + data
-    return said, wire
+    return sent, wire
 
 
 def test_a_line_has_the_size_that_was_asked_for() -> None:
     """With its LF; from the least on."""
     for size in (11, 12, 24, 60, 4096):
-        first, data = Said(size).lines(0, 3)
+        first, data = SentLines(size).make(0, 3)
         assert first == 0 and [len(line) for line in data.splitlines(keepends=True)] == [size] * 3
         assert data.endswith(b"00000002^\n")
 
@@ -127,14 +127,14 @@ def test_a_line_has_the_size_that_was_asked_for() -> None:
 @pytest.mark.parametrize("size", [1, 2, 5, 9, 1000])
 def test_lines_are_found_wherever_recv_cuts_them(size: int) -> None:
     """And each came when the piece came that has its mark."""
-    said, wire = three_lines()
-    heard, times = Heard(), Times()
+    sent, wire = three_lines()
+    receipts, times = Receipts(), Times()
     for number, at in enumerate(range(0, len(wire), size)):
-        heard.keep(wire[at : at + size], 100.0 + number)
+        receipts.add(wire[at : at + size], 100.0 + number)
         if number % 3 == 0:
-            heard.look(said, times)
-    heard.look(said, times)
-    assert heard.compared(said, who=7) == (3, 0, 0, 0)
+            receipts.count(sent, times)
+    receipts.count(sent, times)
+    assert receipts.totals(sent, who=7) == (3, 0, 0, 0)
     ends = [100.0 + wire.index(b"%08d^" % number, 0) // size for number in range(3)]
     came = [100.0 + (wire.index(b"%08d^" % number) + 8) // size for number in range(3)]
     assert all(a <= b for a, b in zip(ends, came, strict=True))
@@ -143,58 +143,58 @@ def test_lines_are_found_wherever_recv_cuts_them(size: int) -> None:
 
 def test_lost_doubled_and_ones_own() -> None:
     """Each is told from the other, though the number of lines is right."""
-    said, wire = three_lines()
+    sent, wire = three_lines()
     first, second, third = wire.splitlines(keepends=True)
-    heard = Heard()
-    heard.keep(b"* ^ a notice with 0000^ in it ^\n" + first + third + third + b"12345678^\n", 100.0)
-    heard.look(said, Times())
-    assert heard.compared(said, who=7) == (2, 1, 1, 0)
-    assert heard.compared(said, who=0) == (0, 1, 0, 3)
+    receipts = Receipts()
+    receipts.add(b"* ^ a notice with 0000^ in it ^\n" + first + third + third + b"12345678^\n", 100.0)
+    receipts.count(sent, Times())
+    assert receipts.totals(sent, who=7) == (2, 1, 1, 0)
+    assert receipts.totals(sent, who=0) == (0, 1, 0, 3)
 
 
 def test_what_was_never_said_is_not_lost() -> None:
     """Lines that were ready when a flood ended; and, when it was cut short, those still on their way."""
-    said, wire = three_lines()
-    said.lines(0, 5)
-    heard = Heard()
-    heard.keep(wire.splitlines(keepends=True)[0], 100.0)
-    heard.look(said, Times())
-    assert heard.compared(said, who=7) == (1, 2, 0, 0)
-    assert heard.compared(said, who=7, cut_short=True) == (1, 0, 0, 0)
-    heard.keep(wire.splitlines(keepends=True)[1], 100.0)
-    heard.look(said, Times())
-    assert heard.compared(said, who=7, cut_short=True) == (2, 0, 0, 0)
+    sent, wire = three_lines()
+    sent.make(0, 5)
+    receipts = Receipts()
+    receipts.add(wire.splitlines(keepends=True)[0], 100.0)
+    receipts.count(sent, Times())
+    assert receipts.totals(sent, who=7) == (1, 2, 0, 0)
+    assert receipts.totals(sent, who=7, cut_short=True) == (1, 0, 0, 0)
+    receipts.add(wire.splitlines(keepends=True)[1], 100.0)
+    receipts.count(sent, Times())
+    assert receipts.totals(sent, who=7, cut_short=True) == (2, 0, 0, 0)
 
 
 def test_a_gap_is_lost_even_if_it_was_cut_short() -> None:
     """What comes later from the same talker proves that nothing is still on its way."""
-    said, wire = three_lines()
-    heard = Heard()
-    heard.keep(wire.splitlines(keepends=True)[2], 100.0)
-    heard.look(said, Times())
-    assert heard.compared(said, who=7, cut_short=True) == (1, 1, 0, 0)
+    sent, wire = three_lines()
+    receipts = Receipts()
+    receipts.add(wire.splitlines(keepends=True)[2], 100.0)
+    receipts.count(sent, Times())
+    assert receipts.totals(sent, who=7, cut_short=True) == (1, 1, 0, 0)
 
 
 def test_the_time_until_the_last_has_it() -> None:
     """Of each line the longest, over all who hear; lines that were to warm up do not count."""
-    said, wire = three_lines()
-    said.measured_from = 1
+    sent, wire = three_lines()
+    sent.measured_from = 1
     for came in (100.0, 130.0):
-        heard = Heard()
-        heard.keep(wire, came)
-        heard.look(said, Times())
-    last = said.until_the_last_had_it()
+        receipts = Receipts()
+        receipts.add(wire, came)
+        receipts.count(sent, Times())
+    last = sent.until_last_receipt()
     assert len(last) == 2 and last.longest == 120.0
 
 
 def test_very_many_lines() -> None:
     """The tables grow with them."""
-    said, heard, times = Said(24), Heard(), Times()
-    first, data = said.lines(3, 10_000)
-    said.stamp(first, first + 10_000, 1.0)
-    heard.keep(data, 2.0)
-    heard.look(said, times)
-    assert heard.compared(said, who=0) == (10_000, 0, 0, 0)
+    sent, receipts, times = SentLines(24), Receipts(), Times()
+    first, data = sent.make(3, 10_000)
+    sent.mark_sent(first, first + 10_000, 1.0)
+    receipts.add(data, 2.0)
+    receipts.count(sent, times)
+    assert receipts.totals(sent, who=0) == (10_000, 0, 0, 0)
     assert len(times) == 10_000 and np.isclose(times.percentile(50), 1.0, rtol=0.01)
 
 

@@ -21,7 +21,7 @@ from labkit.__main__ import main
 from labkit.instruments.link import Link
 from labkit.instruments.load import Comparison, LoadError, Result, compare, load, run, shared
 from labkit.instruments.load.joining import join
-from labkit.instruments.load.said import Heard
+from labkit.instruments.load.receipts import Receipts
 from labkit.instruments.load.servers import Found, Running, find, find_several, running
 from labkit.instruments.load.times import Times
 from labkit.instruments.redis_server import RedisServer
@@ -37,14 +37,14 @@ HIDDEN = f"redis://:{SECRET}@localhost:1"
 
 def test_a_line_that_crosses_is_told_from_one_that_does_not() -> None:
     """Talker 0 is on server 0, talker 1 on server 1: by where one listens, one line crosses, or two do."""
-    said, wire = three_lines()
-    said.servers = 2
+    sent, wire = three_lines()
+    sent.servers = 2
     for server, counts in ((0, (2, 1)), (1, (1, 2))):
-        heard, within, crossed = Heard(server), Times(), Times()
-        heard.keep(wire, 100.0)
-        heard.look(said, within, crossed)
+        receipts, within, crossed = Receipts(server), Times(), Times()
+        receipts.add(wire, 100.0)
+        receipts.count(sent, within, crossed)
         assert (len(within), len(crossed)) == counts
-        assert heard.compared(said, who=7) == (3, 0, 0, 0)
+        assert receipts.totals(sent, who=7) == (3, 0, 0, 0)
         assert (crossed if server == 0 else within).longest == 90.0  # line 1, said at 10.0
 
 

@@ -1,8 +1,8 @@
 """Results, drawn: several servers side by side, or how each does as the clients become more.
 
-Times are on a logarithmic axis, for they differ by powers of ten; and the delivery times stand over their
-percentiles with more and more room for the last few, for these are what people notice. Every line and bar
-has its name at it, so no legend need be looked up.
+Times are on a logarithmic axis, for they differ by powers of ten; the delivery times stand over their
+percentiles with more and more room for the last few, which people notice. Every line and bar has its name
+beside it, instead of a legend.
 
 This file alone loads matplotlib (and Pillow, which matplotlib brings), and no window system with it.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 _logger = logging.getLogger("matplotlib")
 _level = _logger.level
-_logger.setLevel(logging.ERROR)  # it would tell of its font cache, on standard error
+_logger.setLevel(logging.ERROR)  # it reports its font cache on standard error
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
@@ -75,7 +75,7 @@ class Drawing(Figure):
         FigureCanvasAgg(self)
 
     def _repr_png_(self) -> bytes:
-        """In 64 colours: such a drawing has no more, and notebooks that store it are a quarter as large."""
+        """In 64 colours, which is enough, and makes the notebooks that store it a quarter as large."""
         png, small = io.BytesIO(), io.BytesIO()
         self.savefig(png, format="png")
         with Image.open(png) as image:

@@ -1,6 +1,6 @@
 """What a load is: how many clients, who talks, how much, and in which way.
 
-Only numbers, and what each may be; nothing here acts.
+Only numbers, and what each may be.
 """
 
 from __future__ import annotations
@@ -8,23 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 KINDS: dict[str, str] = {
-    "bursts": "rounds: each talker says all its lines in one send; over when everybody has all",
+    "bursts": "rounds: each talker says all its lines in one send; over when all clients have all",
     "steady": "so many lines a second, the talkers in turn, whatever the server makes of it",
     "flood": "as much as TCP takes from each talker",
 }
 """The kinds of load, and what each is."""
 
 BURST = 10
-"""Lines of each talker in a round, unless told otherwise."""
+"""Lines of each talker in a round, unless the plan says otherwise."""
 
 TALKERS = 10
-"""Clients that talk, unless told otherwise or there are fewer."""
+"""Clients that talk, unless the plan says otherwise or there are fewer."""
 
 LONGEST = 4000
 """Bytes of the longest line: with a nickname before it, it must still fit into a server's 4096."""
 
 TOKEN = 9
-"""Bytes of a line that carry its number (see said.py)."""
+"""Bytes of a line that carry its number (see receipts.py)."""
 
 
 class LoadError(Exception):

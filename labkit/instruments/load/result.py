@@ -1,6 +1,6 @@
-"""What came out: of one run, and of several servers under the same load. As text, and as JSON.
+"""What was measured: in one run, and of several servers under the same load. As text, and as JSON.
 
-How it is drawn, figure.py tells; matplotlib is loaded only then.
+figure.py draws it, and loads matplotlib only then.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUSY = 0.9
-"""Share of its time for which somebody works who is the limit."""
+"""Share of the time for which a process works that is the limit."""
 
 PERCENTILES = (50, 90, 99)
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What one run came to.
+    """What one run measured.
 
     A delivery is one line that reached one client. Times are in seconds: from before the talker's send (or
     from when it should have been sent, in a steady load) until after the listener's recv.
@@ -45,27 +45,27 @@ class Result:
     crossed: Times  # … and from one server to another
     spread: Times  # of each line: the time until the last client had it
     lost: int  # deliveries that did not come
-    doubled: int  # lines that came to somebody once too often
-    echoed: int  # lines that came to who had said them
+    doubled: int  # deliveries that came once too often
+    echoed: int  # lines that came to the client that had said them
     hung_up: int  # clients whose connection the server ended
-    died: str  # who of the servers ended meanwhile, in words; "" if none
-    looked_at: int  # clients of whom every line was looked at; of the others they were counted
+    died: str  # which servers ended meanwhile, in words; "" if none
+    looked_at: int  # clients of which every line was looked at; of the others they were counted
     cut_short: bool  # lines were still coming when it was ended: they are neither lost, nor in the times
-    joined_in: float  # seconds that it took everybody to join
+    joined_in: float  # seconds until all clients had joined
     working: float  # share of the time for which the load itself worked, 0 to 1
     apart: bool  # the server and the load had a core each
-    before: Usage | None  # what the server had used when nobody was there; None: it was not watched
-    joined: Usage | None  # when all were there, and nothing said
+    before: Usage | None  # what the server had used before the first client; None: it was not watched
+    joined: Usage | None  # when all had joined, and nothing was said
     after: Usage | None  # at the end
     servers: int = 1  # how many there were …
     backplane: bool = False  # … and whether they shared their rooms on Redis …
-    redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: it did not tell
+    redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: unknown
     cores: int = 1  # that the servers, Redis and the load could use
 
     @property
     def right(self) -> bool:
-        """Nothing was lost, nothing came twice, nobody heard themselves, nobody was hung up on, and no
-        server ended."""
+        """Nothing was lost, nothing came twice or to its own talker, and no connection and no server
+        ended."""
         return not (self.lost or self.doubled or self.echoed or self.hung_up or self.died)
 
     @property
@@ -91,7 +91,7 @@ class Result:
         return ", ".join(words + [f"{count:,} {what}" for what, count in found.items() if count])
 
     def notes(self) -> list[str]:
-        """What one should know to read the figures."""
+        """What one must know to read the figures."""
         notes = []
         if self.wrong:
             notes.append(f"{self.server}: {self.wrong}")
@@ -132,7 +132,7 @@ class Result:
 
 
 def _number(value: float) -> float | None:
-    """As JSON can have it: there is no nan."""
+    """None for nan, which JSON does not have."""
     return None if math.isnan(value) else value
 
 
@@ -174,7 +174,7 @@ FIGURES: dict[str, Callable[[Results], float]] = {
 
 @dataclass(repr=False)
 class Comparison:
-    """What several servers came to, each perhaps several times and with several numbers of clients."""
+    """What several servers did under a load, each perhaps several times and with several numbers of clients."""
 
     results: list[Result] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what could not be measured, and why
@@ -272,7 +272,7 @@ class Comparison:
         return self.figure("deliveries_per_second", server) / alone if alone else math.nan
 
     def machine(self) -> str:
-        """Who shared the cores, and what follows from it; "" if no servers shared their rooms."""
+        """Which processes shared the cores, and what follows; "" if no servers shared their rooms."""
         if not self.shared:
             return ""
         cores, apart = self.results[0].cores, self.results[0].apart

@@ -10,7 +10,7 @@ from time import perf_counter as now
 from typing import Any
 
 from labkit.instruments.load import kinds, shared
-from labkit.instruments.load.crowd import FLOODED, Crowd
+from labkit.instruments.load.clients import FLOODED, ClientPool
 from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
 from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
@@ -27,7 +27,7 @@ from labkit.instruments.load.servers import (
 from labkit.instruments.load.times import Times
 
 Shows = Callable[[str, float], None]
-"""Is told of which server how much is done, from 0 to 1."""
+"""Is called with a server's name and how much is done, from 0 to 1."""
 
 
 def load(
@@ -42,18 +42,18 @@ def load(
     """Put a load on a server, and measure; or on several that share their rooms.
 
     Args:
-        server: one of SERVERS (they are started, and stopped), "HOST:PORT", a command with `{port}` in it,
+        server: one of SERVERS (the load starts and stops it), "HOST:PORT", a command with `{port}` in it,
             an address, or a server that runs in this process.
-        servers: so many of labkit's own are started, which share their rooms; the clients are spread evenly
-            over them. None: one, with whatever `backplane` says.
-        backplane: what they share them on: the URL of a Redis that runs, or "own" for one that is started
-            and stopped here.
+        servers: start so many of labkit's own, which share their rooms, and spread the clients evenly over
+            them. None: one, with whatever `backplane` says.
+        backplane: what they share them on: the URL of a Redis that runs, or "own" for one that the load
+            starts and stops.
         pid: the server's process, if it runs already: its processor time and memory are read there.
-        shows: is told the server's name, and how much is done, from 0 to 1.
+        shows: is called with the server's name, and how much is done, from 0 to 1.
         plan: the fields of a Plan, such as kind="steady", clients=100.
 
     Raises:
-        ValueError: a field of the plan, or these servers, will not do; the text says why.
+        ValueError: a field of the plan, or these servers, does not fit; the text says why.
         LoadError: the server cannot be measured.
     """
     the_plan = Plan(**plan)
@@ -75,7 +75,7 @@ def compare(
     pid: int | None = None,
     **plan: Any,
 ) -> Comparison:
-    """Put the same load on several servers: each once, then each again; what is told are medians.
+    """Put the same load on several servers: each once, then each again; the figures are medians.
 
     One that cannot be measured is left out, and `missing` says why.
 
@@ -89,7 +89,7 @@ def compare(
         shows, plan: as in `load`.
 
     Raises:
-        ValueError: a field of the plan, or these servers, will not do; the text says why.
+        ValueError: a field of the plan, or these servers, does not fit; the text says why.
     """
     if repeats < 1:
         raise ValueError(f"repeats is at least 1, not {repeats}")
@@ -113,8 +113,8 @@ def compare(
             if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
                 one = replace(one, label=f"{one.label} #{taken + 1}")
             found.append((one, pid if number == 0 else None))
-        except LoadError as trouble:
-            comparison.missing.append(str(trouble))
+        except LoadError as error:
+            comparison.missing.append(str(error))
     done = 0
     runs = repeats * len(plans) * len(found)
 
@@ -127,8 +127,8 @@ def compare(
             for one, its_pid in list(found):
                 try:
                     comparison.results.append(_one(one, a_plan, its_pid, shows_all))
-                except LoadError as trouble:
-                    why = str(trouble)
+                except LoadError as error:
+                    why = str(error)
                     comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
                     found.remove((one, its_pid))
                 done += 1
@@ -136,7 +136,7 @@ def compare(
 
 
 def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
-    # Before the server starts, which inherits this.
+    # Before the server starts, which inherits the limit.
     allow_files(plan.clients + SPARE_FILES)
     how_many_cores = cores()
     with running(found, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
@@ -146,36 +146,35 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
             clients, echoes = join(server.addresses, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
-        crowd = Crowd(clients, plan.size, sampled, echoes, found.count)
+        pool = ClientPool(clients, plan.size, sampled, echoes, found.count)
         try:
-            kinds.warm_up(crowd, plan)
-            measured_from = crowd.said.count
-            heard_before = crowd.compared()[0]
+            kinds.warm_up(pool, plan)
+            measured_from = pool.sent.count
+            delivered_before = pool.totals()[0]
             joined, redis_before = server.usage(), server.redis_cpu()
-            seconds, worked = kinds.go(
-                crowd, plan, lambda share: shows(found.label, share) if shows else None
+            seconds, worked = kinds.run(
+                pool, plan, lambda share: shows(found.label, share) if shows else None
             )
             after, redis_after = server.usage(), server.redis_cpu()
-            heard, lost, doubled, echoed = crowd.compared()
-            if (
-                lost and not crowd.cut_short
-            ):  # perhaps a sign like ours was in something else, and it is still to come
-                while crowd.hear(min(plan.patience, 1.0)):
+            delivered, lost, doubled, echoed = pool.totals()
+            if lost and not pool.cut_short:
+                # Perhaps a mark like ours was in something else, and these lines are still to come.
+                while pool.receive(min(plan.patience, 1.0)):
                     pass
-                heard, lost, doubled, echoed = crowd.compared()
+                delivered, lost, doubled, echoed = pool.totals()
             died = server.died
         finally:
-            crowd.close()
+            pool.close()
     return Result(
         server=found.label,
         plan=plan,
         seconds=seconds,
-        said=int(crowd.said.was_said()[measured_from:].sum()),
-        deliveries=heard - heard_before,
-        delivery=Times.of_all([crowd.within, crowd.crossed]),
-        within=crowd.within,
-        crossed=crowd.crossed,
-        spread=crowd.said.until_the_last_had_it(),
+        said=int(pool.sent.was_sent()[measured_from:].sum()),
+        deliveries=delivered - delivered_before,
+        delivery=Times.of_all([pool.within, pool.crossed]),
+        within=pool.within,
+        crossed=pool.crossed,
+        spread=pool.sent.until_last_receipt(),
         lost=lost,
         doubled=doubled,
         echoed=echoed,
@@ -183,7 +182,7 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         looked_at=sampled,
         joined_in=joined_in,
         died=died,
-        cut_short=crowd.cut_short,
+        cut_short=pool.cut_short,
         working=worked / seconds if seconds else 0.0,
         apart=apart and bool(found.command),
         before=before,
@@ -198,18 +197,18 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
 
 @contextlib.contextmanager
 def _telling_who_died(server: Running) -> Iterator[None]:
-    """What looks like trouble among the clients may be a server that is gone: then this is said first."""
+    """Where clients fail because the server is gone, the error begins with that."""
     try:
         yield
-    except LoadError as trouble:
+    except LoadError as error:
         if died := server.died:
-            raise LoadError(f"{died}; {trouble}") from None
+            raise LoadError(f"{died}; {error}") from None
         raise
 
 
 @contextlib.contextmanager
 def _no_collecting() -> Iterator[None]:
-    """No search for garbage meanwhile: it would stop the load, and look like slow deliveries."""
+    """Collect no garbage meanwhile: that would stop the load, and look like slow deliveries."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,9 +1,8 @@
 """The servers that are measured: found by a name, an address or a command; started, watched, and stopped.
 
-A server that is started here runs as a process of its own, on another core than the load where the machine
-has two: or each would take from the other what is measured. Several that share their rooms have all cores
-but the load's. Their processor time and their memory are what the system says of them and of all that they
-have started.
+A server that is started here is a process of its own, on another core than the load where the machine has
+two: else each would take processor time from the other. Several that share their rooms have all cores but
+the load's. Their processor time and memory include those of the processes that they start.
 """
 
 from __future__ import annotations
@@ -129,7 +128,7 @@ class Usage:
 
     cpu: float  # seconds, user and system
     rss: int  # bytes in memory now
-    peak: int  # bytes in memory, at most so far; where the system keeps no account: now
+    peak: int  # bytes in memory, at most so far; where the system does not record it: now
 
 
 class Running:
@@ -137,7 +136,7 @@ class Running:
 
     Args:
         addresses: where.
-        pids: their processes; none: nobody knows, and they are not watched.
+        pids: their processes; none: unknown, and they are not watched.
         started: those that were started here.
         redis: what they share their rooms on.
     """
@@ -161,7 +160,7 @@ class Running:
 
     @property
     def died(self) -> str:
-        """Who of those that were started here runs no more, and how that ended, in words; "" if all run."""
+        """Which of those that were started here have ended, and how, in words; "" if all run."""
         ends = [f"with status {how}" for one in self._started if (how := one.ended) is not None]
         if not ends:
             return ""
@@ -170,7 +169,7 @@ class Running:
 
     def redis_cpu(self) -> float:
         """Seconds of processor time that Redis has used up to now; nan if there is none, or it does not
-        tell."""
+        report it."""
         return self._redis.cpu() if self._redis else math.nan
 
     def usage(self) -> Usage | None:
@@ -186,7 +185,7 @@ def _usage(pid: int) -> Usage | None:
     cpu, rss, peak, seen = 0.0, 0, 0, 0
     with contextlib.suppress(psutil.Error):
         first = psutil.Process(pid)
-        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has nothing left but its number
+        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended
             return None
         for process in [first, *first.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):  # ended meanwhile
@@ -223,7 +222,7 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
         command = found.command + ([] if redis is None else ["--backplane", redis.url])
         started: list[Launched] = []
         for _ in range(found.count):
-            # Our own start rightly, unless somebody was faster to take the port: then with another one.
+            # Ours may lose its port to another program before it listens: then try another port.
             for left in reversed(range(TRIES if redis else 1)):
                 try:
                     # A process begins on the cores of the thread that starts it.

@@ -1,7 +1,7 @@
 """What several servers share their rooms on: a Redis that runs, or one of our own, for this load alone.
 
-Its URL may hold a password. The servers get that by their environment, which other people cannot read, and
-not on their command lines, which `ps` shows to everybody (proc(5)); and it is in no error and no label.
+Its URL may hold a password. The servers get that through their environment, which other users cannot read,
+and not on their command lines, which `ps` shows to all users (proc(5)); no error and no label holds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from labkit.instruments.load.plan import LoadError
 from labkit.instruments.redis_server import RedisServer
 
 OWN = "own"
-"""Said instead of a URL: start a Redis, and stop it afterwards."""
+"""Instead of a URL: start a Redis, and stop it afterwards."""
 
 VARIABLE = "REDISCLI_AUTH"
 """Where a server finds the password if the URL has none, as redis-cli does."""
@@ -25,13 +25,13 @@ VARIABLE = "REDISCLI_AUTH"
 SCHEMES = ("redis", "rediss", "unix")
 
 NONE = "1 server, no backplane"
-"""The name of what the others are held against."""
+"""The name of the server that the others are compared with."""
 
 MOST = 100
 """Servers at most: each is a process."""
 
 PATIENCE = 2.0
-"""Seconds that Redis may take to tell what it has used."""
+"""Seconds that Redis may take to report what it has used."""
 
 
 def label(count: int, backplane: str | None) -> str:
@@ -75,7 +75,7 @@ class Redis:
     password: str | None = field(default=None, repr=False)
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used up to now, user and system; nan if it does not tell.
+        """Seconds of processor time that it has used up to now, user and system; nan if it does not report it.
 
         Source: https://redis.io/docs/latest/commands/info/ (section `cpu`).
         """
@@ -90,13 +90,13 @@ class Redis:
             ) as client:
                 used = client.info("cpu")
             return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
-        except (redis.RedisError, OSError, ValueError, KeyError):  # away; or it may not be asked
+        except (redis.RedisError, OSError, ValueError, KeyError):  # gone; or it does not allow the question
             return math.nan
 
 
 @contextlib.contextmanager
 def opened(backplane: str) -> Iterator[Redis]:
-    """The Redis of this URL; or one that is started now, and stopped in the end.
+    """The Redis of this URL; or one that starts now, and stops in the end.
 
     Raises:
         LoadError: there is none to start, or it does not start.
