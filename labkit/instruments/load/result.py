@@ -174,7 +174,7 @@ FIGURES: dict[str, Callable[[Results], float]] = {
 
 @dataclass(repr=False)
 class Comparison:
-    """What several servers did under a load, each perhaps several times and with several numbers of clients."""
+    """What several servers did, each perhaps several times and with several numbers of clients."""
 
     results: list[Result] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what could not be measured, and why

@@ -75,7 +75,7 @@ class Redis:
     password: str | None = field(default=None, repr=False)
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used up to now, user and system; nan if it does not report it.
+        """Seconds of processor time that it has used up to now, user and system; nan if unknown.
 
         Source: https://redis.io/docs/latest/commands/info/ (section `cpu`).
         """
