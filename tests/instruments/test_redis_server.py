@@ -18,7 +18,7 @@ import pytest
 from support import SOON, need, need_redis
 
 from labkit.instruments import redis_server
-from labkit.instruments.redis_server import NotStarted, RedisMissing, RedisServer
+from labkit.instruments.redis_server import RedisMissing, RedisNotStarted, RedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +31,8 @@ def installed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def ask(redis: RedisServer, *words: str, timeout: float = SOON) -> str:
     """One command, said to it on a connection of its own."""
-    with redis_server._Asking(redis.address[1], timeout) as asking:
-        return asking.say(*words)
+    with redis_server._RedisConnection(redis.address[1], timeout) as connection:
+        return connection.send(*words)
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -113,13 +113,13 @@ def test_it_can_be_started_after_it_ended_by_itself(redis: RedisServer) -> None:
 
 def test_paused_it_says_nothing_and_keeps_its_connections(redis: RedisServer) -> None:
     """What was asked meanwhile is answered when it goes on."""
-    with redis_server._Asking(redis.address[1], SOON) as asking:
+    with redis_server._RedisConnection(redis.address[1], SOON) as connection:
         redis.pause()
         with pytest.raises(TimeoutError):
             ask(redis, "PING", timeout=0.1)
         assert redis.running
         redis.resume()
-        assert asking.say("PING") == "+PONG"
+        assert connection.send("PING") == "+PONG"
 
 
 @pytest.mark.parametrize("way", ["stop", "kill", "close"])
@@ -149,10 +149,10 @@ def test_a_password_is_needed_and_not_to_be_seen() -> None:
     password = "top secret\"\\ ' $x ключ"
     with RedisServer(password=password) as redis:
         assert ask(redis, "PING").startswith("-NOAUTH")
-        with redis_server._Asking(redis.address[1], SOON) as asking:
-            assert asking.say("AUTH", "wrong").startswith("-WRONGPASS")
-            assert asking.say("AUTH", password) == "+OK"
-            assert asking.say("PING") == "+PONG"
+        with redis_server._RedisConnection(redis.address[1], SOON) as connection:
+            assert connection.send("AUTH", "wrong").startswith("-WRONGPASS")
+            assert connection.send("AUTH", password) == "+OK"
+            assert connection.send("PING") == "+PONG"
         assert redis.url.startswith("redis://:top%20secret%22%5C")
         assert redis.url_through(("localhost", 1)).endswith("@localhost:1")
         command = " ".join(psutil.Process(redis.pid).cmdline())
@@ -196,7 +196,7 @@ def test_a_port_that_was_snatched_is_given_up_at_the_first_start(monkeypatch: py
             assert redis.address == ("127.0.0.1", thrown[-1])
             redis._port = taken
             redis.stop()
-            with pytest.raises(NotStarted, match=f"port {taken} of 127.0.0.1: Address already in use"):
+            with pytest.raises(RedisNotStarted, match=f"port {taken} of 127.0.0.1: Address already in use"):
                 redis.start()
 
 
@@ -212,7 +212,7 @@ def test_a_port_snatched_at_the_last_moment_is_noticed(monkeypatch: pytest.Monke
         monkeypatch.setattr(redis_server.random, "SystemRandom", Dice)
         monkeypatch.setattr(redis_server, "TRIES", 2)
         redis = RedisServer()
-        with pytest.raises(NotStarted, match="(?s)ended at once.*Address already in use"):
+        with pytest.raises(RedisNotStarted, match="(?s)ended at once.*Address already in use"):
             redis.start()
         assert other.running and not redis.running
         redis.close()
@@ -226,7 +226,9 @@ def test_what_ends_at_once_is_told_with_its_last_lines(tmp_path: Path) -> None:
     program.chmod(0o755)
     redis = RedisServer()
     redis._program = str(program)
-    with pytest.raises(NotStarted, match="ended at once, with status 3; its last lines:\n    no such luck"):
+    with pytest.raises(
+        RedisNotStarted, match="ended at once, with status 3; its last lines:\n    no such luck"
+    ):
         redis.start()
     redis.close()
 

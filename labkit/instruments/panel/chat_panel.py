@@ -26,10 +26,10 @@ LINES_SHOWN = 200
 """The newest lines that a panel shows; the client's `transcript` has the others."""
 
 RIGHT_BEHIND = 0.25
-"""Seconds within which an edited text follows the Enter or the click that was to send it."""
+"""Seconds within which an edited text follows the Enter or the click that is to send it."""
 
 ON_ITS_WAY = 1.0
-"""Seconds that it has where there is no earlier one to be sent instead."""
+"""Seconds that the text has where there is no earlier one to send instead."""
 
 
 class ChatPanel(LivePanel):
@@ -168,9 +168,9 @@ class ChatPanel(LivePanel):
             ipywidgets.HBox([self._leave, self._pull, self._freeze]).add_class("labkit-do"),
         )
 
-    # The front end tells of Enter first, and then of the text, if it was edited since the field last lost
-    # the focus. A click on Send comes second, but may overtake the text: each widget's messages can have
-    # a thread of their own in the kernel. So whichever it was, what was typed may come right behind it.
+    # The front end sends Enter first, and then the text, if it was edited since the field last lost the
+    # focus. A click on Send comes second, but may overtake the text: each widget's messages can have a
+    # thread of their own in the kernel. So in either case the text may come right behind.
 
     def _enter_was_pressed(self, _: object, content: dict[str, Any], __: object) -> None:
         if content.get("event") == "submit":

@@ -1,8 +1,8 @@
 """A schedule to walk through: a slider, the code of each thread, and where each stands.
 
 `Run.slider()` makes it; `.value` moves it, as the hand does. It shows what a `Run` holds, and runs
-nothing. It is also text: its `repr` tells the step that it shows. It imports ipywidgets, so it is
-imported only when a slider is asked for.
+nothing. It is also text: its `repr` says what it shows. It imports ipywidgets, so it is itself imported
+only for a slider.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What is written down while a schedule is played: each line, and the state that it left behind.
+"""What is recorded while a schedule is played: each line, and the state that it left behind.
 
-It looks at the state with snapshot.py, or as the user wants it, and at local names that have got a
-new value. It decides nothing.
+The state is as in snapshot.py, or as the user wants it; local names with a new value are noted.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ class Record:
 
     def locals_of(self, frame: FrameType) -> None:
         """The line is in this frame."""
-        # Not where a name is shared with another function: up to Python 3.12, who looks at these and then
-        # lets another thread run undoes what that one does to them.
+        # Not where a name is shared with another function: up to Python 3.12, to look at these and then let
+        # another thread run undoes what that thread does to them.
         shared = frame.f_code.co_freevars or frame.f_code.co_cellvars
         self._frame = None if shared else (frame, dict(frame.f_locals))
 

@@ -1,12 +1,9 @@
 """In which order schedules are tried, and when it is enough.
 
-Each schedule that is played tells where somebody else could have gone on instead. Each of these is the
-beginning of another schedule, and of no other: so all are reached, and none twice. They wait in line by
-the number of their switches. Some are not played: where a line touches only local names, it makes no
-difference on which side of it another comes in; where a worker is let on and can only wait, it might as
-well not have been.
-
-It starts no thread: play.py does.
+Each schedule that was played says where another worker could have gone on instead. Each of these is the
+beginning of another schedule, and of no other: so all are reached, and none twice. They wait in line by the
+number of their switches. Some are not played: where a line touches only local names, it makes no difference
+on which side of it another worker comes in; and to let on a worker that can only wait changes nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +91,7 @@ def _broken(invariant: Callable[[Any], object], state: Any, show: Show | None) -
     """What is wrong with this state; "" if nothing is."""
     try:
         holds = invariant(state)
-    except Exception as error:  # whatever it is, it is what broke
+    except Exception as error:  # any kind: it is what broke
         told = first_line(error)
         if told and isinstance(error, AssertionError):
             return told

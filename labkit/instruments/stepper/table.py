@@ -1,7 +1,6 @@
 """A schedule as a table: one column for each thread, one row for each line, and the state after it.
 
-As text and as HTML; everything that comes from the user's code goes through `html.escape` here. It holds
-what record.py wrote down, and runs nothing.
+As text and as HTML; all that comes from the user's code goes through `html.escape` here.
 """
 
 from __future__ import annotations

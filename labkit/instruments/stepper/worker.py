@@ -1,7 +1,7 @@
 """One worker in one schedule: its function, traced line by line.
 
-It stops before each line and asks its schedule, play.py, which returns when it is its turn. When
-all is over it leaves the user's code, whatever that does against it.
+It stops before each line and asks its scheduler, which returns when it is its turn. When all is over it
+leaves the user's code, whatever that does against it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Wait:
 
 
 class Scheduler(Protocol):
-    """Who decides which worker goes on: play.py."""
+    """It decides which worker goes on: a Play."""
 
     state: Any
     lines: Lines
     over: bool
 
     def arrive(self, me: Worker, frame: FrameType) -> None:
-        """Before a line: let go on whose turn it is, and come back when it is this worker's."""
+        """Before a line: let the next worker go on, and come back when it is this one."""
 
     def wait_for(self, me: Worker, lock: Lock, timeout: float) -> bool:
         """Go on when the lock is free; False: the time ran out."""
@@ -92,13 +92,13 @@ class Worker:
                 sys.settrace(before)
         except Ended:
             pass
-        except BaseException as error:  # whatever it is, it is what broke
+        except BaseException as error:  # any kind: it is what broke
             problem = error
         finally:
             RUNNING.pop(me, None)
         try:
             self.scheduler.ended(self, problem)
-        except Exception as error:  # the stepper's own fault: told to the caller
+        except Exception as error:  # the stepper's own fault: for the caller
             self.scheduler.crashed(error)
 
     def _call(self, frame: FrameType, event: str, arg: object) -> Any:
