@@ -74,7 +74,7 @@ class QueueServer:
 
     def stop(self) -> None:
         self._door.close()
-        for client in self._threads.values():  # nobody comes in any more: these are all
+        for client in self._threads.values():  # no more clients come: these are all
             client.queue.put(as_bytes(messages.Notice(messages.SERVER_STOPPED)))
             client.queue.finish()
             with contextlib.suppress(OSError):  # closed already

@@ -1,4 +1,4 @@
-"""The load: it counts right, it finds out who loses lines, and it works with every kind of server."""
+"""The load: it counts right, it finds servers that lose lines, and it works with every kind of server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMALL = {"clients": 6, "talkers": 3, "seconds": 0.1, "rate": 300.0, "patience": 
 
 
 def this_threads_cores() -> set[int]:
-    """Where nobody can tell: none."""
+    """Where the system does not say: none."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
@@ -102,7 +102,7 @@ def test_a_time_in_words(seconds: float, words: str) -> None:
     assert span(math.nan) == amount(math.nan) == "?"
 
 
-# --- pure: what was said, and who has heard it ---
+# --- pure: which lines were sent, and which were received ---
 
 
 def three_lines() -> tuple[SentLines, bytes]:
@@ -142,7 +142,7 @@ def test_lines_are_found_wherever_recv_cuts_them(size: int) -> None:
 
 
 def test_lost_doubled_and_ones_own() -> None:
-    """Each is told from the other, though the number of lines is right."""
+    """They are told apart, though the number of lines is right."""
     sent, wire = three_lines()
     first, second, third = wire.splitlines(keepends=True)
     receipts = Receipts()
@@ -276,7 +276,7 @@ def test_a_flood_of_so_many_lines() -> None:
 
 
 def test_of_many_who_hear_a_flood_some_are_looked_at() -> None:
-    """The others' lines are counted; and it is said."""
+    """The others' lines are counted; and the table says so."""
     with ChatServer(port=0) as server:
         result = load(server, kind="flood", lines=200, clients=25, talkers=2)
     assert result.right and result.deliveries == 2 * 200 * 24 and len(result.delivery) == 10 * 400 - 200
@@ -284,7 +284,7 @@ def test_of_many_who_hear_a_flood_some_are_looked_at() -> None:
 
 
 def test_more_than_a_server_can_do() -> None:
-    """Lines are said when they are due, all the same; what waits, waits for the server."""
+    """Lines are said when they are due, all the same."""
     result = load("selectors", kind="steady", clients=4, talkers=1, rate=300_000.0, seconds=0.2)
     assert result.said == 60_000 and result.right, result
     assert result.seconds > 0.2
@@ -294,7 +294,7 @@ def test_more_than_a_server_can_do() -> None:
 
 
 class Fake(ClassicWithLines):
-    """The assignment's, whose threads can fail when all leave at once; here they do so without a word."""
+    """The assignment's, whose threads can fail when all leave at once; here they fail silently."""
 
     def handle_client(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -323,7 +323,7 @@ class Wrong(Fake):
 
 @pytest.mark.parametrize("kind", ["bursts", "steady"])
 def test_a_server_that_loses_and_doubles_is_found_out(kind: str) -> None:
-    """One line lost, one doubled, one told to who had said it; and nothing else."""
+    """One line lost, one doubled, one sent back to its talker; and nothing else."""
     with Wrong() as wrong:
         plan = {**SMALL, "kind": kind, "lines": 20, "patience": 2.0}
         result = load(wrong.address, **plan)
@@ -334,7 +334,7 @@ def test_a_server_that_loses_and_doubles_is_found_out(kind: str) -> None:
 
 
 class Echoes(Fake):
-    """Tells everybody what they have said themselves."""
+    """Sends clients their own lines, too."""
 
     def broadcast(self, message: bytes, sender: socket.socket) -> None:
         for client in self.clients:
@@ -342,7 +342,7 @@ class Echoes(Fake):
 
 
 def test_a_server_that_echoes_can_be_measured() -> None:
-    """It is wrong, and that is said; what the others hear is counted all the same."""
+    """The result says that it is wrong; what the others hear is counted all the same."""
     with Echoes("localhost", 0) as echoes:
         result = load(echoes.address, **SMALL)
     assert (result.lost, result.doubled) == (0, 0) and result.echoed == result.said + 3  # 3 to warm up
@@ -362,8 +362,8 @@ class HangsUp(Fake):
             super().broadcast(message, sender)
 
 
-def test_a_server_that_hangs_up_on_somebody() -> None:
-    """The load goes on without; it is told."""
+def test_a_server_that_hangs_up_on_a_client() -> None:
+    """The load goes on without it, and reports it."""
     with HangsUp("localhost", 0) as server:
         result = load(server.address, **{**SMALL, "patience": 2.0})
     assert result.hung_up >= 1 and result.lost > 0 and not result.right
@@ -377,7 +377,7 @@ def test_a_server_that_hangs_up_on_somebody() -> None:
         (b"nickname\n! no\n", r"5 of 6 clients do not hear what the first one says within 1 s; .*'! no'"),
     ],
 )
-def test_a_server_that_lets_nobody_in(says: bytes, why: str, bare_server: BareServer) -> None:
+def test_a_server_that_lets_no_client_in(says: bytes, why: str, bare_server: BareServer) -> None:
     """The text has what it said last."""
     over = threading.Event()
 
@@ -425,7 +425,7 @@ def test_what_is_no_server(which: str, why: str) -> None:
 
 
 def test_uvloop_is_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says how to get it; the others are measured all the same."""
+    """One line says how to get it; the other servers are measured."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with ChatServer(port=0) as server:
         comparison = compare([server, "uvloop"], **SMALL, repeats=1)
@@ -462,8 +462,8 @@ def test_servers_side_by_side(compared: Comparison) -> None:
         assert result.apart == (len(this_threads_cores()) > 1)
     rates = sorted(result.per_second for result in compared.of("labkit"))
     assert compared.figure("deliveries_per_second", "labkit") == sum(rates) / 2
-    with pytest.raises(KeyError, match="nothing was measured of 'nobody'"):
-        compared.of("nobody")
+    with pytest.raises(KeyError, match="nothing was measured of 'dave'"):
+        compared.of("dave")
 
 
 def test_the_table(compared: Comparison) -> None:
@@ -554,7 +554,7 @@ def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_in_a_shell(tmp_path: Path) -> None:
-    """A table, and a drawing; nothing on standard error, for nobody sits there."""
+    """A table, and a drawing; nothing on standard error, which is no terminal."""
     file = tmp_path / "load.png"
     done = shell("--against", "selectors", "--repeats", "1", "--plot", str(file))
     assert (done.returncode, done.stderr) == (0, "")

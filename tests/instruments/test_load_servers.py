@@ -1,4 +1,4 @@
-"""The load over several servers: how it is spread, what is told of it, and what nobody may read."""
+"""The load over several servers: how it is spread, what the results say, and what stays secret."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def test_a_line_that_crosses_is_told_from_one_that_does_not() -> None:
         assert (crossed if server == 0 else within).longest == 90.0  # line 1, said at 10.0
 
 
-# --- how clients are spread: two doors to one server are enough to see it ---
+# --- how clients are spread: two addresses of one server are enough to see it ---
 
 
 @pytest.fixture
-def doors(server: ChatServer) -> Iterator[list[tuple[str, int]]]:
-    """Two addresses at which one finds the same people."""
+def addresses(server: ChatServer) -> Iterator[list[tuple[str, int]]]:
+    """Two addresses of the same server."""
     with Link(server.address) as link:
         yield [server.address, link.address]
 
 
 @pytest.mark.parametrize("count", [2, 5, 40])
-def test_clients_are_spread_evenly(doors: list[tuple[str, int]], count: int) -> None:
-    """One after the other in turn, so that talkers are spread, too."""
-    clients, echoes = join(doors, count, 5.0)
+def test_clients_are_spread_evenly(addresses: list[tuple[str, int]], count: int) -> None:
+    """In turn, so that talkers are spread, too."""
+    clients, echoes = join(addresses, count, 5.0)
     try:
         ports = [client.sock.getpeername()[1] for client in clients]
-        assert ports == [doors[number % 2][1] for number in range(count)]
+        assert ports == [addresses[number % 2][1] for number in range(count)]
         assert not echoes
         assert [client.number for client in clients] == list(range(count))
         assert len({client.nickname for client in clients}) == count
@@ -74,13 +74,13 @@ def test_clients_are_spread_evenly(doors: list[tuple[str, int]], count: int) -> 
 
 
 @pytest.fixture
-def as_two_servers(doors: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is started as several servers, is these two doors."""
+def as_two_servers(addresses: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """These two addresses stand for servers that the load has started."""
 
     @contextlib.contextmanager
     def two(found: Found, pid: int | None) -> Iterator[Running]:
         assert (found.count, found.backplane, pid) == (2, HIDDEN, None)
-        yield Running(doors, [])
+        yield Running(addresses, [])
 
     monkeypatch.setattr(run, "running", two)
 
@@ -188,7 +188,7 @@ def test_what_the_flags_ask_for(
     capsys.readouterr()
 
 
-# --- what nobody may read ---
+# --- what stays secret ---
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_a_url_and_its_password(
     assert "REDISCLI_AUTH" not in shared.environment(None)
 
 
-def test_a_redis_that_does_not_tell(redis: RedisServer) -> None:
-    """What it has used is unknown then, and that stops nothing."""
+def test_a_redis_that_does_not_answer(redis: RedisServer) -> None:
+    """What it has used is unknown then; the load goes on."""
     assert shared.Redis(redis.url).cpu() >= 0
     redis.stop()
     assert math.isnan(shared.Redis(redis.url).cpu())
@@ -259,8 +259,8 @@ def test_a_server_that_dies_meanwhile() -> None:
     assert json.loads(result.as_json())["died"] == result.died
 
 
-def test_a_server_that_dies_as_people_join() -> None:
-    """It is said first: what the clients saw is only what came of it."""
+def test_a_server_that_dies_as_clients_join() -> None:
+    """The error begins with it: what the clients saw came of it."""
     need(os.name == "posix", "a signal is a status only there")
     with running(find("labkit")) as server:
         kill_a_server()
@@ -303,7 +303,7 @@ def several(measured: Result) -> Comparison:
 
 
 def test_the_table_of_several_servers(several: Comparison) -> None:
-    """It has what Redis used and what crossed, what the backplane costs, and whose the cores were."""
+    """It has what Redis used and what crossed, what the backplane costs, and who had the cores."""
     table = repr(several).splitlines()
     assert "p50 across" in table[2] and "  Redis  " in table[2]
     assert [line.split("  ")[0] for line in table[3:7]] == [
@@ -390,7 +390,7 @@ def test_a_redis_that_is_not_there(redis_with_password: RedisServer) -> None:
 
 
 def test_one_of_two_servers_dies(redis: RedisServer) -> None:
-    """Its people are hung up on, the others go on; both are told."""
+    """Its clients lose their connections, the others go on; the result has both."""
     killed: list[str] = []
 
     def shows(server: str, share: float) -> None:

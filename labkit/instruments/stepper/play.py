@@ -64,9 +64,8 @@ class Play:
             Worker(self, i, name, f) for i, (name, f) in enumerate(zip(names, functions, strict=True))
         ]
         self.taken: list[int] = []
-        self.branches: list[
-            tuple[int, int, bool]
-        ] = []  # step, which other worker could make it, whether that is no switch
+        # A step, which other worker could make it, and whether that is no switch.
+        self.branches: list[tuple[int, int, bool]] = []
         self.why = ""
         self.misfit = ""  # the plan does not fit, and why
         self.equal = False  # leads to nothing that another schedule does not lead to
