@@ -22,7 +22,7 @@ from labkit.instruments.link import Link
 from labkit.instruments.load import Comparison, LoadError, Result, compare, load, run, shared
 from labkit.instruments.load.joining import join
 from labkit.instruments.load.receipts import Receipts
-from labkit.instruments.load.servers import Found, Running, find, find_several, running
+from labkit.instruments.load.servers import RunningTarget, Target, find, find_several, running
 from labkit.instruments.load.times import Times
 from labkit.instruments.redis_server import RedisServer
 
@@ -78,9 +78,9 @@ def as_two_servers(addresses: list[tuple[str, int]], monkeypatch: pytest.MonkeyP
     """These two addresses stand for servers that the load has started."""
 
     @contextlib.contextmanager
-    def two(found: Found, pid: int | None) -> Iterator[Running]:
-        assert (found.count, found.backplane, pid) == (2, HIDDEN, None)
-        yield Running(addresses, [])
+    def two(target: Target, pid: int | None) -> Iterator[RunningTarget]:
+        assert (target.count, target.backplane, pid) == (2, HIDDEN, None)
+        yield RunningTarget(addresses, [])
 
     monkeypatch.setattr(run, "running", two)
 

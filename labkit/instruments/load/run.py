@@ -15,8 +15,8 @@ from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
 from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
 from labkit.instruments.load.servers import (
-    Found,
-    Running,
+    RunningTarget,
+    Target,
     Which,
     cores,
     find,
@@ -61,8 +61,8 @@ def load(
         return _one(find(server), the_plan, pid, shows)
     if server != "labkit":
         raise ValueError(f"servers and backplane are for labkit's own server, not for {server!r}")
-    found = find_several(1 if servers is None else servers, backplane, the_plan.clients)
-    return _one(found, the_plan, None, shows)
+    target = find_several(1 if servers is None else servers, backplane, the_plan.clients)
+    return _one(target, the_plan, None, shows)
 
 
 def compare(
@@ -97,26 +97,12 @@ def compare(
     if not numbers or not servers:
         raise ValueError("compare needs at least one server, and one number of clients")
     plans = [Plan(clients=number, **plan) for number in numbers]
-    several = [server for server in servers if isinstance(server, int)]
-    if backplane is not None and not several:
+    if backplane is not None and not any(isinstance(server, int) for server in servers):
         raise ValueError("a backplane is for numbers of servers, and there is none among them")
     comparison = Comparison()
-    found: list[tuple[Found, int | None]] = []
-    for number, server in enumerate(servers):
-        try:
-            if isinstance(server, int):
-                one = find_several(server, backplane, min(numbers))
-            else:
-                one = find(server)
-                if several and server == "labkit":
-                    one = replace(one, label=shared.NONE)
-            if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
-                one = replace(one, label=f"{one.label} #{taken + 1}")
-            found.append((one, pid if number == 0 else None))
-        except LoadError as error:
-            comparison.missing.append(str(error))
+    targets = _targets(servers, backplane, min(numbers), comparison.missing)
     done = 0
-    runs = repeats * len(plans) * len(found)
+    runs = repeats * len(plans) * len(targets)
 
     def shows_all(server: str, share: float) -> None:
         if shows is not None:
@@ -124,36 +110,58 @@ def compare(
 
     for _ in range(repeats):
         for a_plan in plans:
-            for one, its_pid in list(found):
+            for which, target in list(targets.items()):
                 try:
-                    comparison.results.append(_one(one, a_plan, its_pid, shows_all))
+                    its_pid = pid if which == 0 else None
+                    comparison.results.append(_one(target, a_plan, its_pid, shows_all))
                 except LoadError as error:
                     why = str(error)
-                    comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
-                    found.remove((one, its_pid))
+                    comparison.missing.append(why if target.label in why else f"{target.label}: {why}")
+                    del targets[which]
                 done += 1
     return comparison
 
 
-def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
+def _targets(
+    servers: Sequence[Which | int], backplane: str | None, clients: int, missing: list[str]
+) -> dict[int, Target]:
+    """What is meant by these, by their places; why one cannot be measured goes into `missing`."""
+    found: dict[int, Target] = {}
+    for place, server in enumerate(servers):
+        try:
+            if isinstance(server, int):
+                target = find_several(server, backplane, clients)
+            else:
+                target = find(server)
+                if server == "labkit" and any(isinstance(other, int) for other in servers):
+                    target = replace(target, label=shared.NONE)
+        except LoadError as error:
+            missing.append(str(error))
+            continue
+        taken = sum(other.label.partition(" #")[0] == target.label for other in found.values())
+        found[place] = replace(target, label=f"{target.label} #{taken + 1}") if taken else target
+    return found
+
+
+def _one(target: Target, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
     # Before the server starts, which inherits the limit.
     allow_files(plan.clients + SPARE_FILES)
     how_many_cores = cores()
-    with running(found, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
+    with running(target, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
         before = server.usage()
         started = now()
         with _telling_who_died(server):
             clients, echoes = join(server.addresses, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
-        pool = ClientPool(clients, plan.size, sampled, echoes, found.count)
+        pool = ClientPool(clients, plan.size, sampled, echoes, target.count)
         try:
             kinds.warm_up(pool, plan)
             measured_from = pool.sent.count
             delivered_before = pool.totals()[0]
             joined, redis_before = server.usage(), server.redis_cpu()
             seconds, worked = kinds.run(
-                pool, plan, lambda share: shows(found.label, share) if shows else None
+                pool, plan, lambda share: shows(target.label, share) if shows else None
             )
             after, redis_after = server.usage(), server.redis_cpu()
             delivered, lost, doubled, echoed = pool.totals()
@@ -166,7 +174,7 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         finally:
             pool.close()
     return Result(
-        server=found.label,
+        server=target.label,
         plan=plan,
         seconds=seconds,
         said=int(pool.sent.was_sent()[measured_from:].sum()),
@@ -184,19 +192,19 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         died=died,
         cut_short=pool.cut_short,
         working=worked / seconds if seconds else 0.0,
-        apart=apart and bool(found.command),
+        apart=apart and bool(target.command),
         before=before,
         joined=joined,
         after=after,
-        servers=found.count,
-        backplane=found.backplane is not None,
+        servers=target.count,
+        backplane=target.backplane is not None,
         redis_cpu=redis_after - redis_before,
         cores=how_many_cores,
     )
 
 
 @contextlib.contextmanager
-def _telling_who_died(server: Running) -> Iterator[None]:
+def _telling_who_died(server: RunningTarget) -> Iterator[None]:
     """Where clients fail because the server is gone, the error begins with that."""
     try:
         yield

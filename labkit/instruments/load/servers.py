@@ -61,7 +61,7 @@ or one that runs in this process."""
 
 
 @dataclass(frozen=True)
-class Found:
+class Target:
     """A server that can be measured: it has an address already, or a command that starts it."""
 
     label: str
@@ -72,36 +72,36 @@ class Found:
     backplane: str | None = field(default=None, repr=False)
 
 
-def find_several(count: int, backplane: str | None, clients: int) -> Found:
+def find_several(count: int, backplane: str | None, clients: int) -> Target:
     """So many of labkit's own, which share their rooms; so many clients or more will be spread over them.
 
     Raises:
         ValueError: they cannot; the text says why.
     """
     shared.check(count, backplane, clients)
-    return Found(shared.label(count, backplane), None, SERVERS["labkit"], count, backplane)
+    return Target(shared.label(count, backplane), None, SERVERS["labkit"], count, backplane)
 
 
-def find(which: Which) -> Found:
+def find(which: Which) -> Target:
     """What is meant by this.
 
     Raises:
         LoadError: it is neither a name, nor an address, nor a command; or it needs what is not installed.
     """
     if not isinstance(which, (str, Sequence)):
-        return Found("this one", which.address, [])
+        return Target("this one", which.address, [])
     if not isinstance(which, str):
         if len(which) == 2 and isinstance(which[1], int):
-            return Found(f"{which[0]}:{which[1]}", (str(which[0]), which[1]), [])
+            return Target(f"{which[0]}:{which[1]}", (str(which[0]), which[1]), [])
         return _command([str(word) for word in which])
     if which == "uvloop" and importlib.util.find_spec("uvloop") is None:
         raise LoadError("uvloop is not installed; this does it: pip install uvloop")
     if which in SERVERS:
-        return Found(which, None, SERVERS[which])
+        return Target(which, None, SERVERS[which])
     if address := re.fullmatch(r"\[?([^\s\[\]]+?)\]?:(\d{1,5})", which):
         if not 0 < int(address[2]) < 65536:
             raise LoadError(f"a port is a number from 1 to 65535, not {address[2]}")
-        return Found(which, (address[1], int(address[2])), [])
+        return Target(which, (address[1], int(address[2])), [])
     try:
         words = shlex.split(which, posix=os.name == "posix")
     except ValueError as error:
@@ -114,12 +114,12 @@ def find(which: Which) -> Found:
     return _command(words)
 
 
-def _command(words: list[str]) -> Found:
+def _command(words: list[str]) -> Target:
     if not words:
         raise LoadError("an empty command starts no server")
     told = [word for word in words if not re.search(r"\{port\}|\$\{?PORT\b", word) and word != "--port"]
     label = " ".join(Path(word).name or word for word in told)
-    return Found(label if len(label) <= _LABEL else label[: _LABEL - 1] + "…", None, words)
+    return Target(label if len(label) <= _LABEL else label[: _LABEL - 1] + "…", None, words)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Usage:
     peak: int  # bytes in memory, at most so far; where the system does not record it: now
 
 
-class Running:
+class RunningTarget:
     """A server that can be connected to, or several that share their rooms.
 
     Args:
@@ -206,22 +206,22 @@ def _peak(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def running(found: Found, pid: int | None = None) -> Iterator[Running]:
+def running(target: Target, pid: int | None = None) -> Iterator[RunningTarget]:
     """The server, or the servers, running: started and stopped here, unless it runs already.
 
     Raises:
         LoadError: it does not start, or there is no such process.
     """
-    if found.address is not None:
+    if target.address is not None:
         if pid is not None and not psutil.pid_exists(pid):
             raise LoadError(f"there is no process {pid}")
-        yield Running([found.address], [] if pid is None else [pid])
+        yield RunningTarget([target.address], [] if pid is None else [pid])
         return
     with contextlib.ExitStack() as to_stop:
-        redis = None if found.backplane is None else to_stop.enter_context(shared.opened(found.backplane))
-        command = found.command + ([] if redis is None else ["--backplane", redis.url])
+        redis = None if target.backplane is None else to_stop.enter_context(shared.opened(target.backplane))
+        command = target.command + ([] if redis is None else ["--backplane", redis.url])
         started: list[Launched] = []
-        for _ in range(found.count):
+        for _ in range(target.count):
             # Ours may lose its port to another program before it listens: then try another port.
             for left in reversed(range(TRIES if redis else 1)):
                 try:
@@ -234,7 +234,7 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
                         raise LoadError(f"{shlex.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
-        yield Running([one.address for one in started], [one.pid for one in started], started, redis)
+        yield RunningTarget([one.address for one in started], [one.pid for one in started], started, redis)
 
 
 def cores() -> int:

@@ -44,7 +44,7 @@ from labkit.instruments.stepper.locks import Lock, RLock
 from labkit.instruments.stepper.play import PATIENCE
 from labkit.instruments.stepper.record import Show, Step
 from labkit.instruments.stepper.run import Run
-from labkit.instruments.stepper.searching import Stage, search
+from labkit.instruments.stepper.searching import Harness, search
 from labkit.instruments.stepper.table import as_html, note_as_html
 
 __all__ = ["Exploration", "Lock", "RLock", "Run", "Step", "explore", "replay"]
@@ -133,14 +133,14 @@ def explore(
     for name, value, least in (("switches", switches, 0), ("schedules", schedules, 1)):
         if value < least:
             raise ValueError(f"{name}: {least} or more is needed, not {value!r}")
-    stage = _stage(setup, workers, invariant, show)
-    with stage:
-        result = search(stage, switches, schedules, seconds)
+    harness = _harness(setup, workers, invariant, show)
+    with harness:
+        result = search(harness, switches, schedules, seconds)
         if result.found is None:
             return Exploration(False, None, "", result.tried, result.complete, None, result.words)
         found = result.found
         try:
-            run = _run(stage, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
+            run = _run(harness, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
         except ValueError as error:
             raise ValueError(f"{_ANOTHER_WAY} ({found.why}; then: {error})") from None
     if not run.why:
@@ -165,36 +165,38 @@ def replay(
     Raises:
         ValueError: the schedule does not fit these workers.
     """
-    stage = _stage(setup, workers, invariant, show)
-    numbers = {name: i for i, name in enumerate(stage.names)}
+    harness = _harness(setup, workers, invariant, show)
+    numbers = {name: i for i, name in enumerate(harness.names)}
     plan = []
     for who in schedule:
         number = who if isinstance(who, int) else numbers.get(who, -1)
-        if number not in range(len(stage.names)):
+        if number not in range(len(harness.names)):
             raise ValueError(
-                f"the schedule does not fit: nobody here is called {who!r}, only {', '.join(stage.names)}"
+                f"the schedule does not fit: nobody here is called {who!r}, only {', '.join(harness.names)}"
             )
         plan.append(number)
-    with stage:
-        return _run(stage, plan, PATIENCE)
+    with harness:
+        return _run(harness, plan, PATIENCE)
 
 
-def _run(stage: Stage, plan: Sequence[int], patience: float) -> Run:
-    play = stage.play(plan, strict=True, record=True, patience=patience)
+def _run(harness: Harness, plan: Sequence[int], patience: float) -> Run:
+    play = harness.play(plan, strict=True, record=True, patience=patience)
     if play.misfit:
         raise ValueError(f"the schedule does not fit: {play.misfit}")
     stands = {worker.name: None if worker.done else worker.place for worker in play.workers}
     record = play.record
     assert record is not None
-    return Run(tuple(stage.names), tuple(record.steps), play.why, record.start, record.start_parts, stands)
+    return Run(
+        tuple(harness.names), tuple(record.steps), play.why, record.start, record.start_parts, stands
+    )
 
 
-def _stage(
+def _harness(
     setup: Callable[[], Any],
     workers: Workers,
     invariant: Callable[[Any], object] | None,
     show: Show | None,
-) -> Stage:
+) -> Harness:
     named = dict(workers) if isinstance(workers, Mapping) else _named(list(workers))
     if len(named) not in (2, 3):
         raise ValueError(f"two or three workers are needed, not {len(named)}")
@@ -203,7 +205,7 @@ def _stage(
             raise ValueError(f"a worker is a function, with a name that is text; not {name!r}: {worker!r}")
     if not callable(setup):
         raise ValueError(f"setup is a function that makes the state, not {setup!r}")
-    return Stage(setup, list(named), list(named.values()), invariant, show)
+    return Harness(setup, list(named), list(named.values()), invariant, show)
 
 
 def _named(workers: list[Worker]) -> dict[str, Worker]:
