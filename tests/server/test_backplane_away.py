@@ -246,7 +246,7 @@ def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) 
             link.to_client.use(Freeze())
             bob.say(f"{n}.")
             alice.wait_for(f"bob: {n}.", LONG)  # so it is done
-            lost = list(link._connections)
+            lost = list(link._relay.connections)
             link.reset()
             wait_until(lambda lost=lost: all(connection.over for connection in lost))
             link.to_client.use()
