@@ -5,7 +5,7 @@
 As in bench_broadcaster.py, rounds of ten talkers with ten lines each, on two processors; with `--behind
 4000000 --grace 2` for the server, so that the frozen client is let go before the end. Printed, for each
 repeat: the deliveries a second of the others with and without it, their ratio, the longest round, the
-server's memory (unique set size, its growth), and whether the nickname of the frozen one is free in the end.
+server's memory (unique set size, its growth), and whether the frozen one's nickname is free in the end.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
 """
