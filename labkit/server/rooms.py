@@ -42,7 +42,7 @@ from labkit.wire.messages import (
 from labkit.wire.text import brief
 
 LOBBY = "lobby"
-"""The room in which everybody starts."""
+"""The room in which every client starts."""
 
 W = TypeVar("W", bound=Hashable)  # what stands for a client: a ServerConnection, or a number in a test
 
@@ -81,7 +81,7 @@ Delivery = ToOne[W] | ToRoom[W] | Enters[W]
 
 @dataclass(slots=True)
 class Room(Generic[W]):
-    """A room, while anybody is in it."""
+    """A room, while a client is in it."""
 
     name: str
     members: dict[W, None] = field(default_factory=dict)  # a dict for its order: first come first
@@ -291,14 +291,14 @@ class Rooms(Generic[W]):
         try:
             return self._names.get(nicknames.key(nicknames.fit(nickname)))
         except nicknames.BadName:
-            return None  # nobody can have such a name
+            return None  # no client can have such a name
 
     def _room(self, name: str) -> Room[W]:
         return self._rooms.setdefault(nicknames.key(name), Room(name))
 
     def _walk_out(self, person: Person[W]) -> None:
         del person.room.members[person.who]
-        if not person.room.members:  # rooms nobody is in must not pile up
+        if not person.room.members:  # empty rooms must not pile up
             del self._rooms[nicknames.key(person.room.name)]
 
     def _short_enough(self, message: FromServer) -> FromServer:

@@ -64,8 +64,8 @@ class ChatServer:
         framing: LINES, or RAW for the assignment's own dialect.
         limits: see `Limits`.
         journal: where to write down what happens; by default a new one, in `journal`.
-        password: what whoever wants to join must know. None: nothing.
-        tls: (certificate, key), two PEM files, or an `ssl.SSLContext`: nobody can read along. None: no TLS.
+        password: what a client must know to join. None: nothing.
+        tls: (certificate, key), two PEM files, or an `ssl.SSLContext`. None: no TLS.
         backplane: the URL of a Redis; the rooms are shared with all servers that have the same one
             (backplane/). None: they are this server's own.
 

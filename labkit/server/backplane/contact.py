@@ -35,7 +35,7 @@ class Contact:
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
         self._tell = tell
-        # Guards what follows. Whoever only looks need not hold it.
+        # Guards what follows. To look, it need not be held.
         self._lock = threading.Lock()
         self._troubles: dict[str, float] = {}  # since when
         self.told = False  # the clients know that we are cut off

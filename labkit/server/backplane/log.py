@@ -57,7 +57,7 @@ class Told:
 
     @property
     def is_talk(self) -> bool:
-        """Nobody came or went with it, or changed."""
+        """No client came or went with it, or changed its nickname."""
         return isinstance(self.delivery.message, (Speech, Said, Acted))
 
 
@@ -105,7 +105,7 @@ class Ends:
 
 @dataclass(slots=True)
 class Reached:
-    """Somebody waits until all before this has happened."""
+    """A thread waits until all before this has happened."""
 
     event: threading.Event
 
@@ -140,14 +140,14 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class SharedRoom:
-    """One room. Whoever uses it holds the backplane's lock."""
+    """One room; guarded by the backplane's lock."""
 
     key: str  # nicknames.key of its name
     name: str = ""
     members: dict[str, str] = field(default_factory=dict)  # nicknames by person, in the order they came
     users: int = 0  # this server's people who are in it, or on their way in or out
     followed: threading.Event = field(default_factory=threading.Event)  # its stream is being read
-    # What this server's people did, and nobody has heard yet.
+    # What this server's clients did, and what has not been heard yet.
     pending: list[Op] = field(default_factory=list)
     waiting: int = 0  # bytes of that
     sent: deque[tuple[int, Batch]] = field(default_factory=deque)  # by the turn that it was sent in
@@ -200,7 +200,7 @@ class SharedRoom:
         return batch
 
     def change(self, what: str, person: str, nickname: str) -> None:
-        """Somebody came (+), went (-), or has another nickname (=)."""
+        """A client came (+), went (-), or has another nickname (=)."""
         if what == "-":
             self.members.pop(person, None)
         else:

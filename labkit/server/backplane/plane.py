@@ -165,7 +165,7 @@ class Backplane:
         lock must be held.
 
         Raises:
-            Disconnected: the client has to leave, and whatever it goes on saying is heard by nobody.
+            Disconnected: the client has to leave; nothing that it goes on saying is heard.
         """
         assert self._hub_lock.locked()
         client = told_by(deliveries)
@@ -238,7 +238,7 @@ class Backplane:
         self.broadcaster.wake()
 
     def _tell_why_it_waits(self, member: Member | None) -> None:
-        """Somebody who came after all others were told that Redis is away. The lock must be held."""
+        """It came after all others were told that Redis is away. The lock must be held."""
         if member is not None and self._contact.told and not member.told:
             member.told = True
             self.broadcaster.post([ForOne(member.outbox, as_bytes(Notice(CUT_OFF)))])

@@ -44,13 +44,13 @@ SECONDS = 1.0
 """How long to wait for something new before looking around."""
 
 BRIEFLY = 0.02
-"""The same, while there is a room that is not read because somebody here is slow, or mail to be opened."""
+"""The same, while there is a room that is not read because a client here is slow, or mail to be opened."""
 
 LONGEST_WAIT = 0.2
-"""Seconds that a room waits for somebody to come from one where somebody is slow: once, not for each."""
+"""Seconds that a room waits for a client to come from one with a slow reader: once, not for each."""
 
 FORGIVEN = 5.0
-"""Seconds after which a room where nobody was slow meanwhile counts as one where nobody is."""
+"""Seconds after which a room without a slow reader meanwhile counts as one without."""
 
 LATELY = 1.0
 """Seconds after which a room where nothing happens is read no more, until the mail tells of something."""
@@ -135,7 +135,7 @@ class Reader:
     def _take(
         self, session: Session, asked: dict[str, SharedRoom], lively: set[SharedRoom], found: Entries
     ) -> None:
-        """`asked`: the rooms that were read; `lively`: with those that somebody here is too slow for."""
+        """`asked`: the rooms that were read; `lively`: with those that a client here is too slow for."""
         rooms: dict[SharedRoom, None] = {}
         now = monotonic()
         mail = f"labkit:mail:{session.server}"
@@ -198,8 +198,8 @@ class Reader:
             session.lose(fields[b"gone"].decode())
 
     def _answer_late(self, session: Session) -> None:
-        """Whoever whispers to somebody who is far behind waits for the answer until that one has caught
-        up; as whoever talks to them does."""
+        """Whispers to a client that is far behind are answered when it has caught up: their sender waits, as
+        one does that talks in its room."""
         waiting, session.late = session.late, []
         for member, answer in waiting:
             if self._broadcaster.is_far(member.outbox):
@@ -211,7 +211,7 @@ class Reader:
     # --- what happens in the rooms ---
 
     def _let_happen(self, session: Session, rooms: dict[SharedRoom, None]) -> None:
-        """All that can. Whoever goes from one room to another enters there only after having left here: so
+        """All that can. A client that moves enters the new room only after it has left the old one: so
         a room may have to wait for another one, and goes on when that has got so far."""
         moving = True
         waiting: dict[SharedRoom, None] = dict.fromkeys(room for room in session.lively if room.now) | rooms
@@ -260,8 +260,8 @@ class Reader:
                     entries.append(ForRoom(room.name, text))
 
     def _in_a_hurry(self, exits: Exits) -> bool:
-        """A whole room waits for somebody to come from one that is not read, as somebody there is slow. Not
-        for ever: whoever leaves such a room need not have heard all of it."""
+        """A whole room waits for a client to come from one that is not read, as a reader there is slow. Not
+        for ever: a client that leaves such a room need not have heard all of it."""
         now = monotonic()
         if self._broadcaster.is_slow(exits.room):
             since, _ = self._slow.get(exits.room, (now, now))

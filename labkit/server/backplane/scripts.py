@@ -22,7 +22,7 @@ What is kept (KEY: what):
 
 A person is SERVER.NUMBER, so that whose they are can be told. An entry of a room's stream has the server
 that it comes from (`o`) and the number of its turn (`k`), how many bytes of the room were before it (`a`),
-the lines as they are to be heard (`t`) and who came or went with them (`m`, JSON; empty: nobody). Or it
+the lines as they are to be heard (`t`) and who came or went with them (`m`, JSON; empty: no client). Or it
 tells that a server is gone (`x`), and why.
 
 These scripts reach for keys that are not in their list of keys, as a single Redis allows and Redis Cluster
@@ -47,7 +47,7 @@ local function lag(room, total)
     return total - slowest, id
 end
 
--- Whoever waits for this server's mail is to look into this room.
+-- The thread that waits for this server's mail is to look into this room.
 local function ring(server, name)
     redis.call('XADD', 'labkit:mail:' .. server, '*', 'n', name)
 end
@@ -67,7 +67,7 @@ end
 local function forget(room, server)
     redis.call('HDEL', room .. ':read', server)
     redis.call('SREM', room .. ':quiet', server)
-    if redis.call('HLEN', room .. ':read') == 0 then  -- rooms nobody is in must not pile up
+    if redis.call('HLEN', room .. ':read') == 0 then  -- empty rooms must not pile up
         redis.call('DEL', room, room .. ':read', room .. ':quiet', room .. ':who', room .. ':state')
     end
 end
@@ -155,7 +155,7 @@ end
 function does.follow(name, shown)
     local room = 'labkit:room:' .. name
     local state = room .. ':state'
-    if redis.call('EXISTS', state) == 0 then  -- nor is there anything else, unless somebody meddled
+    if redis.call('EXISTS', state) == 0 then  -- nor is there anything else, unless another program meddled
         redis.call('DEL', room, room .. ':read', room .. ':quiet', room .. ':who')
         redis.call('HSET', state, 'name', shown, 'total', 0, 'last', '0-0', 'places', 0)
     end
@@ -167,7 +167,7 @@ function does.follow(name, shown)
     return {now[1], now[2], now[3], redis.call('HGETALL', room .. ':who')}
 end
 
--- Whoever waits for this server's streams shall look around.
+-- The thread that waits for this server's streams shall look around.
 function does.ring()
     ring(server, '')
     return 1
@@ -223,7 +223,7 @@ function does.read(name, bytes, id)
     return behind
 end
 
--- FIELD of the name, NUMBER of the whisper, LINE: to the server of whoever has the name. Answers which.
+-- FIELD of the name, NUMBER of the whisper, LINE: to the server of the client that has the name. Answers which.
 function does.whisper(field, number, line)
     local holder = redis.call('HGET', 'labkit:names', field)
     if not holder then return '' end

@@ -1,7 +1,7 @@
 """One life of a server among the others: its people, the rooms it follows, and what is to be done in Redis.
 
 Data, under one lock; the threads that work on it are in plane.py (those of the clients), writer.py and
-reader.py. A server that was given up by the others begins a new session, with nobody in it.
+reader.py. A server that was given up by the others begins a new session, with no client in it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Whispering:
-    """A whisper on its way to whoever has the nickname."""
+    """A whisper on its way to the client that has the nickname."""
 
     refusal: str  # what its sender is told if it is not heard
     news: tuple[str, str, str]  # who whispers what to whom
@@ -80,12 +80,12 @@ class Session:
         self._waiting: list[Request] = []
         self._people = 0  # so far
         self._whispered = 0
-        self.follow(LOBBY, LOBBY)  # as long as it lasts: everybody starts there
+        self.follow(LOBBY, LOBBY)  # as long as it lasts: every client starts there
 
     # --- people ---
 
     def member(self, client: ServerConnection) -> Member:
-        """Whoever this is, who may just be coming."""
+        """What stands for the client, which may just be coming."""
         if client not in self.members:
             self._people += 1
             self.members[client] = Member(f"{self.server}.{self._people}", client)
@@ -157,7 +157,7 @@ class Session:
             whispering.done.set()
 
     def lose(self, server: str) -> None:
-        """That server is gone: nobody there hears a whisper any more."""
+        """That server is gone: no client there hears a whisper any more."""
         self.gone.add(server)
         for number in [n for n, whispering in self.whispers.items() if whispering.server == server]:
             self.answer(number, False)
@@ -194,7 +194,7 @@ class Session:
         self.leave_if_empty(room)
 
     def leave_if_empty(self, room: SharedRoom) -> None:
-        """Read it no more, if nobody of this server is there."""
+        """Read it no more, if no client of this server is there."""
         if room.users or room.busy or room.key == LOBBY or not room.followed.is_set():
             return
         if self.rooms.get(room.key) is room:
@@ -216,7 +216,7 @@ class Session:
         self.requests.append((("hush", (room.key, at)), hushed))
 
     def ring(self, key: str) -> SharedRoom | None:
-        """There is something new in this room, if anybody here is still in it."""
+        """There is something new in this room, if a client here is still in it."""
         room = self.rooms.get(key)
         if room is None or not room.followed.is_set():
             return None
@@ -227,7 +227,7 @@ class Session:
     # --- for the writer ---
 
     def ask(self, name: str, *arguments: str | bytes | int) -> Request:
-        """Have something done, whose answer somebody waits for."""
+        """Have something done, and wait for its answer."""
         request = Request()
         self._waiting.append(request)
 
@@ -241,7 +241,7 @@ class Session:
         return request
 
     def want(self, name: str, arguments: tuple[str | bytes | int, ...] = ()) -> None:
-        """Have something done, whose answer nobody waits for."""
+        """Have something done, whatever the answer."""
         self.requests.append(((name, arguments), ignore))
 
     def gather(self, turn: int, tell_from: int) -> list[tuple[Command, Handler]]:
@@ -253,7 +253,7 @@ class Session:
             touched |= dict.fromkeys(room for room in self.rooms.values() if room.untold)
         for room in touched:
             if self.rooms.get(room.key) is not room:
-                continue  # it was left: nothing is pending, and how far it was read is nobody's business
+                continue  # it was left: nothing is pending, and how far it was read does not matter
             if room.pending:
                 batch = room.take(turn)
                 things.append((("append", (room.key, batch.text, batch.changes)), self._measure(room)))
@@ -275,7 +275,7 @@ class Session:
         return measured
 
     def abandon(self) -> list[LogEntry]:
-        """It is over. Whoever waits for something need wait no longer, and who has left is let go."""
+        """It is over. Threads that wait need wait no longer, and clients that have left are let go."""
         self.over = True
         entries: list[LogEntry] = []
         for request in self._waiting:
@@ -295,7 +295,7 @@ class Session:
 
 
 def ignore(answer: Any) -> None:
-    """Nobody waits for this answer."""
+    """No thread waits for this answer."""
 
 
 def told_by(deliveries: list[Delivery[ServerConnection]]) -> ServerConnection | None:

@@ -1,7 +1,7 @@
 """The Redis that several servers share: two connections to it, and what can go wrong with them.
 
 `turn` has things done and brings the answers; `read` waits for what is new. Each is for one thread. What
-is done there is told in scripts.py. Nothing here retries: whoever calls must know what may be done twice.
+is done there is told in scripts.py. Nothing here retries: the caller must know what may be done twice.
 
 A URL can hold a password. It is never shown: not in an error, not in `repr`, not in `where`.
 """
@@ -31,7 +31,7 @@ AT_ONCE = 100
 
 PASSWORD = "REDISCLI_AUTH"
 """The environment variable that may hold the password, where the URL does not: redis-cli's own. What is on
-a command line, everybody on the machine can see."""
+a command line, every user of the machine can see."""
 
 _DATABASE = re.compile(r"/?\d*")
 
@@ -39,7 +39,7 @@ OURS = {"protocol", "decode_responses", "encoding", "socket_timeout", "socket_co
 """Options that a URL can hold, and that are not for it to choose."""
 
 UNREADABLE = "(unreadable)"
-"""What is shown of a URL of which nobody can say where its password ends."""
+"""What is shown of a URL in which the end of the password cannot be told."""
 
 Command = tuple[str, tuple[str | bytes | int, ...]]
 """What is to be done in a turn: the name of the function in `TURN`, and its arguments."""

@@ -5,8 +5,8 @@ turn comes together. When no answer comes it asks again, with the same number, u
 tells why nothing is done twice then.
 
 It also keeps the lease: a turn now and then, though nothing is to be done. And it looks whether the other
-servers keep theirs. One that does not is given up. But not soon after Redis was away, for then nobody could
-have kept it: everybody has a whole lease to come back.
+servers keep theirs. One that does not is given up. But not soon after Redis was away, for then none could
+have kept it: each has a whole lease to come back.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Writer:
                 self._start_anew(str(why))
                 return False
             except (RedisError, OSError) as error:
-                # Since it was asked: what was said since then, nobody may have heard.
+                # Since it was asked: what was said since then may not have been heard.
                 self._contact.lost("writer", began, reason(error))
                 if not self._wait_to_try_again(next(pauses)):
                     return False
@@ -183,7 +183,7 @@ class Writer:
     def _hand_out(self, things: Things, answers: Sequence[Any]) -> None:
         for (_, handler), answer in zip(things, answers, strict=True):
             if isinstance(answer, list) and answer[:1] == [b"TROUBLE"]:
-                # Only if somebody else writes there. Better to begin anew than to go on with half of it.
+                # Only if another program writes there. Better to begin anew than to go on with half of it.
                 self._session.broken = answer[1].decode(errors="replace")
             else:
                 handler(answer)
