@@ -7,12 +7,14 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import Wire
 from wcwidth import wcswidth
 
 from labkit import ChatClient, ChatServer
 from labkit.instruments.ladder import LABEL, Ladder
 from labkit.instruments.link import Link
 from labkit.journal import Journal
+from labkit.wire.messages import EVENTS, REASONS
 
 
 def wire(*rows: tuple[str, str, str, str]) -> Journal:
@@ -181,14 +183,69 @@ def test_it_shows_itself_in_jupyter_as_a_drawing_and_always_as_text() -> None:
         ("went silent", ("server", "alice", "FIN")),
         ("was too slow", ("server", "alice", "RST")),
         ("server stopped", ("server", "alice", "FIN")),
+        ("server lost", ("server", "alice", "FIN")),
+        ("no nickname", ("server", "alice", "FIN")),
+        ("no password", ("server", "alice", "FIN")),
+        ("no TLS", ("server", "alice", "FIN")),
     ],
 )
-def test_whoever_ends_a_connection_is_where_the_arrow_begins(
-    reason: str, arrow: tuple[str, str, str]
-) -> None:
-    """Three ways of leaving are the client's doing, three are the server's."""
+def test_the_arrow_begins_where_the_connection_was_ended(reason: str, arrow: tuple[str, str, str]) -> None:
+    """Three ways of leaving are the client's doing, all others the server's; each reason has its row."""
     journal = Journal()
     journal.record("joined", "alice", where="lobby")
     journal.record("left", "alice", reason, "lobby")
     last = Ladder(journal).arrows[-1]
     assert (last.sender, last.receiver, last.kind) == arrow
+    assert reason in REASONS
+
+
+def test_every_reason_is_drawn() -> None:
+    """None is forgotten: an arrow says FIN, RST, or what was said last."""
+    for reason in REASONS.values():
+        journal = Journal()
+        journal.record("joined", "alice", where="lobby")
+        journal.record("left", "alice", reason, "lobby")
+        last = Ladder(journal).arrows[-1]
+        assert last.kind in ("FIN", "RST") or last.label == reason.last_packet
+        assert last.sender == ("server" if reason.ended_by == "server" else "alice")
+
+
+def test_who_leaves_by_an_announced_reason_is_told_to_the_others_and_no_one_else_is() -> None:
+    """A server that stops tells all by one line, and a stranger is told to none."""
+    for reason in REASONS.values():
+        journal = Journal()
+        journal.record("joined", "alice", where="lobby")
+        journal.record("joined", "bob", where="lobby")
+        journal.record("left", "alice", reason, "lobby")
+        told = [
+            arrow for arrow in Ladder(journal).arrows if arrow.receiver == "bob" and "left" in arrow.label
+        ]
+        assert [arrow.label for arrow in told] == [f"* alice left ({reason})"] * reason.announced
+
+
+def test_after_three_wrong_passwords_the_server_says_fin() -> None:
+    """The server ended it: the last arrow to the stranger is its FIN, with the reason."""
+    with ChatServer(port=0, password="sesame") as server, Wire(server.address) as mallory:
+        mallory.send("mallory", "a", "b", "c")
+        mallory.to_the_end()
+        server.journal.wait_for("left")
+        arrow = next(arrow for arrow in Ladder(server.journal).arrows if arrow.kind == "FIN")
+    assert (arrow.sender, arrow.label) == ("server", "no password")
+
+
+def test_a_message_of_a_kind_that_the_ladder_has_never_seen_is_drawn_all_the_same() -> None:
+    """What a message is and who asked for it is its own row: the ladder and the journal read it there."""
+    for event, kind in EVENTS.items():
+        fields = {name: "tea" if name in ("room", "new") else "words" for name in kind.__match_args__}
+        if "who" in fields:
+            fields["who"] = "alice"
+        message = kind(**fields)
+        journal = Journal()
+        journal.record("joined", "alice", where="lobby")
+        journal.record("joined", "bob", where="lobby")
+        who, what = message.news()
+        journal.record(event, who or "alice", what, "bob" if message.private and who else "lobby")
+        labels = [arrow.label for arrow in Ladder(journal).arrows]
+        assert message.line() in labels
+        if (asked := message.asked()) is not None:
+            assert asked.line() in labels

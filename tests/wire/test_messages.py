@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -57,6 +59,50 @@ LINES = st.one_of(
 def test_what_the_server_writes_is_read_back(message: m.FromServer) -> None:
     """Every kind of line, with any fit name and any clean text, reads as the message it was made of."""
     assert m.from_server(message.line()) == message
+
+
+def test_a_line_is_as_its_form_says() -> None:
+    """Also where a class writes its own, for speed."""
+    for kind in [*m.EVENTS.values(), m.Welcome, m.Notice]:
+        fields = {name: f"<{name}>" for name in kind.__match_args__}
+        assert kind(**fields).line() == kind.form.format(**fields)
+
+
+@given(NAMES, CLEANED, NAMES)
+def test_what_a_journal_keeps_reads_back_as_the_message(who: str, words: str, name: str) -> None:
+    """An event has the words of its message, and the message can be made of it again."""
+    for event, kind in m.EVENTS.items():
+        values = {"who": who, "room": name, "new": name, "reason": "quit"}
+        message = kind(**{field: values.get(field, words) for field in kind.__match_args__})
+        told_by, what = message.news()
+        assert m.from_event(event, told_by or who, what) == message
+
+
+def test_a_reason_is_its_words_and_what_follows_from_them() -> None:
+    """It goes wherever a str does, and back; one that another server made up is a reason, too."""
+    for words, reason in m.REASONS.items():
+        assert words == reason == f"{reason}"
+        copy = pickle.loads(pickle.dumps(reason))
+        assert (copy, copy.ended_by, copy.last_packet) == (reason, reason.ended_by, reason.last_packet)
+        assert m.reason_called(words) is reason
+    assert m.reason_called("fell asleep") == "fell asleep"
+
+
+@pytest.mark.parametrize(
+    ("why", "taken", "wrong_password", "last_try"),
+    [
+        ("the nickname bob is taken", True, False, False),
+        ("the nickname bob is taken; that was the last try", True, False, True),
+        ("bob is taken", True, False, False),
+        ("wrong password", False, True, False),
+        ("wrong password; that was the last try", False, True, True),
+        ("the nickname bob looks like b0b, who is here", False, False, False),
+    ],
+)
+def test_what_a_refusal_means(why: str, taken: bool, wrong_password: bool, last_try: bool) -> None:
+    """What a client must tell apart, of our own server and of a student's."""
+    refused = m.Refused(why)
+    assert (refused.taken, refused.wrong_password, refused.last_try) == (taken, wrong_password, last_try)
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,8 @@ class Reader:
             session.lose(fields[b"gone"].decode())
 
     def _answer_late(self, session: Session) -> None:
-        """Whispers to a client that is far behind are answered when it has caught up: their sender waits, as
-        one does that talks in its room."""
+        """Whispers to a client that is far behind are answered when it has caught up: their sender waits,
+        as one does that talks in its room."""
         waiting, session.late = session.late, []
         for member, answer in waiting:
             if self._broadcaster.is_far(member.outbox):

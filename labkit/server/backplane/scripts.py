@@ -223,7 +223,7 @@ function does.read(name, bytes, id)
     return behind
 end
 
--- FIELD of the name, NUMBER of the whisper, LINE: to the server of the client that has the name. Answers which.
+-- FIELD of the name, NUMBER of the whisper, LINE: to the server that has the name's client. Answers which.
 function does.whisper(field, number, line)
     local holder = redis.call('HGET', 'labkit:names', field)
     if not holder then return '' end
