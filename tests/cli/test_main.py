@@ -1,4 +1,4 @@
-"""__main__.py, serve.py, demo.py and lab.py: the commands, run as a student runs them."""
+"""__main__.py, dispatch.py, serve.py, demo.py and lab.py: the commands, run as a student runs them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def nobody_listens(address: tuple[str, int]) -> bool:
 
 
 def test_help_names_every_command() -> None:
-    """`--help` is where everybody begins."""
+    """`--help` is where a student begins."""
     helped = run("--help")
     assert helped.returncode == 0
     for command in ("serve", "join", "lab", "demo"):
@@ -58,13 +58,19 @@ def test_a_command_line_that_cannot_be_understood(arguments: list[str]) -> None:
 
 def test_nothing_is_loaded_that_is_not_needed() -> None:
     """Neither `import labkit` nor the command line loads what only one of the commands needs."""
-    program = (
-        "import sys, labkit, labkit.__main__ as m; m._parser(); "
-        "print([name for name in ('asyncio', 'prompt_toolkit', 'ipywidgets', 'jupyter_core', 'matplotlib') "
-        "if name in sys.modules])"
-    )
+    program = """
+import contextlib, io, sys
+from labkit.__main__ import COMMANDS, main
+for words in [], *([name] for name in COMMANDS):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    if not words:
+        print([name for name in COMMANDS if f"labkit.cli.{name}" in sys.modules])
+print([name for name in ('asyncio', 'prompt_toolkit', 'ipywidgets', 'jupyter_core', 'matplotlib')
+       if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[]\n[]\n"
 
 
 # --- serve ---
