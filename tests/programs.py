@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic, sleep
-from typing import IO
+from typing import IO, Self
 
 import psutil
 from support import need
@@ -31,7 +31,7 @@ HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name =
 def runs(process: psutil.Process) -> bool:
     """Whether it has not ended; one that nobody has asked about yet has."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -130,7 +130,7 @@ class Program:
         assert self.process.stderr is not None
         return self.process.stderr.read().decode()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

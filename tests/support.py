@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from typing import Self
 
 import pytest
 
@@ -39,7 +40,7 @@ class Wire:
         self._rest = b""
 
     @classmethod
-    def joined(cls, address: tuple[str, int], nickname: str) -> Wire:
+    def joined(cls, address: tuple[str, int], nickname: str) -> Self:
         """Connected, with a nickname, and welcomed."""
         wire = cls(address)
         assert wire.line() == "nickname"
@@ -107,7 +108,7 @@ class Wire:
     def close(self) -> None:
         self.sock.close()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -129,7 +130,7 @@ class BareServer:
     def accept(self) -> Wire:
         return Wire(self.sock.accept()[0])
 
-    def __enter__(self) -> BareServer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

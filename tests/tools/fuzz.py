@@ -364,7 +364,7 @@ class Chat:
                 check = _is_an_answer if cast(int, entry.to) == by else _is_a_whisper
                 self._look_at(entry.data, check, {old, new})
             elif isinstance(entry, ForRoom):
-                require(entry.but in (by, None), "somebody else does not hear it")
+                require(cast(int | None, entry.but) in (by, None), "somebody else does not hear it")
                 self._look_at(entry.data, _is_their_own, {old, new})
             else:
                 require(isinstance(entry, Hears) and cast(int, entry.who) == by, "somebody else is moved")
