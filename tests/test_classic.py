@@ -176,7 +176,7 @@ def test_the_classic_client_with_labkits_server() -> None:
 def test_a_refused_classic_client_can_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second alice is told why not, and asked again, by labkit's server in the assignment's dialect."""
     # Nothing but time keeps the two apart: so much that this thread has read the first.
-    monkeypatch.setattr("labkit.server.server.RAW_PAUSE", 2.0)
+    monkeypatch.setattr("labkit.server.handshake.RAW_PAUSE", 2.0)
     with (
         ChatServer(port=0, framing=RAW) as server,
         Wire(server.address) as alice,

@@ -142,10 +142,14 @@ def check_server(
     from labkit.conformance.run import CannotRun
 
     replace_unprintable()
-    shows = None if as_json else lambda text: print(text, flush=True)
+
+    def show(text: str) -> None:
+        if not as_json:
+            print(text, flush=True)
+
     try:
         with _ending_on_signals():
-            report = _report(host_port, command, framing, shows, one_by_one)
+            report = _report(host_port, command, framing, show, one_by_one)
     except CannotRun as error:
         print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
         return UNUSABLE
@@ -158,7 +162,7 @@ def _report(
     host_port: str | None,
     command: list[str],
     framing: str,
-    shows: Callable[[str], None] | None,
+    show: Callable[[str], None],
     one_by_one: bool,
 ) -> Report:
     from labkit.conformance.run import CannotRun, check_address, check_command
@@ -168,8 +172,8 @@ def _report(
             "one of these is needed: an address, HOST:PORT, or a command that starts the server, -- COMMAND"
         )
     if host_port:
-        return check_address(host_port, framing, shows)
-    return check_command(command, framing, shows, one_by_one)
+        return check_address(host_port, framing, show)
+    return check_command(command, framing, show, one_by_one)
 
 
 @contextlib.contextmanager

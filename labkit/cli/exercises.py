@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 def _list() -> int:
     """Print each exercise on a line."""
     from labkit.exercises import NAMES, exercise_called
-    from labkit.exercises.grading.judging import JUDGE
+    from labkit.exercises.catalogue.judge import JUDGE
 
     for name in NAMES:
         exercise = exercise_called(name)
@@ -47,8 +47,8 @@ def _list() -> int:
 def _print_stub(name: str) -> int:
     """Print what a student starts from: the task as a comment, and the stub."""
     from labkit.exercises import exercise_called
+    from labkit.exercises.catalogue.judge import JUDGE
     from labkit.exercises.exercise import stub_of
-    from labkit.exercises.grading.judging import JUDGE
 
     try:
         exercise = JUDGE if name == "judge" else exercise_called(name)

@@ -47,7 +47,7 @@ from labkit.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from labkit.wire.tls import ForClient, Seal
+    from labkit.wire.tls import ForClient, TlsSession
 
 __all__ = [
     "FROZEN",
@@ -704,9 +704,9 @@ def _is_quit(text: str) -> bool:
         return False
 
 
-def _sealing(tls: ForClient) -> Callable[[str], Seal]:
+def _sealing(tls: ForClient) -> Callable[[str], TlsSession]:
     """What makes the TLS with the server at a host. Loaded only where there is TLS."""
-    from labkit.wire.tls import Seal, client_context
+    from labkit.wire.tls import TlsSession, client_context
 
     context = client_context(tls)
-    return lambda host: Seal(context, host)
+    return lambda host: TlsSession(context, host)

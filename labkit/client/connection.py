@@ -22,7 +22,7 @@ from labkit.wire import sockets
 from labkit.wire.framing import Framing
 
 if TYPE_CHECKING:
-    from labkit.wire.tls import Seal
+    from labkit.wire.tls import TlsSession
 
 LOOK_AROUND = 0.05
 """Seconds; how often a thread that waits to send, or to connect, looks whether it is still wanted."""
@@ -53,7 +53,7 @@ class Call:
         address: sockets.Address,
         framing: Framing,
         timeout: float,
-        seal: Seal | None = None,
+        seal: TlsSession | None = None,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
         self.address = address
@@ -124,7 +124,7 @@ class Call:
         if self._cut_short:
             raise ConnectionAbortedError("the line before went out in part")
         give_up = monotonic() + self.timeout
-        rest = memoryview(data if self._seal is None else self._seal.seal(data))
+        rest = memoryview(data if self._seal is None else self._seal.encrypt(data))
         while rest := rest[sockets.send_now(self.sock, rest) :]:
             if self.unplugged:
                 raise ConnectionAbortedError("the plug was pulled")
@@ -174,7 +174,7 @@ class Call:
 
     def opened(self, data: bytes) -> list[bytes]:
         """The plain bytes in what came. Raises OSError: it is no TLS (any more)."""
-        return [data] if self._seal is None else self._seal.open(data)
+        return [data] if self._seal is None else self._seal.decrypt(data)
 
     def close(self) -> None:
         """Close the socket; with RST if it is unplugged. For the receiving thread: while it waits for the
@@ -205,7 +205,7 @@ class Call:
 
     # --- TLS ---
 
-    def _agree_on_keys(self, seal: Seal, given_up: Callable[[], bool] | None) -> list[bytes]:
+    def _agree_on_keys(self, seal: TlsSession, given_up: Callable[[], bool] | None) -> list[bytes]:
         """The TLS handshake; returns what the server said in the same breath. No other thread is there yet.
 
         Raises:
@@ -220,7 +220,7 @@ class Call:
             while True:
                 if data is not None:
                     try:
-                        early += seal.open(data)
+                        early += seal.decrypt(data)
                     finally:
                         with self._sending:
                             self._send_all(b"")  # our part of the handshake, or an alert

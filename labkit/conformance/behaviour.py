@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labkit.conformance.probed import NotJudged, Probed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 
-Tries = Callable[[Probed], None]
+Tries = Callable[[ServerUnderTest], None]
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,19 @@ class Behaviour:
     name: str
     clause: str  # of the wire
     optional: bool
-    not_raw: str  # why it cannot be asked of the raw dialect; "": it can
+    not_raw: str  # why the raw dialect cannot be judged by it; "": it can
     tries: Tries
 
     def required(self, framing: str) -> bool:
         """Whether a server that speaks this dialect must behave so."""
         return not self.optional and not (framing == "raw" and self.not_raw)
 
-    def judge(self, server: Probed) -> None:
+    def judge(self, server: ServerUnderTest) -> None:
         """Try it.
 
         Raises:
-            Missed: the server does not behave so.
-            NotJudged: nothing can be said of it, in this dialect or on this server.
+            CheckFailed: the server does not behave so.
+            NotJudged: it cannot be judged, in this dialect or on this server.
         """
         if server.framing == "raw" and self.not_raw:
             raise NotJudged(self.not_raw)

@@ -1,12 +1,12 @@
 """What a chat server does, as a numbered list of behaviours that can each be tried from outside.
 
-A behaviour has a name, the clause of the wire that it comes from, and a function that tries it on a
-server, through bare sockets. The function returns if the server behaves so, and raises `Missed` with what
-was expected and what was seen if it does not. It takes the server as it is, in whatever language; what
-that says besides (a welcome, a prompt, who has joined) is passed over, unless it is what is judged.
+A behaviour has a name, the clause of the wire it comes from, and a function that tries it on a server,
+through bare sockets. The function returns if the server behaves so, and raises `CheckFailed` with what was
+expected and what was seen if it does not. It takes servers in any language as they are: what they say
+besides (a welcome, a prompt, who has joined) is skipped, unless that is what is judged.
 
-Those that may cost the server its life come last. Each section is in a file of its own: talking.py,
-naming.py, staying.py, leaving.py and dying.py.
+Behaviours that may kill the server come last. Each section has a file: talking.py, naming.py, staying.py,
+leaving.py and dying.py.
 """
 
 from __future__ import annotations

@@ -1,64 +1,64 @@
-"""Behaviours of a chat server: what one's death does to the others, and to those who would come.
+"""Behaviours of a chat server: what a client's death does to the others, and to newcomers.
 
-Two of the faults that are looked for here hide: a server that notices a death at once never sends to the
-dead. So each is tried twice, the second time with the dead one's thread kept busy (`Clog`): it has said so
-much that a thread which sends by itself is stuck in a send to somebody who does not read, and cannot see
-the end of its own client. Somebody else's send will be the first to.
+Two of the faults looked for here hide: a server that notices a death at once never sends to the dead
+client. So each is tried twice, the second time with the dead client's thread kept busy (`Clog`): the client
+has said so much that its thread, if it also sends, is stuck in a send to a client that does not read. It
+cannot see the end of its own client; another thread's send will be the first to.
 
-What goes wrong here may be the last thing that a server does.
+A fault here may be the last thing that a server does.
 """
 
 from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.conformance.probed import Probed
+from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.conformance.staying import LINE, TINY, kernel_holds
-from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.raw_client import Peer, unique
+from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.raw_client import RawClient, unique
 from labkit.wire import sockets
 
 STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is
-tried, and nothing wrong is told."""
+tried, and it is not blamed."""
 
 DYING = Section()
 
 
 class Clog:
-    """People, of whom `dead` will die while its thread is busy: `mallory`, who came last, does not read.
+    """Clients, of which `dead` will die while its thread is busy: `mallory`, the last one, does not read.
 
-    `stuck` tells whether that could be brought about, and somebody who came after `dead` still hears.
+    `stuck` tells whether that worked, and `bob`, who came after `dead`, still hears.
     """
 
-    def __init__(self, server: Probed) -> None:
-        first, *self.speakers, self.dead, self.bob = server.people("first", "one", "two", "dead", "bob")
-        (self.mallory,) = server.people("mallory", know=first, receive_buffer=TINY)
+    def __init__(self, server: ServerUnderTest) -> None:
+        first, *self.speakers, self.dead, self.bob = server.join("first", "one", "two", "dead", "bob")
+        (self.mallory,) = server.join("mallory", know=first, receive_buffer=TINY)
         self._all = [first, *self.speakers, self.dead, self.bob]
         self.stuck = self._fill() and self._heard(server, first)
 
     def _fill(self) -> bool:
-        """The dead one says more than mallory's kernel takes. False: bob has heard all of it."""
+        """`dead` says more than mallory's kernel takes. False: bob has heard all of it."""
         left = kernel_holds() + 1024 * 1024
         everything = self.bob.received + left
-        idle = Patience(STUCK)
+        idle = Deadline(STUCK)
         received = 0
         while self.bob.received < everything:
             took = self.dead.push((LINE + b"\n") * 64, 0) if left > 0 else 0
             left -= took
-            for peer in self._all:
-                peer.forget()
-            now = sum(peer.received for peer in self._all)
+            for client in self._all:
+                client.forget()
+            now = sum(client.received for client in self._all)
             if took or now != received:
-                idle, received = Patience(STUCK), now
-            elif idle.spent():
+                idle, received = Deadline(STUCK), now
+            elif idle.passed():
                 return True
             else:
                 sockets.readable(self.bob.sock, SLICE / 10)
         return False
 
-    def _heard(self, server: Probed, first: Peer) -> bool:
-        """Whether bob hears what the first of all says: he comes before mallory, then."""
+    def _heard(self, server: ServerUnderTest, first: RawClient) -> bool:
+        """Whether bob hears what the first client says: then he comes before mallory."""
         text = unique("can-you-hear")
         first.send(text)
         return server.reaches(text, first, self.bob)
@@ -68,10 +68,10 @@ class Clog:
     "after a reset all others are still heard",
     "what is said reaches all others in the room; RST of one is that one's leaving, and no more",
 )
-def _(server: Probed) -> None:
-    alice, gone, dave = server.people("alice", "gone", "dave")
+def _(server: ServerUnderTest) -> None:
+    alice, gone, dave = server.join("alice", "gone", "dave")
     gone.reset()
-    server.settle()  # who notices by itself has noticed; the rest comes below
+    server.settle()  # a server that notices by itself has noticed; the others are tried below
     server.hears_from(alice, dave, "is-anybody-there")
     clog = Clog(server)
     if clog.stuck:
@@ -81,10 +81,10 @@ def _(server: Probed) -> None:
 
 @DYING.has(
     "after a goodbye nobody else is thrown out",
-    "whoever keeps reading and talking stays, whatever becomes of the others",
+    "a client that keeps reading and talking stays, whatever becomes of the others",
 )
-def _(server: Probed) -> None:
-    alice, carol, gone, dave = server.people("alice", "carol", "gone", "dave")
+def _(server: ServerUnderTest) -> None:
+    alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
     say_goodbye(gone)
     for speaker in (alice, carol):
         server.hears_from(speaker, dave, "are-you-there")
@@ -96,22 +96,22 @@ def _(server: Probed) -> None:
             server.hears_from(speaker, clog.bob, "are-you-there")
 
 
-def say_goodbye(peer: Peer) -> None:
-    """Leave with FIN, and be gone: closing with something unread would send RST."""
-    peer.forget()
-    peer.hang_up()
-    peer.close()
+def say_goodbye(client: RawClient) -> None:
+    """Leave with FIN, and close: with something unread, close would send RST."""
+    client.forget()
+    client.hang_up()
+    client.close()
 
 
 @DYING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     dead = server.newcomer("dead")
     dead.reset()
     still_asked(server, "after another reset its connection instead of answering")
 
 
 @DYING.has("a nickname that is not UTF-8 keeps nobody out", NOBODY_KEPT_OUT)
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     odd = server.newcomer("odd")
     server.answer(odd, b"ren\xe9")
     still_asked(server, "after another answered b'ren\\xe9'")

@@ -1,72 +1,75 @@
-"""Behaviours of a chat server: somebody leaves, and that is noticed and told.
+"""Behaviours of a chat server: a client leaves, and the server notices and tells the others.
 
-It builds as talking.py does.
+How a behaviour is written, talking.py says.
 """
 
 from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
-from labkit.conformance.probed import CannotJoin, NotJudged, Probed
-from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer, unique
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
+from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient, unique
+from labkit.wire.messages import HUNG_UP, VANISHED, Left
 
 LEAVING = Section()
 
 
 @LEAVING.has(
     "a goodbye is noticed",
-    "every leaving is told; and whoever has hung up is gone, and holds nothing any more",
+    "every leaving is told; and a client that has hung up is gone, and holds nothing any more",
 )
-def _(server: Probed) -> None:
-    bob, alice = server.people("bob", "alice")
+def _(server: ServerUnderTest) -> None:
+    bob, alice = server.join("bob", "alice")
     bob.forget()
     alice.hang_up()
-    end = alice.ended()
-    if end is None:
-        bob.ended(0)  # whatever has come
-        seen = f"no end within {server.patience:.1f} s; {bob.seen()}"
-        server.stays(alice)  # if she were gone, the next send to her would fail
-        raise Missed("the server ends alice's connection after she has hung up", seen)
+    if alice.ended() is None:
+        bob.ended(0)  # takes what has come
+        seen = f"no end within {server.timeout:.1f} s; {bob.seen()}"
+        server.stays(alice)  # if she closed, the next send to her would fail
+        raise CheckFailed("the server ends alice's connection after she has hung up", seen)
 
 
 @LEAVING.has(
     "a leaving is told to the others, once, and with its reason",
-    "`* alice left (hung up)` after FIN, `* alice left (vanished)` after RST",
-    not_raw="the assignment tells nobody",
+    f"`{Left('alice', HUNG_UP).line()}` after FIN, `{Left('alice', VANISHED).line()}` after RST",
+    not_raw="the assignment tells no one",
 )
-def _(server: Probed) -> None:
-    alice, dave = server.people("alice", "dave")
-    for name, reason in (("bob", "hung up"), ("carol", "vanished")):
-        (leaver,) = server.people(name, know=alice)
+def _(server: ServerUnderTest) -> None:
+    alice, dave = server.join("alice", "dave")
+    for name, reason in (("bob", HUNG_UP), ("carol", VANISHED)):
+        (leaver,) = server.join(name, know=alice)
         server.hears_from(dave, alice, "well")
         before = len(alice.transcript)
-        if reason == "vanished":
+        if reason == VANISHED:
             leaver.reset()
         else:
             leaver.hang_up()
             if leaver.ended() is None:
                 raise NotJudged("the server does not notice a goodbye, and cannot tell of it")
         alice.hears(server.nickname(name))
-        for _ in range(2):  # a second telling, if there is one, comes before
+        for _ in range(2):  # a second notice, if there is one, comes before
             server.hears_from(dave, alice, "well")
-        notice = f"* {server.nickname(name)} left ({reason})"
+        notice = Left(server.nickname(name), reason).line()
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
-            raise Missed(f"alice hears `{notice}`", f"{told!r}")
+            raise CheckFailed(f"alice hears `{notice}`", f"{told!r}")
 
 
-@LEAVING.has("a nickname is free again after its owner has left", "a nickname is one person's, who is here")
-def _(server: Probed) -> None:
-    bob, alice = server.people("bob", "alice")
+@LEAVING.has(
+    "a nickname is free again after its owner has left",
+    "a nickname belongs to one client, as long as it is here",
+)
+def _(server: ServerUnderTest) -> None:
+    bob, alice = server.join("bob", "alice")
     alice.hang_up()
     noticed = alice.ended()
     alice.close()
     if noticed is None:
         raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
-    waiting = Patience(server.patience)
-    while True:  # it may hang up first, and strike out the name then
+    deadline = Deadline(server.timeout)
+    while True:  # it may close first, and free the name then
         again = server.newcomer("alice again")
         server.answer(again, server.nickname("alice"))
         text = unique("back")
@@ -74,17 +77,17 @@ def _(server: Probed) -> None:
         heard = server.reaches(text, again, bob)
         if heard and says(server.nickname("alice"), bob.passed_over.decode(errors="replace")):
             return
-        if waiting.spent():
-            raise Missed("another may be called alice now", again.seen())
+        if deadline.passed():
+            raise CheckFailed("another may be called alice now", again.seen())
 
 
 @LEAVING.has(
     "nobody falls silent when people come and go",
-    "what is said reaches the others, whoever else comes, talks or leaves meanwhile",
+    "what is said reaches the others, whatever clients come, talk or leave meanwhile",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
-    (visitor,) = server.people("visitor", know=alice)
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    (visitor,) = server.join("visitor", know=alice)
     visitor.hang_up()
     visitor.ended()
     _still_heard(server, bob, alice, "a visitor hung up")
@@ -96,36 +99,36 @@ def _(server: Probed) -> None:
     server.answer(second, server.nickname("second"))
     if not _heard_at_last(second, alice):
         if second.end:
-            return  # thrown out: a fault, and another one
-        raise Missed("a second visitor is heard after one has left", alice.seen())
+            return  # thrown out: a fault of another kind
+        raise CheckFailed("a second visitor is heard after one has left", alice.seen())
     second.reset()
     server.settle()
     _still_heard(server, bob, alice, "a visitor vanished")
     _comes_in(server, "third", "two visitors have left")
 
 
-def _still_heard(server: Probed, bob: Peer, alice: Peer, after: str) -> None:
-    """Alice came first: whatever goes wrong in a send to others, she has hers by then."""
+def _still_heard(server: ServerUnderTest, bob: RawClient, alice: RawClient, after: str) -> None:
+    """Alice came first: she has her line before a send to any other can go wrong."""
     text = unique("still-there")
     bob.send(text)
     if not server.reaches(text, bob, alice) and not bob.end:
-        raise Missed(f"alice hears bob after {after}", alice.seen())
+        raise CheckFailed(f"alice hears bob after {after}", alice.seen())
 
 
-def _comes_in(server: Probed, name: str, after: str) -> Peer:
+def _comes_in(server: ServerUnderTest, name: str, after: str) -> RawClient:
     try:
         return server.newcomer(name)
-    except CannotJoin as missed:
-        raise Missed(f"a newcomer is asked for a nickname after {after}", missed.seen) from None
+    except CannotJoin as failed:
+        raise CheckFailed(f"a newcomer is asked for a nickname after {after}", failed.seen) from None
 
 
-def _heard_at_last(speaker: Peer, listener: Peer) -> bool:
-    """Whether the speaker is heard, who may not have been let in yet at first."""
-    waiting = Patience(speaker.patience)
+def _heard_at_last(speaker: RawClient, listener: RawClient) -> bool:
+    """Whether the speaker is heard; it may not be let in yet at first."""
+    deadline = Deadline(speaker.timeout)
     text = unique("hello")
     while speaker.send(text) and not speaker.ended(0):
         if listener.hears(text, 4 * SLICE):
             return True
-        if waiting.spent():
+        if deadline.passed():
             break
     return False

@@ -1,7 +1,4 @@
-"""What came out of trying a server: a verdict for each behaviour, as text and as JSON.
-
-It judges nothing itself: run.py does, and hands the verdicts over.
-"""
+"""What a run found: a verdict for each behaviour, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ ROWS = 16
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a server behaves so, and how that was seen."""
+    """Whether a server behaves so, and how that showed."""
 
     behaviour: Behaviour
     required: bool
@@ -68,7 +65,7 @@ class Report:
     Args:
         server: which one, in words.
         framing: "lines" or "raw": the dialect in which it was judged.
-        notes: what is good to know before.
+        notes: what the user should know first.
         verdicts: in the order of the behaviours.
     """
 
@@ -85,14 +82,14 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """All that is required was tried, and holds, or cannot be judged."""
+        """Whether all that is required was tried, and holds or cannot be judged."""
         return not any(v.required and v.verdict in (MISSED, NOT_TRIED) for v in self.verdicts)
 
     def ladder(self, number: int) -> Ladder:
         """Who sent what to whom while the behaviour of this number was tried.
 
         Raises:
-            KeyError: it was not.
+            KeyError: it was not tried.
         """
         for v in self.verdicts:
             if v.behaviour.number == number and v.verdict != NOT_TRIED:

@@ -1,10 +1,9 @@
-"""python -m labkit check server: is that server right? A run of all behaviours against any server.
+"""A run of all behaviours against any server, in one of two ways.
 
-Two ways. At an address there is one server, which others may use: the behaviours are tried one after the
-other, and once nobody can join any more, the rest is not tried. A command is started afresh for each
-behaviour, several at a time, so that no fault stands in the way of seeing another.
+At an address there is one server, which others may use: the behaviours are tried one after the other, and
+once no client can join any more, the rest is not tried. A command is started afresh for each behaviour,
+several at a time, so that no fault hides another.
 
-What a behaviour is, behaviours.py tells; how a server is started, launch.py; what comes out, report.py.
 Here are the order of things and how long they may take.
 """
 
@@ -20,13 +19,20 @@ from time import monotonic
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.probed import LEAST_PATIENCE, ROUND_TRIPS, CannotJoin, Guests, NotJudged, Probed
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
+from labkit.conformance.server_under_test import (
+    LEAST_TIMEOUT,
+    ROUND_TRIPS,
+    CannotJoin,
+    Guests,
+    NotJudged,
+    ServerUnderTest,
+)
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
-from labkit.probe.raw_client import PATIENCE, Peer, unique
+from labkit.probe.raw_client import TIMEOUT, RawClient, unique
 from labkit.wire import sockets
 
 AT_A_TIME = 4
@@ -44,15 +50,19 @@ LONGEST = 60.0
 NOBODY = "nobody can join"
 
 ENOUGH = 2
-"""Behaviours, of new servers, that nobody could join for: then no other is tried."""
+"""Behaviours, each on a new server, that no client could join for: then no other is tried."""
 
-MOST_PATIENCE = 10.0
-"""Seconds; nobody waits longer than this for anything."""
+MOST_TIMEOUT = 10.0
+"""Seconds: no client waits longer than this for anything."""
 
 RESETS_ARE_SURVIVED = "nobody is skipped when several die"
-"""Once this behaviour holds, people may leave with RST."""
+"""Once this behaviour holds, clients may leave with RST."""
 
-Shows = Callable[[str], None]
+Show = Callable[[str], None]
+
+
+def _show_nothing(text: str) -> None:
+    pass
 
 
 class CannotRun(Exception):
@@ -64,117 +74,128 @@ class Opening:
     """What is known of a server before it is judged."""
 
     speaks: str
-    patience: float
+    timeout: float
     notes: list[str]
 
 
 # --- the two ways ---
 
 
-def check_address(host_port: str, framing: str = "lines", shows: Shows | None = None) -> Report:
+def check_address(host_port: str, framing: str = "lines", show: Show = _show_nothing) -> Report:
     """Try the server that listens there.
 
     Args:
         host_port: such as "localhost:14901" or "[::1]:14901".
         framing: "lines" or "raw": what it is to speak.
-        shows: is given the text of the report, piece by piece, as soon as it is known.
+        show: is given the text of the report, piece by piece, as soon as it is known.
 
     Raises:
-        CannotRun: that is no address, or nobody listens there.
+        CannotRun: that is no address, or no server listens there.
     """
     started = monotonic()
     address = _address(host_port)
     guests = Guests()
     try:
-        server = Probed(address, framing, PATIENCE, guests=guests)
+        server = ServerUnderTest(address, framing, TIMEOUT, guests=guests)
         try:
-            first = server.peer("first")
-        except CannotJoin as missed:
-            raise CannotRun(f"{host_port}: {missed.seen}") from None
-        server.tail = f"q{first.port:x}"  # nobody else there has that port
+            first = server.connect("first")
+        except CannotJoin as failed:
+            raise CannotRun(f"{host_port}: {failed.seen}") from None
+        server.tail = f"q{first.port:x}"  # no other client there has that port
         opening = _opened(server, first)
         server.leave()
         report = Report(f"the server at {host_port}", framing, opening.notes)
-        shows = shows or (lambda text: None)
-        shows(report.head())
-        trouble = ""
-        all_stay = True
-        for behaviour in BEHAVIOURS:
-            trouble = trouble or _no_use([], monotonic() > started + LONGEST)
-            if trouble:
-                verdict = _not_tried(behaviour, framing, trouble)
-            else:
-                tried = Probed(
-                    address,
-                    framing,
-                    opening.patience,
-                    speaks=opening.speaks,
-                    tail=f"{server.tail}{behaviour.number}",
-                    guests=guests,
-                    all_stay=all_stay,
-                )
-                verdict = _judged(behaviour, tried)
-                if verdict.verdict == NOT_TRIED:
-                    trouble = f"nobody can join since {behaviour.number - 1}"
-                    verdict = _not_tried(behaviour, framing, trouble)
-                elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
-                    trouble += f" since {behaviour.number}"
-                    tried.all_stay = True  # to the very end
-                tried.leave()
-                if behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
-                    all_stay = False
-                    guests.leave()
-            report.verdicts.append(verdict)
-            shows(str(verdict))
+        return _filled(
+            report, _one_after_the_other(server, opening, guests, started + LONGEST), show, started
+        )
     finally:
         guests.end()
-    report.seconds = monotonic() - started
-    shows(report.tail())
-    return report
 
 
 def check_command(
-    command: list[str], framing: str = "lines", shows: Shows | None = None, one_by_one: bool = False
+    command: list[str], framing: str = "lines", show: Show = _show_nothing, one_by_one: bool = False
 ) -> Report:
     """Try the server that this command starts: afresh for each behaviour, and stopped again.
 
     Args:
         command: the program and its arguments; the port it must listen on is in PORT of its environment,
             and in place of `$PORT` or `{port}` in its arguments.
-        framing, shows: as for `check_address`.
-        one_by_one: never two servers at once, for they would share something.
+        framing, show: as for `check_address`.
+        one_by_one: never two servers at once, because they would share something.
 
     Raises:
         CannotRun: it does not start, or does not listen there; the text has its last lines.
     """
     started = monotonic()
-    shows = shows or (lambda text: None)
     try:
         with _running(command, []) as address:
-            server = Probed(address, framing, PATIENCE)
-            opening = _opened(server, server.peer("first"))
+            server = ServerUnderTest(address, framing, TIMEOUT)
+            opening = _opened(server, server.connect("first"))
             server.leave()
     except NotStarted as error:
         raise CannotRun(f"{shlex.join(command)}: {error}") from None
-    except CannotJoin as missed:
-        raise CannotRun(f"{shlex.join(command)}: it listens, but {missed.seen}") from None
+    except CannotJoin as failed:
+        raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
     report = Report(shlex.join(command), framing, opening.notes)
-    shows(report.head())
-    for verdict in _all_at_once(command, framing, opening, 1 if one_by_one else AT_A_TIME):
+    verdicts = _all_at_once(command, framing, opening, 1 if one_by_one else AT_A_TIME)
+    return _filled(report, verdicts, show, started)
+
+
+def _filled(report: Report, verdicts: Iterator[Verdict], show: Show, started: float) -> Report:
+    """The report with these verdicts, each shown as soon as it is known."""
+    show(report.head())
+    for verdict in verdicts:
         report.verdicts.append(verdict)
-        shows(str(verdict))
+        show(str(verdict))
     report.seconds = monotonic() - started
-    shows(report.tail())
+    show(report.tail())
     return report
+
+
+# --- at an address: one after the other ---
+
+
+def _one_after_the_other(
+    server: ServerUnderTest, opening: Opening, guests: Guests, give_up: float
+) -> Iterator[Verdict]:
+    """The verdicts on a server that goes on, in order; after a fault it does not survive, "not tried"."""
+    trouble, all_stay = "", True
+    for behaviour in BEHAVIOURS:
+        trouble = trouble or _no_use([], monotonic() > give_up)
+        if trouble:
+            yield _not_tried(behaviour, server.framing, trouble)
+            continue
+        tried = replace(
+            server,
+            timeout=opening.timeout,
+            speaks=opening.speaks,
+            tail=f"{server.tail}{behaviour.number}",
+            all_stay=all_stay,
+            journal=Journal(),
+        )
+        verdict = _judged(behaviour, tried)
+        if verdict.verdict == NOT_TRIED:
+            trouble = f"{NOBODY} since {behaviour.number - 1}"
+            verdict = _not_tried(behaviour, server.framing, trouble)
+        elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
+            trouble += f" since {behaviour.number}"
+            tried.all_stay = True  # to the very end
+        tried.leave()
+        if behaviour.name == RESETS_ARE_SURVIVED and verdict.verdict == HOLDS:
+            all_stay = False
+            guests.leave()
+        yield verdict
+
+
+# --- a command: started afresh, several at a time ---
 
 
 def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: int) -> Iterator[Verdict]:
     """The verdicts in the order of the behaviours, each as soon as it and those before it are known."""
-    # Guards the three below: what is to be judged, what was, and the servers that run just now.
-    changed = threading.Condition()
+    changed = threading.Condition()  # guards to_do and done
     to_do = list(BEHAVIOURS)
     done: dict[int, Verdict] = {}
-    running: list[Launched] = []
+    running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
     give_up = monotonic() + LONGEST
 
     def work() -> None:
@@ -215,7 +236,7 @@ def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: 
 
 
 def _no_use(verdicts: list[Verdict], too_long: bool) -> str:
-    """Why nothing more need be tried; "" if it should."""
+    """Why nothing more need be tried; "" if more should."""
     if too_long:
         return f"{LONGEST:g} seconds are over"
     stuck = [verdict for verdict in verdicts if verdict.because == NOBODY]
@@ -229,7 +250,7 @@ def _afresh(
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
     try:
         with _running(command, running) as address:
-            server = Probed(address, framing, opening.patience, speaks=opening.speaks)
+            server = ServerUnderTest(address, framing, opening.timeout, speaks=opening.speaks)
             try:
                 return _judged(behaviour, server)
             finally:
@@ -253,18 +274,18 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[sockets.Ad
 # --- one behaviour ---
 
 
-def _judged(behaviour: Behaviour, server: Probed) -> Verdict:
+def _judged(behaviour: Behaviour, server: ServerUnderTest) -> Verdict:
     verdict, expected, seen, because = HOLDS, "", "", ""
     try:
         behaviour.judge(server)
     except NotJudged as why:
         verdict, because = NOT_JUDGED, str(why)
-    except Missed as missed:
+    except CheckFailed as failed:
         # The first two are about joining itself.
-        if isinstance(missed, CannotJoin) and behaviour.number > 2:
+        if isinstance(failed, CannotJoin) and behaviour.number > 2:
             verdict, because = NOT_TRIED, NOBODY
         else:
-            verdict, expected, seen = MISSED, missed.expected, missed.seen
+            verdict, expected, seen = MISSED, failed.expected, failed.seen
     required = behaviour.required(server.framing)
     return Verdict(behaviour, required, verdict, expected, seen, because, tuple(server.journal))
 
@@ -273,16 +294,16 @@ def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:
     return Verdict(behaviour, behaviour.required(framing), NOT_TRIED, because=why)
 
 
-def _trouble(tried: Probed) -> str:
+def _trouble(tried: ServerUnderTest) -> str:
     """Why no more can be tried on this server, after a ✗; "" if it can."""
     if not tried.calms_down(8 * SLICE):
-        return "somebody who has left talks on and on"
+        return "a client that has left talks on and on"
     tried.leave()
     newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())
     try:
-        newcomers.people("any", "body")
-    except Missed:
-        return "nobody can join"
+        newcomers.join("any", "body")
+    except CheckFailed:
+        return NOBODY
     finally:
         newcomers.leave()
     return ""
@@ -291,10 +312,10 @@ def _trouble(tried: Probed) -> str:
 # --- before it is judged ---
 
 
-def _opened(server: Probed, first: Peer) -> Opening:
-    """Which dialect it speaks, and how quick it is. Of a server that answers nothing, nothing is known."""
-    opening = Opening(server.framing, LEAST_PATIENCE, [])
-    with contextlib.suppress(Missed):
+def _opened(server: ServerUnderTest, first: RawClient) -> Opening:
+    """Which dialect the server speaks, and how quick it is, as far as it answers."""
+    opening = Opening(server.framing, LEAST_TIMEOUT, [])
+    with contextlib.suppress(CheckFailed):
         server.asked(first)
         ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
         if ends and server.framing == "raw":
@@ -309,13 +330,13 @@ def _opened(server: Probed, first: Peer) -> Opening:
                 "the same; --framing raw judges it in its own dialect"
             )
         server.answer(first, server.nickname("first"))
-        (second,) = server.people("second", know=first)
-        opening.patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, ROUND_TRIPS * _round_trip(first, second)))
+        (second,) = server.join("second", know=first)
+        opening.timeout = min(MOST_TIMEOUT, max(LEAST_TIMEOUT, ROUND_TRIPS * _round_trip(first, second)))
     return opening
 
 
-def _round_trip(speaker: Peer, listener: Peer) -> float:
-    """Seconds from what one says to what the other hears, the median of a few."""
+def _round_trip(speaker: RawClient, listener: RawClient) -> float:
+    """Seconds until the listener hears what the speaker says, the median of a few."""
     seconds = []
     for _ in range(PINGS):
         text = unique("ping")
@@ -323,7 +344,7 @@ def _round_trip(speaker: Peer, listener: Peer) -> float:
         said = monotonic()
         speaker.send(text)
         if not listener.hears(text):
-            raise Missed(f"{listener.name} hears {text!r}", listener.seen())
+            raise CheckFailed(f"{listener.name} hears {text!r}", listener.seen())
         seconds.append(monotonic() - said)
     return statistics.median(seconds)
 

@@ -1,6 +1,6 @@
-"""Behaviours of a chat server: some vanish, or stop reading, and the others go on.
+"""Behaviours of a chat server: clients vanish, or stop reading, and the others go on.
 
-It builds as talking.py does.
+How a behaviour is written, talking.py says.
 """
 
 from __future__ import annotations
@@ -9,60 +9,60 @@ import contextlib
 from pathlib import Path
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.probed import NotJudged, Probed
-from labkit.probe.failed import Missed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import unique
 
 LINE = b"x" * 999
-"""What is said when it is only the amount that matters; with its LF, 1000 bytes."""
+"""A line of which only the size matters: with its LF, 1000 bytes."""
 
 TINY = 4096
-"""Bytes of the receive buffer of one who will not read."""
+"""Bytes of the receive buffer of a client that will not read."""
 
 STAYING = Section()
 
 
 def kernel_holds() -> int:
-    """Bytes that a server's kernel may take for somebody who does not read: tcp(7), tcp_wmem."""
+    """Bytes that a server's kernel may take for a client that does not read: tcp(7), tcp_wmem."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         most = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
         return max(1, min(most, 32 * 1024 * 1024))
-    return 4 * 1024 * 1024  # as Linux has it, unless it is told otherwise
+    return 4 * 1024 * 1024  # Linux's default
 
 
 @STAYING.has(
     "nobody is skipped when several die",
-    "everybody in a room hears the same lines",
+    "all in a room hear the same lines",
 )
-def _(server: Probed) -> None:
-    alice, *people, last = server.people("alice", "dead0", "other0", "dead1", "other1", "last")
-    others = [*people[1::2], last]
-    for dead in people[::2]:
+def _(server: ServerUnderTest) -> None:
+    alice, *pairs, last = server.join("alice", "dead0", "other0", "dead1", "other1", "last")
+    others = [*pairs[1::2], last]
+    for dead in pairs[::2]:
         dead.reset()
-        server.settle()  # who notices by itself has noticed
+        server.settle()  # a server that notices by itself has noticed
     text = unique("who-hears-me")
     alice.send(text)
-    deaf = [peer for peer in others if not server.reaches(text, alice, peer)]
+    deaf = [client for client in others if not server.reaches(text, alice, client)]
     if len(deaf) == len(others):
         raise NotJudged("nobody at all is heard after a reset")
     if deaf:
-        heard = " and ".join(peer.name for peer in others if peer not in deaf)
-        raise Missed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
+        heard = " and ".join(client.name for client in others if client not in deaf)
+        raise CheckFailed(f"all three hear {text!r}", f"{heard} did; {deaf[0].seen()}")
 
 
 @STAYING.has(
     "one who stops reading holds up nobody",
-    "whoever stops reading holds up nobody; nobody who keeps reading loses a line",
+    "a client that stops reading holds up no other; one that keeps reading loses no line",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
-    (mallory,) = server.people("mallory", know=alice, receive_buffer=TINY)
-    # Few lines, for a server that lets only so many wait; long ones, for each round takes its time.
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    (mallory,) = server.join("mallory", know=alice, receive_buffer=TINY)
+    # Few lines, for a server that lets only so many wait; long ones, for each round takes time.
     line = LINE if server.framing == "raw" else 4 * LINE
     lines = (line + b"\n") * 32
     said, most = 0, kernel_holds() + 1024 * 1024
     while said < most:
-        # Bob has heard all before more is said: nobody is behind but mallory.
+        # Bob has heard all before more is said: only mallory is behind.
         text = unique("so-far")
         said += alice.push(lines)
         if not (alice.until_read() and alice.send(text) and server.reaches(text, alice, bob)):
@@ -70,5 +70,5 @@ def _(server: Probed) -> None:
                 f"nothing more after {said // 1000} kB"
                 + f", and alice was thrown out ({alice.end})" * bool(alice.end)
             )
-            raise Missed("bob hears alice while mallory does not read", seen)
+            raise CheckFailed("bob hears alice while mallory does not read", seen)
         alice.forget()

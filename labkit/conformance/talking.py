@@ -1,7 +1,7 @@
 """Behaviours of a chat server: what is said, who hears it, and in which form and order.
 
-One fault should show as one ✗. So a behaviour that rests on another asks first whether that holds; and
-what nobody may hear is followed by something that somebody must hear.
+One fault should show as one ✗. So a behaviour that rests on another first asks whether that one holds. And
+after a line that a client must not hear, it sends one that the client must hear: then it need not wait.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.probed import NotJudged, Probed
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer, unique
-
-LONGEST = 4096
-"""Bytes of the longest line on the wire, its LF included."""
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import REQUEST, RawClient, unique
+from labkit.wire.framing import MAX_LINE
+from labkit.wire.messages import Join, Whisper, Whispered, Who
 
 ROUNDS, BURST = 8, 20
-"""How often three people talk at the same time, and how many lines each of them says then: few enough for
-a server that lets only so many wait for each client."""
+"""How often three clients talk at the same time, and how many lines each of them says: few enough for a
+server that lets only so many wait for each client."""
 
 TALKING = Section()
 
@@ -30,59 +29,59 @@ TALKING = Section()
 @TALKING.has(
     "asks for a nickname at connect", "`nickname` is the first thing that goes to a client, by itself"
 )
-def _(server: Probed) -> None:
+def _(server: ServerUnderTest) -> None:
     newcomer = server.newcomer("newcomer")
     before = newcomer.passed_over
-    after = newcomer.follows(server.patience if server.framing == "lines" else 2 * SLICE)
-    seen = repr(before + b"nickname" + after)[1:]
+    after = newcomer.follows(server.timeout if server.framing == "lines" else 2 * SLICE)
+    seen = repr(before + REQUEST.encode() + after)[1:]
     if server.framing == "raw":
         if before or after:
-            raise Missed("'nickname' and nothing else, for a recv is a message", seen)
+            raise CheckFailed(f"{REQUEST!r} and nothing else, for a recv is a message", seen)
     elif not after.startswith((b"\n", b"\r")) or not (before == b"" or before.endswith(b"\n")):
-        raise Missed("a line 'nickname\\n'", seen)
+        raise CheckFailed(f"a line {REQUEST + chr(10)!r}", seen)
 
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
-def _(server: Probed) -> None:
-    people = server.people("alice", "bob", "carol")
-    for speaker in people:
+def _(server: ServerUnderTest) -> None:
+    clients = server.join("alice", "bob", "carol")
+    for speaker in clients:
         text = unique("hello")
         speaker.send(text)
-        for listener in people:
+        for listener in clients:
             if listener is not speaker and not server.reaches(text, speaker, listener):
-                raise Missed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
+                raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
 
 
 @TALKING.has(
     "the name stands before what was said", "`alice: TEXT` goes to the others when alice said TEXT"
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     text = unique("hello")
     alice.send(text)
     if not server.reaches(text, alice, bob):
-        raise Missed(f"bob hears {text!r}", bob.seen())
+        raise CheckFailed(f"bob hears {text!r}", bob.seen())
     name = server.nickname("alice") + ": "
     before = bob.passed_over.rpartition(b"\n")[2]
     whole = before == name.encode() if server.framing == "lines" else before.endswith(name.encode())
     if not whole:
-        raise Missed(repr(name + text), repr(before[-60:] + text.encode())[1:])
+        raise CheckFailed(repr(name + text), repr(before[-60:] + text.encode())[1:])
 
 
-@TALKING.has("the sender does not hear itself", "nobody hears their own lines")
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+@TALKING.has("the sender does not hear itself", "a client does not hear its own lines")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     text = unique("echo")
     alice.send(text)
     if not server.reaches(text, alice, bob):
-        raise Missed(f"bob hears {text!r}", bob.seen())
-    # Twice: an echo that comes late comes before the second.
+        raise CheckFailed(f"bob hears {text!r}", bob.seen())
+    # Twice: a late echo comes before the second.
     heard = b""
     for _ in range(2):
         server.hears_from(bob, alice, "answer")
         heard += alice.passed_over
     if text.encode() in heard:
-        raise Missed(
+        raise CheckFailed(
             "alice hears bob's answer, and nothing of her own", f"alice heard {repr(heard[-60:])[1:]}"
         )
 
@@ -90,17 +89,17 @@ def _(server: Probed) -> None:
 # --- a line is a message, and any bytes may come ---
 
 
-def _heard_of(server: Probed, alice: Peer, bob: Peer) -> str:
-    """What bob heard of all that alice has said up to now."""
+def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
+    """What bob heard of all that alice has said so far."""
     end = unique("end")
     alice.send(end)
     if not server.reaches(end, alice, bob):
         seen = f"alice was thrown out ({alice.end}); " if alice.end else ""
-        raise Missed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
+        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
     return bob.passed_over.decode(errors="replace")
 
 
-def _cut(server: Probed, alice: Peer, bob: Peer) -> tuple[str, str]:
+def _cut(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> tuple[str, str]:
     """A line that is sent in two pieces: the line, and what bob heard."""
     first, second = unique("first"), unique("second")
     alice.send_bytes(first.encode())
@@ -108,7 +107,7 @@ def _cut(server: Probed, alice: Peer, bob: Peer) -> tuple[str, str]:
     return first + second, _heard_of(server, alice, bob)
 
 
-def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
+def _needs_framing(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> None:
     line, heard = _cut(server, alice, bob)
     if line not in heard:
         raise NotJudged(
@@ -121,28 +120,28 @@ def _needs_framing(server: Probed, alice: Peer, bob: Peer) -> None:
     "lines end with LF; a send may bring several, a line may take several sends, an empty one is nothing",
     not_raw="a recv is a message there: two in one packet cannot be told from a longer one",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     name = server.nickname("alice")
     one, two = unique("one"), unique("two")
     alice.send(one, two)
     heard = _heard_of(server, alice, bob)
     if _form(heard, one) is None or _form(heard, one) != _form(heard, two):
-        raise Missed(
+        raise CheckFailed(
             f"two lines sent at once heard as two: '{name}: {one}', '{name}: {two}'", repr(heard[:80])
         )
     line, heard = _cut(server, alice, bob)
     if line not in heard:
-        raise Missed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
+        raise CheckFailed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
     alice.send("")
     heard = _heard_of(server, alice, bob)
-    # The last line is the beginning of what she said after it.
+    # The last line is the start of what she said next.
     if any(line.rstrip().endswith(f"{name}:") for line in heard.splitlines()[:-1]):
-        raise Missed("nobody hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
+        raise CheckFailed("no client hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
 
 
 def _form(heard: str, text: str) -> tuple[str, str] | None:
-    """What stands before and behind this in the line in which it was heard; None: it was not."""
+    """What stands before and behind this text in the line that has it; None: no line does."""
     for line in heard.splitlines():
         before, found, after = line.partition(text)
         if found:
@@ -155,8 +154,8 @@ def _form(heard: str, text: str) -> tuple[str, str] | None:
     "lines end with LF, and a CR before it belongs to the line's end",
     not_raw="it has no line ends",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     _needs_framing(server, alice, bob)
     ends = []
     for end in ("", "\r"):
@@ -166,15 +165,15 @@ def _(server: Probed) -> None:
         ends.append(repr(heard.partition(text)[2].partition("\n")[0] + "\n"))
     # A server may end its own lines with CR LF; but then all of them.
     if ends[0] != ends[1]:
-        raise Missed(f"{text!r} and after it {ends[0]}, as after any line", f"after it {ends[1]}")
+        raise CheckFailed(f"{text!r} and after it {ends[0]}, as after any line", f"after it {ends[1]}")
 
 
 @TALKING.has(
     "bytes that are not UTF-8 throw nobody out",
-    "lines are UTF-8; whoever sends other bytes is not thrown out for it",
+    "lines are UTF-8; a client that sends other bytes is not thrown out for it",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     alice.send(b"caf\xe9")
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
@@ -184,14 +183,16 @@ def _(server: Probed) -> None:
     "a long message in another alphabet throws nobody out",
     "lines are UTF-8: a `recv` may cut a letter in two, and that is no error",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
-    # Two bytes a letter, and one before them: some recv cuts a letter.
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    # Two bytes a letter, and one byte before them: some recv cuts a letter.
     alice.send("x" + "\u0436" * 1500)
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
     if "x\u0436\u0436\u0436".encode() not in bob.passed_over:
-        raise Missed("bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead")
+        raise CheckFailed(
+            "bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead"
+        )
 
 
 _DISTURBING = {
@@ -208,35 +209,35 @@ _DISTURBING = {
     "only the server begins a line with `*` or `!`: nothing that one says may move another's cursor",
     not_raw="the assignment passes on the bytes as they came",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     alice.send("a" + "b".join(_DISTURBING.values()) + "* bob left")
     alice.until_read()
     heard = _heard_of(server, alice, bob).replace("\r\n", "\n")
     passed = [name for name, sign in _DISTURBING.items() if sign[0] in heard]
     if passed:
-        raise Missed("none of " + ", ".join(_DISTURBING), ", ".join(passed) + f" in {heard[:60]!r}")
+        raise CheckFailed("none of " + ", ".join(_DISTURBING), ", ".join(passed) + f" in {heard[:60]!r}")
 
 
 @TALKING.has(
     "an over-long line is refused, and nobody thrown out",
-    f"lines have at most {LONGEST} bytes; `! …` says that your last line was refused",
+    f"lines have at most {MAX_LINE} bytes; `! …` says that your last line was refused",
     not_raw="a message is as long as the server's recv takes",
 )
-def _(server: Probed) -> None:
-    alice, bob = server.people("alice", "bob")
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
     _needs_framing(server, alice, bob)
     alice.forget()
     text = unique("long")
-    alice.send(text + "y" * LONGEST)
+    alice.send(text + "y" * MAX_LINE)
     alice.until_read()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
-        raise Missed(
-            f"a line of {LONGEST + len(text) + 1} bytes reaches nobody", f"bob heard {heard[:60]!r}"
+        raise CheckFailed(
+            f"a line of {MAX_LINE + len(text) + 1} bytes reaches no one", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
-        raise Missed("`! …` for alice", alice.seen())
+        raise CheckFailed("`! …` for alice", alice.seen())
 
 
 # --- one order for all ---
@@ -244,12 +245,12 @@ def _(server: Probed) -> None:
 
 @TALKING.has(
     "all hear the same lines in the same order",
-    "everybody in a room hears the same lines in the same order, and those who read lose none",
+    "all in a room hear the same lines in the same order, and clients that read lose none",
     not_raw="it takes many messages at once to show, and these run together there",
 )
-def _(server: Probed) -> None:
-    talkers = server.people("alice", "bob", "carol")
-    listeners = server.people("dave", "erin", know=talkers[0])
+def _(server: ServerUnderTest) -> None:
+    talkers = server.join("alice", "bob", "carol")
+    listeners = server.join("dave", "erin", know=talkers[0])
     _needs_framing(server, talkers[0], talkers[1])
     for turn in range(ROUNDS):
         said = [[unique(talker.name) for _ in range(BURST)] for talker in talkers]
@@ -260,14 +261,14 @@ def _(server: Probed) -> None:
             talker.forget()
         if orders[0] != orders[1]:
             one, other = next(pair for pair in zip(*orders, strict=True) if pair[0] != pair[1])
-            raise Missed(
-                "dave and erin hear three people in the same order",
+            raise CheckFailed(
+                "dave and erin hear three clients in the same order",
                 f"in round {turn + 1} dave heard {one!r} where erin heard {other!r}",
             )
 
 
-def _order(listener: Peer, said: list[list[str]]) -> list[str]:
-    """The lines in the order in which they are heard, all of them."""
+def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
+    """The lines in the order in which the listener hears them, all of them."""
     wanted = {line for lines in said for line in lines}
     heard: list[str] = []
     while len(heard) < len(wanted):
@@ -275,8 +276,8 @@ def _order(listener: Peer, said: list[list[str]]) -> list[str]:
             word = listener.line().rpartition(" ")[2]
         except (TimeoutError, EOFError):
             lost = [line for lines in said for line in lines if line not in heard]
-            raise Missed(
-                f"{listener.name} hears all that three people say at once, {len(wanted)} lines",
+            raise CheckFailed(
+                f"{listener.name} hears all that three clients say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
             ) from None
         if word in wanted:
@@ -284,7 +285,7 @@ def _order(listener: Peer, said: list[list[str]]) -> list[str]:
     for lines in said:
         for earlier, later in pairwise(lines):
             if heard.index(earlier) > heard.index(later):
-                raise Missed(
+                raise CheckFailed(
                     f"{listener.name} hears {earlier!r} before {later!r}, as it was said",
                     "the other way round",
                 )
@@ -297,11 +298,11 @@ _NO_COMMANDS = "the assignment has no commands"
 
 
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
-def _(server: Probed) -> None:
-    alice, _bob = server.people("alice", "bob")
-    alice.send("/who")
+def _(server: ServerUnderTest) -> None:
+    alice, _bob = server.join("alice", "bob")
+    alice.send(Who().line())
     if not alice.hears(server.nickname("bob")):
-        raise Missed("alice is told of bob", alice.seen())
+        raise CheckFailed("alice is told of bob", alice.seen())
 
 
 @TALKING.has(
@@ -310,17 +311,17 @@ def _(server: Probed) -> None:
     optional=True,
     not_raw=_NO_COMMANDS,
 )
-def _(server: Probed) -> None:
-    alice, bob, carol = server.people("alice", "bob", "carol")
+def _(server: ServerUnderTest) -> None:
+    alice, bob, carol = server.join("alice", "bob", "carol")
     text = unique("secret")
-    alice.send(f"/msg {server.nickname('bob')} {text}")
+    alice.send(Whisper(server.nickname("bob"), text).line())
     alice.until_read()
     server.hears_from(alice, carol, "aloud")
     if text.encode() in carol.passed_over:
-        raise Missed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
-    wanted = f"{server.nickname('alice')} -> you: {text}"
+        raise CheckFailed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
+    wanted = Whispered(server.nickname("alice"), text).line()
     if not bob.hears(wanted):
-        raise Missed(f"bob hears {wanted!r}", bob.seen())
+        raise CheckFailed(f"bob hears {wanted!r}", bob.seen())
 
 
 @TALKING.has(
@@ -329,18 +330,18 @@ def _(server: Probed) -> None:
     optional=True,
     not_raw=_NO_COMMANDS,
 )
-def _(server: Probed) -> None:
-    alice, bob, carol, dave = server.people("alice", "bob", "carol", "dave")
+def _(server: ServerUnderTest) -> None:
+    alice, bob, carol, dave = server.join("alice", "bob", "carol", "dave")
     room = unique("room").replace("-", "x")
     for person in (alice, carol):
-        person.send(f"/join {room}")
+        person.send(Join(room).line())
         person.until_read()
     text = unique("here")
     alice.send(text)
     if not server.reaches(text, alice, carol):
-        raise Missed(f"carol, in the same room, hears {text!r}", carol.seen())
+        raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
     if text.encode() in bob.transcript:
-        raise Missed(
+        raise CheckFailed(
             f"bob, in the lobby, does not hear {text!r}", f"bob heard {repr(bob.passed_over[-60:])[1:]}"
         )

@@ -4,12 +4,14 @@
     check("framing", Framing)
 
 `check` runs the code in a process of its own, under a time limit, step by step. `judge(my_test)` turns it
-round: you write the test, and it is tried on servers that are right, and on wrong ones. Both are in
-labkit/exercises/grading/. What is asked is in catalogue/, an exercise a file,
-and what its steps work with in bench/. Here are:
+round: you write the test, and it is tried on servers that are right, and on wrong ones.
 
-- exercise.py   what an exercise is
-- survey.py     what students really get wrong: what the wrong versions are taken from
+- exercise.py        what an exercise is
+- catalogue/         the exercises, a file each: task, answer, steps, wrong versions, and their hints
+- general_hints.py   hints for what can happen in every step
+- bench/             what a step works with
+- grading/           what runs a student's code, and says what came of it
+- survey.py          what students really get wrong: the wrong versions are taken from it
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ __all__ = ["NAMES", "check", "exercise_called", "judge"]
 
 
 def __getattr__(name: str) -> Any:
-    # What runs code of others is loaded only where that is done, and not in each of its processes.
+    # Loaded only when called for: the processes in which a student's code runs need neither.
     if name == "check":
         from labkit.exercises.grading.checking import check
 

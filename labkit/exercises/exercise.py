@@ -1,9 +1,9 @@
-"""What an exercise is: a task, an answer, steps that check it, wrong versions that prove the steps.
+"""What an exercise is: a task, an answer, steps with hints that check it, wrong versions that prove those.
 
-Only the words are here. An exercise is a file of its own beside this one, and declares itself with them;
-what runs it is in grading/. The stub is not written down: it is the answer without what stands
-between `### BEGIN SOLUTION` and `### END SOLUTION`, the marks that nbgrader knows. A wrong version is the
-answer with one thing exchanged, so that whoever reads it sees the bug and nothing else.
+Each exercise is a file of catalogue/ that declares itself with these classes; grading/ runs it. The stub is
+not written down: it is the answer without what stands between `### BEGIN SOLUTION` and `### END SOLUTION`,
+nbgrader's marks. A wrong version is the answer with one thing exchanged, so that a reader sees the bug and
+nothing else.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labkit.exercises.bench.bench import Bench
+from labkit.exercises.bench.bench import Bench
+from labkit.exercises.general_hints import GENERAL_HINTS
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
@@ -28,23 +27,23 @@ class Step:
     """One thing that an answer must do.
 
     Args:
-        name: what holds if it does, in a few words: "a line in two pieces is one message".
-        run: tries it; raises Missed where it does not hold. Anything else that the student's code raises
-            in it, and five seconds without an end, is a ✗ as well.
-        hints: what helps one who missed it: first a question, at last nearly the answer.
-        clues: other hints, for one who missed it with this clue (see Missed).
+        name: what must hold, in a few words: "a line in two pieces is one message".
+        run: tries it, and raises CheckFailed if it does not hold. Any other exception, and five seconds
+            without an end, is a ✗ as well.
+        hints: what helps a student whose code fails it: first a question, last nearly the answer.
+        hints_by_clue: other hints, by the clue of the failure (see CheckFailed).
         points: what it is worth.
     """
 
     name: str
     run: Callable[[Bench], None]
     hints: tuple[str, ...]
-    clues: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hints_by_clue: dict[str, tuple[str, ...]] = field(default_factory=dict)
     points: int = 1
 
     def hints_for(self, clue: str) -> tuple[str, ...]:
-        """The hints for one who missed it with this clue ("" for none)."""
-        return self.clues.get(clue, self.hints)
+        """The hints for a failure with this clue ("" for none)."""
+        return self.hints_by_clue.get(clue) or GENERAL_HINTS.get(clue) or self.hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ class Wrong:
     Args:
         name: the bug, in a few words.
         step: the name of the step that it must fail at.
-        swaps: pairs of (what stands in the answer exactly once, what stands here instead).
+        swaps: pairs of (text that stands in the answer exactly once, its replacement).
         source: the whole wrong text, where a swap would not show the bug well.
-        clue: the clue that it must be missed with.
-        survey: the row of survey.py that this bug is.
+        clue: the clue that it must fail with.
+        survey: the row of survey.py that counts this bug.
     """
 
     name: str
@@ -66,6 +65,17 @@ class Wrong:
     source: str = ""
     clue: str = ""
     survey: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be written, without steps: see Exercise."""
+
+    title: str
+    wants: str
+    task: str
+    answer: str
+    points: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class Exercise:
         answer: Python source that does it, with the marks BEGIN and END around what a student writes.
         steps: in the order in which they are tried; the first ✗ ends it.
         wrong: wrong versions.
-        others: other right answers, by what is different about them: the steps must not insist on a style.
+        others: other right answers, by their style: the steps must not insist on one.
     """
 
     name: str
@@ -113,7 +123,7 @@ class Exercise:
         """The source of a wrong version.
 
         Raises:
-            ValueError: what is to be exchanged is not there exactly once.
+            ValueError: a text to exchange is not there exactly once.
         """
         if wrong.source:
             return dedent(wrong.source).strip("\n") + "\n"

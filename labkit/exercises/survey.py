@@ -1,7 +1,7 @@
 """What student servers and clients get wrong, counted: the rows that exercises and notebooks are about.
 
-Twelve servers of this assignment's family were run and probed. 170 servers and 182 clients were read by
-a program (± 5 %). Data, and nothing else.
+Twelve servers of this assignment's family were run and probed. A program read 170 servers and 182 clients
+(± 5 %). Data, and nothing else.
 """
 
 from __future__ import annotations

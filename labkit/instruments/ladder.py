@@ -18,14 +18,21 @@ from wcwidth import wcswidth
 
 from labkit.journal import Event, Journal
 from labkit.wire.messages import (
-    HUNG_UP,
-    NO_NICKNAME,
-    QUIT,
-    SERVER_STOPPED,
-    TOO_SLOW,
-    VANISHED,
-    WENT_SILENT,
+    FIN,
+    RST,
+    SERVER,
+    Joined,
+    Left,
+    Reason,
+    Refused,
+    Renamed,
+    Request,
+    Welcome,
+    Whisper,
+    Whispered,
     clean,
+    from_event,
+    reason_called,
 )
 
 ROWS = 40
@@ -33,11 +40,6 @@ ROWS = 40
 
 LABEL = 40
 """Characters of a label; a longer one is shortened, and ends with …"""
-
-SERVER = "server"
-
-ENDED_BY_SERVER = {SERVER_STOPPED: "FIN", WENT_SILENT: "FIN", NO_NICKNAME: "FIN", TOO_SLOW: "RST"}
-"""Reasons for leaving that are the server's doing, and how it ends the connection then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,60 +162,52 @@ class Ladder:
 
 
 def _arrows(events: list[Event]) -> Iterator[Arrow]:
-    """What went from whom to whom. The server's own events are told as it saw them: what came in, and
-    to whom it went on."""
+    """What went from whom to whom. A server's own events are told as it saw them: what came in, and to
+    whom it went on."""
     names = _who_is_who(events)
     rooms: dict[str, str] = {}  # nickname -> room, of all who are here
 
-    def others(room: str, but: str) -> list[str]:
-        return [name for name, where in rooms.items() if where == room and name != but]
-
     for e in events:
         me = e.who or names.get(e.thread, "somebody")
-        if e.kind in ("bytes", "FIN", "RST"):
+        message = from_event(e.kind, me, e.what)
+        others = [name for name, room in rooms.items() if room == e.where and name != me]
+        if e.kind in ("bytes", FIN, RST):
             yield Arrow(e.who, e.where, e.what, e.kind, e.thread)
-        elif e.kind == "asked":
-            yield Arrow(SERVER, me, "nickname", thread=e.thread)
-        elif e.kind == "refused":
-            yield Arrow(SERVER, me, f"! {e.what}", thread=e.thread)
-        elif e.kind == "joined":
-            if me not in rooms:
-                yield Arrow(me, SERVER, me, thread=e.thread)
-            rooms[me] = e.where
-            yield Arrow(SERVER, me, f"* you are {me}, in {e.where}", thread=e.thread)
-            for name in others(e.where, me):
-                yield Arrow(SERVER, name, f"* {me} joined", thread=e.thread)
-        elif e.kind in ("said", "acted"):
-            line = f"{me}: {e.what}" if e.kind == "said" else f"{me} * {e.what}"
-            yield Arrow(me, SERVER, e.what if e.kind == "said" else f"/me {e.what}", thread=e.thread)
-            for name in others(e.where, me):
-                yield Arrow(SERVER, name, line, thread=e.thread)
-        elif e.kind == "whispered":
-            yield Arrow(me, SERVER, f"/msg {e.where} {e.what}", thread=e.thread)
-            yield Arrow(SERVER, e.where, f"{me} -> you: {e.what}", thread=e.thread)
-        elif e.kind == "moved":
-            room = e.what.removeprefix("to ")
-            yield Arrow(me, SERVER, f"/join {room}", thread=e.thread)
-            for name in others(e.where, me):
-                yield Arrow(SERVER, name, f"* {me} went to {room}", thread=e.thread)
-        elif e.kind == "renamed":
-            new = e.what.removeprefix("to ")
-            yield Arrow(me, SERVER, f"/nick {new}", thread=e.thread)
-            rooms[new] = rooms.pop(me, e.where)
-            yield Arrow(me, me, f"is now {new}", "note", e.thread)
-            for name in others(e.where, new):
-                yield Arrow(SERVER, name, f"* {me} is now {new}", thread=e.thread)
-        elif e.kind == "left":
-            if e.what in ENDED_BY_SERVER:
-                yield Arrow(SERVER, me, e.what, ENDED_BY_SERVER[e.what], e.thread)
-            else:
-                kind = {HUNG_UP: "FIN", VANISHED: "RST"}.get(e.what, "bytes")
-                yield Arrow(me, SERVER, "/quit" if e.what == QUIT else "", kind, e.thread)
-            rooms.pop(me, None)
-            for name in others(e.where, me):
-                yield Arrow(SERVER, name, f"* {me} left ({e.what})", thread=e.thread)
-        else:
+        elif message is None:
             yield Arrow(SERVER, SERVER, f"{e.kind} {e.what}".strip(), "note", e.thread)
+        elif isinstance(message, Request | Refused):
+            yield Arrow(SERVER, me, message.line(), thread=e.thread)
+        elif isinstance(message, Whispered):
+            yield Arrow(me, SERVER, Whisper(e.where, message.text).line(), thread=e.thread)
+            yield Arrow(SERVER, e.where, message.line(), thread=e.thread)
+        else:
+            told = True
+            if isinstance(message, Joined):
+                if me not in rooms:
+                    yield Arrow(me, SERVER, me, thread=e.thread)
+                rooms[me] = e.where
+                yield Arrow(SERVER, me, Welcome(me, e.where).line(), thread=e.thread)
+            elif isinstance(message, Left):
+                reason = reason_called(e.what)
+                yield _end(me, reason, e.thread)
+                rooms.pop(me, None)
+                told = reason.announced
+            elif (asked := message.asked()) is not None:
+                yield Arrow(me, SERVER, asked.line(), thread=e.thread)
+            if isinstance(message, Renamed):
+                rooms[message.new] = rooms.pop(me, e.where)
+                yield Arrow(me, me, f"is now {message.new}", "note", e.thread)
+            for name in others * told:
+                yield Arrow(SERVER, name, message.line(), thread=e.thread)
+
+
+def _end(me: str, reason: Reason, thread: str) -> Arrow:
+    """How this one's connection ended, and who ended it."""
+    if reason.ended_by == SERVER:
+        return Arrow(SERVER, me, reason, reason.last_packet, thread)
+    if reason.last_packet in (FIN, RST):
+        return Arrow(me, SERVER, "", reason.last_packet, thread)
+    return Arrow(me, SERVER, reason.last_packet, thread=thread)
 
 
 def _who_is_who(events: list[Event]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 
 from labkit.peers.sendqueue import SendQueue
-from labkit.server.acceptor import Door
+from labkit.server.acceptor import Acceptor
 from labkit.wire import messages, nicknames, sockets
 from labkit.wire.framing import MAX_LINE, LineFraming, TooLong
 
@@ -65,7 +65,7 @@ class QueueServer:
         self._lock = threading.Lock()
         self._here: dict[str, Client] = {}
         self._threads: dict[threading.Thread, Client] = {}
-        self._door = Door(host, port, self._come_in, lambda why: False)
+        self._door = Acceptor(host, port, self._come_in, lambda why: False)
         self.address = self._door.address
 
     def start(self) -> QueueServer:

@@ -1,4 +1,4 @@
-"""How long to wait for a server, so that a busy machine is not held against it."""
+"""How long to wait for a server, not counting the pauses of a busy machine."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ SLICE = 0.05
 """Seconds of one turn of waiting."""
 
 
-class Patience:
+class Deadline:
     """Seconds of waiting that are left.
 
-    Waiting is done in short turns. A turn that took much longer was not the server's doing: this program
-    itself did not get to run, because the machine is busy or slept. So it counts little.
+    Waiting happens in short turns. A turn that took much longer counts little: the server is not to blame
+    for it, this program itself was not running, because the machine is busy or slept.
     """
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
         self._last = monotonic()
 
-    def spent(self) -> bool:
-        """Count the turn that is over; whether nothing is left."""
+    def passed(self) -> bool:
+        """Count the turn that is over; whether no time is left."""
         now = monotonic()
         self.left -= min(now - self._last, 2 * SLICE)
         self._last = now

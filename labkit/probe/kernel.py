@@ -1,11 +1,11 @@
 """What the kernel knows of the other end of a connection: whether the server has read what was sent.
 
-Two sends can arrive as one. Whoever wants two messages to be two, whatever the server makes of it, must
-not send the second before the server has read the first. No byte on the wire tells that. But on one
-machine both ends belong to one kernel, and Linux answers (netlink.py), or shows its tables: proc(5),
+Two sends can arrive as one. To keep two messages apart, whatever the server makes of them, a client must
+not send the second before the server has read the first. No byte on the wire tells that. But on one machine
+both ends belong to one kernel, and Linux answers (netlink.py), or shows its tables: proc(5),
 `/proc/net/tcp`.
 
-Elsewhere nobody can tell, and a pause has to do. It reads; it sends nothing, and touches no process.
+Elsewhere a pause has to do. All this only reads: it sends nothing, and touches no process.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from labkit.probe import netlink
-from labkit.probe.deadline import Patience
+from labkit.probe.deadline import Deadline
 from labkit.wire import sockets
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 PAUSE = 0.3
-"""Seconds to wait between two sends where nobody can tell whether the first was read."""
+"""Seconds to wait between two sends where the kernel does not tell whether the first was read."""
 
 ARRIVED = 0.01
-"""Seconds after which what was sent on this machine has arrived, though it may not be acknowledged yet: an
-acknowledgement may wait 40 ms for something to travel with (TCP_DELACK_MIN in Linux)."""
+"""Seconds after which data sent on this machine has arrived. Its acknowledgement may take longer: up to
+40 ms, for something to travel with (TCP_DELACK_MIN in Linux)."""
 
 _LISTEN = "0A"  # TCP_LISTEN in the kernel's enumeration of states
 
 
 def _rows(table: Path) -> Iterator[tuple[str, int, int, str, int]]:
-    """Local address and port, remote port, state and bytes not read yet, of the TCP sockets in a table."""
+    """Local address and port, remote port, state and unread bytes of each TCP socket in a table."""
     try:
         lines = table.read_text().splitlines()[1:]
     except OSError:
@@ -73,7 +73,7 @@ def unread(sock: socket.socket) -> int:
     with contextlib.suppress(netlink.CannotTell):
         return netlink.unread_at(there, here)
     ours, theirs = here[1], there[1]
-    for table in TABLES:  # reading one takes milliseconds; mostly the first is enough
+    for table in TABLES:  # reading one takes milliseconds; the first is mostly enough
         for _, local, remote, _, queued in _rows(table):
             if (local, remote) == (theirs, ours):
                 return queued
@@ -83,16 +83,16 @@ def unread(sock: socket.socket) -> int:
 def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool:
     """Wait until the other end has read all that was sent, the last of it at `sent_at` (monotonic).
 
-    Where nobody can tell, until PAUSE seconds have passed since then. False: it was not read within
-    `seconds`.
+    Where the kernel does not tell, until PAUSE seconds have passed since then. False: it was not read
+    within `seconds`.
     """
     if not on_this_machine(sock):
         sleep(max(0.0, sent_at + PAUSE - monotonic()))
         return True
-    waiting = Patience(seconds)
+    deadline = Deadline(seconds)
     nap = 0.0005
     while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
-        if waiting.spent():
+        if deadline.passed():
             return False
         sleep(nap)
         nap = min(2 * nap, 0.002)
@@ -100,9 +100,9 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
 
 
 def listens(port: int) -> str | None:
-    """The address under which a program on this machine listens on this port, for whoever is on it too.
+    """The address at which a program on this machine listens on this port, as seen from this machine.
 
-    Linux; elsewhere always None. Nothing is sent: to a server, to knock is to come.
+    Linux; elsewhere always None. It sends nothing: a server would take a connection for a client.
     """
     for table in TABLES:
         for address, local, _, state, _ in _rows(table):
@@ -112,7 +112,7 @@ def listens(port: int) -> str | None:
 
 
 def _reached_at(address: str) -> str:
-    """An address of the tables as it is usually written; "any" is this machine itself."""
+    """An address of the tables in its usual form; for "any", this machine's own."""
     words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
     found = ipaddress.ip_address(b"".join(words) if sys.byteorder == "little" else bytes.fromhex(address))
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:

@@ -1,8 +1,8 @@
 """A server in any language, started as a command, and stopped again with all that it has started.
 
-The port that it is to listen on is in PORT of its environment, and stands in its arguments wherever these
-say `$PORT` or `{port}`. It is taken to be ready when something listens there; nobody knocks to find out,
-for a server may take that for a client. What it prints is swallowed, but for the last lines.
+The port it must listen on is in PORT of its environment, and replaces `$PORT` and `{port}` in its
+arguments. It is ready when something listens there; no connection is made to find out, for a server would
+take that for a client. Of what it prints only the last lines are kept.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ STARTING = 10.0
 """Seconds that a server may take until it listens."""
 
 ELSEWHERE = 1.0
-"""Seconds after which a server that listens on another port is believed to stay there."""
+"""Seconds after which a server that listens on another port is taken to stay there."""
 
 PORTS = range(10_000, 20_000)
-"""Where its port is looked for: below those that systems give to connections, and to whoever asks for any
-(Linux: from 32768 on, ip(7)). Or one of these could be faster than the program that is just starting."""
+"""Where its port is chosen: below those that systems give to connections and to listeners on port 0 (Linux:
+from 32768 on, ip(7)). One of these could take the port before the program has started."""
 
 STOPPING = 1.0
-"""Seconds between the request to end and the order."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 KEPT_OUTPUT = 8192
-"""Bytes kept of what a server prints, the last ones."""
+"""Bytes kept of what a server prints, the newest."""
 
 
 class NotStarted(Exception):
-    """The server did not start; the text says how that was seen, and what it printed last."""
+    """The server did not start; the text says how that showed, and what it printed last."""
 
 
 class Launched:
@@ -49,10 +49,10 @@ class Launched:
 
     Args:
         command: the program and its arguments.
-        environment: the variables that it gets; None: those of this process.
+        environment: its environment variables; None: those of this process.
 
     Raises:
-        NotStarted: there is no such program; or it ended at once, or does not listen where it should.
+        NotStarted: there is no such program, or it ended at once, or it does not listen where it should.
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
@@ -80,12 +80,12 @@ class Launched:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """Its process id."""
         return self._process.pid
 
     @property
     def ended(self) -> int | None:
-        """Its exit status, if it has ended by itself; a signal's is negative. None: it runs."""
+        """Its exit status, if it has ended by itself, negative for a signal. None: it runs."""
         return self._process.poll()
 
     def _read(self) -> None:
@@ -131,21 +131,21 @@ class Launched:
             sleep(0.02)
 
     def _tree(self) -> list[psutil.Process]:
-        """The process and all that it has started, as far as they still belong to it."""
+        """The process and its descendants, as far as they still belong to it."""
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self._process.pid)
             return [process, *process.children(recursive=True)]
         return []
 
     def stop(self) -> None:
-        """End it, and all that it has started: ask, then order. Twice does no harm."""
+        """End it, and all that it has started: SIGTERM, then SIGKILL. A second call does no harm."""
         tree = self._tree()
         self._signal("SIGTERM", tree)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOPPING)
         self._signal("SIGKILL", tree)  # what it left behind, too
         self._process.wait()
-        # The order takes a moment, too; who is nobody's child here cannot be waited for otherwise.
+        # SIGKILL takes a moment, too; descendants that are not our children cannot be waited for.
         until = monotonic() + STOPPING
         while any(map(_runs, tree)) and monotonic() < until:
             sleep(0.01)
@@ -154,18 +154,18 @@ class Launched:
             self._process.stdout.close()
 
     def _signal(self, name: str, tree: list[psutil.Process]) -> None:
-        """To its whole group, and to those who left the group."""
+        """To its whole process group, and to processes that left the group."""
         if os.name == "posix":
-            # The group is called after the process, and lives as long as anybody in it.
+            # The group has the process's id, and lives as long as any process in it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, getattr(signal, name))
         for process in tree:
-            with contextlib.suppress(psutil.Error):  # psutil knows if the number is another's by now
+            with contextlib.suppress(psutil.Error):  # psutil notices a process id that is used again
                 process.terminate() if name == "SIGTERM" else process.kill()
 
 
 def _runs(process: psutil.Process) -> bool:
-    """Whether it is still there. One that has ended, and that nobody has asked about, is not."""
+    """Whether it still runs; a zombie does not."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
@@ -175,7 +175,7 @@ _taken: list[int] = []
 
 
 def _free_port() -> int:
-    """A port that nobody has, and that was not handed out just now."""
+    """A port that is free, and was not handed out just now."""
     dice = random.SystemRandom()
     while True:
         port = dice.choice(PORTS)
@@ -183,7 +183,7 @@ def _free_port() -> int:
             try:
                 sock.bind(("127.0.0.1", port))
             except OSError:
-                continue  # somebody has it
+                continue  # taken
         if port not in _taken:
             _taken.append(port)
             del _taken[:-100]
@@ -191,7 +191,7 @@ def _free_port() -> int:
 
 
 def _listens(port: int, tree: list[psutil.Process]) -> str | None:
-    """Where the port is listened on, if it is."""
+    """The address at which a server listens on this port, if one does."""
     if kernel.TABLES[0].exists():
         return kernel.listens(port)
     return "127.0.0.1" if port in _ports(tree) else None

@@ -1,20 +1,20 @@
 """A client that is nothing but a socket: it does what it is told, right or wrong, and hears what comes.
 
-For trying servers. labkit's own client would not do: it has manners, and threads. A `Peer` has neither.
-It can hang up in the middle, send bytes that are no text, stop reading; and everything that it sends
-and receives, FIN and RST too, is in its journal, from which a `Ladder` can be drawn.
+For trying servers. labkit's own client is too polite for that, and has threads. A `RawClient` can hang up
+in the middle, send bytes that are no text, stop reading. Its journal keeps everything it sends and
+receives, FIN and RST too, so that a `Ladder` can be drawn.
 
-    with Peer(address, "alice") as alice, Peer(address, "bob") as bob:
+    with RawClient(address, "alice") as alice, RawClient(address, "bob") as bob:
         alice.join("alice")
         bob.join("bob")
         meet(bob, alice)                    # each hears the other
         alice.send("hello-17")
         assert bob.hears("alice: hello-17")
 
-Nothing here is left to luck with timing. A send first waits until the server has read the one before, so
-that two messages stay two even where nothing frames them (kernel.py). What is heard is looked for in the
-stream, wherever `recv` has cut it, and among whatever else the server says.
-A Peer is for one thread. It knows the request `nickname`, and nothing else of chat.
+No timing is left to luck. A send first waits until the server has read the one before, so that two messages
+stay two even where nothing frames them (kernel.py). `hears` searches the stream, wherever `recv` has cut
+it, among all else that the server says.
+A RawClient is for one thread. It knows the request `nickname`, and nothing else of chat.
 """
 
 from __future__ import annotations
@@ -27,23 +27,27 @@ from types import TracebackType
 
 from labkit.journal import Journal, shown
 from labkit.probe import kernel
-from labkit.probe.deadline import SLICE, Patience
-from labkit.probe.failed import Missed
+from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
+from labkit.wire.messages import Request
 
-PATIENCE = 5.0
-"""Seconds that a server may take for anything, unless a Peer is told otherwise."""
+TIMEOUT = 5.0
+"""Seconds that a server may take for anything, unless a RawClient is told otherwise."""
 
 A_MOMENT = 0.2
-"""Seconds in which what has arrived is looked at, while a server goes on and on sending more."""
+"""Seconds spent on what has arrived, while a server keeps sending more."""
 
 AT_MOST = 4
-"""Times its patience that a peer listens to a server that goes on and on about something else."""
+"""Times its timeout that a client listens to a server that keeps sending something else."""
 
 KEPT = 1024 * 1024
-"""Bytes kept of what was heard; of more, the newest."""
+"""Bytes kept of what was heard, the newest."""
 
 SERVER = "server"
+"""What the server is called in the journal."""
+
+REQUEST = Request().line()
 
 _numbers = itertools.count(1)
 
@@ -53,7 +57,7 @@ def unique(word: str) -> str:
     return f"{word}-{next(_numbers)}"
 
 
-class Peer:
+class RawClient:
     """One connection to the server at `address`, open when this returns.
 
     Args:
@@ -62,10 +66,10 @@ class Peer:
         journal: where to write down what passes; by default a new one, in `journal`.
         framing: "lines" puts LF behind each text that is sent, "raw" nothing.
         receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
-        patience: seconds that it waits for anything, unless a call says otherwise.
+        timeout: seconds that it waits for anything, unless a call says otherwise.
 
     Raises:
-        ConnectionError: nobody listens there, or nobody answered in time.
+        ConnectionError: no server listens there, or none answered in time.
     """
 
     def __init__(
@@ -76,21 +80,21 @@ class Peer:
         journal: Journal | None = None,
         framing: str = "lines",
         receive_buffer: int | None = None,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.name = name
         self.journal = Journal() if journal is None else journal
-        self.patience = patience
+        self.timeout = timeout
         self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
         self.passed_over = b""  # what came before that which `hears` last found
         self.received = 0  # bytes, in all
-        self.transcript = bytearray()  # all of them; of very many, the newest
-        self._heard = bytearray()  # what came, and was not asked for yet
+        self.transcript = bytearray()  # those bytes; of very many, the newest
+        self._heard = bytearray()  # what came, and no call has taken yet
         self.framing = framing
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
-        self.sock = _connect(address, receive_buffer, patience)
+        self.sock = _connect(address, receive_buffer, timeout)
         self.sock.setblocking(False)
 
     @property
@@ -102,7 +106,7 @@ class Peer:
     # --- what it says ---
 
     def send(self, *texts: str | bytes) -> bool:
-        """Say these, framed, in one send. False: the connection has ended, or the server takes no more."""
+        """Send these, framed, in one send. False: the connection has ended, or the server takes no more."""
         end = b"\n" if self.framing == "lines" else b""
         return self.send_bytes(b"".join((t if isinstance(t, bytes) else t.encode()) + end for t in texts))
 
@@ -111,18 +115,18 @@ class Peer:
         self.until_read()
         return self.push(data) == len(data)
 
-    def until_read(self, patience: float | None = None) -> bool:
-        """Wait until the server has read all that was sent. False: it did not, within the patience."""
-        limit = self.patience if patience is None else patience
+    def until_read(self, timeout: float | None = None) -> bool:
+        """Wait until the server has read all that was sent. False: it did not, within the timeout."""
+        limit = self.timeout if timeout is None else timeout
         return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit)
 
-    def push(self, data: bytes, patience: float | None = None) -> int:
+    def push(self, data: bytes, timeout: float | None = None) -> int:
         """Send these bytes at once, whatever was read of those before; how many the server took."""
-        if patience == 0 and not sockets.writable(self.sock, 0):
+        if timeout == 0 and not sockets.writable(self.sock, 0):
             return 0
         self.journal.record("bytes", self.name, shown(data), SERVER)
         rest = memoryview(data)
-        waiting = Patience(self.patience if patience is None else patience)
+        deadline = Deadline(self.timeout if timeout is None else timeout)
         while rest:
             try:
                 took = sockets.send_now(self.sock, rest)
@@ -133,42 +137,42 @@ class Peer:
             rest = rest[took:]
             if rest and not took:
                 sockets.writable(self.sock, SLICE)
-                if waiting.spent():
+                if deadline.passed():
                     break
         return len(data) - len(rest)
 
     # --- what it hears ---
 
-    def hears(self, text: str, patience: float | None = None) -> bool:
-        """Whether this comes, or has come since it was last asked. What came before it is forgotten.
+    def hears(self, text: str, timeout: float | None = None) -> bool:
+        """Whether this comes, or has come since the last call. Forgets what came before it.
 
-        It gives up after `patience` seconds (0: looks only at what has arrived) in which nothing came at
-        all, or after four times as long, or at the end of the connection.
+        It gives up after `timeout` seconds without a byte (0: looks only at what has arrived), or after
+        four times as long, or at the end of the connection.
         """
         wanted = text.encode()
-        limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit or A_MOMENT)
+        limit = self.timeout if timeout is None else timeout
+        deadline = Deadline(AT_MOST * limit or A_MOMENT)
         searched = 0
         while (at := self._heard.find(wanted, searched)) < 0:
             del self._heard[: max(0, len(self._heard) - KEPT)]
             searched = max(0, len(self._heard) - len(wanted) + 1)
-            if waiting.spent():
+            if deadline.passed():
                 return False
-            if not self._listen(min(limit, max(waiting.left, 0))):
+            if not self._listen(min(limit, max(deadline.left, 0))):
                 return False
         self.passed_over = bytes(self._heard[:at])
         del self._heard[: at + len(wanted)]
         return True
 
-    def line(self, patience: float | None = None) -> str:
+    def line(self, timeout: float | None = None) -> str:
         """The next line, without its end; in the raw dialect, what the next `recv` brings.
 
         Raises:
-            TimeoutError: none came within the patience.
+            TimeoutError: none came within the timeout.
             EOFError: the connection has ended; the text says how, and after what.
         """
         raw = self.framing == "raw"
-        waiting = Patience(self.patience if patience is None else patience)
+        deadline = Deadline(self.timeout if timeout is None else timeout)
         while True:
             if self._asked and self._heard:
                 self._asked = False
@@ -178,42 +182,42 @@ class Peer:
                         break
             if self._heard and (raw or b"\n" in self._heard):
                 break
-            if waiting.spent():
+            if deadline.passed():
                 raise TimeoutError(f"{self.name} heard no line in time; {self.seen()}")
-            if not self._listen(min(SLICE, waiting.left)) and self.end:
+            if not self._listen(min(SLICE, deadline.left)) and self.end:
                 raise EOFError(f"{self.name} hears no more; {self.seen()}")
         size = len(self._heard) if raw else self._heard.index(b"\n") + 1
         line = bytes(self._heard[:size])
         del self._heard[:size]
         return line.decode(errors="replace").rstrip("\r\n")
 
-    def ended(self, patience: float | None = None) -> str | None:
-        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the patience.
+    def ended(self, timeout: float | None = None) -> str | None:
+        """How the server ended the connection: "FIN" or "RST"; None if it does not, within the timeout.
 
         What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
         """
-        limit = self.patience if patience is None else patience
-        waiting = Patience(AT_MOST * limit or A_MOMENT)
-        while not self.end and self._listen(min(limit, max(waiting.left, 0))):
+        limit = self.timeout if timeout is None else timeout
+        deadline = Deadline(AT_MOST * limit or A_MOMENT)
+        while not self.end and self._listen(min(limit, max(deadline.left, 0))):
             del self._heard[: max(0, len(self._heard) - KEPT)]
-            if waiting.spent():
+            if deadline.passed():
                 break
         return self.end
 
-    def follows(self, patience: float | None = None) -> bytes:
+    def follows(self, timeout: float | None = None) -> bytes:
         """What comes next, or has come: the first of it, and nothing is forgotten. b"": nothing does."""
         if not self._heard:
-            self._listen(self.patience if patience is None else patience)
+            self._listen(self.timeout if timeout is None else timeout)
         return bytes(self._heard[:64])
 
     def seen(self) -> str:
-        """What it heard that nobody asked for, in words: for a report."""
+        """What it heard and no call has taken, in words: for a report."""
         rest = bytes(self._heard)
         what = f"heard {'…' * (len(rest) > 64)}{repr(rest[-64:])[1:]}" if rest else "heard nothing"
         return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
 
     def forget(self) -> None:
-        """Let go of all that has arrived; of what goes on arriving, the most of it."""
+        """Drop all that has arrived, and most of what goes on arriving."""
         for _ in range(64):
             if not self._listen(0):
                 break
@@ -221,18 +225,18 @@ class Peer:
         self._heard.clear()
 
     def widen(self) -> None:
-        """From now on its kernel may keep as much for it as is usual."""
+        """Give it a receive buffer of the usual size from now on."""
         if self._narrow and self.sock.fileno() >= 0:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KEPT)
             self._narrow = False
 
     def fileno(self) -> int:
-        """So that `select` can wait for it; -1 once it is closed."""
+        """For `select`; -1 once it is closed."""
         return self.sock.fileno()
 
     def _listen(self, seconds: float) -> bool:
         """Take what has come, or comes within so many seconds. False: nothing, or no more."""
-        waiting = Patience(seconds)
+        deadline = Deadline(seconds)
         while not self.end and self.sock.fileno() >= 0:
             try:
                 data = sockets.receive_now(self.sock, 262144)
@@ -249,10 +253,10 @@ class Peer:
                     return True
                 if data == b"":
                     self._has_ended("FIN")
-                elif waiting.spent():
+                elif deadline.passed():
                     break
                 else:
-                    sockets.readable(self.sock, min(SLICE, waiting.left))
+                    sockets.readable(self.sock, min(SLICE, deadline.left))
         return False
 
     def _has_ended(self, how: str) -> None:
@@ -262,13 +266,13 @@ class Peer:
 
     # --- coming and going ---
 
-    def join(self, nickname: str) -> Peer:
+    def join(self, nickname: str) -> RawClient:
         """Wait for the request, answer it, and wait until the answer is read.
 
-        Whether it is in the room now, no server need tell: see `meet`.
+        A server need not tell that it is in the room now: see `meet`.
 
         Raises:
-            Missed: no request came.
+            CheckFailed: no request came.
         """
         self.is_asked()
         self.send(nickname)
@@ -279,10 +283,10 @@ class Peer:
         """Wait for the request `nickname`.
 
         Raises:
-            Missed: none came.
+            CheckFailed: none came.
         """
-        if not self.hears("nickname"):
-            raise Missed("`nickname` is asked for at connect", self.seen())
+        if not self.hears(REQUEST):
+            raise CheckFailed(f"`{REQUEST}` is asked for at connect", self.seen())
         self._asked = True
 
     def hang_up(self) -> None:
@@ -303,7 +307,7 @@ class Peer:
         """Close the socket: FIN; or RST, if something was not read. Twice does no harm."""
         self.sock.close()
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> RawClient:
         return self
 
     def __exit__(
@@ -312,36 +316,38 @@ class Peer:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Peer {self.name}>"
+        return f"<RawClient {self.name}>"
 
 
-def meet(newcomer: Peer, present: Peer, patience: float | None = None) -> None:
+def meet(newcomer: RawClient, present: RawClient, timeout: float | None = None) -> None:
     """Wait until each of the two hears the other. Then the newcomer has joined, whatever the server says.
 
     The newcomer says a word until `present` hears it, and then the other way round. Some of these words
     may come twice, and later.
 
     Raises:
-        Missed: one does not hear the other.
+        CheckFailed: one does not hear the other.
     """
     for speaker, listener in ((newcomer, present), (present, newcomer)):
         word = unique("ping")
-        waiting = Patience(newcomer.patience if patience is None else patience)
+        deadline = Deadline(newcomer.timeout if timeout is None else timeout)
         nap = SLICE
         while True:
             if not speaker.until_read() and not speaker.end:
-                raise Missed(f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}")
+                raise CheckFailed(
+                    f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}"
+                )
             speaker.send(word)
-            if listener.hears(word, min(nap, max(waiting.left, SLICE))):
+            if listener.hears(word, min(nap, max(deadline.left, SLICE))):
                 break
-            if waiting.spent() or listener.end or speaker.ended(0):
+            if deadline.passed() or listener.end or speaker.ended(0):
                 seen = f"{speaker.seen()}; " if speaker.end else ""
-                raise Missed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
+                raise CheckFailed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
             nap = min(2 * nap, 0.4)
 
 
 def _connect(address: sockets.Address, receive_buffer: int | None, seconds: float) -> socket.socket:
-    """As sockets.connect does; but how much is received ahead must be settled before."""
+    """As sockets.connect does; but the receive buffer must be set before it connects."""
     host, port = address
     family, kind, proto, _, where = sockets.resolve(host, port)
     sock = socket.socket(family, kind, proto)

@@ -3,7 +3,11 @@
 - server.py        ChatServer: start, stop, who is here
 - acceptor.py      the thread that accepts
 - admission.py     who may come in, and who makes way
+- places.py        the places for connections, counted; pure
+- handshake.py     TLS, password, nickname
+- conversation.py  what a client's thread does: reads, and has done what was read
 - connection.py    one client: what it says, and how it ends
+- hub.py           what a client does to what all share, under one lock
 - rooms.py         who is here, and who hears what; pure
 - delivery.py      what was decided, as the log's entries and the journal's events; pure
 - broadcaster.py   one thread that brings every client up to date, in batches

@@ -1,11 +1,11 @@
-"""The door: a thread that accepts connections, and does nothing else.
+"""The thread that accepts connections, and does nothing else.
 
-`accept` hands over one connection after another, each with a number and the address it comes from, to
-whoever was named. What is done with it must be quick: while it is being done, nobody else comes in. That
-is why the server gives each connection a thread at once and asks for the nickname there.
+It hands over one connection after another, each with a number and the address it comes from. What is done
+with it must be quick: while it is being done, no other client comes in. That is why the server gives each
+connection a thread at once and asks for the nickname there.
 
 When the machine has no descriptor left for one more, the connection stays in the kernel's queue, and the
-door tries again a little later: often enough to be soon, seldom enough to cost nothing.
+acceptor tries again a little later: often enough to be soon, seldom enough to cost nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHORT_PAUSE = 0.01
 """… and where somebody is just leaving."""
 
 
-class Door:
+class Acceptor:
     """Listens from the start; `open` starts the thread, `close` ends it and frees the port.
 
     Args:

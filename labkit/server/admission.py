@@ -1,85 +1,83 @@
-"""Everybody who is connected, with a nickname or without: how many from where, and who could make room.
+"""Who may come in, and who makes way.
 
-A connection costs its owner next to nothing, and so somebody can open thousands and never say a word. A
-`Crowd` counts how many come from each address, for whoever wants a limit on that (`Limits.per_address`).
-And when there is room for no more, it names one who is in the way: of those who have given no nickname,
-the one that has waited longest, from where most of them come. So whoever fills the house with silent
-connections loses these, and a newcomer finds a place; who has a nickname is never let go for another.
-
-Pure: it counts, and closes nothing. The server keeps it under its lock.
+In the accept thread: quick, for no other client comes in meanwhile.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+import socket
+from collections import deque
+from time import monotonic
 
-C = TypeVar(
-    "C", bound=Hashable
-)  # whatever stands for a connection: the server's Client, a number in a test
+from labkit.journal import Journal
+from labkit.server.connection import ServerConnection
+from labkit.server.delivery import Close, ForOne, as_bytes
+from labkit.server.hub import LocalHub
+from labkit.server.limits import Limits
+from labkit.wire import sockets
+from labkit.wire.messages import Refused
 
-
-class Crowd(Generic[C]):
-    """Those who are connected: at most `most`, and at most `per_address` from one address (None: any)."""
-
-    def __init__(self, most: int, per_address: int | None = None) -> None:
-        self._most = most
-        self._per_address = per_address
-        self._places: dict[C, str] = {}  # where each of them comes from
-        self._count: dict[str, int] = {}  # how many come from there
-        # Who has given no nickname yet, by where they come from: first come first.
-        self._unnamed: dict[str, dict[C, None]] = {}
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, who: object) -> bool:
-        return who in self._places
-
-    @property
-    def full(self) -> bool:
-        return len(self._places) >= self._most
-
-    def has_enough_from(self, host: str) -> bool:
-        """Whether nobody more may come from there."""
-        return self._per_address is not None and self._count.get(_place(host), 0) >= self._per_address
-
-    def add(self, who: C, host: str) -> None:
-        """Somebody has connected, and has no nickname yet."""
-        place = self._places[who] = _place(host)
-        self._count[place] = self._count.get(place, 0) + 1
-        self._unnamed.setdefault(place, {})[who] = None
-
-    def named(self, who: C) -> None:
-        """They have a nickname now. Twice does no harm."""
-        place = self._places[who]
-        unnamed = self._unnamed.get(place, {})
-        unnamed.pop(who, None)
-        if not unnamed:
-            self._unnamed.pop(place, None)
-
-    def remove(self, who: C) -> None:
-        """They have gone, or are to go. Twice does no harm."""
-        if who not in self._places:
-            return
-        self.named(who)
-        place = self._places.pop(who)
-        self._count[place] -= 1
-        if not self._count[place]:  # addresses must not pile up
-            del self._count[place]
-
-    def in_the_way(self) -> C | None:
-        """Who is to go if somebody must; None: all who are here have a nickname."""
-        most: dict[C, None] = max(self._unnamed.values(), key=len, default={})
-        return next(iter(most), None)
+POLITE = 32
+"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
+the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
 
 
-def _place(host: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, for a home has all these (RFC 6177)."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+class Admission:
+    """Gives connections their places, or turns them away; in the accept thread.
+
+    Args:
+        hub: its lock guards the places.
+    """
+
+    def __init__(self, hub: LocalHub, limits: Limits, journal: Journal) -> None:
+        self._hub = hub
+        self._places = hub.places
+        self._limits = limits
+        self._journal = journal
+        self._turned_away: deque[float] = deque(maxlen=POLITE)  # when
+
+    def admit(self, client: ServerConnection, host: str) -> str:
+        """Give it a place; or say why not."""
+        with self._hub.lock:
+            if self._places.has_enough_from(host):
+                return f"too many from your address: {self._limits.per_address} connections"
+            if self._places.full and not self._make_way():
+                return f"the server is full: {self._limits.max_clients} connections"
+            self._places.add(client, host)
+        return ""
+
+    def turn_away(self, client: ServerConnection, why: str) -> None:
+        self._journal.record("refused", what=why)
+        now = monotonic()
+        polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
+        if polite:
+            self._turned_away.append(now)
+        outbox = client.outbox
+        self._hub.broadcaster.post([ForOne(outbox, as_bytes(Refused(why))), Close(outbox, polite)])
+        self._hub.broadcaster.wake()
+
+    def no_room(self, why: str) -> bool:
+        """The machine has no room for one more. One without a nickname gives up its own, if this lasts."""
+        if why:
+            self._journal.record("full", what=why)
+            return False
+        with self._hub.lock:
+            made = self._make_way()
+        self._hub.broadcaster.wake()
+        return made
+
+    def _make_way(self) -> bool:
+        """Let go of a client without a nickname, if there is one. The lock must be held.
+
+        Its thread wakes, and finds that it is admitted no longer.
+        """
+        assert self._hub.lock.locked()
+        client = self._places.in_the_way()
+        if client is None:
+            return False
+        self._places.remove(client)
+        client.in_the_way = True
+        refused = Refused("no nickname yet, and others need the room")
+        self._hub.broadcaster.post([ForOne(client.outbox, as_bytes(refused))])
+        sockets.shut(client.sock, socket.SHUT_RD)
+        return True

@@ -1,7 +1,7 @@
 """The courier: one thread that alone writes to clients, and brings each of them up to date.
 
 If every thread that has read a line also sent it to everybody, one line among n people would cost n
-`send`s, each line again, and one reader that stopped reading would block them all. Here the threads
+`send`s, each line again, and one outbox that stopped reading would block them all. Here the threads
 only write down what is to be heard, in one log. The courier takes all that was written since it last
 looked, joins it into one block of bytes for each room, and gives each client that block with a single
 `send` that never waits. A hundred lines cost a client one `send`, and all who hear the same share the
@@ -12,7 +12,7 @@ in between, a newcomer hears only what came after. For these a plan is kept, a l
 room's block with their own lines in between.
 
 Two things slow talkers down, through `flowing` and `holds`: a log that grows faster than it is delivered
-holds all of them; a reader that reads, but too slowly (outgoing.py), those who talk to it: its room, and
+holds all of them; a outbox that reads, but too slowly (outgoing.py), those who talk to it: its room, and
 whoever whispers.
 
 The courier knows nothing of nicknames or of what lines mean.
@@ -22,71 +22,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from labkit.server import scheduling
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
-from labkit.server.sender import PATIENCE, Outgoing, Reader
+from labkit.server.sender import PATIENCE, Outbox, Sender
 
 UNREAD = 4 * 1024 * 1024
 """Bytes of log that may wait for the courier itself before talkers are slowed."""
 
 
-# What can be written in the log. Data is one or more lines, each with its LF.
-
-
-@dataclass(slots=True)
-class ForRoom:
-    """For all who hear the room, but one."""
-
-    room: str
-    data: bytes
-    but: Reader | None = None
-
-
-@dataclass(slots=True)
-class ForOne:
-    to: Reader
-    data: bytes
-
-
-@dataclass(slots=True)
-class Hears:
-    """From here on the reader hears this room; None: none."""
-
-    who: Reader
-    room: str | None
-
-
-@dataclass(slots=True)
-class Close:
-    """Nothing more will be written for this reader: close its socket.
-
-    Politely: when it has taken what waits, with FIN, and after waiting a little for its own FIN.
-    """
-
-    who: Reader
-    politely: bool
-
-
-Entry = ForRoom | ForOne | Hears | Close
-
-
 class _Room:
     """Who hears a room, and what is new in it."""
 
-    __slots__ = ("name", "readers", "parts", "size", "block")
+    __slots__ = ("name", "outboxes", "parts", "size", "block")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.readers: dict[Reader, None] = {}
+        self.outboxes: dict[Outbox, None] = {}
         self.clear()
 
     def add(self, data: bytes) -> None:
         self.parts.append(data)
         self.size += len(data)
 
-    def seal(self) -> None:
+    def close(self) -> None:
         self.block = b"".join(self.parts)
 
     def clear(self) -> None:
@@ -96,7 +56,7 @@ class _Room:
 
 
 class _Plan:
-    """What one reader hears of a batch, where that is not just its room's block."""
+    """What one outbox hears of a batch, where that is not just its room's block."""
 
     __slots__ = ("room", "mark", "pieces")
 
@@ -112,23 +72,23 @@ class _Plan:
             self.mark = self.room.size
 
     def carried_out(self) -> bytes:
-        """The bytes it comes to. The rooms' blocks must be sealed."""
+        """The bytes it comes to. The rooms' blocks must be closed."""
         self.catch_up()
         return b"".join(p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces)
 
 
-class Courier:
+class Broadcaster:
     """`start` it, `post` what is to be heard and `wake` it, from any thread; then `stop` it."""
 
     def __init__(
-        self, limits: Limits, name: str = "courier", raw: bool = False, sealed: bool = False
+        self, limits: Limits, name: str = "broadcaster", raw: bool = False, encrypted: bool = False
     ) -> None:
         # Set while all may go on. If not, a thread that has read something asks `holds` before it goes on.
         self.flowing = threading.Event()
         self.flowing.set()
         # Who is far behind, and who talks to them: made anew by the courier, and only looked at by others.
-        self._far: frozenset[Reader] = frozenset()
-        self._feeding: frozenset[Reader] = frozenset()
+        self._far: frozenset[Outbox] = frozenset()
+        self._feeding: frozenset[Outbox] = frozenset()
         self._slow: frozenset[str] = frozenset()  # their rooms
         # Guards the five below: what the other threads write and the courier takes.
         self._lock = threading.Lock()
@@ -143,9 +103,9 @@ class Courier:
         self._bell.acquire()
         # The courier's own.
         self._rooms: dict[str, _Room] = {}
-        self._hears: dict[Reader, _Room] = {}
-        self._outgoing = Outgoing(limits, raw, sealed)
-        self.telling = self._outgoing.telling  # for the threads that read, to ask how a connection ended
+        self._hears: dict[Outbox, _Room] = {}
+        self._sender = Sender(limits, raw, encrypted)
+        self.telling = self._sender.telling  # for the threads that read, to ask how a connection ended
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     # --- for the other threads ---
@@ -174,9 +134,9 @@ class Courier:
             if self._at_the_bell:
                 self._bell.release()
                 return
-        self._outgoing.wake()
+        self._sender.wake()
 
-    def holds(self, who: Reader, whispered_to: Iterable[Reader] = ()) -> bool:
+    def holds(self, who: Outbox, whispered_to: Iterable[Outbox] = ()) -> bool:
         """Whether this one must wait now: the log is too long, or it talks to somebody who is far behind.
 
         Whoever talks in another room is not held: somebody who reads slowly, or pretends to, is a trouble
@@ -195,7 +155,7 @@ class Courier:
         """Whether somebody who hears this room is far behind."""
         return room in self._slow
 
-    def is_far(self, who: Reader) -> bool:
+    def is_far(self, who: Outbox) -> bool:
         """Whether this one reads, and is far behind."""
         return who in self._far
 
@@ -208,11 +168,11 @@ class Courier:
             self._stopping = True
         self.wake()
         self._thread.join()
-        self._outgoing.end()
+        self._sender.end()
 
     def abandon(self) -> None:
         """Let go of one that was never started."""
-        self._outgoing.end()
+        self._sender.end()
 
     # --- the courier's thread ---
 
@@ -225,17 +185,17 @@ class Courier:
                 self._unread = 0
                 ending = self._stopping
                 self._asleep = not batch and not ending
-                self._at_the_bell = self._asleep and self._outgoing.idle
+                self._at_the_bell = self._asleep and self._sender.idle
             if batch:
                 self._deliver(batch)
-            elif ending and self._outgoing.idle:
+            elif ending and self._sender.idle:
                 break
             if self._at_the_bell:
                 self._bell.acquire()
             elif not batch:
-                self._outgoing.look_around(PATIENCE)
-            elif not self._outgoing.idle:
-                self._outgoing.look_around(0.0)
+                self._sender.look_around(PATIENCE)
+            elif not self._sender.idle:
+                self._sender.look_around(0.0)
             self._see_to_flow()
 
     def _let_others_write(self) -> None:
@@ -249,11 +209,11 @@ class Courier:
             scheduling.step_aside()
 
     def _see_to_flow(self) -> None:
-        far = self._outgoing.held()
+        far = self._sender.held()
         if far or self._far:
             self._far = frozenset(far)
-            rooms = {self._hears[reader] for reader in far if reader in self._hears}
-            self._feeding = self._far.union(*(room.readers for room in rooms))
+            rooms = {self._hears[outbox] for outbox in far if outbox in self._hears}
+            self._feeding = self._far.union(*(room.outboxes for room in rooms))
             self._slow = frozenset(room.name for room in rooms)
         with self._lock:
             if far:
@@ -264,7 +224,7 @@ class Courier:
     def _deliver(self, batch: list[Entry]) -> None:
         """Bring everybody up to date with one batch of the log."""
         touched: dict[_Room, None] = {}  # rooms in which something is new
-        plans: dict[Reader, _Plan] = {}  # who hears something else than all in the room
+        plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
         for entry in batch:
             if isinstance(entry, ForRoom):
                 room = self._rooms.get(entry.room)
@@ -280,44 +240,44 @@ class Courier:
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
         for room in touched:
-            room.seal()
-        for reader, plan in plans.items():
-            self._send(reader, plan.carried_out())
+            room.close()
+        for outbox, plan in plans.items():
+            self._send(outbox, plan.carried_out())
         for room in touched:
             lines = room.block.count(b"\n")
-            readers = room.readers.copy()
-            for reader in plans:
-                readers.pop(reader, None)
-            self._outgoing.send(readers, room.block, lines)
+            outboxes = room.outboxes.copy()
+            for outbox in plans:
+                outboxes.pop(outbox, None)
+            self._sender.send(outboxes, room.block, lines)
             room.clear()
         for entry in batch:
             if isinstance(entry, Close):
-                self._outgoing.close(entry.who, entry.politely)
+                self._sender.close(entry.who, entry.politely)
 
-    def _planned(self, reader: Reader, plans: dict[Reader, _Plan]) -> _Plan:
-        """The reader's plan, with all in it that is new in its room up to here."""
-        plan = plans.get(reader)
+    def _planned(self, outbox: Outbox, plans: dict[Outbox, _Plan]) -> _Plan:
+        """The outbox's plan, with all in it that is new in its room up to here."""
+        plan = plans.get(outbox)
         if plan is None:
-            plan = plans[reader] = _Plan(self._hears.get(reader))
+            plan = plans[outbox] = _Plan(self._hears.get(outbox))
         plan.catch_up()
         return plan
 
     def _seat(self, entry: Hears, plan: _Plan) -> None:
-        """From here on the reader hears another room."""
+        """From here on the outbox hears another room."""
         old = self._hears.pop(entry.who, None)
         if old is not None:
-            del old.readers[entry.who]
-            if not old.readers:  # rooms nobody hears must not pile up
+            del old.outboxes[entry.who]
+            if not old.outboxes:  # rooms nobody hears must not pile up
                 del self._rooms[old.name]
         plan.room = None
         if entry.room is not None:
             room = self._rooms.get(entry.room)
             if room is None:
                 room = self._rooms[entry.room] = _Room(entry.room)
-            room.readers[entry.who] = None
+            room.outboxes[entry.who] = None
             self._hears[entry.who] = plan.room = room
             plan.mark = room.size
 
-    def _send(self, reader: Reader, data: bytes) -> None:
-        if data or reader.seal is not None:  # TLS may have something to say by itself
-            self._outgoing.send((reader,), data, data.count(b"\n"))
+    def _send(self, outbox: Outbox, data: bytes) -> None:
+        if data or outbox.tls is not None:  # TLS may have something to say by itself
+            self._sender.send((outbox,), data, data.count(b"\n"))

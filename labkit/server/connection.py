@@ -1,12 +1,12 @@
-"""One connection, as the thread that reads from it sees it.
+"""One client: what it says, and how its connection ends, as the thread that reads from it sees it.
 
-`receive` returns the bytes that came next, and `understand` what they say; or they raise `Gone`, with the
-reason for which there is nothing more to come. All the ways in which a connection can end meet here: FIN,
-RST, silence, and our own side giving up on it.
+`receive` returns the bytes that came next, and `understand` what they say; or they raise `Disconnected`,
+with the reason. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
+giving up on it.
 
-With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anybody on the way who
-wants the rest not to arrive, so it counts as `vanished`. Nobody can cut a line in half like that: a line
-counts when its LF has come.
+With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anyone on the way who
+wants the rest not to arrive, so it counts as `vanished`. It cannot cut a line in half: a line counts when
+its LF has come.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from labkit.server.sender import Reader
+from labkit.server.sender import Outbox
 from labkit.wire import sockets
 from labkit.wire.framing import Framing, RawFraming, TooLong
-from labkit.wire.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT
+from labkit.wire.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT, Reason
+
+if TYPE_CHECKING:
+    from labkit.wire.tls import TlsSession
 
 SMALL_CHUNK = 1024
 """Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
@@ -39,31 +42,44 @@ SLACK = 0.001
 T = TypeVar("T")
 
 
-class Gone(Exception):
-    """There is nothing more to come from this client."""
+class Disconnected(Exception):
+    """Nothing more is to come from this client."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
-        self.reason = reason  # one of messages.REASONS, or NO_NICKNAME
+        self.reason = reason
 
 
-class Client(Reader):
-    """One client of a server. `receive`, `understand` and `paced` are for its own thread alone."""
+class ServerConnection:
+    """A client, as its server has it. `receive`, `understand` and `paced` are for its own thread alone.
+
+    Args:
+        rate: lines a second that it may say; None: any number.
+        telling: see `Sender.telling`.
+        tls: what decrypts what it sends, if anything does.
+    """
 
     def __init__(
-        self, sock: socket.socket, framing: Framing, rate: float | None, telling: threading.Lock
+        self,
+        sock: socket.socket,
+        framing: Framing,
+        rate: float | None,
+        telling: threading.Lock,
+        tls: TlsSession | None = None,
     ) -> None:
-        super().__init__(sock)
-        self._telling = telling  # see Outgoing.telling
+        self.sock = sock
+        self.tls = tls
+        self.outbox = Outbox(sock, tls)
+        self._telling = telling
         self._raw = isinstance(framing, RawFraming)
         self._chunk = SMALL_CHUNK
         self._may_grow = rate is None and not self._raw
         self.lines_in = 0
-        self.whispered_to: set[Reader] = set()  # with its last commands; whom it may have to wait for
+        self.whispered_to: set[Outbox] = set()  # with its last commands; whom it may have to wait for
         self.thread: threading.Thread
-        self.named = False  # it has a nickname, so it is in the house
-        self.in_the_way = False  # it has none, and its place was given to somebody else
-        self.leaving = False  # guarded by the server's lock: its socket is the courier's to close
+        self.named = False  # it has a nickname, so it is in a room
+        self.in_the_way = False  # it has none, and its place was given to another
+        self.leaving = False  # guarded by the hub's lock: its socket is the broadcaster's to close
         self._framing = framing
         self._rate = rate  # lines a second, or None
         self._paid_until = 0.0
@@ -73,41 +89,41 @@ class Client(Reader):
         """What one `recv` brought; `ending` is set when the server stops.
 
         Raises:
-            Gone: it hung up, vanished, or said nothing for so many seconds; or the courier let it go.
+            Disconnected: it hung up, vanished, or said nothing for so many seconds; or it was let go.
         """
         if seconds != self._patience:
             sockets.patience(self.sock, seconds)
             self._patience = seconds
         try:
-            over = self.seal is not None and self.seal.ended
+            over = self.tls is not None and self.tls.ended
             data = b"" if over else sockets.receive(self.sock, self._chunk, seconds)
         except TimeoutError:
-            raise Gone(WENT_SILENT) from None
+            raise Disconnected(WENT_SILENT) from None
         except OSError:
-            # The kernel told us, so the courier's next send may have met a mere EPIPE: do not ask it.
-            raise Gone(TOO_SLOW if self.failed == TOO_SLOW else VANISHED) from None
+            # The kernel told us, so the next send may have met a mere EPIPE: do not ask it.
+            raise Disconnected(TOO_SLOW if self.outbox.failed == TOO_SLOW else VANISHED) from None
         if data:
             if self._may_grow and len(data) == SMALL_CHUNK:
                 self._chunk = CHUNK
             return data
-        with self._telling:  # the courier may be just finding out that this was no goodbye
-            reason = self.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP)
-        if self.seal is not None and self.seal.ready and reason in (HUNG_UP, VANISHED):
-            reason = HUNG_UP if self.seal.ended else VANISHED  # TLS knows, whatever the kernel says
-        raise Gone(reason)
+        with self._telling:  # the broadcaster may be just finding out that this was no goodbye
+            reason = self.outbox.failed or (SERVER_STOPPED if ending.is_set() else HUNG_UP)
+        if self.tls is not None and self.tls.ready and reason in (HUNG_UP, VANISHED):
+            reason = HUNG_UP if self.tls.ended else VANISHED  # TLS knows, whatever the kernel says
+        raise Disconnected(reason)
 
     def understand(self, data: bytes) -> list[str | TooLong]:
         """The messages that these bytes complete.
 
         Raises:
-            Gone: they should be TLS, and are not.
+            Disconnected: they should be TLS, and are not.
         """
-        if self.seal is None:
+        if self.tls is None:
             return self._framing.feed(data)
         try:
-            pieces = self.seal.open(data, self._chunk)
-        except ConnectionError:  # no TLS; `seal.trouble` says why
-            raise Gone(VANISHED) from None
+            pieces = self.tls.decrypt(data, self._chunk)
+        except ConnectionError:  # no TLS; `tls.trouble` says why
+            raise Disconnected(VANISHED) from None
         return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def goes_by(self, nickname: str) -> None:
@@ -124,7 +140,7 @@ class Client(Reader):
         """What was said, in parts, each when the rate allows it; a second's worth may come at once.
 
         Raises:
-            Gone: the client is gone, or the server stops, while something still had to wait.
+            Disconnected: the client is gone, or the server stops, while something still had to wait.
         """
         assert self._rate is not None
         at_once = max(1, int(self._rate))
@@ -135,7 +151,7 @@ class Client(Reader):
             self._paid_until = max(self._paid_until, now - ahead) + len(part) / self._rate
             while self._paid_until > monotonic() + SLACK:
                 if ending.wait(min(LOOK_AROUND, self._paid_until - monotonic())):
-                    raise Gone(SERVER_STOPPED)
-                if (how := sockets.ended_by(self.sock)) or self.failed:
-                    raise Gone(self.failed or (HUNG_UP if how == "FIN" else VANISHED))
+                    raise Disconnected(SERVER_STOPPED)
+                if (how := sockets.ended_by(self.sock)) or self.outbox.failed:
+                    raise Disconnected(self.outbox.failed or (HUNG_UP if how == "FIN" else VANISHED))
             yield part

@@ -1,88 +1,117 @@
-"""From what the house decided to what the courier carries, and to what the journal keeps.
+"""What the rooms decided, as entries for the broadcaster's log and as events for the journal.
 
-room.py answers in deliveries: messages, and who gets them. The courier takes bytes. This file is the
-step between, and nothing else.
+rooms.py answers in deliveries: messages, and who gets them. The broadcaster takes bytes, and outboxes to
+put them in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from labkit.journal import Journal
-from labkit.server.broadcaster import Entry, ForOne, ForRoom, Hears
-from labkit.server.rooms import Delivery, ToOne, ToRoom
-from labkit.server.sender import Reader
-from labkit.wire.messages import (
-    Acted,
-    FromServer,
-    Joined,
-    Left,
-    Moved,
-    Refused,
-    Renamed,
-    Request,
-    Said,
-    Speech,
-    Whispered,
-)
+from labkit.server.rooms import Delivery, Enters, ToOne, ToRoom
+from labkit.wire.messages import FromServer, Speech
 
-R = TypeVar("R", bound=Reader)
+if TYPE_CHECKING:
+    from labkit.journal import Journal
+    from labkit.server.sender import Outbox
+
+# What can be written in the log. Data is one or more lines, each with its LF.
+
+
+@dataclass(slots=True)
+class ForRoom:
+    """For all who hear the room, but one."""
+
+    room: str
+    data: bytes
+    but: Outbox | None = None
+
+
+@dataclass(slots=True)
+class ForOne:
+    to: Outbox
+    data: bytes
+
+
+@dataclass(slots=True)
+class Hears:
+    """From here on this one hears the room; None: none."""
+
+    who: Outbox
+    room: str | None
+
+
+@dataclass(slots=True)
+class Close:
+    """Nothing more will be written for this one: close its socket.
+
+    Politely: when it has taken what waits, with FIN, and after waiting a little for its own FIN.
+    """
+
+    who: Outbox
+    politely: bool
+
+
+Entry = ForRoom | ForOne | Hears | Close
+
+
+class Connected(Hashable, Protocol):
+    """What an entry needs of a connection."""
+
+    outbox: Outbox
+
+
+C = TypeVar("C", bound=Connected)
 
 
 def as_bytes(message: FromServer) -> bytes:
-    """The message as a line with its LF; in the raw dialect too, where the courier takes it off again."""
+    """The message as a line with its LF; in the raw dialect too, where the sender takes it off again."""
     return message.line().encode("utf-8", "replace") + b"\n"
 
 
-def as_entries(deliveries: Iterable[Delivery[R]]) -> list[Entry]:
-    """The deliveries as the courier's log has them, in the same order.
+def as_entries(deliveries: Iterable[Delivery[C]]) -> list[Entry]:
+    """The deliveries as the log has them, in the same order.
 
-    What one person said in one breath becomes one entry: the courier's work is counted in entries.
+    What one client said in one breath becomes one entry: the broadcaster's work is counted in entries.
     """
     entries: list[Entry] = []
-    run: list[bytes] = []  # lines in a row for the same room, from the same person
-    to: tuple[str, R | None] | None = None  # which room that is, and which person
+    run: list[bytes] = []  # lines in a row for the same room, from the same client
+    to: tuple[str, C | None] | None = None  # which room that is, and which client
     for delivery in deliveries:
         same = isinstance(delivery, ToRoom) and to == (delivery.room, delivery.but)
         if to is not None and not same:
-            entries.append(ForRoom(to[0], b"".join(run), to[1]))
+            entries.append(_for_room(*to, run))
             run, to = [], None
         if isinstance(delivery, ToRoom):
             run.append(as_bytes(delivery.message))
             to = (delivery.room, delivery.but)
         elif isinstance(delivery, ToOne):
-            entries.append(ForOne(delivery.who, as_bytes(delivery.message)))
+            entries.append(ForOne(delivery.who.outbox, as_bytes(delivery.message)))
         else:
-            entries.append(Hears(delivery.who, delivery.room))
+            entries.append(Hears(delivery.who.outbox, delivery.room))
     if to is not None:
-        entries.append(ForRoom(to[0], b"".join(run), to[1]))
+        entries.append(_for_room(*to, run))
     return entries
 
 
-def note(journal: Journal, delivery: Delivery[R], nickname: Callable[[R], str]) -> None:
-    """Write the delivery down, if it is news: what somebody did, not what they were answered."""
-    if isinstance(delivery, ToRoom):
-        match delivery.message:
-            case Speech(who, texts):
-                journal.record_all("said", who, texts, delivery.room)
-            case Said(who, text):
-                journal.record("said", who, text, delivery.room)
-            case Joined(who):
-                journal.record("joined", who, where=delivery.room)
-            case Left(who, reason):
-                journal.record("left", who, reason, delivery.room)
-            case Acted(who, action):
-                journal.record("acted", who, action, delivery.room)
-            case Moved(who, room):
-                journal.record("moved", who, f"to {room}", delivery.room)
-            case Renamed(old, new):
-                journal.record("renamed", old, f"to {new}", delivery.room)
-    elif isinstance(delivery, ToOne):
-        match delivery.message:
-            case Request():
-                journal.record("asked")
-            case Refused(why):
-                journal.record("refused", nickname(delivery.who), why)
-            case Whispered(who, text):
-                journal.record("whispered", who, text, nickname(delivery.who))
+def _for_room(room: str, but: C | None, lines: list[bytes]) -> ForRoom:
+    return ForRoom(room, b"".join(lines), None if but is None else but.outbox)
+
+
+def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) -> None:
+    """Write the delivery down, if it is news."""
+    if isinstance(delivery, Enters):
+        return
+    message = delivery.message
+    if isinstance(message, Speech):
+        if isinstance(delivery, ToRoom):
+            journal.record_all("said", message.who, message.texts, delivery.room)
+    elif message.event:
+        who, what = message.news()
+        if isinstance(delivery, ToRoom):
+            journal.record(message.event, who, what, delivery.room)
+        else:
+            receiver = nickname(delivery.who)
+            journal.record(message.event, who or receiver, what, receiver if who else "")

@@ -1,23 +1,24 @@
 """Who is here, and who hears what.
 
-A `House` is everybody who has a nickname, and the rooms they are in. It decides; it delivers nothing.
-Tell it what somebody did, and it answers with deliveries: this message to that one, that message to
-all in this room but one. The caller carries them out, in the order given.
+`Rooms` is every client that has a nickname, and the rooms they are in. It decides; it delivers nothing.
+Tell it what a client did, and it answers with deliveries: this message to that one, that message to all
+in this room but one. The caller carries them out, in the order given.
 
 Pure: no socket, no thread, no clock. So it can be tried by hand in a notebook, and a test can hold the
-real server against it. It is not safe to share between threads: server.py keeps it under one lock.
+real server against it. It is not safe to share between threads: the hub keeps it under one lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from labkit.wire import nicknames
 from labkit.wire.framing import MAX_LINE
 from labkit.wire.messages import (
     HELP,
+    TAKEN,
     Act,
     Acted,
     FromClient,
@@ -43,11 +44,11 @@ from labkit.wire.messages import (
 LOBBY = "lobby"
 """The room in which everybody starts."""
 
-W = TypeVar("W", bound=Hashable)  # whatever stands for a person: the server's Client, a number in a test
+W = TypeVar("W", bound=Hashable)  # what stands for a client: a ServerConnection, or a number in a test
 
 
 class Refusal(Exception):
-    """What was asked cannot be done; the text is for the one who asked."""
+    """What was asked cannot be done; the text is for the client that asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,26 @@ class Person(Generic[W]):
     room: Room[W]
 
 
-class House(Generic[W]):
-    """Everybody who has a nickname, and the rooms they are in.
+_DOES: dict[type[FromClient], Callable[..., list[Delivery[Any]]]] = {}
 
-    `max_line` is the longest line that may come out, in bytes with its LF: what somebody says gets
-    their nickname before it, and must still fit.
+
+def does(
+    command: type[FromClient],
+) -> Callable[[Callable[..., list[Delivery[W]]]], Callable[..., list[Delivery[W]]]]:
+    """This method is what the command does. (Quit and Heartbeat concern the connection alone.)"""
+
+    def register(method: Callable[..., list[Delivery[W]]]) -> Callable[..., list[Delivery[W]]]:
+        _DOES[command] = method
+        return method
+
+    return register
+
+
+class Rooms(Generic[W]):
+    """Every client that has a nickname, and the rooms they are in.
+
+    `max_line` is the longest line that may come out, in bytes with its LF: what a client says gets its
+    nickname before it, and must still fit.
     """
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
@@ -106,16 +122,6 @@ class House(Generic[W]):
         self._names: dict[str, Person[W]] = {}  # by nicknames.key
         self._looks: dict[str, Person[W]] = {}  # by each of nicknames.looks
         self._rooms: dict[str, Room[W]] = {}  # by nicknames.key of the room's name
-        # What is done with what somebody says. Quit and Alive concern the connection, not the house.
-        self._does: dict[type, Callable[..., list[Delivery[W]]]] = {
-            Say: self._say,
-            Act: self._act,
-            Whisper: self._whisper,
-            Rename: self._rename,
-            Join: self._move,
-            Who: self._tell_who,
-            Help: self._tell_help,
-        }
 
     # --- looking ---
 
@@ -126,7 +132,7 @@ class House(Generic[W]):
         return who in self._people
 
     def people(self) -> list[Person[W]]:
-        """Everybody, first come first."""
+        """All clients, first come first."""
         return list(self._people.values())
 
     def nickname(self, who: W) -> str:
@@ -136,7 +142,7 @@ class House(Generic[W]):
         return self._people[who].room.name
 
     def whispered(self, nickname: str, text: str) -> FromServer:
-        """What somebody hears to whom `nickname` whispers this.
+        """What a client hears to whom `nickname` whispers this.
 
         Raises:
             Refusal: it is too long.
@@ -149,7 +155,7 @@ class House(Generic[W]):
         """`who` asks to be called `nickname` and, if that is granted, is in the lobby.
 
         Raises:
-            Refusal: the name is not fit, or somebody here has it, or one that looks like it.
+            Refusal: the name is not fit, or a client here has it, or one that looks like it.
             ValueError: `who` is here already, and could only ask for another nickname.
         """
         if who in self._people:
@@ -168,19 +174,19 @@ class House(Generic[W]):
         self._walk_out(person)
         return [Enters(who, None), ToRoom(person.room.name, Left(person.nickname, reason))]
 
-    def hear(self, who: W, what: FromClient) -> list[Delivery[W]]:
+    def do(self, who: W, what: FromClient) -> list[Delivery[W]]:
         """`who` said or asked something.
 
         Raises:
             Refusal: it cannot be done; nothing has changed.
         """
-        return self._does[type(what)](self._people[who], what)
+        return _DOES[type(what)](self, self._people[who], what)
 
-    def hear_all(self, who: W, texts: Sequence[str]) -> list[Delivery[W]]:
-        """`who` said all this in one breath: as `hear` of a `Say` for each, in one delivery.
+    def say(self, who: W, texts: Sequence[str]) -> list[Delivery[W]]:
+        """`who` said all this in one breath: as `do` of a `Say` for each, in one delivery.
 
         Raises:
-            Refusal: one of them may be too long; `hear` tells which. Nothing has changed.
+            Refusal: one of them may be too long; `do` tells which. Nothing has changed.
         """
         person = self._people[who]
         # No character takes more than 4 bytes.
@@ -190,14 +196,17 @@ class House(Generic[W]):
 
     # --- what each command does ---
 
+    @does(Say)
     def _say(self, person: Person[W], what: Say) -> list[Delivery[W]]:
         said = self._short_enough(Said(person.nickname, what.text))
         return [ToRoom(person.room.name, said, person.who)]
 
+    @does(Act)
     def _act(self, person: Person[W], what: Act) -> list[Delivery[W]]:
         acted = self._short_enough(Acted(person.nickname, what.action))
         return [ToRoom(person.room.name, acted, person.who)]
 
+    @does(Whisper)
     def _whisper(self, person: Person[W], what: Whisper) -> list[Delivery[W]]:
         other = self._called(what.to)
         if other is None:
@@ -206,6 +215,7 @@ class House(Generic[W]):
             raise Refusal("that is you")
         return [ToOne(other.who, self.whispered(person.nickname, what.text))]
 
+    @does(Rename)
     def _rename(self, person: Person[W], what: Rename) -> list[Delivery[W]]:
         new = self._claimable(what.new, person)
         old = person.nickname
@@ -219,6 +229,7 @@ class House(Generic[W]):
             ToRoom(person.room.name, Renamed(old, new), person.who),
         ]
 
+    @does(Join)
     def _move(self, person: Person[W], what: Join) -> list[Delivery[W]]:
         try:
             name = nicknames.fit(what.room)
@@ -235,11 +246,13 @@ class House(Generic[W]):
             *self._arrival(person, Joined(person.nickname)),
         ]
 
+    @does(Who)
     def _tell_who(self, person: Person[W], what: Who) -> list[Delivery[W]]:
         names = [self._people[who].nickname for who in person.room.members]
         notices = who_is_here(person.room.name, names, self._max_line)
         return [ToOne(person.who, notice) for notice in notices]
 
+    @does(Help)
     def _tell_help(self, person: Person[W], what: Help) -> list[Delivery[W]]:
         return [ToOne(person.who, Notice(line)) for line in HELP]
 
@@ -257,7 +270,7 @@ class House(Generic[W]):
         """The name as it will be shown, if `person` (or a newcomer, None) may have it."""
         shown = presentable(nickname)
         if self._names.get(nicknames.key(shown), person) is not person:
-            raise Refusal(f"the nickname {shown} is taken")
+            raise Refusal(f"the nickname {shown} {TAKEN}")
         for look in nicknames.looks(shown):
             other = self._looks.get(look, person)
             if other is not None and other is not person:
@@ -297,7 +310,7 @@ class House(Generic[W]):
 
 
 def presentable(nickname: str) -> str:
-    """The name as it will be shown, whoever has it.
+    """The name as it will be shown, whether or not it is taken.
 
     Raises:
         Refusal: it is not fit.

@@ -2,96 +2,48 @@
 
 The threads, and what each does:
 
-- one accepts connections, and does nothing else (door.py): no newcomer can hold it up;
-- one for each client, in `handle_client`: asks for the nickname, reads what the client says, and in the
-  end says goodbye for it;
-- the courier, which alone writes to clients (courier.py).
+- one accepts connections, and does nothing else (acceptor.py): no newcomer can hold it up;
+- one for each client, in `handle_client`: shakes hands (handshake.py), reads what the client says
+  (conversation.py), and in the end says goodbye for it;
+- the broadcaster, which alone writes to clients (broadcaster.py).
 
-What is said means nothing here: room.py decides who hears it, messages.py how it reads. This file keeps
-the house under a lock, and sees to it that whoever comes also goes: every way of leaving ends at one
-place, `_say_goodbye`.
+What is said means nothing here: rooms.py decides who hears it, messages.py how it reads. What clients share
+is the hub's (hub.py); this file starts and stops, and sees that each connection that comes also goes.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from labkit.journal import Journal
-from labkit.server import scheduling
-from labkit.server.acceptor import Door
-from labkit.server.admission import Crowd
-from labkit.server.broadcaster import Close, Courier, ForOne, Hears
-from labkit.server.connection import SMALL_CHUNK, Client, Gone
-from labkit.server.delivery import as_bytes, as_entries, note
+from labkit.server.acceptor import Acceptor
+from labkit.server.admission import Admission
+from labkit.server.broadcaster import Broadcaster
+from labkit.server.connection import SMALL_CHUNK, Disconnected, ServerConnection
+from labkit.server.conversation import Conversation
+from labkit.server.handshake import Handshake
+from labkit.server.hub import LocalHub
 from labkit.server.limits import Limits
 from labkit.server.password import Password
-from labkit.server.rooms import Delivery, House, Refusal, ToOne
 from labkit.wire import nicknames, sockets
-from labkit.wire.framing import LINES, RAW, LineFraming, NewFraming, RawFraming, TooLong
-from labkit.wire.messages import (
-    LAST_TRY,
-    NO_NICKNAME,
-    NO_PASSWORD,
-    NO_TLS,
-    QUIT,
-    SERVER_LOST,
-    SERVER_STOPPED,
-    TOO_SLOW,
-    VANISHED,
-    WENT_SILENT,
-    WRONG_PASSWORD,
-    Alive,
-    BadCommand,
-    FromClient,
-    FromServer,
-    Notice,
-    PasswordRequest,
-    Quit,
-    Refused,
-    Request,
-    from_client,
-    only_said,
-)
+from labkit.wire.framing import LINES, RAW, LineFraming, NewFraming, RawFraming
+from labkit.wire.messages import VANISHED
 
 if TYPE_CHECKING:
-    from labkit.server.backplane import Backplane
-    from labkit.wire.tls import ForServer, Seal
+    from labkit.wire.tls import ForServer, TlsSession
 
 PORT = 14901
 """The assignment's port."""
 
 
-RAW_PAUSE = 0.2
-"""Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
-own, and nothing but time keeps two messages apart there."""
-
-POLITE = 32
-"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
-the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
-
-HELD_FOR = 0.02
-"""Seconds between two looks of a held talker at whether it may go on."""
-
-TURN = 64
-"""Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
-
-LAST_LINES = 1.0
-"""Seconds that what was said before `stop` has to come back from a backplane."""
-
-MUCH = 500
-"""Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
-
-
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Somebody who is here, at the moment of asking."""
+    """A client that is here, at the moment of asking."""
 
     nickname: str
     room: str
@@ -122,6 +74,8 @@ class ChatServer:
             not.
     """
 
+    hub_class = LocalHub  # of a server whose rooms are its own
+
     def __init__(
         self,
         host: str = "localhost",
@@ -142,26 +96,60 @@ class ChatServer:
         self._framing = framing
         self.limits = limits or Limits()
         self.journal = Journal() if journal is None else journal
-        self._password = None if password is None else Password(password)
-        self._new_seal = None if tls is None else _sealing(tls)
-        # Guards the four below. What happens in the house and what is posted for it happen under one
-        # hold of the lock, so that everybody hears of things in the order in which they happened.
-        self._lock = threading.Lock()
+        self._new_tls = None if tls is None else _encrypting(tls)
         self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
-        self._house: House[Client] = House(self._longest)
-        self._clients: dict[Client, None] = {}
-        self._crowd: Crowd[Client] = Crowd(self.limits.max_clients, self.limits.per_address)
+        self._ending = threading.Event()  # stop was called …
+        self._stopped = threading.Event()  # … and is done
+        self._hub = self._new_hub() if backplane is None else self._shared_hub(backplane)
+        self._conversation = Conversation(self._hub, self.limits, self._ending)
+        self._handshake = Handshake(
+            self._hub,
+            self._conversation,
+            self.limits,
+            self.journal,
+            None if password is None else Password(password),
+            framing is RAW,
+            self._ending,
+        )
+        self._admission = Admission(self._hub, self.limits, self.journal)
+        # The hub's lock guards these two, too.
+        self._clients: dict[ServerConnection, None] = {}
         self._last_ended: threading.Thread | None = None
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
-        self._door: Door | None = None
-        self._turned_away: deque[float] = deque(maxlen=POLITE)  # when; the accept thread's own
-        self._courier: Courier
-        self._ending = threading.Event()  # stop was called …
-        self._stopped = threading.Event()  # … and is done
-        self._backplane = None if backplane is None else self._shared(backplane)
+        self._acceptor: Acceptor | None = None
 
-    # --- for whoever runs it ---
+    def _new_hub(self) -> LocalHub:
+        return self.hub_class(
+            self.limits,
+            self.journal,
+            self._new_broadcaster,
+            self._ending,
+            self._longest,
+        )
+
+    def _shared_hub(self, url: str) -> LocalHub:
+        """A hub on Redis. Loaded only where there is one."""
+        from labkit.server.backplane import RedisHub
+
+        return RedisHub(
+            url,
+            self.limits,
+            self.journal,
+            self._new_broadcaster,
+            self._ending,
+            self._longest,
+        )
+
+    def _new_broadcaster(self) -> Broadcaster:
+        return Broadcaster(
+            self.limits,
+            "labkit-broadcaster",
+            raw=self._framing is RAW,
+            encrypted=self._new_tls is not None,
+        )
+
+    # --- for the program that runs it ---
 
     def start(self) -> ChatServer:
         """Listen, and start the threads; returns when clients can connect.
@@ -174,66 +162,52 @@ class ChatServer:
         with self._switch:
             if self._ending.is_set():
                 raise RuntimeError("this server was stopped; make a new one")
-            if self._door is None:
+            if self._acceptor is None:
                 nicknames.load()
-                if self._backplane is not None:
-                    self._backplane.open()  # before anybody can knock: they would knock in vain
+                self._hub.open()  # before a client can knock: it would knock in vain
                 try:
-                    door = Door(self._host, self._port, self._come_in, self._no_room)
+                    acceptor = Acceptor(self._host, self._port, self._come_in, self._admission.no_room)
                 except OSError:
-                    if self._backplane is not None:
-                        self._backplane.close()
+                    self._hub.close()
                     raise
-                self._courier = Courier(
-                    self.limits,
-                    "labkit-courier",
-                    raw=self._framing is RAW,
-                    sealed=self._new_seal is not None,
-                )
-                if self._backplane is not None:
-                    try:
-                        self._backplane.start(self._courier)
-                    except OSError:
-                        door.abandon()
-                        self._courier.abandon()
-                        raise
-                self._courier.start()
-                self._door = door
-                door.open()
+                try:
+                    self._hub.start()
+                except OSError:
+                    acceptor.abandon()
+                    self._hub.close()
+                    raise
+                self._acceptor = acceptor
+                acceptor.open()
         return self
 
     def stop(self) -> None:
-        """Tell everybody, end every connection and every thread, and free the port.
+        """Tell all clients, end every connection and every thread, and free the port.
 
-        Takes as long as the last lines take to go out, and about a second at most if somebody does not
+        Takes as long as the last lines take to go out, and about a second at most if a client does not
         read them; with a backplane whose Redis does not answer, a few seconds more.
         """
         with self._switch:
             if self._ending.is_set():
                 return
             self._ending.set()
-            if self._door is None:
+            if self._acceptor is None:
                 self._stopped.set()
                 return
-            self._door.close()
-            if self._backplane is not None:
-                self._backplane.settle(LAST_LINES)
-            with self._lock:
+            self._acceptor.close()
+            self._hub.settle()
+            with self._hub.lock:
                 # No thread starts any more, so these are all there are.
                 threads = [client.thread for client in self._clients]
                 here = [client for client in self._clients if not client.leaving]
-                farewell = as_bytes(Notice(SERVER_STOPPED))
-                self._courier.post([ForOne(client, farewell) for client in here])
+                self._hub.say_farewell(here)
                 for client in here:
                     sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread; we can still write
-            self._courier.wake()
+            self._hub.broadcaster.wake()
             for thread in threads:
                 thread.join()
             if self._last_ended is not None:
                 self._last_ended.join()
-            if self._backplane is not None:
-                self._backplane.stop()
-            self._courier.stop()
+            self._hub.stop()
             self.journal.record("stopped")
             self._stopped.set()
 
@@ -252,42 +226,40 @@ class ChatServer:
     @property
     def address(self) -> sockets.Address:
         """(host, port) that it listens on, for a client to connect to."""
-        if self._door is None:
+        if self._acceptor is None:
             raise RuntimeError("the server has no address before start()")
-        return self._door.address
+        return self._acceptor.address
 
     @property
     def running(self) -> bool:
-        return self._door is not None and not self._ending.is_set()
+        return self._acceptor is not None and not self._ending.is_set()
 
     @property
     def shares_through(self) -> str:
         """The Redis of its backplane, without a password; "" if its rooms are its own."""
-        return "" if self._backplane is None else self._backplane.where
+        return self._hub.where
 
     @property
     def cut_off(self) -> str:
         """Why the Redis of its backplane cannot be used just now, if that lasts; "" if it can."""
-        return "" if self._backplane is None else self._backplane.trouble
+        return self._hub.trouble
 
     def roster(self) -> list[str]:
         """The nicknames of all who are connected here, first come first."""
         return [person.nickname for person in self.present()]
 
     def present(self) -> list[Present]:
-        """All who are here, first come first, each with how they fare."""
-        with self._lock:
-            people = [(p.who, p.nickname, p.room.name) for p in self._house.people()]
+        """All who are here, first come first, each with how it fares."""
         return [
             Present(
-                nickname,
-                room,
-                client.thread.name,
-                client.lines_in,
-                client.lines_out,
-                client.behind,
+                person.nickname,
+                person.room.name,
+                person.who.thread.name,
+                person.who.lines_in,
+                person.who.outbox.lines_out,
+                person.who.outbox.behind,
             )
-            for client, nickname, room in people
+            for person in self._hub.present()
         ]
 
     def __repr__(self) -> str:
@@ -305,335 +277,58 @@ class ChatServer:
             sock.close()
             return
         framing = LineFraming if self._framing is LINES else RawFraming
-        client = Client(sock, framing(self._longest), self.limits.messages, self._courier.telling)
-        if self._new_seal is not None:
-            client.seal = self._new_seal()
+        client = ServerConnection(
+            sock,
+            framing(self._longest),
+            self.limits.messages,
+            self._hub.broadcaster.telling,
+            None if self._new_tls is None else self._new_tls(),
+        )
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
-        why_not = ""
-        with self._lock:
-            if self._crowd.has_enough_from(host):
-                why_not = f"too many from your address: {self.limits.per_address} connections"
-            elif self._crowd.full and not self._make_way():
-                why_not = f"the server is full: {self.limits.max_clients} connections"
-            else:
-                self._clients[client] = None
-                self._crowd.add(client, host)
-        if why_not:
-            self._turn_away(client, why_not)
+        if why_not := self._admission.admit(client, host):
+            self._admission.turn_away(client, why_not)
             return
+        with self._hub.lock:
+            self._clients[client] = None
         try:
             client.thread.start()
         except RuntimeError:  # the machine gives us no more threads
-            with self._lock:
+            with self._hub.lock:
                 del self._clients[client]
-                self._crowd.remove(client)
-            self._turn_away(client, "the server is full: no thread to be had")
-
-    def _turn_away(self, client: Client, why: str) -> None:
-        self.journal.record("refused", what=why)
-        now = monotonic()
-        polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
-        if polite:
-            self._turned_away.append(now)
-        self._courier.post([ForOne(client, as_bytes(Refused(why))), Close(client, polite)])
-        self._courier.wake()
-
-    def _no_room(self, why: str) -> bool:
-        """The machine has no room for one more. Whoever has no nickname gives up theirs, if this lasts."""
-        if why:
-            self.journal.record("full", what=why)
-            return False
-        with self._lock:
-            made = self._make_way()
-        self._courier.wake()
-        return made
-
-    def _make_way(self) -> bool:
-        """Let go of one who has no nickname, if there is one. The lock must be held.
-
-        Their thread wakes, and finds that they are no longer in the crowd.
-        """
-        assert self._lock.locked()
-        client = self._crowd.in_the_way()
-        if client is None:
-            return False
-        self._crowd.remove(client)
-        client.in_the_way = True
-        self._courier.post([ForOne(client, as_bytes(Refused("no nickname yet, and others need the room")))])
-        sockets.shut(client.sock, socket.SHUT_RD)
-        return True
+                self._hub.places.remove(client)
+            self._admission.turn_away(client, "the server is full: no thread to be had")
 
     # --- a thread for each client ---
 
-    def handle_client(self, client: Client) -> None:
+    def handle_client(self, client: ServerConnection) -> None:
         """All of one client's life, from the request for its nickname to its goodbye."""
         reason = VANISHED
         try:
-            said = self._shake_hands(client)
+            said = self._handshake.shake_hands(client)
             while True:
-                self._hear(client, said)
-                said = self._read(client, self.limits.silence)
-        except Gone as gone:
-            reason = gone.reason
+                self._conversation.hear(client, said)
+                said = self._conversation.read(client, self.limits.silence)
+        except Disconnected as end:
+            reason = end.reason
         finally:
-            self._say_goodbye(client, reason)
+            self._hub.leave(client, reason)
+            self._forget(client)
 
-    def _shake_hands(self, client: Client) -> list[str | TooLong]:
-        """Ask for a nickname until one is granted; return what was said in the same breath.
-
-        Where there is a password, it is asked for as soon as a nickname was given, and the nickname is
-        looked at only afterwards. Or whoever does not know the password could learn who is here, by
-        trying names; or keep a name from others, by giving it and then thinking about the password.
-        """
-        give_up = monotonic() + self.limits.handshake
-        said = self._agree_on_keys(client, give_up)
-        trusted = self._password is None
-        refused = 0
-        self._answer(client, Request())
-        while True:
-            while said:
-                nickname = said.pop(0)
-                if nickname == "":
-                    continue  # a sign of life, not a nickname
-                if not trusted:
-                    said = self._ask_for_password(client, said, give_up)
-                    trusted = True
-                try:
-                    self._let_in(client, nickname)
-                except Refusal as refusal:
-                    refused += 1
-                    if refused == self.limits.refusals:
-                        self._answer(client, Refused(f"{refusal}{LAST_TRY}"))
-                        raise Gone(NO_NICKNAME) from None
-                    self._ask_again(client, Refused(str(refusal)), Request())
-                else:
-                    return said
-            said = self._read_in_time(client, give_up, NO_NICKNAME)
-
-    def _agree_on_keys(self, client: Client, give_up: float) -> list[str | TooLong]:
-        """The TLS handshake, if there is to be one; return what was said in the same breath."""
-        seal = client.seal
-        said: list[str | TooLong] = []
-        while seal is not None and not seal.ready:
-            try:
-                said += self._read(client, max(0.0, give_up - monotonic()))
-            except Gone as gone:
-                if gone.reason == WENT_SILENT:
-                    why = f"within {self.limits.handshake:g} s"
-                elif seal.trouble:
-                    why = f"({seal.trouble})"
-                else:
-                    raise
-                self.journal.record("refused", what=f"{NO_TLS} {why}")
-                if seal.plain_text:
-                    seal.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
-                raise Gone(NO_TLS) from None
-        return said
-
-    def _ask_for_password(
-        self, client: Client, said: list[str | TooLong], give_up: float
-    ) -> list[str | TooLong]:
-        """Ask until it is given; `said` is what is unread, before and after."""
-        assert self._password is not None
-        refused = 0
-        self._answer(client, PasswordRequest())
-        while True:
-            while said:
-                given = said.pop(0)
-                if given == "":
-                    continue
-                if self._password.fits(given):
-                    return said
-                refused += 1
-                if refused == self.limits.refusals:
-                    self._answer(client, Refused(WRONG_PASSWORD + LAST_TRY))
-                    raise Gone(NO_PASSWORD)
-                self._ask_again(client, Refused(WRONG_PASSWORD), PasswordRequest())
-            said = self._read_in_time(client, give_up, NO_PASSWORD)
-
-    def _ask_again(self, client: Client, refusal: Refused, request: Request | PasswordRequest) -> None:
-        if self._framing is RAW:
-            self._answer(client, refusal)
-            self._ending.wait(RAW_PAUSE)
-            self._answer(client, request)
-        else:
-            self._answer(client, refusal, request)
-
-    def _read_in_time(self, client: Client, give_up: float, lacking: str) -> list[str | TooLong]:
-        """What the client answers, if it does before its time for the handshake is up."""
-        try:
-            # Each byte of a slow answer starts a new recv, but not a new minute.
-            return self._read(client, max(0.0, give_up - monotonic()))
-        except Gone as gone:
-            if gone.reason != WENT_SILENT:
-                raise
-            self._answer(client, Refused(f"{lacking} within {self.limits.handshake:g} s"))
-            raise Gone(lacking) from None
-
-    def _let_in(self, client: Client, nickname: str | TooLong) -> None:
-        if isinstance(nickname, TooLong):
-            raise Refusal("that nickname will not do: too long")
-        if self._backplane is not None:
-            self._backplane.claim(client, nickname)
-        with self._lock:
-            if client not in self._crowd:
-                raise Gone(NO_NICKNAME)  # too late: it had to make way
-            self._post(self._house.join(client, nickname))
-            self._crowd.named(client)
-            client.goes_by(self._house.nickname(client))
-        self._courier.wake()
-
-    def _read(self, client: Client, seconds: float | None) -> list[str | TooLong]:
-        """What the client said next; raises Gone if it is, or must go."""
-        data = client.receive(seconds, self._ending)
-        # A held talker is read no further, and TCP slows it down. Not for ever: it may be gone. It is held
-        # here, with its bytes in hand, because here they are fewest: as lines they are many times as many.
-        flowing = self._courier.flowing
-        while self._is_held(client):
-            if not flowing.is_set():
-                flowing.wait(HELD_FOR)
-            else:  # then it is the backplane that holds it
-                self._ending.wait(HELD_FOR)
-            if self._ending.is_set():
-                raise Gone(SERVER_STOPPED)
-            if client.failed:
-                break  # the next receive will say so
-        said = client.understand(data)
-        if client.seal is not None and client.seal.pending:
-            self._courier.post([ForOne(client, b"")])  # no data, but what TLS has to say
-            self._courier.wake()
-        return said
-
-    def _is_held(self, client: Client) -> bool:
-        if not self._courier.flowing.is_set() and self._courier.holds(client, client.whispered_to):
-            return True
-        return self._backplane is not None and self._backplane.holds(client)
-
-    def _hear(self, client: Client, said: list[str | TooLong]) -> None:
-        """Do what one recv's worth of lines asks for."""
-        client.lines_in += len(said)
-        if self.limits.messages is not None:
-            for part in client.paced(said, self._ending):
-                self._do(client, part)
-        elif not ((texts := only_said(said)) and self._pass_on(client, texts)):
-            for start in range(0, len(said), TURN):
-                if start:
-                    scheduling.make_way()
-                self._do(client, said[start : start + TURN])
-        elif len(said) > MUCH:
-            scheduling.make_way()
-
-    def _do(self, client: Client, said: list[str | TooLong]) -> None:
-        """Do what these lines ask for, one after the other."""
-        asked = [_understood(line) for line in said]
-        if self._backplane is not None:
-            self._backplane.do(client, asked)
-            return
-        deliveries: list[Delivery[Client]] = []
-        with self._lock:
-            for what in asked:
-                if isinstance(what, Quit):
-                    break
-                try:
-                    if isinstance(what, Refusal):
-                        raise what
-                    if not isinstance(what, Alive):
-                        deliveries += self._house.hear(client, what)
-                except Refusal as refusal:
-                    deliveries.append(ToOne(client, Refused(str(refusal))))
-            self._post(deliveries)
-        client.whispered_to = {d.who for d in deliveries if isinstance(d, ToOne)}
-        self._courier.wake()
-        if Quit() in asked:
-            raise Gone(QUIT)
-
-    def _pass_on(self, client: Client, texts: tuple[str, ...]) -> bool:
-        """Relay what was said, all of it at once. False: one of the lines needs a closer look."""
-        client.whispered_to = set()
-        try:
-            with self._lock:
-                self._post(self._house.hear_all(client, texts))
-        except Refusal:
-            return False
-        self._courier.wake()
-        return True
-
-    def _say_goodbye(self, client: Client, reason: str) -> None:
-        """The one place where a client leaves: the nickname is free, and the others are told once."""
-        stopping = self._ending.is_set()
-        with self._lock:
-            client.leaving = True
-            politely = reason not in (VANISHED, TOO_SLOW)
-            if client not in self._crowd:  # it had to make way, and its descriptor is wanted now
-                reason, politely = NO_NICKNAME, False
-            self._crowd.remove(client)
-            let_go = self._backplane is not None and self._backplane.was_let_go(client)
-            if let_go:
-                reason = SERVER_LOST
-            if not client.named:
-                self.journal.record("left", what=reason)
-            elif stopping or let_go:
-                # All were told by one line from stop; a line for each would be n times n lines.
-                self.journal.record("left", self._house.nickname(client), reason, self._house.room(client))
-                self._house.leave(client, reason)
-            else:
-                self._post(self._house.leave(client, reason))
-            if self._backplane is None or not self._backplane.end(client, politely, stopping):
-                self._courier.post([Hears(client, None), Close(client, politely)])
-        self._courier.wake()
-        # A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
-        # waits for the last: no thread is left behind.
-        with self._lock:
+    def _forget(self, client: ServerConnection) -> None:
+        """A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
+        waits for the last: no thread is left behind."""
+        with self._hub.lock:
             del self._clients[client]
             before, self._last_ended = self._last_ended, client.thread
         if before is not None:
             before.join()
 
-    # --- telling ---
 
-    def _answer(self, client: Client, *messages: FromServer) -> None:
-        """Tell somebody who has no nickname yet."""
-        with self._lock:
-            self._post([ToOne(client, message) for message in messages])
-        self._courier.wake()
-
-    def _post(self, deliveries: list[Delivery[Client]]) -> None:
-        """Have the deliveries carried out, and write down what is news. The lock must be held.
-
-        The journal is written here, under the lock, so that it has the order that everybody heard.
-        """
-        assert self._lock.locked()
-        if self._backplane is not None:
-            deliveries = self._backplane.take(deliveries)
-        for delivery in deliveries:
-            note(self.journal, delivery, self._called)
-        self._courier.post(as_entries(deliveries))
-
-    def _called(self, client: Client) -> str:
-        return self._house.nickname(client) if client in self._house else ""
-
-    def _shared(self, url: str) -> Backplane:
-        """The backplane. Loaded only where there is one."""
-        from labkit.server.backplane import Backplane
-
-        return Backplane(url, self._house, self._lock, self.journal, self.limits, self._ending)
-
-
-def _sealing(tls: ForServer) -> Callable[[], Seal]:
+def _encrypting(tls: ForServer) -> Callable[[], TlsSession]:
     """What makes the TLS of a new connection. Loaded only where there is TLS."""
-    from labkit.wire.tls import Seal, server_context
+    from labkit.wire.tls import TlsSession, server_context
 
     context = server_context(tls)
-    return lambda: Seal(context)
-
-
-def _understood(line: str | TooLong) -> FromClient | Refusal:
-    """What the line asks for, or why that cannot be understood."""
-    if isinstance(line, TooLong):
-        return Refusal(f"too long: a line has at most {line.limit} bytes")
-    try:
-        return from_client(line)
-    except BadCommand as bad:
-        return Refusal(str(bad))
+    return lambda: TlsSession(context)

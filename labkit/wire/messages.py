@@ -1,46 +1,68 @@
 """What can be said on the wire: one small class for each kind of line, both ways.
 
-A line is text without its LF; framing.py puts that on and takes it off. Every class here can be written
-(`line`) and read back (`from_server`, `from_client`), and the two agree: what is read is what was meant.
+A line is text without its LF; framing.py puts that on and takes it off. Each class writes its form once
+(`"* {who} left ({reason})"`). From the form come the line, its parser, and what a ladder shows; `event` is
+the journal's word for it. A command names its word, what must follow it, and its help.
 
-One rule keeps anybody from forging a line. What a person says begins with that person's nickname, and
-only the server can begin a line with `*` or `!`. Control characters, which could move the cursor or
-break a line in two on somebody's screen, are replaced by visible signs (`clean`).
-
-Pure.
+One rule keeps a client from forging a line. What a client says begins with its nickname, and only the
+server can begin a line with `*` or `!`. Control characters, which could move the cursor or break a line
+in two on a reader's screen, are replaced by visible signs (`clean`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
-# How somebody left: the words that the others are told.
-HUNG_UP = "hung up"  # FIN: closed its side
-VANISHED = "vanished"  # RST, or an error: gone without a goodbye
-WENT_SILENT = "went silent"  # no sign of life for Limits.silence seconds
-TOO_SLOW = "was too slow"  # stopped reading, and was let go
-QUIT = "quit"  # said /quit
-SERVER_STOPPED = "server stopped"
-SERVER_LOST = "server lost"  # their server gave no sign of life: the others are told (backplane/)
-# Was never let in, for one of these: nobody is told, but the journal keeps it.
-NO_NICKNAME = "no nickname"
-NO_PASSWORD = "no password"
-NO_TLS = "no TLS"
-# What a server with a backplane (backplane/) tells its people while the other servers cannot be reached.
-CUT_OFF = "cut off from the other servers: what you say waits"
-BACK = "back with the other servers"
-REASONS = (HUNG_UP, VANISHED, WENT_SILENT, TOO_SLOW, QUIT, SERVER_STOPPED, SERVER_LOST)
+# --- why a connection ended ---------------------------------------------------------------------
 
-# Refusals that a client must tell apart; see `Refused`.
-WRONG_PASSWORD = "wrong password"
-LAST_TRY = "; that was the last try"
+CLIENT, SERVER = "client", "server"
+FIN, RST = "FIN", "RST"
+
+
+class Reason(str):
+    """Why a client left: the words, as the others are told them, and what follows from them."""
+
+    def __new__(cls, words: str, *_: object) -> Reason:
+        return super().__new__(cls, words)
+
+    def __init__(
+        self, words: str, ended_by: str = CLIENT, last_packet: str = FIN, announced: bool = True
+    ) -> None:
+        self.ended_by = ended_by  # CLIENT or SERVER: who ended the connection …
+        self.last_packet = last_packet  # … and with what: FIN, RST, or a last line
+        self.announced = announced  # whether the others are told, by a line for each who leaves
+
+
+HUNG_UP = Reason("hung up", CLIENT, FIN)
+VANISHED = Reason("vanished", CLIENT, RST)  # reset, or an error: gone without a goodbye
+WENT_SILENT = Reason("went silent", SERVER, FIN)  # no heartbeat for Limits.silence seconds
+TOO_SLOW = Reason("was too slow", SERVER, RST)  # stopped reading
+QUIT = Reason("quit", CLIENT, "/quit")
+SERVER_STOPPED = Reason("server stopped", SERVER, FIN, False)  # one line tells all of it
+SERVER_LOST = Reason("server lost", SERVER, FIN)  # gave no sign of life: its peers tell (backplane/)
+NO_NICKNAME = Reason("no nickname", SERVER, FIN, False)  # these three were never let in
+NO_PASSWORD = Reason("no password", SERVER, FIN, False)
+NO_TLS = Reason("no TLS", SERVER, FIN, False)
+
+REASONS: dict[str, Reason] = {
+    reason: reason for reason in list(globals().values()) if isinstance(reason, Reason)
+}
+"""Every reason, by its words."""
+
+
+def reason_called(words: str) -> Reason:
+    """The reason with these words; other servers may have reasons of their own."""
+    return REASONS.get(words) or Reason(words)
+
+
+# --- text that is safe to show ------------------------------------------------------------------
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
-# line end, characters that nobody can see (but not U+200D, which joins emoji), and lone surrogates: a
-# str can hold one, UTF-8 cannot.
+# line end, invisible characters (but not U+200D, which joins emoji), and lone surrogates: a str can hold
+# one, UTF-8 cannot.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2064\ufeff"
     "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\u3164\uffa0\ud800-\udfff]"
@@ -71,140 +93,238 @@ def brief(text: str, characters: int = 40) -> str:
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
-# --- from the server to a client ----------------------------------------------------------------
+# --- from a client to the server ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Who are you? Sent at connect, and again after a refused nickname."""
+class BadCommand(ValueError):
+    """A line that begins with `/` and cannot be understood; the text says why."""
+
+
+class FromClient:
+    """What a client says after its nickname."""
+
+    __slots__ = ()
+    __match_args__: tuple[str, ...]
+    command: ClassVar[str] = ""  # its word, if it is a command …
+    words: ClassVar[str] = ""  # … what must follow it, a name for each field …
+    help: ClassVar[str] = ""  # … and what it does
+
+    def __init_subclass__(cls) -> None:
+        if cls.command:
+            _COMMANDS[cls.command] = cls
 
     def line(self) -> str:
-        return "nickname"
+        return " ".join([self.command, *(getattr(self, name) for name in self.__match_args__)])
+
+
+_COMMANDS: dict[str, type[FromClient]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordRequest:
-    """And the password? Sent after the nickname was answered, by a server that has one."""
-
-    def line(self) -> str:
-        return "password"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    who: str
+class Say(FromClient):
     text: str
 
     def line(self) -> str:
-        return f"{self.who}: {self.text}"
+        return "/" + self.text if self.text.startswith("/") else self.text
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """Several lines that one person said in one breath: what several `Said` are, in one."""
-
-    who: str
-    texts: tuple[str, ...]
-
-    def line(self) -> str:
-        """The lines, with LF between them."""
-        prefix = f"{self.who}: "
-        return prefix + f"\n{prefix}".join(self.texts)
+class Heartbeat(FromClient):
+    """An empty line: a sign of life, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Acted:
-    """`/me waves`. The name comes first: `* alice waves` could be made to look like a notice."""
-
-    who: str
-    action: str
-
-    def line(self) -> str:
-        return f"{self.who} * {self.action}"
+class Who(FromClient):
+    command = "/who"
+    help = "who is here"
 
 
 @dataclass(frozen=True, slots=True)
-class Whispered:
-    who: str
+class Whisper(FromClient):
+    command = "/msg"
+    words = "NICK TEXT"
+    help = "to one alone"
+    to: str
     text: str
 
-    def line(self) -> str:
-        return f"{self.who} -> you: {self.text}"
-
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
-    """The nickname is accepted (as it will be shown), and this is the room you are in now."""
-
-    who: str
-    room: str
-
-    def line(self) -> str:
-        return f"* you are {self.who}, in {self.room}"
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    who: str
-
-    def line(self) -> str:
-        return f"* {self.who} joined"
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    who: str
-    reason: str  # one of REASONS
-
-    def line(self) -> str:
-        return f"* {self.who} left ({self.reason})"
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Told in the room that `who` has left for another one."""
-
-    who: str
-    room: str
-
-    def line(self) -> str:
-        return f"* {self.who} went to {self.room}"
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    old: str
+class Rename(FromClient):
+    command = "/nick"
+    words = "NEW"
+    help = "another nickname"
     new: str
 
-    def line(self) -> str:
-        return f"* {self.old} is now {self.new}"
+
+@dataclass(frozen=True, slots=True)
+class Act(FromClient):
+    command = "/me"
+    words = "ACTION"
+    help = "say what you do"
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Anything else that the server has to say."""
-
-    text: str
-
-    def line(self) -> str:
-        return f"* {self.text}"
+class Join(FromClient):
+    command = "/join"
+    words = "ROOM"
+    help = "another room"
+    room: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Quit(FromClient):
+    command = "/quit"
+    help = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Help(FromClient):
+    command = "/help"
+
+
+def from_client(line: str) -> FromClient:
+    """Read a line that a client sent after its nickname.
+
+    Raises:
+        BadCommand: it begins with `/` and is no command, or lacks what the command needs.
+    """
+    if not line.startswith("/"):
+        return Say(clean(line)) if line else Heartbeat()
+    if line.startswith("//"):
+        return Say(clean(line[1:]))
+    command, _, rest = clean(line).partition(" ")
+    kind = _COMMANDS.get(command.lower())
+    if kind is None:
+        raise BadCommand(f"no such command: {brief(command)} (try /help; //… says /…)")
+    # As many words as the command needs; the last one takes all that is left, spaces and all.
+    rest = rest.lstrip()
+    words = rest.split(" ", kind.words.count(" ")) if rest else []
+    if len(words) != len(kind.words.split()) or not all(words):
+        raise BadCommand(f"that is said like this: {kind.command} {kind.words}".rstrip())
+    return kind(*words)
+
+
+def plain_texts(lines: Sequence[object]) -> tuple[str, ...] | None:
+    """What these lines say, if each of them only says something; None if one is a command, or empty.
+
+    The same as `from_client` of each, for much less: most lines are talk.
+    """
+    texts = cast(tuple[str, ...], tuple(lines))
+    try:
+        together = "\n".join(("", *texts, ""))
+    except TypeError:  # one is no text
+        return None
+    if "\n/" in together or "\n\n" in together:
+        return None
+    # Most talk is printable ASCII, and the pattern need not look at it.
+    said = "".join(texts)
+    safe = said.isascii() and said.isprintable() or not _UNSAFE.search(said)
+    return texts if safe else tuple(map(clean, texts))
+
+
+def _help_lines(width: int) -> tuple[str, ...]:
+    helps = [f"{c.command} {c.words}".rstrip() + f": {c.help}" for c in _COMMANDS.values() if c.help]
+    lines = [""]
+    for text in [*helps, "//TEXT: says /TEXT"]:
+        longer = f"{lines[-1]}    {text}".lstrip()
+        lines[-1:] = [longer] if len(longer) <= width else [lines[-1], text]
+    return tuple(lines)
+
+
+HELP = _help_lines(98)
+"""The answer to `/help`: every command with its help, in lines that are short enough for a terminal."""
+
+
+# --- from the server to a client ----------------------------------------------------------------
+
+_NAME = r"[^\s:]+"
+_FIELDS = {"text": ".*", "action": ".*", "why": ".*", "reason": "[^)]*"}  # all others are names
+
+
+def _pattern(form: str) -> re.Pattern[str]:
+    """What reads a line of this form."""
+    parts = re.split(r"\{(\w+)\}", form)
+    parts[::2] = map(re.escape, parts[::2])
+    parts[1::2] = [f"(?P<{field}>{_FIELDS.get(field, _NAME)})" for field in parts[1::2]]
+    return re.compile("".join(parts))
+
+
+class FromServer:
+    """What the server says. Of news, the field `who` is the nickname of the client that made it."""
+
+    __slots__ = ()
+    __match_args__: tuple[str, ...]
+    form: ClassVar[str] = ""  # how the line reads
+    event: ClassVar[str] = ""  # the journal's word for it; "" if it is no news …
+    told: ClassVar[str] = ""  # … and the form of what the journal says of it, beside who
+    asked_by: ClassVar[type[FromClient] | None] = None  # the command that brings it about
+
+    def __init_subclass__(cls) -> None:
+        # dataclass(slots=True) makes a second class of the same name; that one counts.
+        if cls.form:
+            _FORMS[cls.form] = _pattern(cls.form), cls
+        if cls.event:
+            EVENTS[cls.event] = cls
+
+    def line(self) -> str:
+        return self.form.format(**self._fields())
+
+    def news(self) -> tuple[str, str]:
+        """Who did it, and what it was: for the journal."""
+        return getattr(self, "who", ""), self.told.format(**self._fields())
+
+    def asked(self) -> FromClient | None:
+        """The command that it is the answer to, if its own words tell that."""
+        if self.asked_by is None:
+            return None
+        return self.asked_by(*(getattr(self, name) for name in self.asked_by.__match_args__))
+
+    def _fields(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in self.__match_args__}
+
+
+_FORMS: dict[str, tuple[re.Pattern[str], type[FromServer]]] = {}
+
+EVENTS: dict[str, type[FromServer]] = {}
+"""The messages that a journal keeps, by its word for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(FromServer):
+    """Who are you? Sent at connect, and again after a refused nickname."""
+
+    form = "nickname"
+    event = "asked"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRequest(FromServer):
+    """And the password? Sent after the nickname was answered, by a server that has one."""
+
+    form = "password"
+
+
+WRONG_PASSWORD = "wrong password"
+TAKEN = "is taken"
+LAST_TRY = "; that was the last try"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(FromServer):
     """Your last line was refused, and why."""
 
+    form = "! {why}"
+    event = "refused"
+    told = "{why}"
     why: str
-
-    def line(self) -> str:
-        return f"! {self.why}"
 
     # What a client must tell apart, of our own server and of a student's: all reading of English is here.
 
     @property
     def taken(self) -> bool:
         """Another client has the nickname: it may be free again later."""
-        return "is taken" in self.why
+        return TAKEN in self.why
 
     @property
     def wrong_password(self) -> bool:
@@ -217,7 +337,109 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class Said(FromServer):
+    form = "{who}: {text}"
+    event = "said"
+    told = "{text}"
+    asked_by = Say
+    who: str
+    text: str
+
+    def line(self) -> str:  # as the form says; this one is written for every line of talk
+        return f"{self.who}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speech(FromServer):
+    """Several lines that one client said in one breath: what several `Said` are, in one."""
+
+    who: str
+    texts: tuple[str, ...]
+
+    def line(self) -> str:
+        """The lines, with LF between them."""
+        prefix = f"{self.who}: "
+        return prefix + f"\n{prefix}".join(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Acted(FromServer):
+    """`/me waves`. The name comes first: `* alice waves` could be made to look like a notice."""
+
+    form = "{who} * {action}"
+    event = "acted"
+    told = "{action}"
+    asked_by = Act
+    who: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whispered(FromServer):
+    form = "{who} -> you: {text}"
+    event = "whispered"
+    told = "{text}"
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(FromServer):
+    """The nickname is accepted (as it will be shown), and this is the room you are in now."""
+
+    form = "* you are {who}, in {room}"
+    who: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(FromServer):
+    form = "* {who} joined"
+    event = "joined"
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left(FromServer):
+    form = "* {who} left ({reason})"
+    event = "left"
+    told = "{reason}"
+    who: str
+    reason: str  # one of REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(FromServer):
+    """Told in the room that `who` has left for another one."""
+
+    form = "* {who} went to {room}"
+    event = "moved"
+    told = "to {room}"
+    asked_by = Join
+    who: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed(FromServer):
+    form = "* {who} is now {new}"
+    event = "renamed"
+    told = "to {new}"
+    asked_by = Rename
+    who: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(FromServer):
+    """Anything else that the server has to say."""
+
+    form = "* {text}"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Other(FromServer):
     """A line in none of these forms: no labkit server sends one, a student's may."""
 
     text: str
@@ -226,177 +448,30 @@ class Other:
         return self.text
 
 
-FromServer = (
-    Request
-    | PasswordRequest
-    | Said
-    | Speech
-    | Acted
-    | Whispered
-    | Welcome
-    | Joined
-    | Left
-    | Moved
-    | Renamed
-    | Notice
-    | Refused
-    | Other
-)
+# Notices of a server with a backplane, while its Redis cannot be reached, and when it can be again.
+CUT_OFF = "cut off from the other servers: what you say waits"
+BACK = "back with the other servers"
 
-_NAME = r"([^\s:]+)"
-# The first form that matches the whole line is the line's; the order matters only for Notice, the rest.
-_FORMS: tuple[tuple[re.Pattern[str], Callable[..., FromServer]], ...] = (
-    (re.compile("nickname"), Request),
-    (re.compile("password"), PasswordRequest),
-    (re.compile("! (.*)"), Refused),
-    (re.compile(rf"\* you are {_NAME}, in {_NAME}"), Welcome),
-    (re.compile(rf"\* {_NAME} joined"), Joined),
-    (re.compile(rf"\* {_NAME} left \(([^)]*)\)"), Left),
-    (re.compile(rf"\* {_NAME} went to {_NAME}"), Moved),
-    (re.compile(rf"\* {_NAME} is now {_NAME}"), Renamed),
-    (re.compile(r"\* (.*)"), Notice),
-    (re.compile(rf"{_NAME} -> you: (.*)"), Whispered),
-    (re.compile(rf"{_NAME} \* (.*)"), Acted),
-    (re.compile(rf"{_NAME}: (.*)"), Said),
+# The form with the most words of its own comes first, and one that begins with any name after all others:
+# `* ` begins many.
+_READERS = sorted(
+    _FORMS.items(), key=lambda item: (item[0].startswith("{"), -len(re.sub(r"\{\w+\}", "", item[0])))
 )
 
 
 def from_server(line: str) -> FromServer:
     """Read a line that a server sent. Never fails: what fits no form is `Other`."""
-    for form, kind in _FORMS:
-        if match := form.fullmatch(line):
+    for _, (pattern, kind) in _READERS:
+        if match := pattern.fullmatch(line):
             return kind(*match.groups())
     return Other(line)
 
 
-# --- from a client to the server ----------------------------------------------------------------
-
-
-class BadCommand(ValueError):
-    """A line that begins with `/` and cannot be understood; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    text: str
-
-    def line(self) -> str:
-        return "/" + self.text if self.text.startswith("/") else self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Whisper:
-    to: str
-    text: str
-
-    def line(self) -> str:
-        return f"/msg {self.to} {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    action: str
-
-    def line(self) -> str:
-        return f"/me {self.action}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    new: str
-
-    def line(self) -> str:
-        return f"/nick {self.new}"
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    room: str
-
-    def line(self) -> str:
-        return f"/join {self.room}"
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    def line(self) -> str:
-        return "/who"
-
-
-@dataclass(frozen=True, slots=True)
-class Help:
-    def line(self) -> str:
-        return "/help"
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    def line(self) -> str:
-        return "/quit"
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """An empty line: a sign of life, and nothing else."""
-
-    def line(self) -> str:
-        return ""
-
-
-FromClient = Say | Whisper | Act | Rename | Join | Who | Help | Quit | Alive
-
-# Command, what must follow it, and the class its words go into.
-_COMMANDS: dict[str, tuple[str, type[FromClient]]] = {
-    "/who": ("", Who),
-    "/msg": ("NICK TEXT", Whisper),
-    "/nick": ("NEW", Rename),
-    "/me": ("ACTION", Act),
-    "/join": ("ROOM", Join),
-    "/help": ("", Help),
-    "/quit": ("", Quit),
-}
-
-HELP = (
-    "/who: who is here    /msg NICK TEXT: to one alone    /nick NEW: another nickname",
-    "/me ACTION: say what you do    /join ROOM: another room    /quit: leave    //TEXT: says /TEXT",
-)
-
-
-def only_said(lines: Sequence[object]) -> tuple[str, ...] | None:
-    """What these lines say, if each of them only says something; None if one is a command, or empty.
-
-    The same as `from_client` of each, for much less: mostly people talk.
-    """
-    texts = cast(tuple[str, ...], tuple(lines))
-    try:
-        together = "\n".join(("", *texts, ""))
-    except TypeError:  # one is no text
+def from_event(event: str, who: str, what: str) -> FromServer | None:
+    """The message that a journal wrote down as this event; None if it was none."""
+    kind = EVENTS.get(event)
+    if kind is None:
         return None
-    if "\n/" in together or "\n\n" in together:
-        return None
-    # Most of what is said is ASCII that can be printed: only in the rest it is worth while to look on.
-    said = "".join(texts)
-    safe = said.isascii() and said.isprintable() or not _UNSAFE.search(said)
-    return texts if safe else tuple(map(clean, texts))
-
-
-def from_client(line: str) -> FromClient:
-    """Read a line that a client sent after its nickname.
-
-    Raises:
-        BadCommand: it begins with `/` and is no command, or lacks what the command needs.
-    """
-    if not line.startswith("/"):
-        return Say(clean(line)) if line else Alive()
-    if line.startswith("//"):
-        return Say(clean(line[1:]))
-    command, _, rest = clean(line).partition(" ")
-    if command.lower() not in _COMMANDS:
-        raise BadCommand(f"no such command: {brief(command)} (try /help; //… says /…)")
-    needs, kind = _COMMANDS[command.lower()]
-    # As many words as the command needs; the last one takes all that is left, spaces and all.
-    rest = rest.lstrip()
-    words = rest.split(" ", needs.count(" ")) if rest else []
-    if len(words) != len(needs.split()) or not all(words):
-        raise BadCommand(f"that is said like this: {command.lower()} {needs}".rstrip())
-    return kind(*words)
+    words = _pattern(kind.told).fullmatch(what)
+    fields = {"who": who, **(words.groupdict() if words else {})}
+    return kind(**{name: fields.get(name, what) for name in kind.__match_args__})

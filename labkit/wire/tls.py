@@ -1,13 +1,13 @@
 """TLS: bytes in, ciphertext out, and back again. What goes over the wire cannot be read along or changed.
 
 An `ssl.SSLSocket` must not be used by two threads at once, and here two use each connection: one waits in
-`recv` while another sends. So a `Seal` holds no socket at all. The thread that reads hands it the
+`recv` while another sends. So a `TlsSession` holds no socket at all. The thread that reads hands it the
 ciphertext it received and gets the plain bytes; the thread that writes hands it plain bytes and gets the
-ciphertext to send. Each does so under the seal's own lock, and neither waits for a socket there.
+ciphertext to send. Each does so under the session's own lock, and neither waits for a socket there.
 
 What OpenSSL wants to say by itself (its part of the handshake, tickets, alerts, new keys) it leaves with
-the seal, too. It has its place in the stream of ciphertext, so it must go out by the same thread that
-sends everything else: `open` says through `pending` that there is some, and `seal(b"")` hands it over.
+the session, too. It has its place in the stream of ciphertext, so the thread that sends everything else
+must send it: `decrypt` says through `pending` that there is some, and `encrypt(b"")` hands it over.
 
 This file knows nothing of chat and touches no socket.
 """
@@ -40,7 +40,7 @@ class Broken(ConnectionError):
     """TLS could not be agreed on, or what came is no TLS; the text says why."""
 
 
-class Seal:
+class TlsSession:
     """One connection's TLS, at one of its two ends. Any thread may call it.
 
     Args:
@@ -67,9 +67,9 @@ class Seal:
         state = self.trouble or (
             "over" if self.ended else self._ssl.version() if self.ready else "handshake"
         )
-        return f"<Seal, {state}>"
+        return f"<TlsSession, {state}>"
 
-    def open(self, ciphertext: bytes, size: int = RECORD) -> list[bytes]:
+    def decrypt(self, ciphertext: bytes, size: int = RECORD) -> list[bytes]:
         """Take what was received; return the plain bytes in it, a piece for each record.
 
         Until `ready` this is the handshake: nothing, or little, comes out, but there may be something to
@@ -104,7 +104,7 @@ class Seal:
                 self.pending = bool(self._goes.pending)
         return pieces
 
-    def seal(self, data: bytes | memoryview) -> bytes:
+    def encrypt(self, data: bytes | memoryview) -> bytes:
         """The ciphertext of `data`, after all that OpenSSL had to say before.
 
         Before the handshake is done nothing can be said: `data` is dropped then. So it is when the other
@@ -168,7 +168,7 @@ def server_context(tls: ForServer) -> ssl.SSLContext:
         _load(context, certificate, key)
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        Seal(context)
+        TlsSession(context)
     except ssl.SSLError:
         raise ValueError("this SSLContext is a client's: a server needs PROTOCOL_TLS_SERVER") from None
     return context
@@ -229,7 +229,7 @@ def client_context(tls: ForClient) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        Seal(context, "localhost")
+        TlsSession(context, "localhost")
     except ssl.SSLError:
         raise ValueError("this SSLContext is a server's: a client needs PROTOCOL_TLS_CLIENT") from None
     return context

@@ -1,8 +1,8 @@
 """Servers that are made wrong, each in one way, for the checker to catch.
 
-Each is labkit's own server with one thing changed: mostly in `_post`, where what the house decided is
-handed over to be delivered. `BROKEN` lists them, each with the complaints that it must lead to; others
-must not be made.
+Each is labkit's own server with one thing changed: mostly in `_post` of its hub, where what the rooms
+decided is handed over to be delivered. `BROKEN` lists them, each with the complaints that it must lead to;
+others must not be made.
 
 They are wrong now and then, and not always: a checker that only notices what is always wrong would be of
 no use.
@@ -12,23 +12,35 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
+from typing import Any
 
 from chaos.hosts import SmallBuffers
 from chaos.verdict import Kind
-from labkit.server.connection import Client
+from labkit.server.connection import ServerConnection
+from labkit.server.hub import LocalHub
 from labkit.server.rooms import Delivery, Enters, ToOne, ToRoom
-from labkit.wire.messages import HUNG_UP, VANISHED, Joined, Left, Moved, Renamed, Said, Speech, Whispered
+from labkit.wire.messages import (
+    HUNG_UP,
+    VANISHED,
+    Joined,
+    Left,
+    Moved,
+    Other,
+    Reason,
+    Renamed,
+    Said,
+    Speech,
+    Whispered,
+)
 
-Deliveries = list[Delivery[Client]]
+Deliveries = list[Delivery[ServerConnection]]
 
 
-class Broken(SmallBuffers):
-    """What they share: they look at what is to be delivered, one after the other, under the server's
-    lock."""
+class BrokenHub(LocalHub):
+    """What they share: they look at what is to be delivered, one after the other, under the hub's lock."""
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        self.turn = 0  # what has been said so far
+    turn = 0  # what has been said so far
 
     def _post(self, deliveries: Deliveries) -> None:
         changed: Deliveries = []
@@ -38,11 +50,11 @@ class Broken(SmallBuffers):
             changed += self.change(delivery)
         super()._post(changed)
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         """What is delivered instead."""
         return [delivery]
 
-    def now_and_then(self, delivery: Delivery[Client], every: int = 15) -> bool:
+    def now_and_then(self, delivery: Delivery[ServerConnection], every: int = 15) -> bool:
         """It is something said, and the turn of the wrong to be done."""
         return (
             isinstance(delivery, ToRoom)
@@ -50,16 +62,16 @@ class Broken(SmallBuffers):
             and self.turn % every == 0
         )
 
-    def members(self, room: str) -> list[Client]:
-        return [person.who for person in self._house.people() if person.room.name == room]
+    def members(self, room: str) -> list[ServerConnection]:
+        return [person.who for person in self._rooms.people() if person.room.name == room]
 
 
-class LosesALine(Broken):
+class LosesALine(BrokenHub):
     """Two talk at once, and the line of one of them is lost."""
 
-    last: Client | None = None
+    last: ServerConnection | None = None
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if not self.now_and_then(delivery):
             return [delivery]
         assert isinstance(delivery, ToRoom)
@@ -67,10 +79,10 @@ class LosesALine(Broken):
         return [] if other else [delivery]
 
 
-class SkipsOne(Broken):
+class SkipsOne(BrokenHub):
     """One of those in the room does not get the line."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if not self.now_and_then(delivery):
             return [delivery]
         assert isinstance(delivery, ToRoom)
@@ -78,27 +90,27 @@ class SkipsOne(Broken):
         return [ToOne(who, delivery.message) for who in hearers[:-1]]
 
 
-class RepeatsAfterARename(Broken):
+class RepeatsAfterARename(BrokenHub):
     """Whoever took another nickname hears the next line twice: they are on the list twice."""
 
-    renamed: Client | None = None
+    renamed: ServerConnection | None = None
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Renamed):
             self.renamed = delivery.but
         elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
             who, self.renamed = self.renamed, None
-            if who in self._house and who is not delivery.but and who in self.members(delivery.room):
+            if who in self._rooms and who is not delivery.but and who in self.members(delivery.room):
                 return [delivery, ToOne(who, delivery.message)]
         return [delivery]
 
 
-class TwoOrders(Broken):
+class TwoOrders(BrokenHub):
     """One line overtakes another, for one listener only."""
 
-    held: ToRoom[Client] | None = None
+    held: ToRoom[ServerConnection] | None = None
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         held, self.held = self.held, None
         if held is not None and isinstance(delivery, ToRoom) and delivery.room == held.room:
             rest = [who for who in self.members(held.room) if who is not held.but]
@@ -117,40 +129,40 @@ class TwoOrders(Broken):
         super()._post(deliveries)
         if self.held is not None and len(deliveries) > 1:  # nobody may wait for it in vain
             held, self.held = self.held, None
-            super(Broken, self)._post([held])
+            super(BrokenHub, self)._post([held])
 
 
-class Echoes(Broken):
+class Echoes(BrokenHub):
     """The sender hears it as well."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if self.now_and_then(delivery):
             assert isinstance(delivery, ToRoom)
             return [ToRoom(delivery.room, delivery.message, None)]
         return [delivery]
 
 
-class Leaks(Broken):
+class Leaks(BrokenHub):
     """A line is heard in another room too: by whoever has moved out last."""
 
-    moved: tuple[Client, str] | None = None
+    moved: tuple[ServerConnection, str] | None = None
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Moved):
             assert delivery.but is not None
             self.moved = (delivery.but, delivery.room)
         elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech) and self.moved:
             who, room = self.moved
-            if room == delivery.room and who in self._house and self._house.room(who) != room:
+            if room == delivery.room and who in self._rooms and self._rooms.room(who) != room:
                 self.moved = None
                 return [delivery, ToOne(who, delivery.message)]
         return [delivery]
 
 
-class NewcomersAreLate(Broken):
+class NewcomersAreLate(BrokenHub):
     """Whoever comes hears the room only from the second line on."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
             late = [who for who in self.members(delivery.room) if getattr(who, "late", False)]
             for who in late:
@@ -160,41 +172,41 @@ class NewcomersAreLate(Broken):
             return [*leaves, delivery, *[Enters(who, delivery.room) for who in late]]
         return [delivery]
 
-    def _let_in(self, client: Client, nickname: object) -> None:
-        super()._let_in(client, nickname)  # type: ignore[arg-type]
-        with self._lock:
+    def join(self, client: ServerConnection, nickname: str) -> None:
+        super().join(client, nickname)
+        with self.lock:
             client.late = not nickname.startswith("w")  # type: ignore[attr-defined]
 
 
-class LeavesTwice(Broken):
+class LeavesTwice(BrokenHub):
     """Two threads notice that somebody vanished, and both tell."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
             return [delivery] * (1 + (delivery.message.reason == VANISHED))
         return [delivery]
 
 
-class WrongReason(Broken):
+class WrongReason(BrokenHub):
     """A reset is taken for a goodbye."""
 
-    def _say_goodbye(self, client: Client, reason: str) -> None:
-        super()._say_goodbye(client, HUNG_UP if reason == VANISHED else reason)
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        super().leave(client, HUNG_UP if reason == VANISHED else reason)
 
 
-class LeavesUntold(Broken):
+class LeavesUntold(BrokenHub):
     """Who vanished is taken off the roster, and nobody is told."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
             return [] if delivery.message.reason == VANISHED else [delivery]
         return [delivery]
 
 
-class JoinsTwice(Broken):
+class JoinsTwice(BrokenHub):
     """Whoever comes from another room is announced twice."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if (
             isinstance(delivery, ToRoom)
             and isinstance(delivery.message, Joined)
@@ -204,75 +216,62 @@ class JoinsTwice(Broken):
         return [delivery]
 
 
-class WhispersAloud(Broken):
+class WhispersAloud(BrokenHub):
     """A whisper is heard by one more."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToOne) and isinstance(delivery.message, Whispered):
-            others = [p.who for p in self._house.people() if p.who is not delivery.who]
+            others = [p.who for p in self._rooms.people() if p.who is not delivery.who]
             return [delivery, *[ToOne(who, delivery.message) for who in others[-1:]]]
         return [delivery]
 
 
-class Trusts(Broken):
+class Trusts(BrokenHub):
     """What looks like a notice is passed on as one: without the nickname before it."""
 
-    def change(self, delivery: Delivery[Client]) -> Deliveries:
+    def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said):
             text = delivery.message.text
             if text.startswith("* "):
-                return [ToRoom(delivery.room, Forged(text), delivery.but)]  # type: ignore[arg-type]
+                return [ToRoom(delivery.room, Other(text), delivery.but)]
         elif isinstance(delivery, ToRoom) and isinstance(delivery.message, Speech):
             said = [Said(delivery.message.who, text) for text in delivery.message.texts]
             return [d for one in said for d in self.change(ToRoom(delivery.room, one, delivery.but))]
         return [delivery]
 
 
-class Forged:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def line(self) -> str:
-        return self._text
-
-
-class KeepsNicknames(Broken):
+class KeepsNicknames(BrokenHub):
     """The nickname of one who vanished stays taken."""
 
-    def _say_goodbye(self, client: Client, reason: str) -> None:
-        with self._lock:
-            person = next((p for p in self._house.people() if p.who is client), None)
-        super()._say_goodbye(client, reason)
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        with self.lock:
+            person = next((p for p in self._rooms.people() if p.who is client), None)
+        super().leave(client, reason)
         if person is not None and reason == VANISHED:
-            with self._lock:
-                self._house._names[person.nickname.lower()] = person
+            with self.lock:
+                self._rooms._names[person.nickname.lower()] = person
 
 
-class ThrowsOut(Broken):
-    """Somebody is thrown out for what they say."""
+class ThrowsOut(BrokenHub):
+    """A client is thrown out for what it says."""
 
-    def _hear(self, client: Client, said: list[object]) -> None:  # type: ignore[override]
-        super()._hear(client, said)  # type: ignore[arg-type]
-        if any("\ufffd" in str(line) for line in said):
+    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
+        said = super().say(client, texts)
+        if any("\ufffd" in text for text in texts):
             raise ValueError("not UTF-8")
-
-    def handle_client(self, client: Client) -> None:
-        try:
-            super().handle_client(client)
-        except ValueError:
-            pass  # its thread dies, as a student's would; without a word on stderr
+        return said
 
 
-class LeaksThreads(Broken):
+class LeaksThreads(BrokenHub):
     """A thread of one who vanished never ends; until the server stops."""
 
-    def __init__(self, *args: object, **options: object) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.released = threading.Event()
         self.left: list[threading.Thread] = []
 
-    def _say_goodbye(self, client: Client, reason: str) -> None:
-        super()._say_goodbye(client, reason)
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        super().leave(client, reason)
         if reason == VANISHED:
             thread = threading.Thread(target=self.released.wait, name="labkit-left-behind", daemon=True)
             self.left.append(thread)
@@ -285,15 +284,15 @@ class LeaksThreads(Broken):
             thread.join()
 
 
-class LeaksDescriptors(Broken):
+class LeaksDescriptors(BrokenHub):
     """A descriptor for each one who vanished stays open; until the server stops."""
 
-    def __init__(self, *args: object, **options: object) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.left: list[int] = []
 
-    def _say_goodbye(self, client: Client, reason: str) -> None:
-        super()._say_goodbye(client, reason)
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        super().leave(client, reason)
         if reason == VANISHED:
             self.left.append(os.open(os.devnull, os.O_RDONLY))
 
@@ -303,7 +302,19 @@ class LeaksDescriptors(Broken):
             os.close(self.left.pop())
 
 
-BROKEN: dict[type[Broken], set[Kind]] = {
+class Broken(SmallBuffers):
+    """A server with one of these hubs; a thread that dies says nothing on stderr."""
+
+    def handle_client(self, client: ServerConnection) -> None:
+        with suppress(ValueError):
+            super().handle_client(client)
+
+
+def with_hub(hub: type[BrokenHub]) -> type[Broken]:
+    return type(hub.__name__, (Broken,), {"hub_class": hub, "__doc__": hub.__doc__})
+
+
+BROKEN: dict[type[BrokenHub], set[Kind]] = {
     LosesALine: {Kind.LOST},
     SkipsOne: {Kind.LOST},
     RepeatsAfterARename: {Kind.TWICE},
@@ -324,7 +335,7 @@ BROKEN: dict[type[Broken], set[Kind]] = {
 }
 """Each with the kinds of complaint that it must lead to."""
 
-ALSO: dict[type[Broken], set[Kind]] = {
+ALSO: dict[type[BrokenHub], set[Kind]] = {
     LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
     ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and nobody read
     TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back

@@ -4,8 +4,7 @@ Each is labkit's own server with one part of its backplane changed, or some line
 `BROKEN` lists them, each with the weather in which it does wrong, and the complaints that it must lead to;
 others must not be made.
 
-The parts are exchanged for the whole process: such a server runs in one of its own (serve.py). It builds
-on hosts.py, and on the insides of the package's backplane/.
+The parts are exchanged for the whole process: such a server runs in one of its own (serve.py).
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ from chaos.storm import Weather
 from chaos.verdict import Kind
 from labkit.server.backplane import plane, store
 from labkit.server.backplane.log import Told
-from labkit.server.backplane.plane import Backplane
+from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
-from labkit.server.broadcaster import ForOne
-from labkit.wire.messages import Whisper, brief
+from labkit.server.delivery import ForOne
 
 Fields = dict[bytes, bytes]
 
@@ -202,25 +200,17 @@ class OpensStrayMail(plane.Reader):
             return super()._open(session, fields)
         if session.names:
             member = next(iter(session.names.values()))
-            self._courier.post([ForOne(member.client, fields[b"t"])])
+            self._broadcaster.post([ForOne(member.outbox, fields[b"t"])])
 
 
-class StaysHome(Backplane):
+class StaysHome(Requests):
     """It looks for nobody on other servers."""
 
-    def _whisper(self, client: Any, what: Whisper) -> Whispering:
+    def whisper(self, client: Any, key: str, line: bytes, whispering: Whispering) -> None:
         with self._lock:
-            here = {member.client for member in self._session.names.values()}
-        found = [
-            person
-            for person in self._house.people()
-            if person.who in here and person.nickname.lower() == what.to.lower()
-        ]
-        if found:
-            return super()._whisper(client, what)
-        nobody = Whispering(f"nobody here is called {brief(what.to)}")
-        nobody.done.set()
-        return nobody
+            here = key in self._plane.session.names
+        if here:
+            super().whisper(client, key, line, whispering)
 
 
 class WhispersOnTwoServers(Broken):
@@ -242,10 +232,10 @@ class WhispersOnTwoServers(Broken):
 class WhispersStayHome(Broken):
     """A whisper for somebody on another server is refused."""
 
-    def _shared(self, url: str) -> Any:
-        made = super()._shared(url)
-        made.__class__ = StaysHome
-        return made
+    def _shared_hub(self, url: str) -> Any:
+        hub: Any = super()._shared_hub(url)
+        hub._requests.__class__ = StaysHome
+        return hub
 
 
 class TwoWithOneName(Broken):

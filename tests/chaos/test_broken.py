@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.arena import run
-from chaos.broken import ALSO, BROKEN, Broken
+from chaos.broken import ALSO, BROKEN, Broken, BrokenHub, with_hub
 from chaos.crowd import Plan
 from chaos.verdict import Kind
 from labkit import Limits
@@ -33,14 +33,12 @@ def a_plan(seed: int, expected: set[Kind]) -> Plan:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("server", BROKEN, ids=lambda server: server.__name__)
-def test_it_is_caught(server: type[Broken], seed: int) -> None:
+@pytest.mark.parametrize("hub", BROKEN, ids=lambda hub: hub.__name__)
+def test_it_is_caught(hub: type[BrokenHub], seed: int) -> None:
     """Once it has done wrong it is told, in the right words, and with the histories that show it."""
-    outcome = run(a_plan(seed, BROKEN[server]), server)
+    outcome = run(a_plan(seed, BROKEN[hub]), with_hub(hub))
     found = outcome.verdict.kinds
-    assert BROKEN[server] <= found <= BROKEN[server] | ALSO.get(server, set()), (
-        f"{outcome}\n{outcome.again}"
-    )
+    assert BROKEN[hub] <= found <= BROKEN[hub] | ALSO.get(hub, set()), f"{outcome}\n{outcome.again}"
 
 
 def test_the_same_server_unbroken_is_not() -> None:

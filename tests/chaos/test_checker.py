@@ -11,7 +11,7 @@ import pytest
 from chaos.checker import check
 from chaos.history import Deed, Life
 from chaos.verdict import Kind
-from labkit.server.rooms import Enters, House, Refusal, ToOne
+from labkit.server.rooms import Enters, Refusal, Rooms, ToOne
 from labkit.wire.messages import (
     HUNG_UP,
     QUIT,
@@ -254,7 +254,7 @@ def test_without_a_witness_there_is_no_order() -> None:
 
 def made_up(seed: int) -> list[Life]:
     """What a few people hear of each other in a house (room.py) that is told everything in one order."""
-    dice, house = random.Random(seed), House[int]()
+    dice, house = random.Random(seed), Rooms[int]()
     lives: list[Life] = []
     hears: dict[int, str] = {}
 
@@ -276,7 +276,7 @@ def made_up(seed: int) -> list[Life]:
     def do(who: int, what: FromClient) -> None:
         lives[who].deeds.append(what)  # type: ignore[arg-type]
         try:
-            carry_out(house.hear(who, what))
+            carry_out(house.do(who, what))
         except Refusal as refusal:
             if not isinstance(what, Whisper) or str(refusal) == "that is you":
                 lives[who].deeds[-1] = Refused(str(refusal))

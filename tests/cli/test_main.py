@@ -251,7 +251,8 @@ class Lab(Program):
         no_display = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
         super().__init__(
             *(sys.executable, "-c", program, str(notebook), *options),
-            environment={**CLEAN, **folders, **no_display},
+            # JupyterLab is not to be measured: it takes long enough.
+            environment={**CLEAN, **folders, **no_display, "COVERAGE_PROCESS_START": ""},
         )
 
 

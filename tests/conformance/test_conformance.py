@@ -25,8 +25,8 @@ from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
 from labkit.conformance.run import check_address, check_command
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.redis_server import RedisServer
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer, meet
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient, meet
 from labkit.wire.framing import FRAMINGS
 
 LABKIT = [sys.executable, "-m", "labkit", "serve", "--port", "$PORT", "--framing"]
@@ -453,9 +453,9 @@ def test_a_server_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
 # --- a client that is nothing but a socket ---
 
 
-def test_a_peer_hears_what_is_cut_and_what_comes_late(bare_server: BareServer) -> None:
+def test_a_raw_client_hears_what_is_cut_and_what_comes_late(bare_server: BareServer) -> None:
     """It looks in the stream, wherever `recv` has cut it; what it passed over, it can tell."""
-    with Peer(bare_server.address, "alice") as alice, bare_server.accept() as server:
+    with RawClient(bare_server.address, "alice") as alice, bare_server.accept() as server:
         server.send_bytes(b"noise, nick")
         assert not alice.hears("nickname", 0)
         server.send_bytes(b"name\r\n* you are alice\nhalf a li")
@@ -470,10 +470,10 @@ def test_a_peer_hears_what_is_cut_and_what_comes_late(bare_server: BareServer) -
             alice.line()
 
 
-def test_a_peer_waits_until_the_server_has_read(bare_server: BareServer) -> None:
+def test_a_raw_client_waits_until_the_server_has_read(bare_server: BareServer) -> None:
     """Two sends are two, though the server is slow to read: the second waits for the first to be read."""
     need(sys.platform == "linux", "elsewhere a pause has to do")
-    with Peer(bare_server.address, "alice", framing="raw") as alice, bare_server.accept() as server:
+    with RawClient(bare_server.address, "alice", framing="raw") as alice, bare_server.accept() as server:
         alice.send("one")
         sending = threading.Thread(target=alice.send, args=("two",), name="test-sending")
         sending.start()
@@ -484,9 +484,9 @@ def test_a_peer_waits_until_the_server_has_read(bare_server: BareServer) -> None
         sending.join(SOON)
 
 
-def test_a_peer_writes_down_what_passes(bare_server: BareServer) -> None:
+def test_a_raw_client_writes_down_what_passes(bare_server: BareServer) -> None:
     """Bytes, FIN and RST, as a link does; a ladder can be drawn."""
-    with Peer(bare_server.address, "alice") as alice, bare_server.accept() as server:
+    with RawClient(bare_server.address, "alice") as alice, bare_server.accept() as server:
         alice.send("hello")
         server.send("hi")
         assert alice.hears("hi")
@@ -502,9 +502,9 @@ def test_a_peer_writes_down_what_passes(bare_server: BareServer) -> None:
 
 def test_two_who_do_not_hear_each_other_have_not_met(bare_server: BareServer) -> None:
     """What they would have heard is told."""
-    with Peer(bare_server.address, "alice") as alice, Peer(bare_server.address, "bob") as bob:
+    with RawClient(bare_server.address, "alice") as alice, RawClient(bare_server.address, "bob") as bob:
         with bare_server.accept() as one, bare_server.accept() as two:
             for wire in (one, two):
                 threading.Thread(target=_read_on, args=(wire,), name="test-reader", daemon=True).start()
-            with pytest.raises(Missed, match="bob hears what alice says; seen: bob heard nothing"):
+            with pytest.raises(CheckFailed, match="bob hears what alice says; seen: bob heard nothing"):
                 meet(alice, bob, 0.2)

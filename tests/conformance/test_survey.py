@@ -1,7 +1,7 @@
 """What student chat servers get wrong, tried on labkit's server and on the assignment's own.
 
 Twelve student servers were run and probed; fourteen faults were counted. For each of them there is a
-behaviour (labkit/exercises/behaviours.py) that a server with the fault does not have, tried through bare
+behaviour (labkit/conformance/behaviours.py) that a server with the fault does not have, tried through bare
 sockets, in either dialect. labkit's server must have them all. The assignment's own server (classic.py)
 shows eleven of the faults: this proves that those behaviours can see what they look for. It is free of
 the other three by its making: it sends to all but the sender, has no lock, and removes nobody inside a
@@ -19,8 +19,8 @@ import pytest
 from labkit import ChatServer
 from labkit.classic import ClassicServer
 from labkit.conformance.behaviours import called
-from labkit.conformance.probed import CannotJoin, NotJudged, Probed
-from labkit.probe.failed import Missed
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
+from labkit.probe.failed import CheckFailed
 from labkit.wire.framing import FRAMINGS
 
 FAULTS = {
@@ -47,11 +47,11 @@ FRAMING = "two sends arrive as one message (11)"
 
 def shows(fault: str, address: tuple[str, int], framing: str) -> bool:
     """Whether the server shows this fault."""
-    server = Probed(address, framing)
+    server = ServerUnderTest(address, framing)
     try:
         called(FAULTS[fault]).judge(server)
-    except Missed as missed:
-        assert not isinstance(missed, CannotJoin), missed  # nothing was tried
+    except CheckFailed as failed:
+        assert not isinstance(failed, CannotJoin), failed  # nothing was tried
         return True
     finally:
         server.leave()
@@ -77,7 +77,7 @@ def test_labkit_is_free_of_it(fault: str, framing: str) -> None:
 def test_raw_cannot_promise_to_keep_messages_apart() -> None:
     """So nobody is judged by it there; and the reason is told."""
     with pytest.raises(NotJudged, match="a recv is a message"):
-        called(FAULTS[FRAMING]).judge(Probed(("localhost", 0), "raw"))
+        called(FAULTS[FRAMING]).judge(ServerUnderTest(("localhost", 0), "raw"))
 
 
 @pytest.mark.parametrize("fault", CLASSIC_HAS)

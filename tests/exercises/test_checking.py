@@ -24,8 +24,9 @@ import pytest
 from programs import LABKIT, PATIENCE, still_run
 
 from labkit.exercises import check, exercise_called, judge
+from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.grading.checking import GRACE, STEP_SECONDS
-from labkit.exercises.grading.judging import JUDGE, JUDGED, SECONDS, Judgement, Trial
+from labkit.exercises.grading.judging import SECONDS, Judgement, Trial
 from labkit.exercises.grading.result import Result
 
 FRAMING = exercise_called("framing")

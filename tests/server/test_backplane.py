@@ -16,6 +16,7 @@ from support import SOON, Wire
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import NicknameRefused
 from labkit.instruments.redis_server import RedisServer
+from labkit.server.backplane import RedisHub
 from labkit.server.backplane.contact import Contact
 from labkit.server.backplane.log import Entry, Exits, Member, SharedRoom, changes_of
 from labkit.server.backplane.scripts import ENTRY
@@ -443,7 +444,7 @@ def test_a_whisper_does_not_overtake_what_was_said_before_it(two: Two) -> None:
 
 def lively(two: Two) -> set[str]:
     """The rooms that are read just now, on either server."""
-    sessions = [backplane._session for server in two if (backplane := server._backplane)]
+    sessions = [server._hub._backplane.session for server in two if isinstance(server._hub, RedisHub)]
     return {room.name for session in sessions for room in list(session.lively)}
 
 

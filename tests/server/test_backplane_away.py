@@ -360,7 +360,7 @@ def test_a_password_is_honoured_and_never_shown(monkeypatch: pytest.MonkeyPatch)
             ChatClient("alice", server.address) as alice,
         ):
             assert server.shares_through == plain
-            assert "sesame" not in repr(vars(server._backplane)) + repr(server) + " ".join(alice.transcript)
+            assert "sesame" not in repr(vars(server._hub)) + repr(server) + " ".join(alice.transcript)
         monkeypatch.setenv(PASSWORD, "sesame")
         with serving(plain) as (address, process), ChatClient("bob", address) as bob:
             bob.say("/who")

@@ -25,7 +25,7 @@ from labkit import ChatClient, ChatServer, Limits
 from labkit.instruments.faults import Bandwidth, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
-from labkit.server.backplane import NoRedis
+from labkit.server.backplane import NoRedis, RedisHub
 from labkit.server.backplane.plane import GIVEN_UP, Backplane
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import Store
@@ -61,8 +61,8 @@ def two(redis: RedisServer) -> Iterator[Two]:
 
 
 def backplane_of(server: ChatServer) -> Backplane:
-    assert server._backplane is not None
-    return server._backplane
+    assert isinstance(server._hub, RedisHub)
+    return server._hub._backplane
 
 
 # --- rooms that are left ---
@@ -91,7 +91,7 @@ def test_a_room_is_kept_until_its_last_connection_is_closed(
 
     def end_late(client: object, politely: bool, stopping: bool) -> bool:
         server.journal.wait_for("left", "alice")  # the room has heard it …
-        with plane._lock:  # … and whatever follows from that is done
+        with plane.lock:  # … and whatever follows from that is done
             pass
         return end(client, politely, stopping)  # type: ignore[arg-type]
 
@@ -215,12 +215,12 @@ def test_who_asks_at_the_moment_of_giving_up_is_let_go(redis: RedisServer) -> No
         plane = backplane_of(server)
         with Wire(server.address) as newcomer:
             assert newcomer.line() == "nickname"
-            over = Session(plane._lock)  # nobody writes for this one
+            over = Session(plane.lock)  # nobody writes for this one
             over.over = True
-            now, plane._session = plane._session, over
+            now, plane.session = plane.session, over
             newcomer.send("alice")
             assert newcomer.to_the_end() == []
-            plane._session = now
+            plane.session = now
 
 
 def test_a_talker_who_never_pauses_is_let_go_too(redis: RedisServer) -> None:
@@ -264,8 +264,8 @@ def test_whispers_to_a_slow_reader_on_another_server_hold_the_whisperer(
         Wire.joined(two[1].address, "bob") as bob,
     ):
         alice.until("bob joined")
-        far = {person.who for person in two[1]._house.people()}
-        monkeypatch.setattr(two[1]._courier, "is_far", far.__contains__)
+        far = {person.who.outbox for person in two[1]._hub.present()}
+        monkeypatch.setattr(two[1]._hub.broadcaster, "is_far", far.__contains__)
         alice.send("/msg bob one", "/msg nobody two", "three")
         assert bob.line() == "alice -> you: one"
         alice.sock.settimeout(0.3)
@@ -341,7 +341,7 @@ def test_a_mailbox_does_not_grow(redis: RedisServer) -> None:
         alice.send(*[f"/msg bob {n}." for n in range(2000)])
         for n in range(2000):
             bob.wait_for(f"alice -> you: {n}.")
-        mail = [f"labkit:mail:{backplane_of(server)._session.server}" for server in (one, other)]
+        mail = [f"labkit:mail:{backplane_of(server).session.server}" for server in (one, other)]
         wait_until(lambda: all(store._turns.xlen(key) <= 200 for key in mail))
 
 

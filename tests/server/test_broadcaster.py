@@ -1,4 +1,4 @@
-"""courier.py: what each reader hears, whatever comes in one batch; and outgoing.py: how it gets there."""
+"""broadcaster.py: what each reader hears, whatever comes in one batch; and sender.py: how it gets there."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SOON, Wire
 
-from labkit.server.broadcaster import Close, Courier, Entry, ForOne, ForRoom, Hears
+from labkit.server.broadcaster import Broadcaster
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
-from labkit.server.sender import Reader
+from labkit.server.sender import Outbox
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 
-# --- what is heard: the courier against a model that does one entry at a time ---
+# --- what is heard: the broadcaster against a model that does one entry at a time ---
 
 
 NOWHERE = socket.socket()
 NOWHERE.close()
 
 
-class Heard(Courier):
-    """A courier whose sends are written down instead, one list of bytes for each reader."""
+class WrittenDown(Broadcaster):
+    """A broadcaster whose sends are written down instead, one list of bytes for each reader."""
 
     def __init__(self, readers: int) -> None:
         super().__init__(Limits())
-        self.readers = [Reader(NOWHERE) for _ in range(readers)]
-        self.sends: dict[Reader, list[bytes]] = {reader: [] for reader in self.readers}
-        self._outgoing.send = self._written_down  # type: ignore[method-assign]
+        self.readers = [Outbox(NOWHERE) for _ in range(readers)]
+        self.sends: dict[Outbox, list[bytes]] = {reader: [] for reader in self.readers}
+        self._sender.send = self._written_down  # type: ignore[method-assign]
 
-    def _written_down(self, readers: Iterable[Reader], data: bytes, lines: int) -> None:
+    def _written_down(self, readers: Iterable[Outbox], data: bytes, lines: int) -> None:
         for reader in readers:
             self.sends[reader].append(data)
 
@@ -44,10 +45,10 @@ class Heard(Courier):
         return [b"".join(self.sends[reader]) for reader in self.readers]
 
 
-def model(entries: list[Entry], readers: list[Reader]) -> list[bytes]:
+def model(entries: list[Entry], readers: list[Outbox]) -> list[bytes]:
     """What each reader should hear: each entry delivered by itself, the plain and slow way."""
     heard = {reader: b"" for reader in readers}
-    rooms: dict[Reader, str | None] = dict.fromkeys(readers)
+    rooms: dict[Outbox, str | None] = dict.fromkeys(readers)
     for entry in entries:
         if isinstance(entry, ForRoom):
             for reader in readers:
@@ -81,31 +82,31 @@ def test_batches_change_nothing_of_what_is_heard(
     steps: list[tuple[str, object, object]], cuts: list[int]
 ) -> None:
     """Whatever is in the log, and however it falls into batches, each hears what the model says."""
-    courier = Heard(READERS)
+    broadcaster = WrittenDown(READERS)
     try:
         entries: list[Entry] = []
         for n, (kind, a, b) in enumerate(steps):
             if kind == "room":
-                speaker = None if b is None else courier.readers[cast(int, b)]
+                speaker = None if b is None else broadcaster.readers[cast(int, b)]
                 entries.append(ForRoom(cast(str, a), b"line %d\n" % n, speaker))
             elif kind == "one":
-                entries.append(ForOne(courier.readers[cast(int, a)], b"private %d\n" % n))
+                entries.append(ForOne(broadcaster.readers[cast(int, a)], b"private %d\n" % n))
             else:
-                entries.append(Hears(courier.readers[cast(int, a)], cast("str | None", b)))
+                entries.append(Hears(broadcaster.readers[cast(int, a)], cast("str | None", b)))
         for start, end in pairwise(sorted({0, *cuts, len(entries)})):
-            courier._deliver(entries[start:end])
-        assert courier.heard() == model(entries, courier.readers)
+            broadcaster._deliver(entries[start:end])
+        assert broadcaster.heard() == model(entries, broadcaster.readers)
     finally:
-        courier._outgoing.end()
+        broadcaster._sender.end()
 
 
 def test_all_who_hear_the_same_share_the_same_bytes() -> None:
     """One block for everybody, not one each; and one send each, however many lines it holds."""
-    courier = Heard(4)
-    courier._deliver([Hears(reader, "lobby") for reader in courier.readers])
-    courier._deliver([ForRoom("lobby", b"line %d\n" % n, courier.readers[0]) for n in range(100)])
-    blocks = [courier.sends[reader] for reader in courier.readers]
-    courier._outgoing.end()
+    broadcaster = WrittenDown(4)
+    broadcaster._deliver([Hears(reader, "lobby") for reader in broadcaster.readers])
+    broadcaster._deliver([ForRoom("lobby", b"line %d\n" % n, broadcaster.readers[0]) for n in range(100)])
+    blocks = [broadcaster.sends[reader] for reader in broadcaster.readers]
+    broadcaster._sender.end()
     assert blocks[0] == []
     assert [len(sent) for sent in blocks[1:]] == [1, 1, 1]
     assert blocks[1][0] is blocks[2][0] is blocks[3][0]
@@ -113,20 +114,20 @@ def test_all_who_hear_the_same_share_the_same_bytes() -> None:
 
 def test_rooms_nobody_hears_are_forgotten() -> None:
     """A room costs nothing once all have left it."""
-    courier = Heard(1)
+    broadcaster = WrittenDown(1)
     for n in range(100):
-        courier._deliver([Hears(courier.readers[0], f"room {n}"), ForRoom(f"room {n}", b"x\n")])
-    courier._deliver([Hears(courier.readers[0], None)])
-    courier._outgoing.end()
-    assert courier._rooms == {}
-    assert courier._hears == {}
+        broadcaster._deliver([Hears(broadcaster.readers[0], f"room {n}"), ForRoom(f"room {n}", b"x\n")])
+    broadcaster._deliver([Hears(broadcaster.readers[0], None)])
+    broadcaster._sender.end()
+    assert broadcaster._rooms == {}
+    assert broadcaster._hears == {}
 
 
 # --- how it gets there: real sockets ---
 
 
-def pair(buffer: int | None = None) -> tuple[Reader, Wire]:
-    """A reader for the courier, and the other end of its connection."""
+def pair(buffer: int | None = None) -> tuple[Outbox, Wire]:
+    """A reader for the broadcaster, and the other end of its connection."""
     with socket.socket() as listener:
         if buffer is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
@@ -137,63 +138,63 @@ def pair(buffer: int | None = None) -> tuple[Reader, Wire]:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
-    return Reader(ours), Wire(theirs)
+    return Outbox(ours), Wire(theirs)
 
 
 @pytest.fixture
-def courier() -> Iterator[Courier]:
-    """A courier at work, stopped afterwards."""
-    at_work = Courier(Limits(behind=100_000, grace=SOON), "labkit-courier")
+def broadcaster() -> Iterator[Broadcaster]:
+    """A broadcaster at work, stopped afterwards."""
+    at_work = Broadcaster(Limits(behind=100_000, grace=SOON), "labkit-broadcaster")
     at_work.start()
     yield at_work
     at_work.stop()
 
 
-def ends(reader: Reader) -> bool:
+def ends(reader: Outbox) -> bool:
     """Whether a `recv` of the client's thread returns b"", within SOON."""
-    # Not by settimeout: the courier's sends on the same socket would begin to wait, too.
+    # Not by settimeout: the broadcaster's sends on the same socket would begin to wait, too.
     sockets.patience(reader.sock, SOON)
     return sockets.receive(reader.sock, 1, SOON) == b""
 
 
-def post(courier: Courier, *entries: Entry) -> None:
-    courier.post(list(entries))
-    courier.wake()
+def post(broadcaster: Broadcaster, *entries: Entry) -> None:
+    broadcaster.post(list(entries))
+    broadcaster.wake()
 
 
-def test_a_slow_reader_gets_every_byte_in_order(courier: Courier) -> None:
+def test_a_slow_reader_gets_every_byte_in_order(broadcaster: Broadcaster) -> None:
     """What a socket does not take at once waits, and goes out when it has room again."""
     reader, wire = pair(buffer=4096)
     lines = [f"{n:06} {'x' * 90}" for n in range(900)]  # 88 kB: less than `behind`, more than the buffers
-    post(courier, *(ForOne(reader, line.encode() + b"\n") for line in lines))
+    post(broadcaster, *(ForOne(reader, line.encode() + b"\n") for line in lines))
     with wire:
         assert wire.lines(len(lines)) == lines
-    post(courier, Close(reader, politely=False))
+    post(broadcaster, Close(reader, politely=False))
 
 
-def test_one_that_takes_nothing_is_let_go_when_its_backlog_is_full(courier: Courier) -> None:
+def test_one_that_takes_nothing_is_let_go_when_its_backlog_is_full(broadcaster: Broadcaster) -> None:
     """Its thread is woken, `failed` says why, and its memory is given back."""
     reader, wire = pair(buffer=4096)
     with wire:
         for _ in range(40):
-            post(courier, ForOne(reader, b"x" * 9_999 + b"\n"))
+            post(broadcaster, ForOne(reader, b"x" * 9_999 + b"\n"))
         assert ends(reader)
         assert reader.failed == TOO_SLOW
         assert reader.behind == 0
-        post(courier, Close(reader, politely=False))
+        post(broadcaster, Close(reader, politely=False))
 
 
 def test_all_backlogs_together_have_an_end() -> None:
     """Ten that take nothing, each with lines of its own: until half of `waiting` is free, who has more than
     its share is let go."""
     limits = Limits(waiting=400_000, behind=10_000_000, grace=1000)
-    courier = Courier(limits, "labkit-courier")
-    courier.start()
+    broadcaster = Broadcaster(limits, "labkit-broadcaster")
+    broadcaster.start()
     crowd = [pair(buffer=4096) for _ in range(10)]
     small, one_more = pair(buffer=4096)
-    post(courier, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
+    post(broadcaster, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
     for n in range(20):
-        post(courier, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
+        post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
     give_up = monotonic() + SOON
     # 200 kB each: one could stay. Who has failed gives its memory back a moment later.
     while (
@@ -206,56 +207,56 @@ def test_all_backlogs_together_have_an_end() -> None:
     assert one_more.line() == "x" * 18_000
     for reader, wire in (*crowd, (small, one_more)):
         wire.close()
-        post(courier, Close(reader, politely=False))
-    courier.stop()
+        post(broadcaster, Close(reader, politely=False))
+    broadcaster.stop()
 
 
 def test_one_that_takes_nothing_is_let_go_after_its_grace() -> None:
     """However little waits for it."""
-    courier = Courier(Limits(grace=0.1), "labkit-courier")
-    courier.start()
+    broadcaster = Broadcaster(Limits(grace=0.1), "labkit-broadcaster")
+    broadcaster.start()
     reader, wire = pair(buffer=4096)
     with wire:
-        post(courier, ForOne(reader, b"x" * 40_000 + b"\n"))
+        post(broadcaster, ForOne(reader, b"x" * 40_000 + b"\n"))
         assert ends(reader)
         assert reader.failed == TOO_SLOW
-        post(courier, Close(reader, politely=False))
-        courier.stop()
+        post(broadcaster, Close(reader, politely=False))
+        broadcaster.stop()
 
 
-def test_closing_politely_delivers_what_waits_and_says_fin(courier: Courier) -> None:
+def test_closing_politely_delivers_what_waits_and_says_fin(broadcaster: Broadcaster) -> None:
     """Also when the other side has sent something that nobody will read: no RST wipes out the last line."""
     reader, wire = pair()
     with wire:
         wire.send("nobody reads this")
-        post(courier, ForOne(reader, b"the last line\n"), Close(reader, politely=True))
+        post(broadcaster, ForOne(reader, b"the last line\n"), Close(reader, politely=True))
         assert wire.to_the_end() == ["the last line"]
 
 
-def test_closing_politely_waits_for_the_backlog(courier: Courier) -> None:
+def test_closing_politely_waits_for_the_backlog(broadcaster: Broadcaster) -> None:
     """FIN comes after the last byte, not instead of it."""
     reader, wire = pair(buffer=4096)
     data = b"x" * 79_999 + b"\n"
-    post(courier, ForOne(reader, data), Close(reader, politely=True))
+    post(broadcaster, ForOne(reader, data), Close(reader, politely=True))
     with wire:
         assert wire.to_the_end() == ["x" * 79_999]
 
 
 def test_closing_politely_ends_although_the_other_side_never_closes() -> None:
     """After LINGER seconds the socket is closed all the same: stop returns."""
-    courier = Courier(Limits(), "labkit-courier")
-    courier.start()
+    broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
+    broadcaster.start()
     reader, wire = pair()
     with wire:
-        post(courier, Close(reader, politely=True))
-        stopping = Thread(target=courier.stop)
+        post(broadcaster, Close(reader, politely=True))
+        stopping = Thread(target=broadcaster.stop)
         stopping.start()
         stopping.join(SOON)
         assert not stopping.is_alive()
         assert reader.sock.fileno() == -1
 
 
-def test_a_reset_and_a_goodbye_are_told_apart(courier: Courier) -> None:
+def test_a_reset_and_a_goodbye_are_told_apart(broadcaster: Broadcaster) -> None:
     """A send that fails after RST says `vanished`; after FIN and then RST, `hung up`."""
     vanished, theirs = pair()
     theirs.reset()
@@ -267,41 +268,41 @@ def test_a_reset_and_a_goodbye_are_told_apart(courier: Courier) -> None:
     wire.close()
     assert ends(hung_up)
     while hung_up.failed is None:  # the first send is answered by RST; one after that fails
-        post(courier, ForOne(hung_up, b"x\n"))
+        post(broadcaster, ForOne(hung_up, b"x\n"))
     assert hung_up.failed == HUNG_UP
-    post(courier, Close(hung_up, politely=False), Close(vanished, politely=False))
+    post(broadcaster, Close(hung_up, politely=False), Close(vanished, politely=False))
 
 
-def test_a_reset_found_out_by_send_is_told_by_the_reader(courier: Courier) -> None:
+def test_a_reset_found_out_by_send_is_told_by_the_reader(broadcaster: Broadcaster) -> None:
     """Only one of send and recv is told of a reset by the kernel; `failed` tells the other."""
     reader, wire = pair()
     wire.reset()
     while reader.failed is None:
-        post(courier, ForOne(reader, b"x\n"))
+        post(broadcaster, ForOne(reader, b"x\n"))
     assert reader.failed == VANISHED
-    post(courier, Close(reader, politely=False))
+    post(broadcaster, Close(reader, politely=False))
 
 
 def test_raw_sends_hold_no_line_end_but_between_lines() -> None:
     """In the assignment's dialect a recv is a message; lines that share a send keep the LF between."""
-    courier = Courier(Limits(), "labkit-courier", raw=True)
+    broadcaster = Broadcaster(Limits(), "labkit-broadcaster", raw=True)
     reader, wire = pair()
     with wire:
-        courier.post([ForOne(reader, b"nickname\n")])
-        courier.start()
+        broadcaster.post([ForOne(reader, b"nickname\n")])
+        broadcaster.start()
         assert wire.recv() == "nickname"
-        post(courier, ForOne(reader, b"one\n"), ForOne(reader, b"two\n"))
+        post(broadcaster, ForOne(reader, b"one\n"), ForOne(reader, b"two\n"))
         assert wire.recv() == "one\ntwo"
-        post(courier, Close(reader, politely=False))
-        courier.stop()
+        post(broadcaster, Close(reader, politely=False))
+        broadcaster.stop()
 
 
 def test_talkers_are_held_while_the_log_is_full_and_go_on_afterwards() -> None:
     """`flowing` is cleared by too much unread log, and set again when it has been delivered."""
-    courier = Courier(Limits(), "labkit-courier")
+    broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
     for _ in range(5):
-        courier.post([ForRoom("lobby", b"x" * 1_000_000 + b"\n")])
-    assert not courier.flowing.is_set()
-    courier.start()
-    assert courier.flowing.wait(SOON)
-    courier.stop()
+        broadcaster.post([ForRoom("lobby", b"x" * 1_000_000 + b"\n")])
+    assert not broadcaster.flowing.is_set()
+    broadcaster.start()
+    assert broadcaster.flowing.wait(SOON)
+    broadcaster.stop()

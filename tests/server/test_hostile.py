@@ -29,7 +29,7 @@ from labkit.exercises import check
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.panel import ChatPanel, ServerPanel, look
 from labkit.server import sender
-from labkit.server.server import POLITE
+from labkit.server.admission import POLITE
 from labkit.wire.messages import HELP, WENT_SILENT, Other, from_server
 
 UNNAMED = "! no nickname yet, and others need the room"
@@ -204,7 +204,7 @@ def test_there_is_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         with Wire.joined(server.address, "bob"):
             assert alice.line() == "* bob joined"
         assert alice.line() == "* bob left (hung up)"
-        assert len(server._crowd) == 1
+        assert len(server._hub.places) == 1
 
 
 # --- holding nicknames ---

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from support import Wire
 
 from labkit import ChatServer
-from labkit.server.rooms import Delivery, Enters, House, Refusal, ToOne
+from labkit.server.rooms import Delivery, Enters, Refusal, Rooms, ToOne
 from labkit.wire.messages import (
     HUNG_UP,
     QUIT,
@@ -70,7 +70,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.server = ChatServer(port=0).start()
-        self.house: House[int] = House()
+        self.house: Rooms[int] = Rooms()
         self.wires: dict[int, Wire] = {}
         self.hears: dict[int, str] = {}  # in which room, as the house's deliveries have told
         self.due: dict[int, list[str]] = {}  # what each is to hear next
@@ -105,7 +105,7 @@ class Machine(RuleBasedStateMachine):
         try:
             asked = from_client(line)
             if line:
-                self.carry_out(self.house.hear(who, asked))
+                self.carry_out(self.house.do(who, asked))
         except (Refusal, BadCommand) as no:
             self.due[who].append(Refused(str(no)).line())
         self.wires[who].send(line)
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         wire, sent = self.wires[who], []
         for text in texts:
             try:
-                self.carry_out(self.house.hear(who, from_client(text)))
+                self.carry_out(self.house.do(who, from_client(text)))
             except Refusal as no:
                 self.due[who].append(Refused(str(no)).line())
             sent.append(text)
@@ -229,7 +229,7 @@ class Machine(RuleBasedStateMachine):
         said = [line for line in lines if line is not None]
         for line in said:
             if line != Quit().line():
-                self.carry_out(self.house.hear(who, Say(line)))
+                self.carry_out(self.house.do(who, Say(line)))
         if said:
             self.wires[who].send(*said)
 

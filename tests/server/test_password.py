@@ -282,7 +282,9 @@ def raw_server() -> Iterator[ChatServer]:
 
 def test_raw_by_hand(raw_server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request is a recv of its own, also after a refusal."""
-    monkeypatch.setattr("labkit.server.server.RAW_PAUSE", 1.5)  # so that this thread has read the refusal
+    monkeypatch.setattr(
+        "labkit.server.handshake.RAW_PAUSE", 1.5
+    )  # so that this thread has read the refusal
     with Wire(raw_server.address) as alice:
         for expected, answer in (
             ("nickname", "alice"),

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from labkit.server.rooms import LOBBY, Delivery, Enters, House, Refusal, ToOne, ToRoom
+from labkit.server.rooms import LOBBY, Delivery, Enters, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire.messages import (
     HELP,
     Act,
@@ -33,15 +33,15 @@ from labkit.wire.messages import (
 )
 
 
-def a_house(*nicknames: str) -> House[int]:
+def a_house(*nicknames: str) -> Rooms[int]:
     """A house with these people in the lobby: 1 is the first of them."""
-    house: House[int] = House()
+    house: Rooms[int] = Rooms()
     for who, nickname in enumerate(nicknames, 1):
         house.join(who, nickname)
     return house
 
 
-def snapshot(house: House[int]) -> list[tuple[int, str, str]]:
+def snapshot(house: Rooms[int]) -> list[tuple[int, str, str]]:
     return [(p.who, p.nickname, p.room.name) for p in house.people()]
 
 
@@ -105,7 +105,7 @@ def test_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [lambda h: h.leave(1, "quit"), lambda h: h.hear(1, Say("hello")), lambda h: h.room(1)]
+    "act", [lambda h: h.leave(1, "quit"), lambda h: h.do(1, Say("hello")), lambda h: h.room(1)]
 )
 def test_only_those_who_are_here(act: object) -> None:
     """Asking anything of somebody who is not here is the caller's mistake."""
@@ -119,16 +119,16 @@ def test_only_those_who_are_here(act: object) -> None:
 def test_say_and_act() -> None:
     """What is said goes to all in the room but the one who said it."""
     house = a_house("alice", "bob")
-    assert house.hear(1, Say("hello")) == [ToRoom(LOBBY, Said("alice", "hello"), but=1)]
-    assert house.hear(2, Act("waves")) == [ToRoom(LOBBY, Acted("bob", "waves"), but=2)]
+    assert house.do(1, Say("hello")) == [ToRoom(LOBBY, Said("alice", "hello"), but=1)]
+    assert house.do(2, Act("waves")) == [ToRoom(LOBBY, Acted("bob", "waves"), but=2)]
 
 
 def test_whisper() -> None:
     """A whisper goes to the one it is for, by any way to write the name, in whatever room."""
     house = a_house("alice", "Bob")
-    house.hear(2, Join("tea"))
+    house.do(2, Join("tea"))
     for name in ("Bob", "bob", "ＢＯＢ"):
-        assert house.hear(1, Whisper(name, "psst")) == [ToOne(2, Whispered("alice", "psst"))]
+        assert house.do(1, Whisper(name, "psst")) == [ToOne(2, Whispered("alice", "psst"))]
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ def test_a_refusal_changes_nothing(what: FromClient, why: str) -> None:
     house = a_house("alice", "bob")
     before = snapshot(house)
     with pytest.raises(Refusal) as refused:
-        house.hear(1, what)
+        house.do(1, what)
     assert str(refused.value) == why
     assert snapshot(house) == before
-    assert house.hear(2, Whisper("alice", "hi")) == [ToOne(1, Whispered("bob", "hi"))]
+    assert house.do(2, Whisper("alice", "hi")) == [ToOne(1, Whispered("bob", "hi"))]
 
 
 @pytest.mark.parametrize(
@@ -169,24 +169,24 @@ def test_a_refusal_changes_nothing(what: FromClient, why: str) -> None:
 )
 def test_the_longest_line_that_will_do(what: FromClient) -> None:
     """With the nickname before it and the LF after it, a line may have 4096 bytes and not one more."""
-    [delivery] = a_house("alice", "bob").hear(1, what)
+    [delivery] = a_house("alice", "bob").do(1, what)
     assert isinstance(delivery, ToRoom | ToOne)
     assert len(delivery.message.line().encode()) + 1 == 4096
 
 
 def test_the_limit_is_the_houses() -> None:
     """A house with shorter lines refuses earlier, and says so."""
-    house: House[int] = House(max_line=512)
+    house: Rooms[int] = Rooms(max_line=512)
     house.join(1, "alice")
-    house.hear(1, Say("x" * 504))
+    house.do(1, Say("x" * 504))
     with pytest.raises(Refusal, match="over 512 bytes"):
-        house.hear(1, Say("x" * 505))
+        house.do(1, Say("x" * 505))
 
 
 @pytest.mark.parametrize("line", ["* bob joined", "! no", "nickname", "bob: hi", "//who"])
 def test_said_is_said(line: str) -> None:
     """Words that look like another line are words."""
-    [delivery] = a_house("alice").hear(1, from_client(line))
+    [delivery] = a_house("alice").do(1, from_client(line))
     assert isinstance(delivery, ToRoom) and delivery.message.line() == f"alice: {line.removeprefix('/')}"
 
 
@@ -196,7 +196,7 @@ def test_said_is_said(line: str) -> None:
 def test_rename() -> None:
     """A new name is told to its owner and to the room; the old one is free, the new one taken."""
     house = a_house("alice", "bob")
-    assert house.hear(1, Rename("al")) == [
+    assert house.do(1, Rename("al")) == [
         ToOne(1, Welcome("al", LOBBY)),
         ToRoom(LOBBY, Renamed("alice", "al"), but=1),
     ]
@@ -209,7 +209,7 @@ def test_rename() -> None:
 def test_rename_in_other_letters() -> None:
     """One's own name in other letters is a new name, and still nobody else's."""
     house = a_house("alice")
-    house.hear(1, Rename("ALICE"))
+    house.do(1, Rename("ALICE"))
     assert house.nickname(1) == "ALICE"
     with pytest.raises(Refusal, match="is taken"):
         house.join(2, "alice")
@@ -220,29 +220,29 @@ def test_rename_in_other_letters() -> None:
 def test_move() -> None:
     """Who goes to another room hears that one, is welcomed there, and both rooms are told."""
     house = a_house("alice", "bob", "carol")
-    house.hear(3, Join("Tea"))
-    assert house.hear(1, Join("ｔｅａ")) == [
+    house.do(3, Join("Tea"))
+    assert house.do(1, Join("ｔｅａ")) == [
         ToRoom(LOBBY, Moved("alice", "Tea"), but=1),
         Enters(1, "Tea"),  # the room's name is the first comer's way to write it
         ToOne(1, Welcome("alice", "Tea")),
         ToRoom("Tea", Joined("alice"), but=1),
     ]
-    assert house.hear(1, Say("hi")) == [ToRoom("Tea", Said("alice", "hi"), but=1)]
-    assert house.hear(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
+    assert house.do(1, Say("hi")) == [ToRoom("Tea", Said("alice", "hi"), but=1)]
+    assert house.do(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
 
 
 def test_a_room_is_there_while_anybody_is_in_it() -> None:
     """An empty room is forgotten, its way to be written too; ten thousand of them leave nothing behind."""
     house = a_house("alice", "bob")
-    house.hear(1, Join("Tea"))
-    house.hear(1, Join("coffee"))
-    house.hear(2, Join("TEA"))
+    house.do(1, Join("Tea"))
+    house.do(1, Join("coffee"))
+    house.do(2, Join("TEA"))
     assert house.room(2) == "TEA"
     house.leave(2, "quit")
-    house.hear(1, Join("tea"))
+    house.do(1, Join("tea"))
     assert house.room(1) == "tea"
     for i in range(10_000):
-        house.hear(1, Join(f"room{i}"))
+        house.do(1, Join(f"room{i}"))
     assert len(house._rooms) == 1
     house.leave(1, "quit")
     assert len(house._rooms) == 0
@@ -251,30 +251,30 @@ def test_a_room_is_there_while_anybody_is_in_it() -> None:
 def test_the_lobby_comes_back() -> None:
     """When all have left the lobby, the next newcomer is in it all the same."""
     house = a_house("alice")
-    house.hear(1, Join("tea"))
+    house.do(1, Join("tea"))
     house.join(2, "bob")
     assert house.room(2) == LOBBY
-    assert notices(house.hear(2, Who())) == ["* in lobby: bob"]
+    assert notices(house.do(2, Who())) == ["* in lobby: bob"]
 
 
 def test_who_tells_of_this_room() -> None:
     """/who names all in the room, the one who asks too, first come first, and nobody else hears of it."""
     house = a_house("alice", "bob", "carol")
-    house.hear(2, Join("tea"))
-    house.hear(1, Join("tea"))
-    assert house.hear(1, Who()) == [ToOne(1, Notice("in tea: bob, alice"))]
-    assert house.hear(3, Who()) == [ToOne(3, Notice("in lobby: carol"))]
+    house.do(2, Join("tea"))
+    house.do(1, Join("tea"))
+    assert house.do(1, Who()) == [ToOne(1, Notice("in tea: bob, alice"))]
+    assert house.do(3, Who()) == [ToOne(3, Notice("in lobby: carol"))]
 
 
 @pytest.mark.parametrize("max_line", [512, 4096])
 @pytest.mark.parametrize("name", ["{}", "nick-{}-" + "🙂" * 20, "a,{},"])
 def test_who_with_a_thousand_people(name: str, max_line: int) -> None:
     """However many are here, /who tells of each once, in order, in as few lines as fit within the limit."""
-    house: House[int] = House(max_line)
+    house: Rooms[int] = Rooms(max_line)
     nicknames = [name.format(i) for i in range(1000)]
     for who, nickname in enumerate(nicknames):
         house.join(who, nickname)
-    lines = notices(house.hear(500, Who()))
+    lines = notices(house.do(500, Who()))
     assert all(line.startswith("* in lobby: ") for line in lines)
     assert all(len(line.encode()) + 1 <= max_line for line in lines)
     parts = [line.removeprefix("* in lobby: ") for line in lines]
@@ -287,13 +287,8 @@ def test_who_with_a_thousand_people(name: str, max_line: int) -> None:
 def test_the_longest_names_fit_the_shortest_lines() -> None:
     """With lines of 512 bytes, the least allowed, every notice about the longest names still fits."""
     nick, other, room = "🙂" * 32, "🙃" * 32, "🚪" * 32
-    house: House[int] = House(max_line=512)
-    said = (
-        house.join(1, nick)
-        + house.hear(1, Join(room))
-        + house.hear(1, Who())
-        + house.hear(1, Rename(other))
-    )
+    house: Rooms[int] = Rooms(max_line=512)
+    said = house.join(1, nick) + house.do(1, Join(room)) + house.do(1, Who()) + house.do(1, Rename(other))
     said += house.leave(1, "server stopped")
     lines = [d.message.line() for d in said if not isinstance(d, Enters)]
     assert max(len(line.encode()) + 1 for line in lines) <= 512
@@ -301,7 +296,7 @@ def test_the_longest_names_fit_the_shortest_lines() -> None:
 
 def test_help() -> None:
     """/help goes to the one who asks."""
-    assert a_house("alice").hear(1, Help()) == [ToOne(1, Notice(line)) for line in HELP]
+    assert a_house("alice").do(1, Help()) == [ToOne(1, Notice(line)) for line in HELP]
 
 
 # --- against a model ---
@@ -315,12 +310,12 @@ ROOMS = ["lobby", "Lobby", "tea", "TEA", "#no", "coffee"]
 PEOPLE = st.integers(1, 5)
 
 
-class Rooms(RuleBasedStateMachine):
-    """A house beside two dicts: whatever people do, those hear of it who should, and nobody else."""
+class RoomsBesideAModel(RuleBasedStateMachine):
+    """Rooms beside two dicts: whatever clients do, those hear of it who should, and no others."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.house: House[int] = House()
+        self.house: Rooms[int] = Rooms()
         self.nick: dict[int, str] = {}  # the model: everybody's nickname …
         self.room: dict[int, str] = {}  # … and room, as the first comer wrote it
         self.hears: dict[int, str | None] = {}  # what the deliveries have told so far
@@ -353,7 +348,7 @@ class Rooms(RuleBasedStateMachine):
 
     def refused(self, who: int, what: FromClient) -> None:
         with pytest.raises(Refusal):
-            self.house.hear(who, what)
+            self.house.do(who, what)
 
     @rule(who=PEOPLE, nickname=st.sampled_from(NICKNAMES))
     def join(self, who: int, nickname: str) -> None:
@@ -391,7 +386,7 @@ class Rooms(RuleBasedStateMachine):
         if len(message.line()) + 1 > 4096:
             self.refused(who, kind(text))
         else:
-            heard = self.carry_out(self.house.hear(who, kind(text)))
+            heard = self.carry_out(self.house.do(who, kind(text)))
             assert heard == {other: [message] for other in self.others(who)}
 
     @precondition(lambda self: self.nick)
@@ -403,7 +398,7 @@ class Rooms(RuleBasedStateMachine):
         if found in ([], [who]):
             self.refused(who, Whisper(to, "psst"))
         else:
-            heard = self.carry_out(self.house.hear(who, Whisper(to, "psst")))
+            heard = self.carry_out(self.house.do(who, Whisper(to, "psst")))
             assert heard == {found[0]: [Whispered(self.nick[who], "psst")]}
 
     @precondition(lambda self: self.nick)
@@ -414,7 +409,7 @@ class Rooms(RuleBasedStateMachine):
         if new in UNFIT or shown == old or self.taken(new, who):
             self.refused(who, Rename(new))
         else:
-            heard = self.carry_out(self.house.hear(who, Rename(new)))
+            heard = self.carry_out(self.house.do(who, Rename(new)))
             self.nick[who] = shown
             assert heard == {
                 who: [Welcome(shown, self.room[who])],
@@ -429,7 +424,7 @@ class Rooms(RuleBasedStateMachine):
             self.refused(who, Join(room))
         else:
             nick, left = self.nick[who], self.others(who)
-            heard = self.carry_out(self.house.hear(who, Join(room)))
+            heard = self.carry_out(self.house.do(who, Join(room)))
             self.room[who] = next((r for r in self.room.values() if r.lower() == room.lower()), room)
             assert heard == {
                 who: [Welcome(nick, self.room[who])],
@@ -441,7 +436,7 @@ class Rooms(RuleBasedStateMachine):
     @rule(data=st.data())
     def ask_who(self, data: st.DataObject) -> None:
         who = data.draw(st.sampled_from(sorted(self.nick)))
-        heard = self.carry_out(self.house.hear(who, Who()))
+        heard = self.carry_out(self.house.do(who, Who()))
         [line] = heard.pop(who)
         assert heard == {} and isinstance(line, Notice)
         room, _, names = line.text.partition(": ")
@@ -458,17 +453,17 @@ class Rooms(RuleBasedStateMachine):
         assert len(self.house._rooms) == len(set(self.room.values()))
 
 
-TestRooms = Rooms.TestCase
+TestRooms = RoomsBesideAModel.TestCase
 TestRooms.settings = settings(settings(), max_examples=60, stateful_step_count=40)
 
 
 def test_several_lines_at_once_go_where_single_ones_go() -> None:
     """One delivery, with all of them in it; for the same room, and not for the one who speaks."""
-    house: House[str] = House()
+    house: Rooms[str] = Rooms()
     house.join("A", "alice")
-    house.hear("A", Join("garden"))
-    (single,) = house.hear("A", Say("one"))
-    (several,) = house.hear_all("A", ["one", "two"])
+    house.do("A", Join("garden"))
+    (single,) = house.do("A", Say("one"))
+    (several,) = house.say("A", ["one", "two"])
     assert isinstance(single, ToRoom) and isinstance(several, ToRoom)
     assert (several.room, several.but) == (single.room, single.but) == ("garden", "A")
     assert several.message == Speech("alice", ("one", "two"))
@@ -477,12 +472,12 @@ def test_several_lines_at_once_go_where_single_ones_go() -> None:
 @pytest.mark.parametrize("length", [10, 20, 40, 60, 80, 100])
 def test_at_once_nothing_is_let_through_that_is_too_long(length: int) -> None:
     """Where one alone would be refused, all of them need a closer look; and perhaps already before."""
-    house: House[str] = House(100)
+    house: Rooms[str] = Rooms(100)
     house.join("A", "alice")
     for letter in "xж🙂":
         text = letter * length
         try:
-            house.hear_all("A", ["short", text])
+            house.say("A", ["short", text])
         except Refusal:
             continue
-        house.hear("A", Say(text))
+        house.do("A", Say(text))

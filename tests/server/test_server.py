@@ -564,7 +564,9 @@ def test_the_defaults_are_the_assignments() -> None:
 
 def test_raw_asks_again_in_a_recv_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that compares one recv with `nickname` understands the request after a refusal, too."""
-    monkeypatch.setattr("labkit.server.server.RAW_PAUSE", 1.5)  # so that this thread has read the refusal
+    monkeypatch.setattr(
+        "labkit.server.handshake.RAW_PAUSE", 1.5
+    )  # so that this thread has read the refusal
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as alice:
         alice.join_raw("alice")
         with Wire(server.address) as bob:

@@ -7,7 +7,7 @@ Each input is made from a corpus of nasty pieces, by gluing, cutting and changin
 target. Input number n of a seed is always the same, whatever came before it. The first one that breaks
 something is printed, with the command that tries it again, and ends the run with status 1.
 
-It opens no socket and starts no thread. What the kernel itself says (conformance/netlink.py, kernel.py) is
+It opens no socket and starts no thread. What the kernel itself says (probe/netlink.py, kernel.py) is
 not tried: no stranger writes that.
 """
 
@@ -23,20 +23,20 @@ import sys
 import traceback
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from html.parser import HTMLParser
 from time import monotonic
 from types import FrameType, SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from labkit.exercises.grading.process import Process
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.panel import look
 from labkit.journal import Journal, shown
-from labkit.server.broadcaster import Entry, ForOne, ForRoom, Hears
-from labkit.server.delivery import as_entries, note
-from labkit.server.rooms import Delivery, House, Refusal, ToOne
+from labkit.server.delivery import ForOne, ForRoom, Hears, as_entries, note
+from labkit.server.rooms import Delivery, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
 from labkit.wire import nicknames
 from labkit.wire.framing import Framing, LineFraming, RawFraming, TooLong
@@ -270,7 +270,7 @@ def commands(rng: random.Random, data: bytes) -> None:
             m.from_client(asked.line()) == asked, "what it asks for, written again, asks for something else"
         )
         require_harmless(asked.line(), "what was understood")
-        if (texts := m.only_said([line])) is not None:
+        if (texts := m.plain_texts([line])) is not None:
             require(asked == m.Say(texts[0]), "the quick way reads it otherwise")
 
 
@@ -320,12 +320,25 @@ def names(rng: random.Random, data: bytes) -> None:
             require(m.from_server(message.line()) == message, f"{message} reads otherwise")
 
 
+class Numbered(NamedTuple):
+    """What stands for a connection; its number, for its outbox."""
+
+    outbox: Any
+
+
+def _with_outbox(delivery: Delivery[int]) -> Delivery[Numbered]:
+    if isinstance(delivery, ToRoom):
+        but = None if delivery.but is None else Numbered(delivery.but)
+        return ToRoom(delivery.room, delivery.message, but)
+    return replace(cast(Any, delivery), who=Numbered(delivery.who))
+
+
 class Chat:
-    """A house with three in it, and what each of them hears: the server's way, without its threads."""
+    """Rooms with three in them, and what each of them hears: the server's way, without its threads."""
 
     def __init__(self, raw: bool) -> None:
         self.framings: list[Framing] = [RawFraming(1024) if raw else LineFraming() for _ in range(3)]
-        self.house: House[int] = House()
+        self.house: Rooms[int] = Rooms()
         self.journal = Journal(200)
 
     def recv(self, who: int, data: bytes) -> None:
@@ -338,9 +351,9 @@ class Chat:
                     self._post(who, "", self.house.join(who, nickname))
         if not said:
             return
-        if (texts := m.only_said(said)) is not None:
+        if (texts := m.plain_texts(said)) is not None:
             with suppress(Refusal):
-                return self._post(who, self.house.nickname(who), self.house.hear_all(who, texts))
+                return self._post(who, self.house.nickname(who), self.house.say(who, texts))
         for line in said:
             nickname = self.house.nickname(who)
             try:
@@ -349,8 +362,8 @@ class Chat:
                 asked = m.from_client(line)
                 if isinstance(asked, m.Quit):
                     return self._post(who, nickname, self.house.leave(who, m.QUIT))
-                if not isinstance(asked, m.Alive):
-                    self._post(who, nickname, self.house.hear(who, asked))
+                if not isinstance(asked, m.Heartbeat):
+                    self._post(who, nickname, self.house.do(who, asked))
             except (Refusal, m.BadCommand) as refusal:
                 self._post(who, nickname, [ToOne(who, m.Refused(str(refusal)))])
 
@@ -358,8 +371,7 @@ class Chat:
         for delivery in deliveries:
             note(self.journal, cast(Any, delivery), lambda who: "somebody")
         new = self.house.nickname(by) if by in self.house else old
-        # Numbers stand for the readers here.
-        for entry in cast(Iterable[Entry], as_entries(cast(Any, deliveries))):
+        for entry in as_entries(map(_with_outbox, deliveries)):
             if isinstance(entry, ForOne):
                 check = _is_an_answer if cast(int, entry.to) == by else _is_a_whisper
                 self._look_at(entry.data, check, {old, new})
@@ -392,7 +404,7 @@ def _is_a_whisper(message: m.FromServer, who: set[str]) -> bool:
 
 def _is_their_own(message: m.FromServer, who: set[str]) -> bool:
     if isinstance(message, m.Renamed):
-        return {message.old, message.new} == who
+        return {message.who, message.new} == who
     return isinstance(message, (m.Said, m.Acted, m.Joined, m.Left, m.Moved)) and message.who in who
 
 

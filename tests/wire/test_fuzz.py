@@ -67,7 +67,7 @@ def _keeps_the_whole_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lets_long_lines_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms.House, "_short_enough", lambda self, message: message)
+    monkeypatch.setattr(rooms.Rooms, "_short_enough", lambda self, message: message)
 
 
 def _trusts_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

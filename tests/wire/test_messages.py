@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from texts import NAMES, TEXTS, harmless
 
-from labkit.server.rooms import Enters, House, Refusal, ToOne, ToRoom
+from labkit.server.rooms import Enters, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
 from labkit.wire.framing import TooLong
 
@@ -37,7 +37,7 @@ LINES = st.one_of(
         st.builds(m.Whispered, NAMES, CLEANED),
         st.builds(m.Welcome, NAMES, NAMES),
         st.builds(m.Joined, NAMES),
-        st.builds(m.Left, NAMES, st.sampled_from(m.REASONS)),
+        st.builds(m.Left, NAMES, st.sampled_from(list(m.REASONS))),
         st.builds(m.Moved, NAMES, NAMES),
         st.builds(m.Renamed, NAMES, NAMES),
         st.builds(m.Refused, CLEANED),
@@ -156,7 +156,7 @@ REST = CLEANED.filter(lambda text: text and text == text.lstrip())
         st.builds(m.Act, REST),
         st.builds(m.Rename, REST),
         st.builds(m.Join, REST),
-        st.sampled_from([m.Who(), m.Help(), m.Quit(), m.Alive()]),
+        st.sampled_from([m.Who(), m.Help(), m.Quit(), m.Heartbeat()]),
     )
 )
 @example(m.Say("/who"))
@@ -193,7 +193,7 @@ def test_a_client_is_understood_or_told_why_not(line: str) -> None:
         ("//", m.Say("/")),
         ("//\x1b", m.Say("/␛")),
         ("nickname", m.Say("nickname")),
-        ("", m.Alive()),
+        ("", m.Heartbeat()),
         (" ", m.Say(" ")),
         ("/who", m.Who()),
         ("/who  ", m.Who()),
@@ -253,20 +253,20 @@ def test_help_names_every_command() -> None:
 # --- nothing said can look like another line ---
 
 
-def outcome(house: House[str], line: str) -> list[m.FromServer]:
+def outcome(house: Rooms[str], line: str) -> list[m.FromServer]:
     """All that anybody is sent when alice sends this line."""
     try:
         command = m.from_client(line)
-        if isinstance(command, m.Quit | m.Alive):
+        if isinstance(command, m.Quit | m.Heartbeat):
             return []
-        deliveries = house.hear("alice", command)
+        deliveries = house.do("alice", command)
     except (m.BadCommand, Refusal) as refused:
         return [m.Refused(str(refused))]
     return [d.message for d in deliveries if not isinstance(d, Enters)]
 
 
-def a_house(sender: str = "alice") -> House[str]:
-    house: House[str] = House()
+def a_house(sender: str = "alice") -> Rooms[str]:
+    house: Rooms[str] = Rooms()
     house.join("alice", sender)
     if sender.lower() not in ("bob", "carol"):
         house.join("bob", "bob")
@@ -298,7 +298,7 @@ def test_nothing_said_looks_like_another_line(line: str) -> None:
 def test_what_is_said_is_heard_as_said_by_its_sender(sender: str, text: str) -> None:
     """Whoever speaks, and whatever the words: others read Said, of exactly that name and cleaned text."""
     if text:
-        [delivery] = a_house(sender).hear("alice", m.from_client("/" + text if text[0] == "/" else text))
+        [delivery] = a_house(sender).do("alice", m.from_client("/" + text if text[0] == "/" else text))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
         assert m.from_server(delivery.message.line()) == m.Said(sender, m.clean(text))
 
@@ -308,7 +308,7 @@ def test_an_action_is_heard_as_its_senders(text: str) -> None:
     """/me: the others read Acted, of exactly that name and cleaned text."""
     cleaned = m.clean(text).lstrip()
     if cleaned:
-        [delivery] = a_house().hear("alice", m.from_client(f"/me {text}"))
+        [delivery] = a_house().do("alice", m.from_client(f"/me {text}"))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
         assert m.from_server(delivery.message.line()) == m.Acted("alice", cleaned)
 
@@ -316,7 +316,7 @@ def test_an_action_is_heard_as_its_senders(text: str) -> None:
 @given(TEXTS.filter(bool))
 def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
     """/msg: the one it is for, and nobody else, reads Whispered, of exactly that name and cleaned text."""
-    [delivery] = a_house().hear("alice", m.from_client(f"/msg bob {text}"))
+    [delivery] = a_house().do("alice", m.from_client(f"/msg bob {text}"))
     assert isinstance(delivery, ToOne) and delivery.who == "bob"
     assert m.from_server(delivery.message.line()) == m.Whispered("alice", m.clean(text))
 
@@ -324,7 +324,7 @@ def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
 @given(TEXTS)
 def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
     """A nickname, fit or not: what anybody is told of it is one harmless line."""
-    house: House[str] = House()
+    house: Rooms[str] = Rooms()
     house.join("bob", "bob")
     try:
         deliveries = house.join("eve", nickname)
@@ -339,8 +339,8 @@ def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
 
 @given(st.lists(TEXTS | st.sampled_from(["", "/who", "//x", "hello"]), max_size=5))
 def test_several_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
-    """`only_said` is what `from_client` makes of each, or nothing if one of them is more than a saying."""
-    texts = m.only_said(lines)
+    """`plain_texts` is what `from_client` makes of each, or None if one of them is more than talk."""
+    texts = m.plain_texts(lines)
     if texts is None:
         assert any(line == "" or line.startswith("/") for line in lines)
     else:
@@ -349,7 +349,7 @@ def test_several_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
 
 def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
     """It stands there as something else than text."""
-    assert m.only_said(["hello", TooLong(4096)]) is None
+    assert m.plain_texts(["hello", TooLong(4096)]) is None
 
 
 @given(NAMES, st.lists(TEXTS.map(m.clean), min_size=1, max_size=4))

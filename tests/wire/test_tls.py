@@ -27,7 +27,7 @@ from labkit.client import GONE, HERE, Left
 from labkit.instruments.faults import Slice
 from labkit.instruments.link import Link
 from labkit.wire.messages import HUNG_UP, NO_NICKNAME, NO_TLS, QUIT, TOO_SLOW, VANISHED
-from labkit.wire.tls import Broken, Seal, client_context, server_context
+from labkit.wire.tls import Broken, TlsSession, client_context, server_context
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -101,24 +101,26 @@ def left(server: ChatServer, nickname: str = "", count: int = 1) -> str:
     return server.journal.wait_for("left", nickname, count=count).what
 
 
-# --- the seal alone: no socket, no thread ---
+# --- the session alone: no socket, no thread ---
 
 
-def ends(good: Certificate) -> tuple[Seal, Seal]:
+def ends(good: Certificate) -> tuple[TlsSession, TlsSession]:
     """A server's end and a client's end."""
-    return Seal(server_context(good.files)), Seal(client_context(good.pem), "localhost")
+    return TlsSession(server_context(good.files)), TlsSession(client_context(good.pem), "localhost")
 
 
-def carry(giver: Seal, taker: Seal, size: int, data: bytes = b"") -> list[bytes]:
-    """Seal it at one end and open it at the other, in pieces of so many bytes."""
-    sealed = giver.seal(data)
-    return [out for at in range(0, len(sealed), size) for out in taker.open(sealed[at : at + size])]
+def carry(giver: TlsSession, taker: TlsSession, size: int, data: bytes = b"") -> list[bytes]:
+    """Encrypt it at one end and decrypt it at the other, in pieces of so many bytes."""
+    encrypted = giver.encrypt(data)
+    return [
+        out for at in range(0, len(encrypted), size) for out in taker.decrypt(encrypted[at : at + size])
+    ]
 
 
-def met(good: Certificate) -> tuple[Seal, Seal]:
+def met(good: Certificate) -> tuple[TlsSession, TlsSession]:
     """The two ends, after the handshake."""
     server, client = ends(good)
-    client.open(b"")
+    client.decrypt(b"")
     while not (server.ready and client.ready):
         carry(client, server, 10_000)
         carry(server, client, 10_000)
@@ -126,56 +128,58 @@ def met(good: Certificate) -> tuple[Seal, Seal]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_a_seal_carries_bytes_both_ways(good: Certificate, size: int) -> None:
-    """The handshake, and then data in both directions, cut anywhere: what is opened is what was sealed."""
+def test_a_session_carries_bytes_both_ways(good: Certificate, size: int) -> None:
+    """The handshake, and then data in both directions, cut anywhere: what was encrypted comes out."""
     server, client = ends(good)
-    assert repr(server) == "<Seal, handshake>"
-    client.open(b"")
+    assert repr(server) == "<TlsSession, handshake>"
+    client.decrypt(b"")
     while not (server.ready and client.ready):
         assert client.pending or server.pending
         carry(client, server, size)
         carry(server, client, size)
-    assert repr(client) == "<Seal, TLSv1.3>"
+    assert repr(client) == "<TlsSession, TLSv1.3>"
     text = bytes(range(256)) * 200
     for giver, taker in ((client, server), (server, client)):
-        assert text not in giver.seal(b"") and not giver.pending
+        assert text not in giver.encrypt(b"") and not giver.pending
         assert b"".join(carry(giver, taker, size, text)) == text
-    assert server.open(client.goodbye()) == []
+    assert server.decrypt(client.goodbye()) == []
     assert (server.ended, client.ended) == (True, False)
-    assert repr(server) == "<Seal, over>"
+    assert repr(server) == "<TlsSession, over>"
 
 
 def test_a_record_is_a_piece(good: Certificate) -> None:
-    """Two seals at once stay two pieces, which the raw dialect builds on; a long one is cut at `size`."""
+    """Two pieces at once stay two, which the raw dialect builds on; a long one is cut at `size`."""
     server, client = met(good)
-    two = client.seal(b"hello") + client.seal(b"world")
-    assert server.open(two) == [b"hello", b"world"]
-    assert server.open(client.seal(b"x" * 25), 10) == [b"x" * 10, b"x" * 10, b"x" * 5]
+    two = client.encrypt(b"hello") + client.encrypt(b"world")
+    assert server.decrypt(two) == [b"hello", b"world"]
+    assert server.decrypt(client.encrypt(b"x" * 25), 10) == [b"x" * 10, b"x" * 10, b"x" * 5]
 
 
 def test_before_the_handshake_nothing_can_be_said(good: Certificate) -> None:
-    """What is sealed too early does not go out, in plain text least of all; nor does a goodbye."""
+    """What is encrypted too early does not go out, in plain text least of all; nor does a goodbye."""
     server, _ = ends(good)
-    assert server.seal(b"hello") == b"" == server.goodbye()
+    assert server.encrypt(b"hello") == b"" == server.goodbye()
 
 
 @pytest.mark.parametrize("nonsense", [b"n", b"nickname\n", b"GET / HTTP/1.1\r\n", b"\x00"])
 def test_plain_text_is_known_by_its_first_byte(good: Certificate, nonsense: bytes) -> None:
     """One byte is enough; OpenSSL would wait for four more."""
-    for seal in ends(good):
+    for session in ends(good):
         with pytest.raises(Broken, match="^plain text came$"):
-            seal.open(nonsense)
-        assert seal.plain_text and seal.trouble == "plain text came"
+            session.decrypt(nonsense)
+        assert session.plain_text and session.trouble == "plain text came"
 
 
 def test_a_changed_byte_is_noticed(good: Certificate) -> None:
     """Whoever changes ciphertext on its way ends the connection, and nothing of it comes out."""
     server, client = met(good)
-    sealed = bytearray(client.seal(b"pay alice 10"))
-    sealed[-1] ^= 1
+    encrypted = bytearray(client.encrypt(b"pay alice 10"))
+    encrypted[-1] ^= 1
     with pytest.raises(Broken, match="mac"):
-        server.open(bytes(sealed))
-    assert server.seal(b"more") != b"" and b"more" not in server.seal(b"more")  # an alert, and no more
+        server.decrypt(bytes(encrypted))
+    assert server.encrypt(b"more") != b"" and b"more" not in server.encrypt(
+        b"more"
+    )  # an alert, and no more
 
 
 def test_whatever_comes_is_broken_or_nothing(good: Certificate) -> None:
@@ -183,26 +187,26 @@ def test_whatever_comes_is_broken_or_nothing(good: Certificate) -> None:
     chance = random.Random(1)
     context = server_context(good.files)
 
-    def opens(seal: Seal, data: bytes) -> bool:
+    def opens(session: TlsSession, data: bytes) -> bool:
         """Spoil the bytes, perhaps cut them short, and open them; False if that is Broken."""
         spoilt = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             spoilt[chance.randrange(len(data))] ^= chance.randint(1, 255)
         try:
-            assert seal.open(bytes(spoilt[: chance.randint(1, 2 * len(data))])) == []
+            assert session.decrypt(bytes(spoilt[: chance.randint(1, 2 * len(data))])) == []
         except Broken as error:
-            assert str(error) == seal.trouble
+            assert str(error) == session.trouble
             return False
         return True
 
-    client = Seal(client_context(good.pem), "localhost")
-    client.open(b"")
-    hello = client.seal(b"")
-    outcomes = {opens(Seal(context), hello) for _ in range(1000)}
+    client = TlsSession(client_context(good.pem), "localhost")
+    client.decrypt(b"")
+    hello = client.encrypt(b"")
+    outcomes = {opens(TlsSession(context), hello) for _ in range(1000)}
     assert outcomes == {True, False}
     for _ in range(100):
         server, client = met(good)
-        opens(server, client.seal(b"hello"))
+        opens(server, client.encrypt(b"hello"))
 
 
 # --- chat ---
@@ -537,17 +541,17 @@ def test_a_full_server(good: Certificate) -> None:
 
 def test_a_hello_that_comes_byte_by_byte(server: ChatServer, good: Certificate) -> None:
     """TCP may cut the handshake anywhere, and glue the nickname to its end."""
-    seal = Seal(client_context(good.pem), "localhost")
-    seal.open(b"")
+    session = TlsSession(client_context(good.pem), "localhost")
+    session.decrypt(b"")
     with Wire(server.address) as wire:
-        for byte in seal.seal(b""):
+        for byte in session.encrypt(b""):
             wire.send_bytes(bytes([byte]))
-        while not seal.ready:
-            seal.open(wire.sock.recv(65536))
-        wire.send_bytes(seal.seal(b"alice\n/who\n"))
+        while not session.ready:
+            session.decrypt(wire.sock.recv(65536))
+        wire.send_bytes(session.encrypt(b"alice\n/who\n"))
         heard = b""
         while b"in lobby: alice" not in heard:
-            heard += b"".join(seal.open(wire.sock.recv(65536)))
+            heard += b"".join(session.decrypt(wire.sock.recv(65536)))
         assert heard.decode().splitlines() == ["nickname", "* you are alice, in lobby", "* in lobby: alice"]
 
 

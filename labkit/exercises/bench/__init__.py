@@ -3,6 +3,6 @@
 - bench.py            what a step has to work with
 - races.py            a step in which two threads meet
 - serving.py          a student's `serve(listener)` at work
-- stopping.py         a student's server that is to be stopped
-- student_client.py   a student's client at its desk
+- stopping.py         a student's `Server` that a step stops
+- student_client.py   a student's client at work: keyboard, screen, server
 """

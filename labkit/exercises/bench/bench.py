@@ -1,7 +1,7 @@
-"""What a step has to work with: the student's code, threads to run it in, sockets, and a journal.
+"""What a step works with: the student's code, threads to run it in, sockets, and a journal.
 
-It lives in the process that the student's code runs in. Whatever the code does in a thread is kept here,
-so that a ✗ can say in which line a thread waited, or what it died of. It judges nothing.
+It lives in the process that runs the student's code, and keeps track of the code's threads, so that a ✗ can
+say in which line a thread waited, or what it died of.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from types import FrameType
 from typing import Any
 
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 
 SOON = 2.0
 """Seconds in which everything that a step expects must have happened: on a loaded machine it takes
 milliseconds, and a step has five seconds in all."""
 
 YOU = "your code"
-"""How the student's code is called on a ladder, where it has no better name."""
+"""What the student's code is called on a ladder, where it has no better name."""
 
 
 class Running:
-    """A function of the student's that runs in a thread of its own."""
+    """A function of the student's that runs in its own thread."""
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> None:
         self.value: Any = None
@@ -43,11 +43,11 @@ class Running:
     def _run(self) -> None:
         try:
             self.value = self._function(*self._arguments)
-        except BaseException as error:  # whatever it was: it is shown to the student
+        except BaseException as error:  # shown to the student, whatever it is
             self.error = error
 
     def ended(self, seconds: float = SOON) -> bool:
-        """Whether it has come back, now or within so many seconds."""
+        """Whether it has returned, now or within so many seconds."""
         self.thread.join(seconds)
         return not self.thread.is_alive()
 
@@ -55,32 +55,32 @@ class Running:
         """What it returned.
 
         Raises:
-            Missed: it did not come back in time; `expected` says what should have made it.
+            CheckFailed: it did not return in time; `expected` says what should have made it return.
             BaseException: what it raised.
         """
         if not self.ended(seconds):
-            raise Missed(expected, f"it had not come back after {seconds:g} s", "does not come back")
+            raise CheckFailed(expected, f"it had not come back after {seconds:g} s", "does not come back")
         if self.error is not None:
             raise self.error
         return self.value
 
 
 class Bench:
-    """One for each step. `code` is what the student wrote: a function or a class."""
+    """What one step works with. `code` is what the student wrote: a function or a class."""
 
     def __init__(self, code: Any) -> None:
         self.code = code
-        # The threads of the steps before.
+        # Threads left from earlier steps.
         self.before = set(threading.enumerate()) - {threading.current_thread()}
         self.journal = Journal()
         self.running: list[Running] = []
         self._sockets: list[socket.socket] = []
-        self._peers: list[Peer] = []
+        self._clients: list[RawClient] = []
 
-    # --- things to work with; all of them end with the step ---
+    # --- things to work with; all are closed with the step ---
 
     def thread(self, function: Callable[..., Any], *arguments: Any, name: str = "your-code") -> Running:
-        """Run this in a thread of its own, now."""
+        """Run this in its own thread, now."""
         running = Running(function, arguments, name)
         self.running.append(running)
         return running
@@ -91,53 +91,53 @@ class Bench:
         self._sockets.append(listener)
         return listener
 
-    def peer(self, address: Any, name: str = "alice", **options: Any) -> Peer:
-        """A client that is nothing but a socket, connected. What passes is written in the journal."""
-        peer = Peer(address, name, journal=self.journal, **{"patience": SOON, **options})
-        self._peers.append(peer)
-        return peer
+    def connect(self, address: Any, name: str = "alice", **options: Any) -> RawClient:
+        """A bare client, connected. The journal keeps what passes."""
+        client = RawClient(address, name, journal=self.journal, **{"timeout": SOON, **options})
+        self._clients.append(client)
+        return client
 
-    def pair(self, name: str = "alice", **options: Any) -> tuple[socket.socket, Peer]:
-        """A connection: the server's end of it, and the client at the other."""
+    def pair(self, name: str = "alice", **options: Any) -> tuple[socket.socket, RawClient]:
+        """A connection: the server's end, and the client at the other."""
         listener = self.listener()
-        peer = self.peer(listener.getsockname(), name, **options)
+        client = self.connect(listener.getsockname(), name, **options)
         ours, _ = listener.accept()
-        # Two small sends in a row would wait for an acknowledgement, 40 ms each time.
+        # Or a second small send would wait up to 40 ms for an acknowledgement.
         ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sockets.append(ours)
-        return ours, peer
+        return ours, client
 
     def said(self, text: str, sender: str = "check", receiver: str = YOU) -> None:
-        """An arrow on the ladder, for what is not a byte on a wire: a call, or what it returned."""
+        """Draw an arrow on the ladder for what is not a byte on a wire: a call, or what it returned."""
         self.journal.record("bytes", sender, text, receiver)
 
-    def keep_the_ladder(self) -> None:
-        """What passes from now on is not on it: the step is over, and the rest not the student's doing."""
+    def freeze_ladder(self) -> None:
+        """Keep off the ladder what comes now: the step is over, and the rest not the student's doing."""
         kept = Journal()
         for event in self.journal:
             kept.record(event.kind, event.who, event.what, event.where)
         self.journal = kept
 
     def close(self) -> None:
-        for peer in self._peers:
-            peer.close()
+        for client in self._clients:
+            client.close()
         for sock in self._sockets:
             sock.close()
 
-    # --- what to ask when something did not happen ---
+    # --- what to ask when a check fails ---
 
     def expect(self, holds: object, expected: str, seen: str, clue: str = "") -> None:
-        """Raise Missed unless it holds."""
+        """Raise CheckFailed unless it holds."""
         if not holds:
-            raise Missed(expected, seen, clue)
+            raise CheckFailed(expected, seen, clue)
 
     def whereabouts(self) -> list[str]:
-        """In which lines of the student's code the threads of this step are at this moment."""
+        """The lines of the student's code in which the threads of this step are now."""
         return whereabouts(self.before)
 
     def deaths(self) -> list[str]:
         """What threads died of, each as "ValueError: … in line 7: …"."""
-        return [told(running.error) for running in self.running if running.error is not None]
+        return [in_one_line(running.error) for running in self.running if running.error is not None]
 
 
 # --- where the student's code is ---
@@ -147,19 +147,19 @@ _LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "pur
 
 
 def is_students(filename: str) -> bool:
-    """Whether code from this file is the student's, and neither labkit's nor a library's."""
+    """Whether this file is the student's, neither labkit's nor a library's."""
     if filename.startswith("<frozen"):
         return False
     return not filename.startswith((_OURS, *_LIBRARIES))
 
 
 def place(filename: str, line: int | None) -> str:
-    """A line of code, to be shown: its number and its text."""
+    """A line of code as it is shown: its number and its text."""
     text = linecache.getline(filename, line or 0).strip()
     return f"line {line}: {text}" if text else f"line {line}"
 
 
-def told(error: BaseException, innermost: bool = True) -> str:
+def in_one_line(error: BaseException, innermost: bool = True) -> str:
     """An error in one line, with the line of the student's code that raised it (or called what did)."""
     words = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     if isinstance(error, NotImplementedError) and not str(error):
@@ -172,7 +172,7 @@ def told(error: BaseException, innermost: bool = True) -> str:
 
 
 def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:
-    """In which lines of the student's code its threads are now, but for these."""
+    """The lines of the student's code in which its threads are now, except these threads."""
     found = []
     others = {thread.ident for thread in threading.enumerate() if thread in but}
     for ident, frame in sys._current_frames().items():

@@ -1,4 +1,7 @@
-"""A step in which two threads meet: every order of their lines is tried, and one that breaks is shown."""
+"""A step in which two threads meet: every order of their lines is tried, and one that breaks is shown.
+
+The stepper does the work; here its finding becomes a failed check with a ladder.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from typing import Any
 
 from labkit.exercises.bench.bench import Bench
 from labkit.instruments import stepper
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 SWITCHES = 2
-"""Times that a thread is left though it could go on, at most: each race here needs no more than one."""
+"""Times that a thread is left though it could go on, at most: each race here needs one."""
 
 
 SECONDS = 0.8
@@ -42,15 +45,15 @@ def play(
     on: str,
     clue: str = "",
 ) -> None:
-    """Play two threads in every order; Missed tells the shortest in which something breaks.
+    """Play two threads in every order; CheckFailed tells the shortest order that breaks something.
 
     Args:
         setup: makes what the threads share, anew each time.
         threads: name -> what it does with that.
         holds: called with it afterwards; raises `Broken` with what was expected and what was seen.
         on: what the threads work on, as it is called on the ladder.
-        clue: where `holds` raised it, and gave none itself. The clue of an exception which leaves a thread
-            is its name; that of a deadlock is "deadlock".
+        clue: for a `Broken` that has none. The clue of an exception that leaves a thread is its name; that
+            of a deadlock is "deadlock".
     """
     named = " and ".join(threads) + " at the same time"
     broken: list[Broken] = []
@@ -66,7 +69,7 @@ def play(
     alive = threading.active_count()
     setup()
     if threading.active_count() > alive:
-        return  # the stepper leads two threads, and knows nothing of a third that they wait for
+        return  # the stepper leads two threads, and cannot see a third that they wait for
     with _own_locks(bench.code) as renew:
 
         def begin() -> Any:
@@ -86,16 +89,16 @@ def play(
             bench.said(f"… {step.note or 'and the rest of that line'}", step.thread, on)
         before = step.thread
     if broken:
-        raise Missed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
+        raise CheckFailed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
-    # Where they wait, the ladder shows; it may be in the middle of a line.
+    # The ladder shows where they wait; it may be in the middle of a line.
     seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
-    raise Missed(f"{named}: each comes to its end", seen, why)
+    raise CheckFailed(f"{named}: each comes to its end", seen, why)
 
 
 def _line(step: stepper.Step) -> str:
-    """A step as an arrow has it: the line, and what it gave to a name."""
+    """A step as an arrow's label: the line, and the value it gave to a name."""
     name, _, value = step.note.partition(" = ")
     if value and step.source.startswith(f"{name} = "):
         return step.source + ("" if step.source == step.note else f" → {value}")
@@ -117,7 +120,7 @@ def _globals_of(code: Any) -> dict[str, Any]:
 
 
 def _as_if_by_student(code: Any, setup: Callable[[], Any]) -> Callable[[], Any]:
-    """The same function, among the names of the student's file: there too the stepper looks for locks."""
+    """The same function with the student's globals: the stepper looks for locks there, too."""
 
     def begin() -> Any:
         return setup()
@@ -127,7 +130,7 @@ def _as_if_by_student(code: Any, setup: Callable[[], Any]) -> Callable[[], Any]:
 
 @contextlib.contextmanager
 def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
-    """Locks that a class of the student's has for all its objects become the stepper's. Yields: anew."""
+    """Replace the locks in class attributes of the student's by the stepper's. Yields what renews them."""
     names = _globals_of(code)
     classes = {c for c in names.values() if isinstance(c, type) and c.__module__ == names["__name__"]}
     classes |= {code} if isinstance(code, type) else set()
@@ -143,10 +146,10 @@ def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
 
 
 class Calls:
-    """Something of the student's, called so that it is told on the ladder.
+    """An object of the student's; each call is drawn on the ladder.
 
     Args:
-        on: what it is called there.
+        on: the object's name there.
     """
 
     def __init__(self, bench: Bench, made: Any, on: str) -> None:
@@ -180,16 +183,16 @@ class Calls:
         value = self.call(method, *arguments)
         if value != expected:
             wanted = f"{self.shown(expected)} from {self.written(method, arguments)}"
-            raise Missed(wanted, self.shown(value), clue)
+            raise CheckFailed(wanted, self.shown(value), clue)
 
 
 def unlocked(source: str) -> str:
-    """The same, without its `with self.lock:`."""
+    """The source without its `with self.lock:`."""
     block = re.compile(r"^ {8}with self\.lock:\n((?: {12}.*\n)+)", re.MULTILINE)
     return block.sub(lambda inside: re.sub(r"^    ", "", inside[1], flags=re.MULTILINE), source)
 
 
-STUCK: dict[str, tuple[str, ...]] = {
+HINTS_WHEN_STUCK: dict[str, tuple[str, ...]] = {
     "does not come back": (
         "Which line does it wait in, and which thread could let it go on?",
         "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",

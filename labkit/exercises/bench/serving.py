@@ -1,4 +1,4 @@
-"""A student's `serve(listener)` at work: in which thread it runs, and what that thread waits for."""
+"""A student's `serve(listener)` at work: the thread it runs in, and what that thread waits for."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from types import CodeType, FrameType
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, is_students
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 
 LATE = 0.1
-"""Seconds that a thread is kept from beginning, at most."""
+"""Seconds that the start of a thread is delayed, at most."""
 
 TURN = 0.01
 """Seconds of one turn of waiting."""
 
 
 class Listener(socket.socket):
-    """A listening socket that remembers what it gave, so that only a close closes it, and who asked."""
+    """A listening socket that knows its caller, and keeps the sockets it gave: only close() closes them."""
 
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
         self.given: list[socket.socket] = []
-        self.used = threading.Event()  # somebody has begun to wait for clients
+        self.used = threading.Event()  # the code has begun to wait for clients
         self.calls = 0  # of accept
         self.loop: CodeType | None = None  # the function that calls it
         self.at_accept: Callable[[socket.socket], None] | None = None
@@ -65,17 +65,17 @@ class Serving:
             pass
         self.before = set(self.students_threads())
 
-    def peer(self, name: str) -> Peer:
+    def connect(self, name: str) -> RawClient:
         self.bench.said("connects", name, "server")
-        return self.bench.peer(self.address, name)
+        return self.bench.connect(self.address, name)
 
-    def line(self, peer: Peer) -> str | None:
-        """The next line that this one hears; None if none comes in time, or serve died."""
+    def line(self, client: RawClient) -> str | None:
+        """The next line that the client hears; None if none comes in time, or serve died."""
         give_up = monotonic() + SOON
         while monotonic() < give_up:
             dead = self.call.error is not None
             try:
-                return peer.line(TURN)
+                return client.line(TURN)
             except TimeoutError:
                 if dead:
                     break
@@ -83,47 +83,47 @@ class Serving:
                 break
         return None
 
-    def hears(self, peer: Peer, wanted: str, when: str = "") -> None:
-        """This one hears this line next.
+    def hears(self, client: RawClient, wanted: str, when: str = "") -> None:
+        """The client hears this line next.
 
         Raises:
-            Missed: it does not. The clue is what serve died of, or where it is.
+            CheckFailed: it does not. The clue says what serve died of, or where it is.
         """
-        line = self.line(peer)
+        line = self.line(client)
         if line == wanted:
             return
-        expected = f"{peer.name}{when} hears {wanted + chr(10)!r}"
+        expected = f"{client.name}{when} hears {wanted + chr(10)!r}"
         if line is not None:
-            raise Missed(expected, f"{peer.name} heard {line + chr(10)!r}")
-        if peer.hears(wanted, 0):
-            raise Missed(expected, f"{peer.name} heard {wanted!r}, without an LF", "no LF")
+            raise CheckFailed(expected, f"{client.name} heard {line + chr(10)!r}")
+        if client.hears(wanted, 0):
+            raise CheckFailed(expected, f"{client.name} heard {wanted!r}, without an LF", "no LF")
         where, clue = self.whereabouts()
-        raise Missed(expected, f"{peer.seen()}{where}", clue)
+        raise CheckFailed(expected, f"{client.seen()}{where}", clue)
 
-    def joins(self, name: str, when: str = "") -> Peer:
+    def joins(self, name: str, when: str = "") -> RawClient:
         """A client connects, is asked, answers, and is welcomed."""
-        peer = self.peer(name)
-        self.hears(peer, "nickname", when)
-        peer.send(name)
-        self.hears(peer, f"* you are {name}", when)
-        return peer
+        client = self.connect(name)
+        self.hears(client, "nickname", when)
+        client.send(name)
+        self.hears(client, f"* you are {name}", when)
+        return client
 
     def shut(self, seconds: float = SOON) -> bool:
-        """Close the listener; whether serve comes back within so many seconds."""
+        """Close the listener; whether serve returns within so many seconds."""
         self.bench.said("the listener is closed", "check", "server")
         try:
-            self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes whoever waits in accept
+            self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes accept
         except OSError:
-            with contextlib.suppress(OSError):  # elsewhere it takes one who knocks
+            with contextlib.suppress(OSError):  # elsewhere a connection does
                 socket.create_connection(self.address, timeout=SOON).close()
         self.call.ended(0.2)
         self.listener.close()
         return self.call.ended(seconds)
 
     def late(self, frame: FrameType, event: str, arg: object) -> None:
-        """As a profile function: let a thread begin with the student's code when the next is accepted.
+        """A profile function: it delays a thread's start in the student's code until the next accept.
 
-        That may happen at any time. So it is made to happen always.
+        That order can happen at any time; so it is made to happen every time.
         """
         if event == "call" and is_students(frame.f_code.co_filename):
             sys.setprofile(None)
@@ -134,22 +134,22 @@ class Serving:
     # --- where the code is ---
 
     def students_threads(self) -> Iterator[int]:
-        """The threads that are in the student's code, but for that of serve itself."""
+        """The threads that are in the student's code, except that of serve itself."""
         for ident, frame in sys._current_frames().items():
             if ident != self.call.thread.ident and students(stack(frame)):
                 yield ident
 
     def threads_left(self, seconds: float) -> bool:
-        """Whether there are more of these threads than before, now and for so many seconds."""
+        """Whether more of these threads live than before, still after so many seconds."""
         give_up = monotonic() + seconds
         while left := set(self.students_threads()) - self.before:
             if monotonic() > give_up:
                 break
-            sleep(TURN)  # nothing tells when a thread has ended that the student's code started
+            sleep(TURN)  # the end of a thread of the student's gives no signal
         return bool(left)
 
     def whereabouts(self) -> tuple[str, str]:
-        """Where serve is, instead of accepting: in words, and as a clue."""
+        """Where serve is if it does not accept: in words, and as a clue."""
         if self.call.error is not None:
             return ": serve had died", type(self.call.error).__name__
         if self.call.ended(0):
@@ -183,7 +183,7 @@ def stack(top: FrameType | None) -> list[FrameType]:
 
 
 def students(frames: list[FrameType]) -> list[FrameType]:
-    """Those of them that are the student's code."""
+    """Those of these frames that are the student's code."""
     return [frame for frame in frames if is_students(frame.f_code.co_filename)]
 
 
@@ -194,7 +194,7 @@ def source(frame: FrameType) -> str:
 
 @contextmanager
 def serving(bench: Bench) -> Iterator[Serving]:
-    """The student's serve, running; ended again, unless something was missed, which is then looked into."""
+    """The student's serve, running; ended again, unless a check fails: then it is looked into."""
     serve = Serving(bench)
     yield serve
     serve.shut(0.3)

@@ -1,4 +1,4 @@
-"""A student's server that is to be stopped: the threads it started, and whether `stop()` waits for them."""
+"""A student's server that a step stops: the threads it started, and whether `stop()` waits for them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 from types import FrameType
 
 from labkit.exercises.bench.bench import SOON, Bench, Running
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 
 HELD = 1.5
 """Seconds for which a thread is held, at most, to see whether stop() waits for it."""
 
 
 LOOKS = 25
-"""Times that stop() must be seen asleep, some milliseconds apart: then it waits for something. A stop()
-that does not wait is over before."""
+"""Times that stop() must be seen asleep, milliseconds apart: then it waits for something. A stop() that
+does not wait has returned before."""
 
 
 CHECK = "check"
-"""The name of threads that are ours."""
+"""The name of our own threads."""
 
 
-class House:
+class StudentServer:
     """A server of the student's, and the threads that it started."""
 
     def __init__(self, bench: Bench, port: int = 0, *, start: bool = True) -> None:
@@ -41,25 +41,25 @@ class House:
             host, number, *_ = self.server.address
             self.address = (host, number)
 
-    def knock(self, name: str) -> Peer:
+    def connect(self, name: str) -> RawClient:
         """A client that has connected."""
         try:
-            return self.bench.peer(self.address, name)
+            return self.bench.connect(self.address, name)
         except ConnectionError as error:
-            raise Missed(f"{name} can connect", str(error), "refused") from None
+            raise CheckFailed(f"{name} can connect", str(error), "refused") from None
 
-    def guest(self, name: str, says: str = "") -> Peer:
+    def greeted(self, name: str, says: str = "") -> RawClient:
         """A client that has been greeted; and that was answered, if it says something."""
-        guest = self.knock(name)
-        if not guest.hears("* hello\n"):
-            raise Missed(f"{name} hears '* hello\\n'", guest.seen(), "not greeted")
+        client = self.connect(name)
+        if not client.hears("* hello\n"):
+            raise CheckFailed(f"{name} hears '* hello\\n'", client.seen(), "not greeted")
         if says:
-            guest.send(says)
-            if not guest.hears(f"{says}\n"):
-                raise Missed(f"{name} hears '{says}\\n'", guest.seen(), "no answer")
-        return guest
+            client.send(says)
+            if not client.hears(f"{says}\n"):
+                raise CheckFailed(f"{name} hears '{says}\\n'", client.seen(), "no answer")
+        return client
 
-    def stopping(self) -> Running:
+    def call_stop(self) -> Running:
         """Call stop(), in a thread of its own."""
         self.bench.said("stop()", "check", "server")
 
@@ -70,38 +70,38 @@ class House:
         return self.bench.thread(stop, name=CHECK)
 
     def stop(self, seconds: float = SOON) -> None:
-        self.stopping().result(f"stop() returns within {seconds:g} s", seconds)
+        self.call_stop().result(f"stop() returns within {seconds:g} s", seconds)
 
     def stop_does_no_harm(self, clue: str) -> None:
-        """Stop it; whatever it raises is missed with this clue."""
+        """Stop it; an exception fails the check, with this clue."""
         try:
             self.stop()
-        except Missed:
+        except CheckFailed:
             raise
         except Exception as error:
-            raise Missed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
+            raise CheckFailed("stop() raises nothing", f"it raised {type(error).__name__}", clue) from error
 
-    def sends_home(self, *guests: Peer) -> None:
+    def has_closed(self, *clients: RawClient) -> None:
         """Each of these connections has ended."""
-        left = [guest.name for guest in guests if guest.ended(SOON / len(guests)) is None]
+        left = [client.name for client in clients if client.ended(SOON / len(clients)) is None]
         if left:
             seen = f"{SOON:g} s after stop() still open: {', '.join(left)}"
-            clue = "all" if len(left) == len(guests) else "some"
-            raise Missed("every client's connection has ended", seen, clue)
+            clue = "all" if len(left) == len(clients) else "some"
+            raise CheckFailed("every client's connection has ended", seen, clue)
 
     def threads(self) -> list[threading.Thread]:
-        """The threads that the server started, and that live."""
+        """The live threads that the server started."""
         ours = self.before | {running.thread for running in self.bench.running}
         return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
 
-    def is_empty(self) -> None:
-        """No thread lives any more, now or soon."""
+    def has_no_threads(self) -> None:
+        """All its threads have ended, now or soon."""
         give_up = time.monotonic() + SOON
         for thread in self.threads():
             thread.join(max(0.0, give_up - time.monotonic()))
         if left := len(self.threads()):
             seen = f"{left} {'lives' if left == 1 else 'live'} {SOON:g} s after stop()"
-            raise Missed("no thread of the server's lives", seen, "left")
+            raise CheckFailed("no thread of the server's lives", seen, "left")
 
     def settles(self) -> None:
         """Wait until all its threads wait for something: in accept, recv, select."""
@@ -117,8 +117,8 @@ class House:
 def asleep(thread: threading.Thread) -> object:
     """Where a thread sleeps; None if it does not.
 
-    Linux tells whether one sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere, that it stays in one
-    place must do.
+    Linux tells whether a thread sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere it is taken to sleep,
+    and only its place is compared.
     """
     try:
         stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
@@ -129,10 +129,10 @@ def asleep(thread: threading.Thread) -> object:
 
 
 class Hold:
-    """Holds each of the server's threads as soon as it does anything, to see whether stop() waits for it.
+    """Holds each of the server's threads at its first call, to see whether stop() waits for it.
 
-    It goes on when somebody joins it; when stop() waits in some other way; or when stop() has returned,
-    which then did not wait for it.
+    The thread goes on when it is joined, or when stop() waits in some other way, or when stop() has
+    returned: then it did not wait.
     """
 
     def __init__(self) -> None:
@@ -142,19 +142,19 @@ class Hold:
         self._held: set[threading.Thread] = set()
         self._stop: Running | None = None
         self._until = float("inf")
-        self._step = threading.get_ident()  # who tries the step: that it joins a thread proves nothing
+        self._step = threading.get_ident()  # the check's own thread: that it joins others proves nothing
 
-    def stop(self, house: House) -> None:
-        """Stop it, and see for whom it waits. It gets the time for which they are held."""
+    def stop(self, server: StudentServer) -> None:
+        """Stop the server, and see which threads it waits for. It gets the time for which they are held."""
         self._until = time.monotonic() + HELD
-        self._stop = house.stopping()
+        self._stop = server.call_stop()
         self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
 
     def profile(self, frame: FrameType, event: str, argument: object) -> None:
         """Called by the interpreter in those threads, whenever one calls or returns."""
         if not self.on:
             return
-        # Not current_thread(): one that is about to end has no entry there, and would get another.
+        # Not current_thread(): it would make a new entry for a thread that is about to end.
         me = next((t for t in threading.enumerate() if t.ident == threading.get_ident()), None)
         if me is None or me.name == CHECK or me in self._held:
             return
@@ -183,7 +183,7 @@ class Hold:
 
 @contextmanager
 def holding() -> Iterator[Hold]:
-    """Threads that are started meanwhile can be held, from when `on` is set."""
+    """Threads that start meanwhile can be held, once `on` is set."""
     hold = Hold()
     threading.setprofile(hold.profile)
     try:

@@ -1,4 +1,4 @@
-"""A student's client at its desk: a keyboard, a screen, and a server that is played by hand."""
+"""A student's client at work: a keyboard to type on, a screen, and a server that the step plays by hand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, YOU, Bench
 from labkit.journal import shown
 from labkit.probe import kernel
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 
-class Host:
-    """The server of one client, played by hand: it says and hears what a step wants."""
+class ServerByHand:
+    """The server of one client: it says and hears what a step wants."""
 
     def __init__(self, bench: Bench, sock: socket.socket) -> None:
         self.bench, self.sock = bench, sock
@@ -27,17 +27,17 @@ class Host:
         self.sent_at = 0.0
 
     def says(self, *pieces: bytes) -> None:
-        """Send these, one after the other: the next when the client has read the one before."""
+        """Send these, each once the client has read the one before."""
         for piece in pieces:
             if self.sent_at:
                 kernel.wait_until_read(self.sock, self.sent_at, SOON)
             self.bench.journal.record("bytes", "server", shown(piece), YOU)
-            with contextlib.suppress(OSError):  # it has gone: what it misses, the step notices
+            with contextlib.suppress(OSError):  # it has gone: the step notices what it misses
                 self.sock.sendall(piece)
             self.sent_at = time.monotonic()
 
     def line(self) -> bytes | None:
-        """The next line that the client sends; None: none came in time, or it has gone."""
+        """The next line that the client sends; None: none came in time, or the client has gone."""
         give_up = time.monotonic() + SOON
         while b"\n" not in self.rest:
             self.sock.settimeout(max(0.001, give_up - time.monotonic()))
@@ -66,11 +66,11 @@ class Host:
         self.sock.close()
 
 
-class Desk:
-    """The student's client at work: a keyboard to type on, a screen, and the server it talks to.
+class StudentClient:
+    """The student's client at work, in a thread of its own.
 
     Args:
-        nickname: what is typed when it is asked; "" if it shall not be asked yet.
+        nickname: what is typed when it is asked; "": it is not asked yet.
         there: whether there is a server at all.
     """
 
@@ -86,25 +86,25 @@ class Desk:
         if not there:
             listener.close()
         self.own: threading.Thread | None = None
-        self.client = bench.thread(self.run, address, name="check-client")
+        self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
         while not sockets.readable(listener, SOON / 20):
-            if self.client.ended(0):
-                self.client.result("")
-                raise Missed("run_client connects to `address`", "it returned", "not connected")
+            if self.call.ended(0):
+                self.call.result("")
+                raise CheckFailed("run_client connects to `address`", "it returned", "not connected")
             if time.monotonic() > give_up:
-                raise Missed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
+                raise CheckFailed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.server = Host(bench, sock)
+        self.server = ServerByHand(bench, sock)
         if nickname:
             self.server.says(b"nickname\n")
             self.types(nickname)
             self.server_hears(nickname)
 
     def run(self, address: Any) -> None:
-        """Run it as a program would: what a daemon starts is a daemon, unless told otherwise."""
+        """Run it in a thread that is no daemon, as a program would: its threads inherit that."""
         errors = []
 
         def live() -> None:
@@ -121,18 +121,18 @@ class Desk:
 
     def types(self, *lines: str) -> None:
         self.bench.said(f"types {lines[0]!r}" + f" … {lines[-1]!r}" * (len(lines) > 1), "alice")
-        with contextlib.suppress(BrokenPipeError):  # nobody reads any more
+        with contextlib.suppress(BrokenPipeError):  # the client has ended
             os.write(self.keys, "".join(line + "\n" for line in lines).encode())
 
     def input_ends(self) -> None:
         self.bench.said("end of input", "alice")
         os.close(self.keys)
 
-    def is_left(self) -> None:
-        """The step holds. Let the client end, so that the next step's ✗ does not tell of this one."""
+    def ends(self) -> None:
+        """The step holds. End the client, so that the next step's ✗ does not show this one."""
         self.input_ends()
         self.server.hangs_up()
-        self.client.ended(SOON / 10)
+        self.call.ended(SOON / 10)
 
     def show(self, text: Any) -> None:
         self.bench.said(f"show({text!r})", YOU, "alice")
@@ -146,24 +146,26 @@ class Desk:
             seen = f"it heard {heard!r}".replace(" b", " ", 1)
             if heard is None:
                 seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
-            raise Missed(f"the server hears {line!r}", seen, clue)
+            raise CheckFailed(f"the server hears {line!r}", seen, clue)
 
     def shows(self, *lines: str, clue: str = "") -> None:
-        """What is shown next are these lines."""
+        """These lines are shown next."""
         for line in lines:
             expected = f"show({line!r})"
             try:
                 seen = self.screen.get(timeout=SOON)
             except queue.Empty:
-                raise Missed(expected, f"nothing was shown in {SOON:g} s", clue or "not shown") from None
+                raise CheckFailed(
+                    expected, f"nothing was shown in {SOON:g} s", clue or "not shown"
+                ) from None
             if seen != line:
-                raise Missed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
+                raise CheckFailed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
 
-    def has_told(self, why: str) -> None:
-        """run_client has returned, and has told why in one line; more does not come."""
-        self.client.result(f"run_client returns {why}")
+    def has_reported(self, why: str) -> None:
+        """run_client has returned, and has said why in one line, and nothing more."""
+        self.call.result(f"run_client returns {why}")
         self.leaves_no_thread()
-        self.types("anybody?")  # whoever is left at the keyboard comes to its end
+        self.types("anybody?")  # a thread that still waits at the keyboard ends
         self.input_ends()
         for thread in self.left():
             thread.join(SOON / 2)
@@ -173,20 +175,20 @@ class Desk:
         expected = f"show('* …'), once, {why}"
         seen = " and ".join(f"show({text!r})" for text in told) or "nothing was shown"
         if len(told) != 1:
-            raise Missed(expected, seen, "twice" if told else "not told")
+            raise CheckFailed(expected, seen, "twice" if told else "not told")
         if not str(told[0]).startswith("* "):
-            raise Missed(expected, seen, "no star")
+            raise CheckFailed(expected, seen, "no star")
 
     def left(self) -> list[threading.Thread]:
-        """The threads that run_client started, and that live."""
-        ours = {*self.before, self.own, self.client.thread}
+        """The live threads that run_client started."""
+        ours = {*self.before, self.own, self.call.thread}
         return [t for t in threading.enumerate() if t not in ours and t.is_alive()]
 
     def leaves_no_thread(self) -> None:
-        """What is left does not keep the program from ending."""
+        """No thread keeps the program from ending."""
         for thread in self.left():
             if not thread.daemon:
                 thread.join(SOON / 2)
                 if thread.is_alive():
                     seen = "run_client has returned, and a thread is left that is no daemon"
-                    raise Missed("the program can end", seen, "thread")
+                    raise CheckFailed("the program can end", seen, "thread")

@@ -5,6 +5,7 @@
 - client.py      exercise `client`
 - framing.py     exercise `framing`
 - goodbye.py     exercise `goodbye`
+- judge.py       exercise `judge`: a test to write, for the servers of `server`
 - lock.py        exercise `lock`
 - nickname.py    exercise `nickname`
 - roster.py      exercise `roster`
@@ -17,10 +18,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labkit.exercises.exercise import Exercise
+from labkit.exercises.exercise import Exercise
 
 NAMES = (
     "framing",
@@ -35,7 +34,7 @@ NAMES = (
     "slow",
     "server",
 )
-"""The exercises, in the order of the notebooks."""
+"""The exercises that `check` knows, in the order of the notebooks. `judge` has no steps, and is not one."""
 
 
 def exercise_called(name: str) -> Exercise:

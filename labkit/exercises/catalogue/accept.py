@@ -1,4 +1,4 @@
-"""Exercise `accept`: a thread for each client, so that nobody waits for anybody else."""
+"""Exercise `accept`: a thread for each client, so that no client waits for another."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.serving import serving
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 
 TASK = """
@@ -97,12 +97,12 @@ def listener_closed(bench: Bench) -> None:
         expected = "the listener is closed, and serve returns"
         bench.expect(serve.shut(), expected, f"it was still running after {SOON:g} s", "goes on")
         if serve.call.error is not None:
-            raise Missed(expected, "serve raised an exception", type(serve.call.error).__name__)
+            raise CheckFailed(expected, "serve raised an exception", type(serve.call.error).__name__)
 
 
 def two_pieces(bench: Bench) -> None:
     with serving(bench) as serve:
-        alice = serve.peer("alice")
+        alice = serve.connect("alice")
         serve.hears(alice, "nickname")
         alice.send_bytes(b"al")
         alice.send_bytes(b"ice\n")
@@ -111,13 +111,13 @@ def two_pieces(bench: Bench) -> None:
 
 def reset(bench: Bench) -> None:
     with serving(bench) as serve:
-        mallory = serve.peer("mallory")
+        mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.reset()
         serve.joins("bob", AFTER_RESET)
     bench.journal = Journal()
     with serving(bench) as serve:
-        doomed: SimpleQueue[Peer] = SimpleQueue()
+        doomed: SimpleQueue[RawClient] = SimpleQueue()
 
         def vanish(client: socket.socket) -> None:
             serve.listener.at_accept = None
@@ -125,13 +125,13 @@ def reset(bench: Bench) -> None:
             sockets.readable(client, SOON)  # then the reset has arrived
 
         serve.listener.at_accept = vanish
-        doomed.put(serve.peer("mallory"))
+        doomed.put(serve.connect("mallory"))
         serve.joins("bob", AFTER_RESET)
 
 
 def not_text(bench: Bench) -> None:
     with serving(bench) as serve:
-        mallory = serve.peer("mallory")
+        mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.send(b"caf\xe9")
         mallory.until_read()
@@ -147,10 +147,10 @@ def one_who_stays(bench: Bench) -> None:
 
 def one_who_is_silent(bench: Bench) -> None:
     with serving(bench) as serve:
-        alice = serve.peer("alice")
+        alice = serve.connect("alice")
         serve.hears(alice, "nickname")
-        # A short timeout for each would only hide it: so there are more of them.
-        others = [Peer(serve.address, "another") for _ in range(5)]
+        # A short timeout for each would only hide it: so there are several.
+        others = [RawClient(serve.address, "another") for _ in range(5)]
         bench.said("connect, and say nothing either", "5 others", "server")
         serve.joins("bob", ", who comes while they say nothing,")
         for other in others:
@@ -158,16 +158,16 @@ def one_who_is_silent(bench: Bench) -> None:
 
 
 def twenty(bench: Bench) -> None:
-    # The wires are not drawn: a ladder of twenty is no picture.
+    # The wires are not drawn: a ladder of twenty would be unreadable.
     everybody = f"{MANY} guests"
     with serving(bench) as serve:
-        guests: list[Peer] = []
+        guests: list[RawClient] = []
         bench.said(f"{MANY} connect, one by one", everybody, "server")
         while len(guests) < MANY:
-            guest = Peer(serve.address, f"guest-{len(guests) + 1}", patience=SOON)
+            guest = RawClient(serve.address, f"guest-{len(guests) + 1}", timeout=SOON)
             if serve.line(guest) != "nickname":
                 where, clue = serve.whereabouts()
-                raise Missed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
+                raise CheckFailed(f"all {MANY} are asked", f"only {len(guests)} were asked{where}", clue)
             guests.append(guest)
         bench.said("all are asked", "server", everybody)
         for guest in guests:
@@ -179,20 +179,22 @@ def twenty(bench: Bench) -> None:
                 others = [other.name for other in guests if other.hears(welcome + "\n", 0)]
                 heard = f"{guest.name} heard {line!r}" if line else guest.seen()
                 seen = f"; it came to {others[0]}" if others else ""
-                raise Missed(f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else "")
+                raise CheckFailed(
+                    f"{guest.name} hears {welcome!r}", heard + seen, "mixed" if others else ""
+                )
         bench.said("all are welcomed", "server", everybody)
         for guest in guests:
             guest.close()
     with serving(bench) as serve:
         bench.said(f"{MANY} more connect, all at once", everybody, "server")
         threading.setprofile(serve.late)
-        guests = [Peer(serve.address, f"guest-{n}", patience=SOON) for n in range(1, MANY + 1)]
+        guests = [RawClient(serve.address, f"guest-{n}", timeout=SOON) for n in range(1, MANY + 1)]
         for guest in guests:
             if serve.line(guest) != "nickname":
                 twice = [other.name for other in guests if other.hears("nickname\nnickname\n", 0)]
                 seen = f"{guest.name} was not asked"
                 seen += f", and {twice[-1]} more than once" if twice else serve.whereabouts()[0]
-                raise Missed(f"all {MANY} are asked, once", seen, "twice" if twice else "")
+                raise CheckFailed(f"all {MANY} are asked, once", seen, "twice" if twice else "")
             guest.close()
         threading.setprofile(None)
 
@@ -229,13 +231,13 @@ def serve(listener):
         threading.Thread(target=read_on, args=(client,), daemon=True).start()
 """
 
-WHO_WAITS = (
-    "bob came, and nobody asked him. In which line was the thread that should accept him?",
+HINTS_WHO_WAITS = (
+    "bob came, and was not asked. In which line was the thread that should accept him?",
     "serve itself only accepts, and starts a thread for each: in that one it may wait as long as it likes.",
     "threading.Thread(target=handle_client, args=(client,)).start()",
 )
-APART = (
-    "What can go wrong with one client belongs into the thread of that client: there it hurts nobody else.",
+HINTS_APART = (
+    "What can go wrong with one client belongs in the thread of that client: there it hurts no other.",
     "In the loop: accept, and start a thread. All of the handshake is done in that thread.",
 )
 
@@ -250,11 +252,11 @@ EXERCISE = Exercise(
         Step(
             "asks who connects, and welcomes by nickname",
             asks,
-            (
+            hints=(
                 "Follow the ladder: what did the client hear, what did it say, what came then?",
                 "accept, and then for that client: send, read a line, send.",
             ),
-            {
+            hints_by_clue={
                 "no LF": (
                     "How does the client know that what it hears is complete?",
                     "By its LF: client.sendall(b'nickname\\n')",
@@ -264,8 +266,8 @@ EXERCISE = Exercise(
         Step(
             "reads on until the client hangs up; then closes, and the thread ends",
             goodbye,
-            ("What came last from the client, and what did its thread do then?",),
-            {
+            hints=("What came last from the client, and what did its thread do then?",),
+            hints_by_clue={
                 "early": (
                     "After its welcome a client may say many lines. How many did you read?",
                     "Read in a loop, until the end comes.",
@@ -284,8 +286,8 @@ EXERCISE = Exercise(
         Step(
             "serve goes on until the listener is closed, and then returns",
             listener_closed,
-            ("What does accept do when its listener is closed, and what does serve make of it?",),
-            {
+            hints=("What does accept do when its listener is closed, and what does serve make of it?",),
+            hints_by_clue={
                 "returned": (
                     "One client was served, and then serve returned. Which line should come again?",
                     "while True: with the accept in it.",
@@ -303,7 +305,7 @@ EXERCISE = Exercise(
         Step(
             "a nickname in two pieces is one nickname",
             two_pieces,
-            (
+            hints=(
                 "'al' came, and then 'ice\\n'. After which of them is the nickname complete?",
                 "recv returns what is there. Read until the LF: client.makefile('rb').readline() does.",
             ),
@@ -311,11 +313,14 @@ EXERCISE = Exercise(
         Step(
             "a reset keeps nobody else out",
             reset,
-            ("mallory is gone. In which thread was that noticed, and what else is it for?", *APART),
-            {
+            hints=(
+                "mallory is gone. In which thread was that noticed, and what else is it for?",
+                *HINTS_APART,
+            ),
+            hints_by_clue={
                 "ConnectionResetError": (
                     "mallory vanished, and serve died of it. What was serve doing with mallory's socket?",
-                    *APART,
+                    *HINTS_APART,
                 ),
                 "returned": (
                     "mallory vanished, and serve returned. Which call failed, and was the except for it?",
@@ -327,11 +332,11 @@ EXERCISE = Exercise(
         Step(
             "a nickname that is not UTF-8 keeps nobody else out",
             not_text,
-            ("mallory's nickname is no text. Which thread had to find that out?", *APART),
-            {
+            hints=("mallory's nickname is no text. Which thread had to find that out?", *HINTS_APART),
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "decode() raised, and serve died of it. Whose thread should decode mallory's bytes?",
-                    *APART,
+                    *HINTS_APART,
                     "And decode('utf-8', 'replace') never raises.",
                 )
             },
@@ -339,8 +344,8 @@ EXERCISE = Exercise(
         Step(
             "a client that stays keeps nobody out",
             one_who_stays,
-            WHO_WAITS,
-            {
+            hints=HINTS_WHO_WAITS,
+            hints_by_clue={
                 "target=f()": (
                     "target=f(client): who calls f here, and when?",
                     "The brackets call it at once, in serve's own thread. The new one is given None.",
@@ -364,8 +369,8 @@ EXERCISE = Exercise(
         Step(
             "a silent client keeps nobody out",
             one_who_is_silent,
-            WHO_WAITS,
-            {
+            hints=HINTS_WHO_WAITS,
+            hints_by_clue={
                 "called": (
                     "The handshake is a function. Which thread calls it, and how long may alice think?",
                     "Call it first thing in the client's own thread, and not before that is started.",
@@ -380,11 +385,11 @@ EXERCISE = Exercise(
         Step(
             "twenty at once",
             twenty,
-            (
+            hints=(
                 "How many got an answer, and what stopped the next one?",
                 "A pool has so many threads and no more. A client may stay for hours: give each its own.",
             ),
-            {
+            hints_by_clue={
                 "twice": (
                     "One was asked twice, and another not at all. When does a lambda look what client is?",
                     "When it runs: by then the loop may be one client further. Hand it over at once.",

@@ -1,4 +1,4 @@
-"""Exercise `broadcast`: a line for everybody but its sender, whoever dies or leaves meanwhile."""
+"""Exercise `broadcast`: a line for all but its sender, whatever clients die or leave meanwhile."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
-from labkit.probe.raw_client import Peer
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 
 TASK = """
-Somebody has said something. Write `broadcast(clients, line, sender)`, which brings it to all the others.
+A client has said something. Write `broadcast(clients, line, sender)`, which sends it to all the others.
 
 - `clients` is a list of connected sockets. Other threads may put clients on it, or take some off, at any
   moment: also while you send.
-- `line` is `bytes`, and goes out whole, once, to everybody in `clients` but `sender`, which is one of them.
+- `line` is `bytes`, and goes out whole, once, to all in `clients` but `sender`, which is one of them.
 - The sockets have a timeout. With one, `send` sends what fits and returns how many bytes that was.
 - A client that cannot be sent to (sending raises any `OSError`: reset, timed out, closed already) is taken
-  off `clients` and closed. Nobody else loses the line or the place in `clients`, and nothing is raised.
+  off `clients` and closed. No other loses the line or its place in `clients`, and nothing is raised.
 - Other exceptions are bugs, and come out: a `str` for `line` is a `TypeError`.
 """
 
@@ -77,15 +77,15 @@ class Client(socket.socket):
 
 
 class Room:
-    """Some who are connected, of whom alice is the sender. With each room the ladder begins anew."""
+    """Connected clients, of which alice is the sender. Each room begins a new ladder."""
 
     def __init__(self, bench: Bench, *names: str, **options: Any) -> None:
         self.bench = bench
         bench.journal = Journal()
         self.ends: dict[str, Client] = {}
-        self.peers: dict[str, Peer] = {}
+        self.by_name: dict[str, RawClient] = {}
         for name in names:
-            end, self.peers[name] = bench.pair(name, **options)
+            end, self.by_name[name] = bench.pair(name, **options)
             self.ends[name] = Client(fileno=end.detach())
         self.clients = list(self.ends.values())
 
@@ -96,31 +96,31 @@ class Room:
         self.bench.said("returned", "server", "check")
 
     def resets(self, name: str) -> None:
-        """Let this one vanish, and the server's end know it."""
-        self.peers[name].reset()
+        """Reset this client, and wait until the server's end knows."""
+        self.by_name[name].reset()
         sockets.readable(self.ends[name], SOON)
 
     def ended(self, name: str) -> None:
-        """Let nothing more be sent to this one, so that it is certain what it has not heard."""
+        """Let nothing more be sent to this client, so that what it has not heard is certain."""
         with contextlib.suppress(OSError):  # closed already
             self.ends[name].shutdown(socket.SHUT_WR)
 
     def heard(self, name: str) -> list[str]:
-        """The lines that this one has heard. Ends the connection."""
+        """The lines that this client has heard. Ends the connection."""
         self.ended(name)
         lines = []
         with contextlib.suppress(EOFError, TimeoutError):
             while True:
-                lines.append(self.peers[name].line())
+                lines.append(self.by_name[name].line())
         return lines
 
     def hears(self, *names: str, clue: str = "") -> None:
-        """Each of these has heard the line, once, and nothing else."""
+        """Each of these clients has heard the line, once, and nothing else."""
         for name in names:
             lines = self.heard(name)
             if lines != [LINE]:
-                heard = f"{name} heard {lines}" if lines else self.peers[name].seen()
-                raise Missed(f"{name} hears {LINE + chr(10)!r}, once", heard, clue)
+                heard = f"{name} heard {lines}" if lines else self.by_name[name].seen()
+                raise CheckFailed(f"{name} hears {LINE + chr(10)!r}, once", heard, clue)
 
 
 def everybody(bench: Bench) -> None:
@@ -134,7 +134,7 @@ def not_the_sender(bench: Bench) -> None:
     room.broadcast()
     room.hears("bob", "carol")
     if lines := room.heard("alice"):
-        raise Missed("alice, who said it, hears nothing", f"alice heard {lines}")
+        raise CheckFailed("alice, who said it, hears nothing", f"alice heard {lines}")
 
 
 def long_line(bench: Bench) -> None:
@@ -143,10 +143,10 @@ def long_line(bench: Bench) -> None:
     line = b"alice: " + b"la" * 1_000_000 + b"\n"
 
     def read() -> bytes:
-        # Until a first send has taken what fits nothing is read. So it never fits whole.
+        # Nothing is read until a first send has taken what fits: so it never fits whole.
         room.ends["bob"].tried.wait(0.5)
         data = bytearray()
-        with socket.fromfd(room.peers["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
+        with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.settimeout(2 * SOON)
             while piece := sock.recv(262144):
                 data += piece
@@ -159,7 +159,7 @@ def long_line(bench: Bench) -> None:
     bench.said(f"{len(data):,} bytes", "server", "bob")
     if data != line:
         seen = f"bob heard {len(data):,} bytes" + ", the first ones" * line.startswith(data)
-        raise Missed(f"bob hears all {len(line):,} bytes of a long line", seen)
+        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen)
 
 
 def dead_client(bench: Bench) -> None:
@@ -188,7 +188,7 @@ def after_the_dead(bench: Bench) -> None:
     erin = room.heard("erin")
     room.hears("dave", clue="next" if erin == [LINE] else "rest")
     if erin != [LINE]:
-        raise Missed(f"erin hears {LINE + chr(10)!r}, once", f"erin heard {erin}")
+        raise CheckFailed(f"erin hears {LINE + chr(10)!r}, once", f"erin heard {erin}")
 
 
 def nobody_else(bench: Bench) -> None:
@@ -258,7 +258,9 @@ def a_bug(bench: Bench) -> None:
         return
     left = len(room.clients)
     clue = "sent" if left == 3 else ""
-    raise Missed("a str for line raises TypeError", f"nothing was raised; clients has {left} of 3", clue)
+    raise CheckFailed(
+        "a str for line raises TypeError", f"nothing was raised; clients has {left} of 3", clue
+    )
 
 
 ANY_FAILURE = (
@@ -266,7 +268,7 @@ ANY_FAILURE = (
     "A reset, a timeout, a closed socket: each has its own exception, and all of them are OSErrors.",
     "except OSError:",
 )
-UNGUARDED = (
+HINTS_UNGUARDED = (
     "bob is gone. Who pays for it: bob, or the one who just said something?",
     "Sending to a dead client raises. Catch that where you send, for each client by itself.",
     "try: client.sendall(line), and then except OSError:",
@@ -283,7 +285,7 @@ EXERCISE = Exercise(
         Step(
             "everybody else hears the line",
             everybody,
-            (
+            hints=(
                 "Who should have heard what, and what did each hear?",
                 "for client in list(clients): and then client.sendall(line), as it is.",
             ),
@@ -291,7 +293,7 @@ EXERCISE = Exercise(
         Step(
             "the sender does not hear it",
             not_the_sender,
-            (
+            hints=(
                 "alice knows what she said. Which client is hers?",
                 "if client is sender: continue",
             ),
@@ -299,7 +301,7 @@ EXERCISE = Exercise(
         Step(
             "a long line arrives whole",
             long_line,
-            (
+            hints=(
                 "What does send return, and what became of the bytes that did not fit?",
                 "sendall goes on until all of it is sent, or raises.",
             ),
@@ -307,13 +309,13 @@ EXERCISE = Exercise(
         Step(
             "a client that is gone raises nothing",
             dead_client,
-            UNGUARDED,
-            {
+            hints=HINTS_UNGUARDED,
+            hints_by_clue={
                 "TimeoutError": ANY_FAILURE,
                 "OSError": ANY_FAILURE,
                 "IndexError": (
                     "How long was the list when range(len(clients)) was made, and how long is it now?",
-                    "Whoever takes something off a list moves what follows. Walk over a copy of it.",
+                    "Taking something off a list moves what follows. Walk over a copy of it.",
                     "for client in list(clients): and clients.remove(client)",
                 ),
             },
@@ -321,8 +323,8 @@ EXERCISE = Exercise(
         Step(
             "those behind one who vanished hear the line as well",
             after_the_dead,
-            ("Who heard nothing, and where do they stand in clients?",),
-            {
+            hints=("Who heard nothing, and where do they stand in clients?",),
+            hints_by_clue={
                 "rest": (
                     "carol is gone. Where does your code go on, after it caught that?",
                     "A try around the loop ends the loop. Put the try inside, around one send.",
@@ -338,11 +340,11 @@ EXERCISE = Exercise(
         Step(
             "nobody else is thrown out for it",
             nobody_else,
-            (
+            hints=(
                 "It was dave who could not be sent to. Whom does your except throw out?",
                 "In the except, the one that failed is client, and not sender.",
             ),
-            {
+            hints_by_clue={
                 "innocent": (
                     "An index is a place in one list. In which did you count, from which did you pop?",
                     "clients.remove(client) takes off that client, wherever it stands.",
@@ -352,26 +354,26 @@ EXERCISE = Exercise(
         Step(
             "one who vanished is taken off the list, and closed",
             dead_is_gone,
-            (
-                "Everybody who ever vanished is still in clients. Who takes them off?",
+            hints=(
+                "Every client that ever vanished is still in clients. Who takes them off?",
                 "In the except: clients.remove(client), and client.close().",
             ),
-            {
+            hints_by_clue={
                 "open": (
                     "Off the list, but what about the socket itself?",
-                    "An open socket that nobody uses is lost until the program ends: client.close()",
+                    "An open socket without a use is lost until the program ends: client.close()",
                 )
             },
         ),
         Step(
             "others leave while the line goes out, and nobody is skipped",
             others_leave,
-            (
+            hints=(
                 "Look at the ladder: at which moment did clients change, and who was next?",
                 "You walk over the list itself, and others change it. Walk over a copy.",
                 "for client in list(clients): copies it in one go.",
             ),
-            {
+            hints_by_clue={
                 "ValueError": (
                     "Look at the ladder: was bob still in clients when you wanted to take him off?",
                     "Another thread can be quicker. That remove finds nothing is no error here.",
@@ -391,13 +393,13 @@ EXERCISE = Exercise(
         Step(
             "a bug is not hidden",
             a_bug,
-            (
-                "A str cannot be sent, to nobody. What did your except make of that?",
+            hints=(
+                "A str cannot be sent, to no client. What did your except make of that?",
                 "except Exception, or except alone, also catches your mistakes. except OSError does not.",
             ),
-            {
+            hints_by_clue={
                 "sent": (
-                    "line was to be bytes. How does whoever calls it with something else find that out?",
+                    "line was to be bytes. How does a caller that gives something else find that out?",
                     "Send line as it is: sendall raises TypeError for a str, and nothing catches that.",
                 )
             },

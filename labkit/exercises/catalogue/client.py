@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from labkit.exercises.bench.bench import SOON, Bench
-from labkit.exercises.bench.student_client import Desk
+from labkit.exercises.bench.student_client import StudentClient
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `run_client(address, keyboard, show)`, a whole client. `address` is `(host, port)`. `keyboard` is a
@@ -80,102 +80,104 @@ MANY = 300
 
 
 def chats(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"* you are alice\n")
-    desk.shows("* you are alice", clue="request")
-    desk.types("hi all")
-    desk.server_hears("hi all")
-    desk.types("¿qué tal?")
-    desk.server_hears("¿qué tal?", "UTF-8")
-    desk.types("", "  spaces  ")
-    desk.server_hears("", "empty")
-    desk.server_hears("  spaces  ", "spaces")
-    desk.server.says("bob: hi, señora\n".encode())
-    desk.shows("bob: hi, señora")
-    desk.is_left()
+    client = StudentClient(bench)
+    client.server.says(b"* you are alice\n")
+    client.shows("* you are alice", clue="request")
+    client.types("hi all")
+    client.server_hears("hi all")
+    client.types("¿qué tal?")
+    client.server_hears("¿qué tal?", "UTF-8")
+    client.types("", "  spaces  ")
+    client.server_hears("", "empty")
+    client.server_hears("  spaces  ", "spaces")
+    client.server.says("bob: hi, señora\n".encode())
+    client.shows("bob: hi, señora")
+    client.ends()
 
 
 def asked_again(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"! alice is taken\n", b"nickname\n")
-    desk.shows("! alice is taken")
-    desk.types("al")
-    desk.server_hears("al")
-    desk.server.says(b"* you are al\n")
-    desk.shows("* you are al")
-    desk.is_left()
+    client = StudentClient(bench)
+    client.server.says(b"! alice is taken\n", b"nickname\n")
+    client.shows("! alice is taken")
+    client.types("al")
+    client.server_hears("al")
+    client.server.says(b"* you are al\n")
+    client.shows("* you are al")
+    client.ends()
 
 
 def cut_and_glued(bench: Bench) -> None:
-    desk = Desk(bench, nickname="")
-    desk.server.says(b"* welcome\nnickname\n* a quiet day\n")
-    desk.types("alice")
-    desk.server_hears("alice")
-    desk.shows("* welcome", "* a quiet day", clue="glued")
-    desk.server.says(b"! alice is taken\nnick", b"name\n* try al")
-    desk.shows("! alice is taken", clue="cut")
-    desk.types("al")
-    desk.server_hears("al")
-    desk.server.says(b"ic\xc3", b"\xa9", b"\n")
-    desk.shows("* try alic\xe9", clue="cut")
-    desk.is_left()
+    client = StudentClient(bench, nickname="")
+    client.server.says(b"* welcome\nnickname\n* a quiet day\n")
+    client.types("alice")
+    client.server_hears("alice")
+    client.shows("* welcome", "* a quiet day", clue="glued")
+    client.server.says(b"! alice is taken\nnick", b"name\n* try al")
+    client.shows("! alice is taken", clue="cut")
+    client.types("al")
+    client.server_hears("al")
+    client.server.says(b"ic\xc3", b"\xa9", b"\n")
+    client.shows("* try alic\xe9", clue="cut")
+    client.ends()
 
 
 def about_nicknames(bench: Bench) -> None:
-    desk = Desk(bench)
+    client = StudentClient(bench)
     for line in ("bob: nickname", "nickname: I am called so"):
-        desk.server.says(line.encode() + b"\nbob: well\n")
-        desk.shows(line, clue=line.split(":")[0])
-        desk.shows("bob: well")
-    desk.is_left()
+        client.server.says(line.encode() + b"\nbob: well\n")
+        client.shows(line, clue=line.split(":")[0])
+        client.shows("bob: well")
+    client.ends()
 
 
 def input_ends(bench: Bench) -> None:
-    desk = Desk(bench)
+    client = StudentClient(bench)
     lines = [f"line {n}" for n in range(1, MANY + 1)]
-    desk.types(*lines)
-    desk.input_ends()
+    client.types(*lines)
+    client.input_ends()
     for line in lines:
-        desk.server_hears(line, "lost")
-    more = desk.server.line()
+        client.server_hears(line, "lost")
+    more = client.server.line()
     if more is not None:
-        raise Missed("the server hears FIN, after all lines", f"it heard {more.decode()!r} then", "more")
-    if desk.server.end is None:
-        returned = desk.client.ended(0)
+        raise CheckFailed(
+            "the server hears FIN, after all lines", f"it heard {more.decode()!r} then", "more"
+        )
+    if client.server.end is None:
+        returned = client.call.ended(0)
         seen = "run_client returned without it" if returned else f"nothing came in {SOON:g} s"
-        raise Missed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
-    desk.server.hangs_up()
-    desk.client.result("run_client returns after the server's FIN")
-    desk.leaves_no_thread()
+        raise CheckFailed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
+    client.server.hangs_up()
+    client.call.result("run_client returns after the server's FIN")
+    client.leaves_no_thread()
 
 
 def server_hangs_up(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"bob: see you\n")
-    desk.server.hangs_up()
-    desk.shows("bob: see you")
-    desk.has_told("after the server's FIN")
+    client = StudentClient(bench)
+    client.server.says(b"bob: see you\n")
+    client.server.hangs_up()
+    client.shows("bob: see you")
+    client.has_reported("after the server's FIN")
 
 
 def hangs_up_early(bench: Bench) -> None:
-    desk = Desk(bench, nickname="")
-    desk.server.says(b"* welcome\nnickname\n")
-    desk.server.hangs_up()
-    desk.shows("* welcome")
-    desk.has_told("after the server's FIN")
+    client = StudentClient(bench, nickname="")
+    client.server.says(b"* welcome\nnickname\n")
+    client.server.hangs_up()
+    client.shows("* welcome")
+    client.has_reported("after the server's FIN")
 
 
 def server_vanishes(bench: Bench) -> None:
-    desk = Desk(bench)
-    desk.server.says(b"bob: see you\n")
-    desk.shows("bob: see you")
-    desk.server.vanishes()
-    desk.has_told("after the server's RST")
+    client = StudentClient(bench)
+    client.server.says(b"bob: see you\n")
+    client.shows("bob: see you")
+    client.server.vanishes()
+    client.has_reported("after the server's RST")
 
 
 def nobody_there(bench: Bench) -> None:
-    desk = Desk(bench, there=False)
-    desk.has_told("as there is no server")
+    client = StudentClient(bench, there=False)
+    client.has_reported("as there is no server")
 
 
 HANDSHAKE_FIRST = """
@@ -258,11 +260,11 @@ EXERCISE = Exercise(
         Step(
             "shows what comes, and sends what is typed",
             chats,
-            (
+            hints=(
                 "Two things must go on at once: which of them does your code wait for?",
                 "One thread reads from the server, another from the keyboard.",
             ),
-            {
+            hints_by_clue={
                 "not connected": (
                     "Who connects to the server, and to which address?",
                     "server = socket.create_connection(address)",
@@ -300,7 +302,7 @@ EXERCISE = Exercise(
         Step(
             "answers again after a refusal",
             asked_again,
-            (
+            hints=(
                 "The server asked a second time. What did your code make of it?",
                 "Each line that is nickname, and nothing else, is a request. Not the first one alone.",
             ),
@@ -308,11 +310,11 @@ EXERCISE = Exercise(
         Step(
             "every line is whole, however recv cuts or glues them",
             cut_and_glued,
-            (
+            hints=(
                 "Where did one recv begin and end, and where the lines in it?",
                 "Keep what follows the last LF for the next recv, and look at whole lines only.",
             ),
-            {
+            hints_by_clue={
                 "glued": (
                     "Three lines came in one recv. Into how many did your code take it apart?",
                     "TCP keeps no borders: data.split(b'\\n') finds all the lines there are.",
@@ -326,8 +328,8 @@ EXERCISE = Exercise(
         Step(
             "somebody's words about nicknames are shown",
             about_nicknames,
-            ("Which lines does your code keep from the user?", "if line != 'nickname': show(line)"),
-            {
+            hints=("Which lines does your code keep from the user?", "if line != 'nickname': show(line)"),
+            hints_by_clue={
                 "bob": (
                     "Bob said a word, and alice cannot read it. By what does your code know a request?",
                     "'nickname' in line is true of much more. A request is equal to it.",
@@ -341,18 +343,18 @@ EXERCISE = Exercise(
         Step(
             "when the input ends, everything is sent, then FIN; and it returns",
             input_ends,
-            (
+            hints=(
                 "What does readline() return at the end of input, and what does your loop do with that?",
                 "It returns '', at once, each time. for line in keyboard: ends there by itself.",
                 "After the loop: server.shutdown(socket.SHUT_WR)",
             ),
-            {
+            hints_by_clue={
                 "lost": (
                     "Not all that was typed has arrived. Who was still sending, when your code left?",
                     "Say goodbye where you send: after the last sendall, in the same thread.",
                 ),
                 "more": (
-                    "Nobody typed that. What did readline() return?",
+                    "That was not typed. What did readline() return?",
                     "'' is no empty line: that would be '\\n'. It is the end of input.",
                 ),
                 "no FIN": (
@@ -372,14 +374,14 @@ EXERCISE = Exercise(
         Step(
             "when the server hangs up, tells so in one line, and returns",
             server_hangs_up,
-            (
+            hints=(
                 "The server has gone, and nobody types. Which line does your code wait in?",
-                "Whoever waits at the keyboard cannot notice. Let a daemon thread wait there.",
+                "A thread that waits at the keyboard cannot notice. Let a daemon thread wait there.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "The server has said FIN, and nobody types. Whom does your code still wait for?",
-                    "Nothing can wake a readline(). So let a daemon thread wait there, and nobody for it.",
+                    "Nothing can wake a readline(). So a daemon thread waits there, and no thread for it.",
                     "Read from the server in run_client itself, and return when recv gives b''.",
                 ),
                 "not shown": (
@@ -395,7 +397,7 @@ EXERCISE = Exercise(
                     "Tell in one place. In the thread at the keyboard, an OSError is no news.",
                 ),
                 "no star": (
-                    "By what can alice tell your words from somebody's in the room?",
+                    "How can alice tell your words from those said in the room?",
                     "A notice begins with '* '.",
                 ),
                 "thread": (
@@ -408,20 +410,20 @@ EXERCISE = Exercise(
         Step(
             "also when it hangs up before the nickname is given",
             hangs_up_early,
-            (
+            hints=(
                 "It was asked for a nickname, and nobody types. Who listens to the server meanwhile?",
-                "Whoever reads from the server must not read the keyboard, not even once.",
+                "The thread that reads from the server must not read the keyboard, not even once.",
                 "The answer is the next line typed: the thread at the keyboard sends it like any other.",
             ),
         ),
         Step(
             "when the server vanishes (RST), tells so in one line, and returns",
             server_vanishes,
-            (
+            hints=(
                 "What does recv do after an RST, and what does your code after that?",
                 "An OSError from recv is an end like b'': leave the loop.",
             ),
-            {
+            hints_by_clue={
                 "ConnectionResetError": (
                     "In which line did it raise, and what should alice see instead?",
                     "try: data = server.recv(4096), and except OSError: leave the loop.",
@@ -431,8 +433,8 @@ EXERCISE = Exercise(
         Step(
             "tells in one line that there is no server",
             nobody_there,
-            (
-                "What does connecting do if nobody listens there?",
+            hints=(
+                "What does connecting do if no server listens there?",
                 "It raises an OSError: catch it, show one line that begins with '* ', and return.",
             ),
         ),

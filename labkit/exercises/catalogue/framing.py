@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import YOU, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 TCP carries bytes, and keeps no message apart from the next. Write `Framing`: it is fed what each `recv`
@@ -17,7 +17,7 @@ returned, and gives back the messages that are complete.
 - A message ends with LF (`b"\\n"`), and nothing else ends one. The LF does not belong to it, nor does a CR
   (`b"\\r"`) just before it.
 - What follows the last LF waits for the next `feed`.
-- Bytes that are not UTF-8 become U+FFFD (`"�"`): nobody is thrown out for them.
+- Bytes that are not UTF-8 become U+FFFD (`"�"`): no client is thrown out for them.
 """
 
 ANSWER = '''
@@ -39,11 +39,11 @@ class Framing:
 
 
 def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
-    """A new framing of the student's; the function that feeds it. What goes in and out is on the ladder."""
+    """The function that feeds a new framing of the student's, and draws what goes in and out."""
     made = bench.code()
     feed = getattr(made, "feed", made)
     if not callable(feed):
-        raise Missed("something with a method feed(data)", f"Framing() gave {made!r}", "no feed")
+        raise CheckFailed("something with a method feed(data)", f"Framing() gave {made!r}", "no feed")
 
     def fed(data: bytes) -> Any:
         bench.said(f"feed({data!r})", receiver=name)
@@ -57,7 +57,7 @@ def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
 def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> Any:
     seen = feed(data)
     if seen != expected:
-        raise Missed(f"{expected!r} from feed({data!r})", repr(seen), clue)
+        raise CheckFailed(f"{expected!r} from feed({data!r})", repr(seen), clue)
     return seen
 
 
@@ -82,7 +82,9 @@ def nothing_lost(bench: Bench) -> None:
     before = gives(feed, b"  a  b \n", ["  a  b "], "spaces")
     gives(feed, b"three\n", ["three"])
     if before != ["  a  b "]:
-        raise Missed("the list that feed returned before is still ['  a  b ']", repr(before), "same list")
+        raise CheckFailed(
+            "the list that feed returned before is still ['  a  b ']", repr(before), "same list"
+        )
 
 
 def carriage_return(bench: Bench) -> None:
@@ -129,11 +131,11 @@ EXERCISE = Exercise(
         Step(
             "a line is a message, without its LF",
             one_line,
-            (
+            hints=(
                 "Which bytes came in, and which of them does the reader want to see?",
                 "Split what came at b'\\n'; what stands before it is the message. Then decode it.",
             ),
-            {
+            hints_by_clue={
                 "no feed": (
                     "What does Framing() return? It must have a method feed.",
                     "class Framing: with def feed(self, data) in it.",
@@ -143,7 +145,7 @@ EXERCISE = Exercise(
         Step(
             "two lines in one piece are two messages",
             two_lines,
-            (
+            hints=(
                 "The sender sent twice. Why did both arrive in one recv?",
                 "TCP keeps no borders. data.split(b'\\n') finds all the lines there are.",
             ),
@@ -151,12 +153,12 @@ EXERCISE = Exercise(
         Step(
             "a line in two pieces is one message",
             two_pieces,
-            (
+            hints=(
                 "Half a line has come. Where is that half, when the other one comes?",
                 "Keep what follows the last LF in self, and put it before the next data.",
                 "*lines, self.rest = (self.rest + data).split(b'\\n')",
             ),
-            {
+            hints_by_clue={
                 "too early": (
                     "b'hel' came, and no LF. Is that a message already?",
                     "The last part of data.split(b'\\n') is never complete: it follows the last LF.",
@@ -167,8 +169,8 @@ EXERCISE = Exercise(
         Step(
             "nothing is added and nothing is lost: empty lines and spaces stay",
             nothing_lost,
-            ("Compare the two lists: which message is missing?",),
-            {
+            hints=("Compare the two lists: which message is missing?",),
+            hints_by_clue={
                 "empty": (
                     "There is an empty message between the two. Where did it go?",
                     "An empty line is a line. Return every part but the last, also those that are b''.",
@@ -186,11 +188,11 @@ EXERCISE = Exercise(
         Step(
             "a CR before the LF is dropped",
             carriage_return,
-            (
+            hints=(
                 "Some programs end a line with \\r\\n. What is left when you cut at \\n?",
                 "line.removesuffix(b'\\r')",
             ),
-            {
+            hints_by_clue={
                 "cut": (
                     "CR and LF came in two pieces. When did you look for the CR?",
                     "Look at the whole line, once its LF has come, and not at each piece.",
@@ -200,11 +202,11 @@ EXERCISE = Exercise(
         Step(
             "nothing but LF ends a line",
             only_lf,
-            (
+            hints=(
                 "In how many places was this one line cut, and what stands there?",
                 "splitlines() cuts at eleven different characters. split(b'\\n') cuts at one.",
             ),
-            {
+            hints_by_clue={
                 "several": (
                     "How many CRs stand just before the LF, and how many did you take away?",
                     "One CR is part of the line's end. rstrip(b'\\r') takes all, removesuffix(b'\\r') one.",
@@ -214,7 +216,7 @@ EXERCISE = Exercise(
         Step(
             "a letter cut in two by recv is whole again",
             cut_letter,
-            (
+            hints=(
                 "ж is two bytes. What does decode() make of one of them?",
                 "Join the bytes first, cut at LF, and decode only whole lines.",
             ),
@@ -222,11 +224,11 @@ EXERCISE = Exercise(
         Step(
             "what is not UTF-8 throws nobody out",
             not_text,
-            (
-                "One byte that is no UTF-8, and what happens to everybody's connection?",
+            hints=(
+                "One byte that is no UTF-8, and what happens to the connection?",
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
-            {
+            hints_by_clue={
                 "afterwards": (
                     "The line after the bad one is not right. What of the bad one is left?",
                     "Take a line off the rest before you decode it, not after.",
@@ -236,7 +238,7 @@ EXERCISE = Exercise(
         Step(
             "each connection has a framing of its own",
             one_each,
-            (
+            hints=(
                 "Two connections, and one got what the other had sent. What do they share?",
                 "What is made at the level of the class, or of the file, is one for all: use __init__.",
             ),

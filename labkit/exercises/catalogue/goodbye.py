@@ -10,7 +10,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
 TASK = """
@@ -53,11 +53,11 @@ def handle_client(client, hear, gone):
 '''
 
 ENOUGH = 200
-"""Calls of `hear` after which it does not come back any more: that keeps an endless loop readable."""
+"""Calls of `hear` after which it does not return: that keeps an endless loop readable."""
 
 
 class Unreachable(socket.socket):
-    """A socket whose connection does not end by RST but by another error."""
+    """A socket whose connection ends by an error other than RST."""
 
     def recv(self, *args: Any) -> bytes:
         try:
@@ -85,7 +85,7 @@ class Life:
         self.client = kind(fileno=ours.detach())
         self.heard: queue.SimpleQueue[Any] = queue.SimpleQueue()  # None: the thread has ended
         self.calls: list[str] = []
-        self.went_up = False  # what `hear` raised came out of handle_client
+        self.went_up = False  # whether the exception of `hear` came out of handle_client
         self.thread = bench.thread(self.live, name="alice's-thread")
 
     def live(self) -> None:
@@ -95,7 +95,7 @@ class Life:
             if self.raises is None or self.raises not in (error, error.__cause__):
                 raise
             self.went_up = True
-            error.with_traceback(None)  # it holds what the code held: a file that it made of the socket
+            error.with_traceback(None)  # that would keep open a file that the code made of the socket
             self.raises.with_traceback(None)
         finally:
             self.heard.put(None)
@@ -120,41 +120,41 @@ class Life:
     # --- what must be so ---
 
     def hears(self, text: str, clue: str = "") -> None:
-        """The next line that is heard is this one. `clue`: for another that is heard instead."""
+        """The next line heard is this one. `clue`: for another line instead."""
         try:
             seen = self.heard.get(timeout=SOON)
         except queue.Empty:
-            raise Missed(f"hear({text!r})", "nothing was heard in 2 s", "not heard") from None
+            raise CheckFailed(f"hear({text!r})", "nothing was heard in 2 s", "not heard") from None
         if seen is None:
             error = self.thread.error
             how = "handle_client returned" if error is None else f"{type(error).__name__} ended the thread"
             ended = "thrown out" if error is None else type(error).__name__
-            raise Missed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
+            raise CheckFailed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
         if seen != text:
             cut = "\ufffd" in str(seen) and "\n" not in str(seen)
-            raise Missed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
+            raise CheckFailed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
 
     def ends(self, expected: str) -> list[str]:
-        """Wait until it has ended; with which calls of `gone`. There must have been one."""
+        """Wait until the thread has ended; its calls of `gone`. There must be one."""
         if not self.thread.ended():
             again = self.calls.count("hear('')") > 1
             seen = "hear('') again and again" if again else f"after {SOON:g} s the thread still runs"
-            raise Missed(f"{expected}, and the thread ends", seen, "goes on")
+            raise CheckFailed(f"{expected}, and the thread ends", seen, "goes on")
         calls = [call for call in self.calls if call.startswith("gone")]
         if not calls:
-            raise Missed(expected, "the thread has ended, and gone was not called", "not told")
+            raise CheckFailed(expected, "the thread has ended, and gone was not called", "not told")
         if len(calls) > 1:
-            raise Missed(f"{expected}, once", " and ".join(calls), "twice")
+            raise CheckFailed(f"{expected}, once", " and ".join(calls), "twice")
         return calls
 
     def ends_with(self, reason: str, clues: dict[str, str] | None = None) -> None:
-        """It ends, and tells this reason. `clues`: the clue for a reason that is told instead."""
+        """The thread ends, and tells this reason. `clues`: by the call that came instead."""
         expected = f"gone({reason!r})"
         (seen,) = self.ends(expected)
         if seen != expected:
-            raise Missed(expected, seen, (clues or {}).get(seen, ""))
+            raise CheckFailed(expected, seen, (clues or {}).get(seen, ""))
         if self.thread.error is not None:
-            raise Missed(
+            raise CheckFailed(
                 "handle_client returns", f"{type(self.thread.error).__name__} came out of it", "raised"
             )
 
@@ -212,13 +212,13 @@ def not_text(bench: Bench) -> None:
 
 
 def own_error(bench: Bench, error: Exception) -> None:
-    """An error of `hear` is told as an error, and goes on up."""
+    """An error of `hear` is reported as "error", and propagates."""
     life = Life(bench, raises=error)
     life.alice.send("boom")
     life.hears("boom")
     life.ends_with("error", {"gone('vanished')": "left", "gone('hung up')": "left"})
     if not life.went_up:
-        raise Missed(
+        raise CheckFailed(
             f"{type(error).__name__} comes out of handle_client", "handle_client returned", "swallowed"
         )
 
@@ -243,7 +243,7 @@ def closed(bench: Bench) -> None:
             life.alice.reset()
         life.ends("gone(…)")
         if life.client.fileno() >= 0:
-            raise Missed("the socket is closed", f"after {after} it is still open", f"after {after}")
+            raise CheckFailed("the socket is closed", f"after {after} it is still open", f"after {after}")
 
 
 TOLD_TWICE = (
@@ -251,7 +251,7 @@ TOLD_TWICE = (
     "Remember the reason in a variable, and call gone in one place only: in a finally.",
 )
 NOT_TOLD = (
-    "The thread has ended, and nobody knows. Which way did it take past your call of gone?",
+    "The thread has ended, and the server was not told. Which way did it take past your call of gone?",
     "What must be done however it ends belongs into a finally.",
 )
 
@@ -266,12 +266,12 @@ EXERCISE = Exercise(
         Step(
             "each line is heard, however recv cuts them",
             each_line,
-            (
+            hints=(
                 "Compare what one recv brought with what alice meant: where does a line of hers end?",
                 "Keep what follows the last LF, and put it before what the next recv brings.",
                 "*lines, rest = (rest + data).split(b'\\n')",
             ),
-            {
+            hints_by_clue={
                 "not heard": (
                     "A line is complete once its LF has come. What does your code still wait for?",
                     "recv returns what there is. Take it apart at b'\\n' and hear each line at once.",
@@ -293,11 +293,11 @@ EXERCISE = Exercise(
         Step(
             "FIN: told once, as 'hung up', after her last line; and the thread ends",
             hangs_up,
-            (
+            hints=(
                 "She hung up properly. Which of your reasons is for that?",
                 "FIN is no error: recv returns b''. That alone is 'hung up'.",
             ),
-            {
+            hints_by_clue={
                 "goes on": (
                     "After FIN, what does recv return, and what when you call it again?",
                     "It returns b'', at once, each time. No except catches that; an if does.",
@@ -311,11 +311,11 @@ EXERCISE = Exercise(
         Step(
             "RST: told once, as 'vanished'",
             vanishes,
-            (
+            hints=(
                 "What does recv do when the connection was reset, and who catches it?",
                 "except OSError: reason = 'vanished'",
             ),
-            {
+            hints_by_clue={
                 "alike": (
                     "Her plug was pulled. From what could a reader of the log know that?",
                     "An error of recv and its b'' are two ways to end. Give each its own reason.",
@@ -335,7 +335,7 @@ EXERCISE = Exercise(
         Step(
             "any other OSError: 'vanished', too",
             out_of_reach,
-            (
+            hints=(
                 "The network said: no route to host. Is that a ConnectionResetError?",
                 "Cables, routers and keepalive have errors of their own. All of them are OSErrors.",
                 "except OSError:",
@@ -344,11 +344,11 @@ EXERCISE = Exercise(
         Step(
             "what is not UTF-8 throws nobody out",
             not_text,
-            (
+            hints=(
                 "One of her bytes was no UTF-8. Why should she lose her connection for it?",
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
-            {
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "Look at the line it died in: how does decode treat a byte that is no UTF-8?",
                     "decode('utf-8', 'replace') puts U+FFFD there, and goes on.",
@@ -358,11 +358,11 @@ EXERCISE = Exercise(
         Step(
             "hear raises: told as 'error', and the exception goes on up",
             key_error,
-            (
+            hints=(
                 "hear raised: which reason is for that?",
                 "Begin with reason = 'error', and change it where you know that recv ended it.",
             ),
-            {
+            hints_by_clue={
                 "left": (
                     "Alice is still there. Whose error was that, and whom does your code blame for it?",
                     "A bare except catches every bug of yours, and calls it her leaving.",
@@ -387,7 +387,7 @@ EXERCISE = Exercise(
         Step(
             "hear raises an OSError: that is not her leaving, either",
             broken_pipe,
-            (
+            hints=(
                 "Bob's connection broke while alice was heard. Which two calls stand in your try?",
                 "An OSError of recv is about alice. One of hear is not: call hear outside of that try.",
             ),
@@ -395,8 +395,8 @@ EXERCISE = Exercise(
         Step(
             "the socket is closed, however it ended",
             closed,
-            ("Follow each way out of your code: does it pass client.close()?",),
-            {
+            hints=("Follow each way out of your code: does it pass client.close()?",),
+            hints_by_clue={
                 "after FIN": (
                     "She has said goodbye. Who says it to her?",
                     "client.close() sends the server's own FIN, and gives the number of the socket back.",

@@ -1,6 +1,6 @@
 """Exercise `lock`: what a lock is held for, how long, and in which order two of them are taken.
 
-Two threads are played line by line, as in roster.py, which has what that needs.
+Two threads are played line by line, as in roster.py.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ import re
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
-from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Several threads, one building: write `Rooms`, for all of them to use at the same time. One lock, or several,
 is up to you.
 
 - `Rooms(names)`: a list of at least two names of rooms; the first is the lobby.
-- `.claim(nickname)`: `True`, and the nickname is in the lobby; `False` if somebody has it already.
-- `.release(nickname)`: it is in no room any more, and free. If nobody has it, nothing happens.
-- `.rename(old, new)`: `True`, and `new` is in the room where `old` was; `old` is free. If nobody has `old`,
-  or somebody has `new`: `False`, and nothing has changed. Whoever looks or claims meanwhile finds that one
-  person under one nickname, the old or the new; never under both, never under none.
+- `.claim(nickname)`: `True`, and the nickname is in the lobby; `False` if it is taken.
+- `.release(nickname)`: it is in no room any more, and free. If it was free, nothing happens.
+- `.rename(old, new)`: `True`, and `new` is in the room where `old` was; `old` is free now. If `old` was
+  free, or `new` is taken: `False`, and nothing has changed. A thread that looks or claims meanwhile finds
+  that client under one nickname, the old or the new; never under both, never under none.
 - `.move(nickname, source, target)`: from one room to the other: `True`; `False` if it is not in `source`.
 - `.members(room)`: a list of the nicknames there, in any order; it is the caller's.
 - `.said(room)` is called for each line said there. It returns the line's number: 1, 2, 3 in each room.
@@ -63,7 +63,7 @@ class Rooms:
         ### END SOLUTION
 
     def rename(self, old: str, new: str) -> bool:
-        """Nobody gets in between. If `new` is taken, `old` is kept."""
+        """No other thread gets in between. If `new` is taken, `old` is kept."""
         ### BEGIN SOLUTION
         with self.lock:
             if old not in self.room_of or not self.claim(new):
@@ -99,7 +99,7 @@ class Rooms:
         ### END SOLUTION
 
     def tell(self, room: str, send) -> None:
-        """Call send(nickname) for everybody there, without holding a lock."""
+        """Call send(nickname) for each nickname there, without holding a lock."""
         ### BEGIN SOLUTION
         for nickname in self.members(room):
             send(nickname)
@@ -108,7 +108,7 @@ class Rooms:
 
 
 class Room(str):
-    """The name of a room. To look it up in a dict is a line here: so `lines[room] += 1`, which looks twice,
+    """The name of a room. Its lookup in a dict runs a line here: so `lines[room] += 1`, which looks twice,
     is two steps for the stepper, as it is for Python."""
 
     def __hash__(self) -> int:
@@ -119,7 +119,7 @@ LOBBY, GARDEN = Room("lobby"), Room("garden")
 
 
 class Rooms(Calls):
-    """Rooms of the student's; everybody named is in the lobby."""
+    """Rooms of the student's, with these nicknames in the lobby."""
 
     def __init__(self, bench: Bench, *nicknames: str) -> None:
         super().__init__(bench, bench.code(["lobby", "garden"]), "rooms")
@@ -129,7 +129,7 @@ class Rooms(Calls):
     def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
         here = self.call("members", room)
         if sorted(here) != sorted(nicknames):
-            raise Missed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
+            raise CheckFailed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
 
 
 def claimed(bench: Bench) -> None:
@@ -193,7 +193,7 @@ def no_lock_held(bench: Bench) -> None:
     bench.thread(rooms.made.tell, "lobby", send, name="tell").result("tell comes back", 2 * SOON)
     if late:
         expected = f"send is at work: {late[0]} comes back in another thread meanwhile"
-        raise Missed(expected, f"{SOON:g} s later it still waits", "waits")
+        raise CheckFailed(expected, f"{SOON:g} s later it still waits", "waits")
 
 
 def told(bench: Bench) -> None:
@@ -213,7 +213,7 @@ def told(bench: Bench) -> None:
     bench.expect("dave" not in heard, "send is not called for dave in the garden", seen, "elsewhere")
     if sorted(heard) != ["alice", "bob", "carol"]:
         died = f"; then {bench.deaths()[0]}" if bench.deaths() else ""
-        raise Missed("send is called for alice, bob and carol, once for each", seen + died)
+        raise CheckFailed("send is called for alice, bob and carol, once for each", seen + died)
     telling.result("tell comes back", 0)
 
 
@@ -420,14 +420,14 @@ EXERCISE = Exercise(
         Step(
             "who has a nickname has it alone, and is in the lobby",
             claimed,
-            (
+            hints=(
                 "Who is in which room after claim, and who should be?",
                 "One dict says it all: nickname -> room.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
-                    "Somebody has this nickname. Did claim look?",
+                    "This nickname is taken. Did claim look?",
                     "if nickname in self.room_of: return False",
                 ),
                 "released": (
@@ -439,11 +439,11 @@ EXERCISE = Exercise(
         Step(
             "rooms have members, and lines have numbers",
             moved,
-            (
+            hints=(
                 "Who was moved, and from where to where?",
                 "Look whether it is in `source`; then change where it is.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "not there": (
                     "It is not in `source`. What should move say, and what should it change?",
@@ -451,7 +451,7 @@ EXERCISE = Exercise(
                 ),
                 "elsewhere": (
                     "She is in the garden now. Does claim look there, too?",
-                    "A nickname is taken as long as somebody has it, in whichever room.",
+                    "A nickname is taken as long as it is in a room, whichever that is.",
                 ),
                 "copy": ("Whose list is it that members returns?", "Return a copy: list(…)."),
                 "said": (
@@ -463,22 +463,22 @@ EXERCISE = Exercise(
         Step(
             "rename keeps the room, and the old nickname if the new one is taken",
             renamed,
-            (
+            hints=(
                 "Who is in which room after rename?",
                 "new goes where old was; then old is released.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "rename holds a lock, and waits for one. Which one is it, and who holds it?",
                     "A Lock cannot be taken twice, not even by the thread that holds it.",
                     "An RLock can. Or keep what claim does in a method that takes no lock, and call that.",
                 ),
                 "taken": (
-                    "Somebody has the new nickname. What has become of the old one?",
+                    "The new nickname is taken. What has become of the old one?",
                     "First claim the new one; only if that was possible, release the old one.",
                 ),
                 "nobody": (
-                    "Nobody has the old nickname. Did rename look?",
+                    "The old nickname is free. Did rename look?",
                     "if old not in self.room_of: return False",
                 ),
                 "free": (
@@ -490,7 +490,7 @@ EXERCISE = Exercise(
         Step(
             "while send is at work, no lock is held",
             no_lock_held,
-            (
+            hints=(
                 "What does the other thread wait for, and who has it while send is at work?",
                 "A send takes as long as a slow client likes. Hold the lock to copy the list, no longer.",
                 "for nickname in self.members(room): send(nickname)",
@@ -500,33 +500,34 @@ EXERCISE = Exercise(
         Step(
             "tell reaches everybody there, though some leave meanwhile",
             told,
-            (
-                "Somebody left while tell was on its way. What did tell walk over?",
+            hints=(
+                "A client left while tell was on its way. What did tell walk over?",
                 "Walk over a copy: for nickname in self.members(room): …",
             ),
-            STUCK | {"elsewhere": ("Who is in this room?", "for nickname in self.members(room): …")},
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {"elsewhere": ("Who is in this room?", "for nickname in self.members(room): …")},
         ),
         Step(
             "no two lines have the same number",
             each_line_counts,
-            (
+            hints=(
                 "Both threads read the same number, and then both wrote it, one higher. What was lost?",
                 "To read, to add and to write are three things: hold the lock from the first to the last.",
                 "with self.lock: around all of said",
             ),
-            {
+            hints_by_clue={
                 "late": (
                     "Each line was counted. When did the first thread read the number that it returns?",
                     "return self.lines[room] belongs under the lock, too.",
                 ),
-                "deadlock": STUCK["does not come back"],
+                "deadlock": HINTS_WHEN_STUCK["does not come back"],
             },
         ),
         Step(
             "of those who claim a nickname at the same time, exactly one gets it",
             one_of_them,
-            ("When did each of the two look, and when did each of them write?",),
-            {
+            hints=("When did each of the two look, and when did each of them write?",),
+            hints_by_clue={
                 "claim": (
                     "Both looked before either wrote. Was the lock held from the one to the other?",
                     "with self.lock: around all of claim, the if included",
@@ -540,8 +541,8 @@ EXERCISE = Exercise(
         Step(
             "nobody gets in between while somebody is renamed",
             one_person,
-            ("What could another thread see in the middle of rename?",),
-            {
+            hints=("What could another thread see in the middle of rename?",),
+            hints_by_clue={
                 "looks": (
                     "For a moment she had two nicknames, or none. Which two lines lie around that moment?",
                     "Hold the lock from the first to the last: with self.lock: around all of rename.",
@@ -556,14 +557,14 @@ EXERCISE = Exercise(
         Step(
             "two who change places come to an end",
             to_and_fro,
-            (
+            hints=(
                 "Where was each of them, and who changed which room?",
                 "with self.lock: around all of move",
             ),
-            {
+            hints_by_clue={
                 "deadlock": (
                     "Each holds what the other waits for. In which order did each take its two locks?",
-                    "Always in the same order, whoever moves where: sorted([source, target]).",
+                    "Always in the same order, whichever way the move goes: sorted([source, target]).",
                     "Or one lock for all rooms.",
                 ),
                 "ValueError": (

@@ -9,16 +9,16 @@ from time import monotonic
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
-Somebody has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
+A client has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
 
 - `client` is the connected socket, `reader` is `client.makefile("rb")`, `nicknames` a list of those taken.
 - Send `nickname` and LF, and read the answer: a line, which ends with LF. A CR before the LF is dropped.
 - A nickname that is fit is put into `nicknames`, and returned as a `str`.
 - One that is not fit is refused: send `! `, the reason, and LF. Then ask again; but after the third refusal
-  return `None`. `client` stays open: whoever called closes it.
+  return `None`. `client` stays open: the caller closes it.
 - Not fit is one that is taken (in other capitals as well: `Bob` is `BOB`), is empty or only spaces, has
   more than 32 characters, has white space in it (any: see `str.isspace`) or a `:`, begins with one of
   `* ! / # [ >`, or is not UTF-8.
@@ -75,7 +75,7 @@ TURN = 0.005
 
 
 class Asking:
-    """A call of ask_nickname, and alice, who is asked. With each the ladder begins anew."""
+    """A call of ask_nickname, and alice, who is asked. Each begins a new ladder."""
 
     def __init__(self, bench: Bench, *taken: str) -> None:
         bench.journal = Journal()
@@ -89,12 +89,12 @@ class Asking:
         self.refusal: str | None = None  # the last one that alice heard
         self.call = bench.thread(bench.code, self.client, self.reader, self.nicknames)
 
-    def misses(self, expected: str, seen: str, clue: str = "") -> Missed:
-        """What to raise; if the call died, that is what is to be told."""
+    def failure(self, expected: str, seen: str, clue: str = "") -> CheckFailed:
+        """What to raise; if the call died, it says so instead."""
         error = self.call.error
         if error is not None:
-            return Missed(expected, "ask_nickname raised an exception", type(error).__name__)
-        return Missed(expected, seen, clue)
+            return CheckFailed(expected, "ask_nickname raised an exception", type(error).__name__)
+        return CheckFailed(expected, seen, clue)
 
     def line(self) -> str | None:
         """The next line that alice hears; None if the call ends, or time runs out, without one."""
@@ -121,7 +121,7 @@ class Asking:
         """Alice hears the request.
 
         Raises:
-            Missed: she does not.
+            CheckFailed: she does not.
         """
         line = self.line()
         if line == "nickname":
@@ -132,50 +132,52 @@ class Asking:
         elif line is None and self.refusal is not None and not self.call.ended(0):
             glued = self.refusal.endswith("nickname")
             seen, clue = f"after {self.refusal + chr(10)!r} nothing came", "glued" if glued else "not again"
-        raise self.misses("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
+        raise self.failure("alice is asked" + " again" * (self.refusal is not None) + ASKED, seen, clue)
 
     def is_refused(self, answer: str | bytes, clue: str = "") -> None:
         """Alice gives this answer, and is told that it is not fit.
 
         Raises:
-            Missed: she is not.
+            CheckFailed: she is not.
         """
         self.alice.send(answer)
         line = self.line()
         if line is None or not line.startswith("!"):
-            raise self.misses(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
+            raise self.failure(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
         self.refusal = line
 
     def returns(self, expected: str | None, why: str, clue: str = "") -> None:
-        """The call comes back with this, and has added it to the list, and nothing else.
+        """The call returns this, and has added it to the list, and nothing else.
 
         Raises:
-            Missed: it does not.
+            CheckFailed: it does not.
         """
         told = f"ask_nickname returns {expected!r} ({why})"
         if not self.call.ended():
-            raise self.misses(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
+            raise self.failure(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
         if self.call.error is not None:
-            raise self.misses(told, "")
+            raise self.failure(told, "")
         value = self.call.value
         self.bench.said(f"returned {value!r}", "server", "check")
         if value != expected:
-            raise self.misses(told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue)
+            raise self.failure(
+                told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue
+            )
         wanted = self.taken + ([] if expected is None else [expected])
         if self.nicknames != wanted:
-            raise self.misses(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
+            raise self.failure(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
 
     def gives(self, answer: str | bytes, expected: str, why: str, clue: str = "") -> None:
         """Alice gives this answer, which is fit.
 
         Raises:
-            Missed: it is refused, or what comes back is something else.
+            CheckFailed: it is refused, or what comes back is something else.
         """
         self.alice.send(answer)
         line = self.line()
         if line is not None:
             self.line()  # the next request: then the code is where it waits for the answer
-            raise self.misses(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
+            raise self.failure(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
         self.returns(expected, why, clue)
 
 
@@ -260,9 +262,9 @@ def three_times(bench: Bench) -> None:
     with contextlib.suppress(OSError):
         asking.reader.close()  # a socket that was closed stays open until its files are closed
     try:
-        asking.client.sendall(b"bye\n")  # so that it is certain what did not come before
+        asking.client.sendall(b"bye\n")  # marks the end of what came before
     except OSError:
-        raise asking.misses("client is left open, for the caller", "client was closed", "closed") from None
+        raise asking.failure("client is left open, for the caller", "client was closed", "closed") from None
     line = asking.line()
     bench.expect(line == "bye", "after three refusals alice hears nothing more", asking.heard(line))
 
@@ -296,11 +298,11 @@ EXERCISE = Exercise(
         Step(
             "asks, and returns the answer",
             asks,
-            (
+            hints=(
                 "Follow the ladder: what did the client hear, what did it say, what came back?",
                 "client.sendall(b'nickname\\n'), then reader.readline(), then return a str.",
             ),
-            {
+            hints_by_clue={
                 "no LF": (
                     "How does the client know that the request is complete?",
                     "By its LF: client.sendall(b'nickname\\n')",
@@ -318,7 +320,7 @@ EXERCISE = Exercise(
         Step(
             "a CR before the LF is dropped",
             carriage_return,
-            (
+            hints=(
                 "Some programs end a line with \\r\\n. What is left of it when the LF is gone?",
                 "nickname.removesuffix('\\n').removesuffix('\\r')",
             ),
@@ -326,7 +328,7 @@ EXERCISE = Exercise(
         Step(
             "what follows the first line stays in reader",
             stays_in_reader,
-            (
+            hints=(
                 "alice sent two lines at once. Who has the second one now?",
                 "client.recv takes all that is there; so does a second makefile. reader has lines.",
                 "line = reader.readline()",
@@ -335,8 +337,8 @@ EXERCISE = Exercise(
         Step(
             "what is taken is refused, and asked for again",
             taken,
-            ("What was answered, what was in nicknames, and what came back?",),
-            {
+            hints=("What was answered, what was in nicknames, and what came back?",),
+            hints_by_clue={
                 "taken": (
                     "Two people of one name: whom does a line from bob come from?",
                     "Look into nicknames before you add to it.",
@@ -368,8 +370,8 @@ EXERCISE = Exercise(
         Step(
             "an empty one is refused",
             empty,
-            ("What does an empty answer look like, when its LF is gone?",),
-            {
+            hints=("What does an empty answer look like, when its LF is gone?",),
+            hints_by_clue={
                 "empty": (
                     "alice only pressed Enter. How would her lines look to the others?",
                     "An empty str is false: if not nickname:",
@@ -387,8 +389,8 @@ EXERCISE = Exercise(
         Step(
             "one that is not fit is refused",
             unfit,
-            ("Which nickname was it, and which rule of the task is about it?",),
-            {
+            hints=("Which nickname was it, and which rule of the task is about it?",),
+            hints_by_clue={
                 "white space": fits_not("white space", "any(c.isspace() for c in nickname)"),
                 "white space of another kind": (
                     "Is the space bar the only key that makes white space?",
@@ -411,26 +413,26 @@ EXERCISE = Exercise(
         Step(
             "one that is not UTF-8 is refused",
             not_text,
-            ("Which bytes came, and what became of them?",),
-            {
+            hints=("Which bytes came, and what became of them?",),
+            hints_by_clue={
                 "UnicodeDecodeError": (
                     "Whose mistake is it when bytes are no text: your code's, or the client's?",
                     "decode() raises UnicodeDecodeError. Catch it, and refuse as for any other reason.",
                 ),
                 "accepted": (
                     "Is that what the client called itself?",
-                    "'replace' and 'ignore' make a nickname that nobody chose. decode() alone raises.",
+                    "'replace' and 'ignore' make a nickname that was not chosen. decode() alone raises.",
                 ),
             },
         ),
         Step(
             "after three refusals it gives up",
             three_times,
-            (
+            hints=(
                 "How often was alice asked and refused, and what ended it?",
                 "for _ in range(3): with a question and perhaps a refusal in it; return None behind it.",
             ),
-            {
+            hints_by_clue={
                 "closed": (
                     "Who opened client, and who will still use it when your function has returned?",
                     "Return None, and no close(), no shutdown(), no with: the caller closes it.",
@@ -440,8 +442,8 @@ EXERCISE = Exercise(
         Step(
             "None for one who leaves",
             leaves,
-            ("What does reader.readline() return, or raise, when the client is gone?",),
-            {
+            hints=("What does reader.readline() return, or raise, when the client is gone?",),
+            hints_by_clue={
                 "FIN": (
                     "alice hung up. What does readline return then, and what did you make of it?",
                     "b'' is the end, and not an empty line: that one is b'\\n'.",

@@ -1,7 +1,6 @@
 """Exercise `roster`: who is here. Two lists that never fall out of step, and then one dict.
 
-Its last steps play two threads line by line (instruments/stepper.py): a race that is there shows itself
-each time. What is needed for that, `play` and `Thread`, serves the exercise `lock` as well.
+Its last steps play two threads line by line (bench/races.py): a race that is there shows each time.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.exercises.bench.bench import Bench
-from labkit.exercises.bench.races import STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Who is here, and by which nickname? The assignment keeps two lists; when one changes and the other does not,
-somebody speaks in another's name. Write `Roster`, for all threads of a server to use at the same time. What
+a client speaks in another's name. Write `Roster`, for all threads of a server to use at the same time. What
 it keeps, and how, is up to you.
 
 - `.add(client, nickname)` returns `True`. Is the client here already, or the nickname taken, it returns
@@ -93,7 +92,7 @@ class Roster:
 
 
 class Client:
-    """Stands for a socket: an object that has a name, for a reader."""
+    """Stands for a socket, with a name that reads well."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -112,7 +111,7 @@ class Roster(Calls):
         super().__init__(bench, bench.code(), "roster")
 
     def are_here(self, *pairs: tuple[Any, str], clue: str = "") -> None:
-        """Everybody is here under this nickname, and nobody else is."""
+        """These clients are here under these nicknames, and no others."""
         self.gives(list(pairs), "everyone", clue=clue)
         for client, nickname in pairs:
             self.gives(nickname, "nickname_of", client, clue=clue)
@@ -184,14 +183,14 @@ def copied(bench: Bench) -> None:
         roster.gives(nickname, "remove", client)
     if told != ["alice", "bob"]:
         seen = f"{' and '.join(told) or 'nobody'} alone"
-        raise Missed("alice and bob are met on the way, though each is removed", seen)
+        raise CheckFailed("alice and bob are met on the way, though each is removed", seen)
     bench.expect(len(everyone) == 2, "the list stays as it was", f"now it is {roster.shown(everyone)}")
     roster.call("everyone").append("somebody else")
     roster.are_here()
 
 
 def present(bench: Bench, *clients: Client) -> Callable[[], Any]:
-    """Makes a roster in which these are, anew each time."""
+    """Makes a new roster with these clients in it."""
 
     def setup() -> Any:
         roster = bench.code()
@@ -203,7 +202,7 @@ def present(bench: Bench, *clients: Client) -> Callable[[], Any]:
 
 
 def are_left(roster: Any, *pairs: tuple[Client, str]) -> None:
-    """These are here, and nobody else."""
+    """These are here, and no others."""
     here = roster.everyone()
     if here != list(pairs):
         raise Broken(f"then {list(pairs)} are here", f"{here}")
@@ -415,17 +414,17 @@ EXERCISE = Exercise(
         Step(
             "who has come is here, in order of arrival",
             comes,
-            (
+            hints=(
                 "Compare the two: who is missing, or under which name?",
                 "A dict keeps its keys in the order in which they came: client -> nickname.",
             ),
-            STUCK,
+            hints_by_clue=HINTS_WHEN_STUCK,
         ),
         Step(
             "a nickname is taken once, and a client comes once",
             once,
-            ("Look before you add: what could be there already?",),
-            STUCK
+            hints=("Look before you add: what could be there already?",),
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "nickname": (
                     "Two people, one nickname. Where do you look whether it is taken?",
@@ -444,11 +443,11 @@ EXERCISE = Exercise(
         Step(
             "who has left is gone, and the others keep their nicknames",
             leaves,
-            (
-                "Somebody left. Who has which nickname now, and why?",
+            hints=(
+                "A client left. Who has which nickname now, and why?",
                 "Two lists both lose the item at the same index. A dict has one thing to lose.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "twice": (
                     "This client is not here. What should remove say, and what should it change?",
@@ -471,14 +470,14 @@ EXERCISE = Exercise(
         Step(
             "a client gets a new nickname, if it is free",
             renamed,
-            (
+            hints=(
                 "Who has which nickname after rename, and in which order?",
                 "self.nicknames[client] = new changes a value, and no key moves.",
             ),
-            STUCK
+            hints_by_clue=HINTS_WHEN_STUCK
             | {
                 "taken": (
-                    "The nickname belonged to somebody else. Did rename look?",
+                    "The nickname belonged to another client. Did rename look?",
                     "The same question as in add: if new in self.nicknames.values(): return False",
                 ),
                 "not here": (
@@ -486,7 +485,7 @@ EXERCISE = Exercise(
                     "if client not in self.nicknames: return False",
                 ),
                 "free": (
-                    "Nobody has this nickname any more. Where is it still written down?",
+                    "No client has this nickname any more. Where is it still written down?",
                     "If you keep the nicknames a second time, take the old one away there as well.",
                 ),
             },
@@ -494,7 +493,7 @@ EXERCISE = Exercise(
         Step(
             "the list of everyone is the caller's own",
             copied,
-            (
+            hints=(
                 "The caller walks the list, and it changes on the way. Whose list is it?",
                 "Return a copy: list(…).",
             ),
@@ -502,12 +501,12 @@ EXERCISE = Exercise(
         Step(
             "two who leave at the same time take nobody else's nickname",
             two_leave,
-            (
+            hints=(
                 "One thread had found its index, and then the other one ran. What is at that index now?",
-                "Between the line that looks and the line that changes, nobody else may come in.",
+                "Between the line that looks and the line that changes, no other thread may come in.",
                 "with self.lock: around all of remove, and around every other method that uses these lists",
             ),
-            {
+            hints_by_clue={
                 "IndexError": (
                     "The index was right when it was found. What has happened to the list since?",
                     "with self.lock: around all of remove, from index to pop",
@@ -522,12 +521,12 @@ EXERCISE = Exercise(
         Step(
             "a departure is told once, even if two threads notice it",
             told_once,
-            (
+            hints=(
                 "Both threads got an answer, before either had removed anything. Which line gave it?",
                 "To look and to remove are one thing: the lock is held from the one to the other.",
                 "with self.lock: return self.nicknames.pop(client, None)",
             ),
-            {
+            hints_by_clue={
                 "KeyError": (
                     "It was there when this thread looked. Who has removed it since?",
                     "pop(client, None) looks and removes at once; or both under one lock.",
@@ -541,8 +540,8 @@ EXERCISE = Exercise(
         Step(
             "of two who want one nickname, one gets it",
             one_nickname,
-            ("When did each of the two look, and when did each of them write?",),
-            {
+            hints=("When did each of the two look, and when did each of them write?",),
+            hints_by_clue={
                 "add": (
                     "Both looked, found it free, and then both took it. What should the lock keep apart?",
                     "with self.lock: around both, the if and the line that adds.",
@@ -556,11 +555,11 @@ EXERCISE = Exercise(
         Step(
             "whenever you look, everybody has their own nickname",
             whenever,
-            (
+            hints=(
                 "One thread was in the middle of a change, and the other looked. Who should have waited?",
                 "Who reads takes the lock as well, or it may see what is half done.",
             ),
-            {
+            hints_by_clue={
                 "RuntimeError": (
                     "A dict was walked, and changed on the way. Who walks it, and who should wait?",
                     "with self.lock: return list(self.nicknames.items())",

@@ -1,17 +1,17 @@
 """Exercise `server`, the capstone: all of it together, judged from outside.
 
-Its steps are the behaviours that `check server` tries on any server: here each is tried on a new one, which
-runs in a thread of the student's process. What the steps expect is said there; here are the hints.
+Its steps are behaviours that `check server` tries on any server (labkit/conformance/). Here each is tried
+on a new one, which runs in a thread of the student's process. This file adds the hints.
 """
 
 from __future__ import annotations
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.probed import Probed
+from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.exercises.bench.bench import Bench, whereabouts
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `serve(listener)`: a chat server, on a listening socket that is given. It returns when that socket
@@ -20,16 +20,17 @@ one that sends for each client. What counts is what the clients see:
 
 - Lines of UTF-8 end with LF; a CR before it is dropped. A line of more than 4096 bytes, its LF included, is
   refused with `! ` and a reason. What is not UTF-8 becomes U+FFFD, and so does what cannot be printed. None
-  of these throws anybody out.
+  of these ends a connection.
 - The server asks `nickname`. The answer is the nickname, or is refused: `! ` and a reason, and `nickname`
-  again; you may end it after three refusals. Empty ones are refused, and those that are taken. Whoever is
-  let in hears `* you are alice, in lobby`.
+  again; you may end it after three refusals. Empty ones are refused, and those that are taken. A client
+  that is let in hears `* you are alice, in lobby`.
 - What alice says, all others hear as `alice: TEXT`, in one order for all, and she does not. An empty line
   is nothing.
 - `* alice joined` is told to the others, once; so is `* alice left (hung up)` after FIN, and
   `* alice left (vanished)` after RST or an error. Then the nickname is free.
-- Whoever stops reading holds up nobody for more than a second, and is let go. Whoever reads loses no line.
-- A newcomer who says nothing, resets, or sends no text keeps nobody out.
+- A client that stops reading holds up no other for more than a second, and is let go. One that reads loses
+  no line.
+- A newcomer that says nothing, resets, or sends no text keeps no other out.
 """
 
 ANSWER = '''
@@ -43,7 +44,7 @@ GRACE = 0.5  # seconds that a client with so many has to take one
 
 
 def end(sock):
-    """End the connection; whoever waits in recv wakes."""
+    """End the connection; a thread that waits in recv wakes."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -82,7 +83,7 @@ class Client:
         ### END SOLUTION
 
     def tell(self, line):
-        """Put a line into the queue. Whoever takes none for GRACE seconds is let go."""
+        """Put a line into the queue. A client that takes none for GRACE seconds is let go."""
         ### BEGIN SOLUTION
         try:
             if not self.too_slow:
@@ -158,7 +159,7 @@ class Chat:
         ### END SOLUTION
 
     def tell_all(self, line, but=None):
-        """Tell everybody; the lock must be held."""
+        """Tell all members; the lock must be held."""
         ### BEGIN SOLUTION
         for member in list(self.members.values()):
             if member is not but:
@@ -206,7 +207,7 @@ def serve(listener):
         threading.Thread(target=handle_client, args=(chat, sock), daemon=True).start()
     ### END SOLUTION'''
 
-PATIENCE = 1.5
+TIMEOUT = 1.5
 """Seconds that the server is given for anything; the machine's own pauses are not counted."""
 
 # In the order in which they are tried: those that take longest come last.
@@ -253,7 +254,7 @@ HINTS: dict[str, tuple[str, ...]] = {
     ),
     "all hear the same lines in the same order": (
         "Three talk at once, in three threads. What decides the order in which bob and carol hear them?",
-        "One lock around putting a line into everybody's queue.",
+        "One lock around putting a line into every queue.",
     ),
     "a nickname that is taken is refused": (
         "There is an alice already. Where does your server look?",
@@ -284,7 +285,7 @@ HINTS: dict[str, tuple[str, ...]] = {
         "Delete it from the members when she leaves.",
     ),
     "nobody falls silent when people come and go": (
-        "Somebody left, and since then nothing is heard. Which thread holds which lock?",
+        "A client left, and since then nothing is heard. Which thread holds which lock?",
         "A function that is called under the lock must not take it again.",
     ),
     "a silent newcomer keeps nobody out": (
@@ -300,7 +301,7 @@ HINTS: dict[str, tuple[str, ...]] = {
         "Decode nicknames as all lines: with 'replace', in the client's own thread.",
     ),
     "nobody is skipped when several die": (
-        "Somebody was taken off the list while a loop walked it. Who comes next in that loop?",
+        "A client was taken off the list while a loop walked it. Who comes next in that loop?",
         "Walk a copy: for member in list(members.values()).",
     ),
     "after a reset all others are still heard": (
@@ -314,11 +315,11 @@ HINTS: dict[str, tuple[str, ...]] = {
     "one who stops reading holds up nobody": (
         "mallory does not read. Which of your threads waits for her, and who waits for that thread?",
         "A queue for each client, with an end, and a thread that sends from it.",
-        "queue.Queue(500), put(line, timeout=0.5); whoever's queue stays full is let go.",
+        "queue.Queue(500), put(line, timeout=0.5); a client whose queue stays full is let go.",
     ),
 }
 
-CLUES: dict[str, dict[str, tuple[str, ...]]] = {
+HINTS_BY_CLUE: dict[str, dict[str, tuple[str, ...]]] = {
     "a line is a message, however TCP cuts it": {
         "empty": (
             "alice pressed Enter, and nothing else. What did the others see of it?",
@@ -332,11 +333,11 @@ CLUES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
 }
-"""Other hints, for one who missed a behaviour with this clue."""
+"""Other hints, by behaviour and clue."""
 
 BEHAVIOUR = {behaviour.name: behaviour for behaviour in BEHAVIOURS if behaviour.required("lines")}
 
-AT_A_LOCK = (
+HINTS_AT_A_LOCK = (
     "A thread of yours stands at a lock, in the line shown. Who holds it, and what does that one wait for?",
     "If one that holds a lock calls one that takes it, both wait for ever. Take it in one of them only.",
 )
@@ -348,18 +349,18 @@ def step(behaviour: Behaviour) -> Step:
     def run(bench: Bench) -> None:
         listener = bench.listener()
         bench.thread(bench.code, listener, name="serve")
-        server = Probed(listener.getsockname(), patience=PATIENCE, journal=bench.journal)
+        server = ServerUnderTest(listener.getsockname(), timeout=TIMEOUT, journal=bench.journal)
         try:
             behaviour.judge(server)
-        except Missed as missed:
-            bench.keep_the_ladder()
+        except CheckFailed as failed:
+            bench.freeze_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
-            raise Missed(missed.expected, missed.seen, "lock" if at_a_lock else missed.clue) from None
+            raise CheckFailed(failed.expected, failed.seen, "lock" if at_a_lock else failed.clue) from None
         finally:
             server.leave()
 
-    clues = {"lock": AT_A_LOCK} | CLUES.get(behaviour.name, {})
-    return Step(behaviour.name, run, HINTS[behaviour.name], clues)
+    by_clue = {"lock": HINTS_AT_A_LOCK} | HINTS_BY_CLUE.get(behaviour.name, {})
+    return Step(behaviour.name, run, hints=HINTS[behaviour.name], hints_by_clue=by_clue)
 
 
 EXERCISE = Exercise(
@@ -414,7 +415,7 @@ EXERCISE = Exercise(
             (("letter if letter.isprintable()", "letter if letter"),),
         ),
         Wrong(
-            "throws out whoever says too much",
+            "throws out a client that says too much",
             "an over-long line is refused, and nobody thrown out",
             (('client.tell("! that line is too long")', 'raise OSError("too long")'),),
         ),

@@ -7,10 +7,10 @@ import errno
 import socket
 import sys
 
-from labkit.exercises.bench.bench import SOON, Bench, told
-from labkit.exercises.bench.stopping import House, holding
+from labkit.exercises.bench.bench import SOON, Bench, in_one_line
+from labkit.exercises.bench.stopping import StudentServer, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `Server`, which can be stopped. What it serves is simple: it greets each client with the line
@@ -18,9 +18,9 @@ Write `Server`, which can be stopped. What it serves is simple: it greets each c
 
 - `Server(port=0)` makes one, on 127.0.0.1; port 0 is any free one. `.start()` begins to serve, and
   returns. From then on, `.address` is `(host, port)`.
-- `.stop()` returns within 2 seconds, whoever is connected, talking or silent. When it has returned,
-  nobody can connect any more; every client's connection has ended, also that of one who came in at the
-  last moment; and all threads that the server started have ended.
+- `.stop()` returns within 2 seconds, whatever clients are connected, talking or silent. When it has
+  returned, no client can connect any more; every client's connection has ended, also that of one that came
+  in at the last moment; and all threads that the server started have ended.
 - The port is free at once: another `Server` can have it.
 - `.stop()` raises nothing: not if clients have left before, not if it was called before, and not if the
   server was never started.
@@ -39,7 +39,7 @@ class Server:
         ### BEGIN SOLUTION
         self.listener = socket.create_server(("127.0.0.1", port))  # sets SO_REUSEADDR
         self.address = self.listener.getsockname()
-        self.door = threading.Thread(target=self.accept_clients)
+        self.acceptor = threading.Thread(target=self.accept_clients)
         self.threads = []  # of the clients
         self.clients = set()  # their sockets
         self.lock = threading.Lock()  # guards clients: a socket in there is open
@@ -48,16 +48,16 @@ class Server:
     def start(self):
         """Begin to serve, in threads."""
         ### BEGIN SOLUTION
-        self.door.start()
+        self.acceptor.start()
         ### END SOLUTION
 
     def accept_clients(self):
-        """The life of the thread at the door."""
+        """Accept clients, until the listener is closed."""
         ### BEGIN SOLUTION
         while True:
             try:
                 client, _ = self.listener.accept()
-            except OSError:  # stop() has shut the door
+            except OSError:  # stop() has closed the listener
                 return
             with self.lock:
                 self.clients.add(client)
@@ -84,8 +84,8 @@ class Server:
         with contextlib.suppress(OSError):  # it may be closed already
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
         self.listener.close()
-        if self.door.is_alive():
-            self.door.join()  # from here on nobody comes in
+        if self.acceptor.is_alive():
+            self.acceptor.join()  # from here on no client comes in
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
@@ -100,119 +100,123 @@ class Server:
 
 
 def serves(bench: Bench) -> None:
-    house = House(bench)
-    alice = house.guest("alice")  # silent for now: bob must not have to wait for her
-    house.guest("bob", says="I am bob")
+    server = StudentServer(bench)
+    alice = server.greeted("alice")  # silent for now: bob must not have to wait for her
+    server.greeted("bob", says="I am bob")
     alice.send("I am alice")
     if not alice.hears("I am alice\n"):
-        raise Missed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
+        raise CheckFailed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
     if sys.platform == "linux":  # elsewhere a machine has not all of 127.0.0.0/8
-        elsewhere = ("127.0.0.2", house.address[1])
+        elsewhere = ("127.0.0.2", server.address[1])
         with contextlib.suppress(OSError), socket.create_connection(elsewhere, SOON):
-            raise Missed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
-    house.stopping()  # whatever comes of it: the next steps look at that
+            raise CheckFailed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
+    server.call_stop()  # whatever comes of it: the next steps look at that
 
 
 def nobody_there(bench: Bench) -> None:
-    house = House(bench)
-    house.settles()
-    house.stop()
+    server = StudentServer(bench)
+    server.settles()
+    server.stop()
     try:
-        bench.peer(house.address, "alice")
+        bench.connect(server.address, "alice")
     except ConnectionError:
-        house.is_empty()
+        server.has_no_threads()
     else:
-        raise Missed("nobody can connect after stop()", "alice could", "open")
+        raise CheckFailed("no client can connect after stop()", "alice could", "open")
 
 
 def clients_there(bench: Bench) -> None:
-    house = House(bench)
-    guests = [house.guest("alice"), house.guest("bob", says="hi"), house.guest("carol", says="hi")]
-    house.settles()
-    house.stop()
-    house.sends_home(*guests)
-    house.is_empty()
+    server = StudentServer(bench)
+    clients = [
+        server.greeted("alice"),
+        server.greeted("bob", says="hi"),
+        server.greeted("carol", says="hi"),
+    ]
+    server.settles()
+    server.stop()
+    server.has_closed(*clients)
+    server.has_no_threads()
 
 
 def comes_late(bench: Bench) -> None:
     with holding() as hold:
-        house = House(bench)
-        alice = house.guest("alice", says="hi")
-        house.settles()
+        server = StudentServer(bench)
+        alice = server.greeted("alice", says="hi")
+        server.settles()
         hold.on = True
         bench.said("connects", "carol", "server")
-        carol = house.knock("carol")
-        hold.holds.wait(SOON)  # the thread at the door has her, and is held there
-        hold.stop(house)
-        house.sends_home(alice, carol)
+        carol = server.connect("carol")
+        hold.holds.wait(SOON)  # the accepting thread has her, and is held there
+        hold.stop(server)
+        server.has_closed(alice, carol)
 
 
 def waits_for_threads(bench: Bench) -> None:
     with holding() as hold:
-        house = House(bench)
-        house.guest("alice", says="hi")
-        house.settles()
+        server = StudentServer(bench)
+        server.greeted("alice", says="hi")
+        server.settles()
         hold.on = True
-        hold.stop(house)
-        house.is_empty()
+        hold.stop(server)
+        server.has_no_threads()
     if hold.not_waited_for:
         seen = "it returned while one was still at work"
-        raise Missed("stop() returns when all threads have ended", seen)
+        raise CheckFailed("stop() returns when all threads have ended", seen)
 
 
 def port_is_free(bench: Bench) -> None:
-    first = House(bench)
-    guests = [first.guest("alice", says="hi"), first.guest("bob", says="hi")]
+    first = StudentServer(bench)
+    clients = [first.greeted("alice", says="hi"), first.greeted("bob", says="hi")]
     first.stop()
-    first.sends_home(*guests)
-    for guest in guests:
-        guest.hang_up()
+    first.has_closed(*clients)
+    for client in clients:
+        client.hang_up()
     try:
-        second = House(bench, first.address[1])
+        second = StudentServer(bench, first.address[1])
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise Missed("another Server starts on this port", told(error), "in use") from error
-    second.guest("carol", says="hi")
+        raise CheckFailed("another Server starts on this port", in_one_line(error), "in use") from error
+    second.greeted("carol", says="hi")
     second.stop()
 
 
 def left_before(bench: Bench) -> None:
-    house = House(bench)
-    alice, bob, carol = (house.guest(name, says="hi") for name in ("alice", "bob", "carol"))
+    server = StudentServer(bench)
+    alice, bob, carol = (server.greeted(name, says="hi") for name in ("alice", "bob", "carol"))
     alice.hang_up()
     bob.reset()
     alice.ended()
-    house.settles()
-    house.stop_does_no_harm("raised")
-    house.sends_home(carol)
-    house.is_empty()
+    server.settles()
+    server.stop_does_no_harm("raised")
+    server.has_closed(carol)
+    server.has_no_threads()
 
 
 def stops_again(bench: Bench) -> None:
-    house = House(bench)
-    alice = house.guest("alice")
-    house.stop()
-    house.sends_home(alice)
-    house.stop_does_no_harm("twice")
-    house = House(bench, start=False)
-    house.stop_does_no_harm("not started")
-    house.is_empty()
+    server = StudentServer(bench)
+    alice = server.greeted("alice")
+    server.stop()
+    server.has_closed(alice)
+    server.stop_does_no_harm("twice")
+    server = StudentServer(bench, start=False)
+    server.stop_does_no_harm("not started")
+    server.has_no_threads()
 
 
 WAKE_ACCEPT = """\
         with contextlib.suppress(OSError):  # it may be closed already
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept (if not on Linux, close does)
 """
-SHUT_THE_DOOR = (
+CLOSE_THE_LISTENER = (
     WAKE_ACCEPT
     + """\
         self.listener.close()
-        if self.door.is_alive():
-            self.door.join()  # from here on nobody comes in
+        if self.acceptor.is_alive():
+            self.acceptor.join()  # from here on no client comes in
 """
 )
-SEND_HOME = """\
+END_CONNECTIONS = """\
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
@@ -233,11 +237,11 @@ class Server:
     def __init__(self, port=0):
         self.listener = socket.create_server(("127.0.0.1", port))
         self.address = self.listener.getsockname()
-        self.door = threading.Thread(target=self.accept_clients)
+        self.acceptor = threading.Thread(target=self.accept_clients)
         self.clients = []
 
     def start(self):
-        self.door.start()
+        self.acceptor.start()
 
     def accept_clients(self):
         while True:
@@ -258,7 +262,7 @@ class Server:
 
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
-        self.door.join()
+        self.acceptor.join()
         self.listener.close()
         for client, thread in self.clients:
             client.shutdown(socket.SHUT_RDWR)
@@ -400,8 +404,8 @@ OTHERS = {
             self.listener = socket.create_server(("127.0.0.1", self.port))
             self.address = self.listener.getsockname()
             self.open = True
-            self.door = threading.Thread(target=self.accept)
-            self.door.start()
+            self.acceptor = threading.Thread(target=self.accept)
+            self.acceptor.start()
 
         def accept(self):
             with self.listener:
@@ -421,7 +425,7 @@ OTHERS = {
                     return
                 self.open = False
             socket.create_connection(self.address).close()
-            self.door.join()
+            self.acceptor.join()
             with self.changed:
                 for guest in self.inside:
                     try:
@@ -444,17 +448,17 @@ EXERCISE = Exercise(
         Step(
             "greets each client, and says its lines back",
             serves,
-            (
+            hints=(
                 "Which of your threads should have done that, and what did it do instead?",
-                "A thread at the door accepts, and starts one for each client; that one greets and reads.",
+                "One thread accepts, and starts one for each client; that one greets and reads.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
-                    "start() must return, and somebody must accept. Can one thread do both?",
+                    "start() must return, and a thread must accept. Can one thread do both?",
                     "threading.Thread(target=self.accept_clients).start()",
                 ),
                 "refused": (
-                    "Nobody listens there. When does your server begin to listen, and what is .address?",
+                    "Nothing listens there. When does your server begin to listen, and what is .address?",
                     "self.address = listener.getsockname()",
                 ),
                 "not greeted": (
@@ -474,14 +478,14 @@ EXERCISE = Exercise(
         Step(
             "stop() ends the waiting for newcomers",
             nobody_there,
-            (
+            hints=(
                 "What does stop() have to do about the listener, and about the thread that waits on it?",
                 "listener.shutdown(socket.SHUT_RDWR), listener.close(), and then join the thread.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
-                    "Somebody sits in accept. Does it notice that another thread closes the listener?",
-                    "On Linux close() wakes nobody. shutdown() does; so does a connection of your own.",
+                    "A thread waits in accept. Does it notice that another thread closes the listener?",
+                    "On Linux close() wakes no thread. shutdown() does; so does a connection of your own.",
                     "listener.shutdown(socket.SHUT_RDWR), then listener.close(), then join.",
                 ),
                 "open": (
@@ -490,25 +494,25 @@ EXERCISE = Exercise(
                 ),
                 "left": (
                     "A thread outlives your server. In which line does it wait?",
-                    "On Linux close() alone wakes nobody who sits in accept: shutdown() first.",
+                    "On Linux close() alone wakes no thread that waits in accept: shutdown() first.",
                 ),
             },
         ),
         Step(
             "stop() ends every client's connection, also of one who says nothing",
             clients_there,
-            (
+            hints=(
                 "What does stop() have to do for each client?",
                 "client.shutdown(socket.SHUT_RDWR) ends the connection, and wakes who sits in recv.",
             ),
-            {
+            hints_by_clue={
                 "does not come back": (
                     "A client's thread sits in recv. What would make recv return?",
-                    "Not close(): Linux keeps a connection open for whoever sits in its recv.",
+                    "Not close(): Linux keeps a connection open while a thread waits in its recv.",
                     "client.shutdown(socket.SHUT_RDWR), and then join its thread.",
                 ),
                 "all": (
-                    "stop() closed the door. From where does it know who is inside?",
+                    "stop() closed the listener. From where does it know who is inside?",
                     "Keep each client's socket when you accept it. In stop(), shut each of them down.",
                 ),
                 "some": (
@@ -530,16 +534,16 @@ EXERCISE = Exercise(
         Step(
             "one who comes in at the last moment is sent home, too",
             comes_late,
-            (
-                "Carol was at the door when stop() began. When did it look who is inside?",
-                "As long as the door is open, somebody may come in behind your back.",
-                "First shut the door, and join its thread. Then look who is inside.",
+            hints=(
+                "Carol was being accepted when stop() began. When did it look who is inside?",
+                "As long as the listener is open, a client may come in behind your back.",
+                "First close the listener, and join the thread that accepts. Then look who is inside.",
             ),
         ),
         Step(
             "stop() returns when all threads have ended, and not before",
             waits_for_threads,
-            (
+            hints=(
                 "stop() has woken them. How does it know that they have ended?",
                 "Keep the threads, too, and join each of them, after you have woken it.",
                 "for thread in self.threads: thread.join()",
@@ -549,11 +553,11 @@ EXERCISE = Exercise(
         Step(
             "the port is free at once",
             port_is_free,
-            (
+            hints=(
                 "The first server is gone. What is left of it in the second one's way?",
                 "Both need the same port, and each its own listener.",
             ),
-            {
+            hints_by_clue={
                 "in use": (
                     "All its sockets are closed. Who still holds the port, and for how long?",
                     "Who says FIN first waits for stragglers: a minute in TIME_WAIT. One option allows it.",
@@ -564,8 +568,8 @@ EXERCISE = Exercise(
         Step(
             "clients who have left before do no harm",
             left_before,
-            ("Two have left before stop(). What does it try to do with their sockets?",),
-            {
+            hints=("Two have left before stop(). What does it try to do with their sockets?",),
+            hints_by_clue={
                 "raised": (
                     "Two have left before stop(). What does shutdown() say of a connection that is gone?",
                     "It raises an OSError, and the clients behind that one are never reached.",
@@ -576,8 +580,8 @@ EXERCISE = Exercise(
         Step(
             "stop() twice, or before start(), does no harm",
             stops_again,
-            ("Which line of stop() needs something that is not there, or not there any more?",),
-            {
+            hints=("Which line of stop() needs something that is not there, or not there any more?",),
+            hints_by_clue={
                 "twice": (
                     "What has the first stop() left for the second?",
                     "A closed socket cannot be shut down: OSError. Catch it, or remember that you stopped.",
@@ -603,7 +607,7 @@ EXERCISE = Exercise(
         Wrong(
             "leaves the listener open",
             "stop() ends the waiting for newcomers",
-            ((SHUT_THE_DOOR, ""),),
+            ((CLOSE_THE_LISTENER, ""),),
             clue="open",
         ),
         Wrong(
@@ -615,7 +619,7 @@ EXERCISE = Exercise(
         Wrong(
             "forgets the clients",
             "stop() ends every client's connection, also of one who says nothing",
-            ((SEND_HOME, ""), (JOIN, "")),
+            ((END_CONNECTIONS, ""), (JOIN, "")),
             clue="all",
         ),
         Wrong(
@@ -625,9 +629,9 @@ EXERCISE = Exercise(
             clue="some",
         ),
         Wrong(
-            "shuts the door last",
+            "closes the listener last",
             "one who comes in at the last moment is sent home, too",
-            ((SHUT_THE_DOOR, ""), (JOIN, JOIN + SHUT_THE_DOOR)),
+            ((CLOSE_THE_LISTENER, ""), (JOIN, JOIN + CLOSE_THE_LISTENER)),
         ),
         Wrong(
             "doesn't join the clients' threads",
@@ -665,7 +669,7 @@ EXERCISE = Exercise(
         Wrong(
             "joins a thread that was never started",
             "stop() twice, or before start(), does no harm",
-            (("        if self.door.is_alive():\n    ", ""),),
+            (("        if self.acceptor.is_alive():\n    ", ""),),
             clue="not started",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Exercise `slow`: a queue for each client, with an end, so that one who does not read holds up nobody."""
+"""Exercise `slow`: a bounded queue for each client: one that does not read holds up no other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, Running, told
+from labkit.exercises.bench.bench import SOON, Bench, Running, in_one_line
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
-from labkit.probe.failed import Missed
+from labkit.probe.failed import CheckFailed
 
 TASK = """
 A client that stops reading must not stop the server. Write `Outbox`: the lines that wait for one client.
@@ -25,7 +25,7 @@ A client that stops reading must not stop the server. Write `Outbox`: the lines 
   broken. Then `put` says `False` for ever, and the socket has been shut down, so that the thread in
   `sock.recv` wakes. Nothing of this concerns any other client.
 - `.close()`: no more lines; `put` says `False` from now on. What waits is still sent, if the client reads
-  it within half a second; `close` is back within two seconds, whatever the client does.
+  it within half a second; `close` returns within two seconds, whatever the client does.
 - An outbox may have a thread of its own, or all may share one. A thread of its own has ended soon after
   `close`, and no thread ever dies of an exception.
 """
@@ -84,7 +84,7 @@ class Outbox:
         ### END SOLUTION
 
     def give_up(self) -> None:
-        """Nothing more goes in or out. Whoever waits in recv or sendall wakes."""
+        """Nothing more goes in or out. A thread that waits in recv or sendall wakes."""
         ### BEGIN SOLUTION
         with self.lock:
             self.ended = True
@@ -96,17 +96,17 @@ class Outbox:
 '''
 
 SMALL = 4096
-"""Bytes asked for as the kernel's buffers at both ends; it keeps three times that or so …"""
+"""Bytes requested for the kernel's buffers at both ends; the kernel keeps about three times that …"""
 
 LONG = 100_000
 """… so that a line of so many bytes is never taken by a client that does not read."""
 
 PIECE = 1000
-"""Bytes that a `send` takes at most, where it takes only a part."""
+"""Bytes that a `send` of PartOnly takes at most."""
 
 
 def short(line: bytes) -> str:
-    """A line as a student is shown it."""
+    """A line, as it is shown."""
     return f"{line!r}" if len(line) < 40 else f"{line[:4]!r}… ({len(line)} bytes)"
 
 
@@ -118,13 +118,13 @@ class PartOnly(socket.socket):
 
 
 class Client:
-    """A client with an outbox, the socket that this was given, and who is at the other end."""
+    """A client's outbox, the socket it was given, and the far end of that."""
 
     def __init__(self, bench: Bench, name: str = "alice", limit: int = 10, part_only: bool = False) -> None:
         self.bench, self.name = bench, name
         self.took = 0.0  # seconds that the last put took …
         self.answer: Any = None  # … and what it returned
-        self.sock, self.peer = bench.pair(name, receive_buffer=SMALL)
+        self.sock, self.far_end = bench.pair(name, receive_buffer=SMALL)
         if part_only:
             self.sock = PartOnly(fileno=self.sock.detach())
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
@@ -132,7 +132,7 @@ class Client:
         self.box = bench.code(self.sock, limit)
 
     def put(self, line: bytes) -> bool:
-        """What the student's `put` says to this. Raises Missed if it has to be waited for."""
+        """What the student's `put` returns for this line. Raises CheckFailed if it waits."""
 
         def put() -> Any:
             began = monotonic()
@@ -150,18 +150,20 @@ class Client:
         """Put a line that must be taken."""
         if not self.put(line):
             clue = "None" if self.answer is None else clue
-            raise Missed(f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue)
+            raise CheckFailed(
+                f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue
+            )
 
     def hears(self, line: bytes, clue: str = "") -> None:
         expected = f"{self.name} hears {short(line)}"
         try:
-            heard = self.peer.line().encode() + b"\n"
+            heard = self.far_end.line().encode() + b"\n"
         except (TimeoutError, EOFError):
-            raise Missed(expected, self.peer.seen(), clue) from None
+            raise CheckFailed(expected, self.far_end.seen(), clue) from None
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
-        """A thread in which the student's `close` runs; it is on its way when this returns."""
+        """Start the student's `close` in a thread; it has begun when this returns."""
         entered = threading.Event()
 
         def close() -> None:
@@ -175,14 +177,14 @@ class Client:
 
 
 def in_time(closing: Running, name: str) -> None:
-    """That `close` returns: within two seconds, and one more that a busy machine may take."""
+    """`close` returns within two seconds, and one more that a busy machine may take."""
     closing.result(f"{name}: close() comes back within 2 s", 3.0)
 
 
 def tidy(*clients: Client) -> None:
-    """Leave nothing for the next step; how well `close` does that is for a step of its own."""
+    """Leave nothing for the next step; another step checks how `close` does that."""
     for client in clients:
-        client.peer.reset()
+        client.far_end.reset()
     for closing in [client.close() for client in clients]:
         closing.ended(0.5)
     for client in clients:
@@ -191,12 +193,12 @@ def tidy(*clients: Client) -> None:
 
 @contextlib.contextmanager
 def deaths() -> Iterator[list[str]]:
-    """What threads die of meanwhile."""
+    """What threads die of in this block."""
     before, died = threading.excepthook, list[str]()
 
     def note(hook: threading.ExceptHookArgs) -> None:
         if hook.exc_value is not None:
-            died.append(told(hook.exc_value))
+            died.append(in_one_line(hook.exc_value))
         before(hook)
 
     threading.excepthook = note
@@ -218,9 +220,9 @@ def arrives(bench: Bench) -> None:
         seen, clue = f"it has a timeout of {timeout:g} s now", "timeout"
         if timeout == 0:
             seen, clue = "it waits no longer, neither in send nor in recv", "BlockingIOError"
-        raise Missed("the socket stays blocking", seen, clue)
+        raise CheckFailed("the socket stays blocking", seen, clue)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
-    alice.peer.send("hi")
+    alice.far_end.send("hi")
     heard = reader.result("the thread in sock.recv gets what alice says")
     bench.expect(heard == b"hi\n", "the thread in sock.recv gets b'hi\\n'", f"it got {heard!r}", "reads")
     tidy(alice)
@@ -235,14 +237,14 @@ def at_once(bench: Bench) -> None:
 
 def in_order(bench: Bench) -> None:
     alice = Client(bench, part_only=True)
-    alice.peer.journal = Journal()  # a hundred small pieces say less than what they add up to
+    alice.far_end.journal = Journal()  # a hundred small pieces would say little
     lines = [b"a" * LONG + b"\n", b"bbb\n", b"c" * LONG + b"\n", b"d" * LONG + b"\n"]
     for line in lines:
         alice.takes(line)
     heard: list[bytes] = []
     with contextlib.suppress(TimeoutError, EOFError):
         for _ in lines:
-            heard.append(alice.peer.line().encode() + b"\n")
+            heard.append(alice.far_end.line().encode() + b"\n")
             bench.said(short(heard[-1]), "server", "alice")
     if heard != lines:
         at = next(n for n, line in enumerate(lines) if heard[n : n + 1] != [line])
@@ -253,7 +255,7 @@ def in_order(bench: Bench) -> None:
             seen, clue = f"it is {short(wrong)}", "order"
         elif came < put:
             seen, clue = f"it is {short(wrong)}; of {put} bytes that were put, {came} came", "cut"
-        raise Missed(f"line {at + 1} that alice hears is {short(lines[at])}", seen, clue)
+        raise CheckFailed(f"line {at + 1} that alice hears is {short(lines[at])}", seen, clue)
     tidy(alice)
 
 
@@ -275,13 +277,13 @@ def has_an_end(bench: Bench) -> None:
         tidy(alice)
         alice, reader = filled(bench, limit)
     if alice.took > 0.5:
-        raise Missed("put never waits", f"the one that said False took {alice.took:.1f} s", "waited")
+        raise CheckFailed("put never waits", f"the one that said False took {alice.took:.1f} s", "waited")
     if not reader.ended():
         if alice.sock.fileno() < 0:
             seen, clue = "the socket is closed, and that thread still waits in recv", "closed"
         else:
             seen, clue = f"{SOON:g} s later that thread still waits in recv", "not shut down"
-        raise Missed("alice is given up: the thread in sock.recv wakes", seen, clue)
+        raise CheckFailed("alice is given up: the thread in sock.recv wakes", seen, clue)
     bench.expect(not alice.put(b"more\n"), "put says False from now on", "it said True again", "again")
     bob.takes(b"hello\n", "all of them")
     bob.hears(b"hello\n", "all of them")
@@ -289,9 +291,9 @@ def has_an_end(bench: Bench) -> None:
 
 
 def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
-    """A client for whom a line was not taken, because she does not read; and who waits in recv for her.
+    """A client that does not read, when the first line was not taken; and the call that waits in its recv.
 
-    A thread that takes all that wait, to send them at once, may keep twice as many: that is an end, too.
+    A thread that takes all waiting lines, to send them at once, may keep twice as many: a limit, too.
     """
     alice = Client(bench, "alice", limit)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
@@ -300,34 +302,36 @@ def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
         taken += 1
         if taken > enough:
             seen = f"alice reads nothing, and {taken} lines of {LONG} bytes were taken"
-            raise Missed(f"with {limit} lines waiting, the next put says False", seen, "no end")
+            raise CheckFailed(f"with {limit} lines waiting, the next put says False", seen, "no end")
     if taken < limit:
-        raise Missed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
+        raise CheckFailed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
     return alice, reader
 
 
 def has_died(bench: Bench) -> None:
     alice, bob = Client(bench, "alice", limit=1000), Client(bench, "bob")
     with deaths() as died:
-        alice.peer.reset()
+        alice.far_end.reset()
         bench.said("alice: put(b'hello\\n') until it says False", receiver="server")
         give_up, said = monotonic() + SOON, 0
         while not died and alice.box.put(b"hello\n"):
             said += 1
             if monotonic() > give_up:
-                raise Missed("alice is gone: put says False", f"it said True {said} times", "not noticed")
+                raise CheckFailed(
+                    "alice is gone: put says False", f"it said True {said} times", "not noticed"
+                )
             sleep(0.01)  # so that a server that does notice has the time to
         for turn in (1, 2):
             if died:
                 seen = f"one died of {died[0].split(':')[0]}"
-                raise Missed("alice is gone, and no thread dies of it", seen, "died")
+                raise CheckFailed("alice is gone, and no thread dies of it", seen, "died")
             bob.takes(b"number %d\n" % turn, "all of them")
             bob.hears(b"number %d\n" % turn, "all of them")
         tidy(alice, bob)
 
 
 def closes(bench: Bench) -> None:
-    # The half second is that of a clock, and a busy machine can sleep through it: so once more, and again.
+    # A busy machine can sleep through the half second: so three attempts.
     for last_try in (False, False, True):
         bench.journal = Journal()
         alice = Client(bench)
@@ -340,7 +344,7 @@ def closes(bench: Bench) -> None:
             for line in lines:
                 alice.hears(line)
             break
-        except Missed:
+        except CheckFailed:
             if last_try:
                 raise
     in_time(closing, "alice")
@@ -360,13 +364,13 @@ def ends(bench: Bench) -> None:
     while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
         if monotonic() > give_up:
             seen = f"{len(left)} threads more than before are alive: " + ", ".join(t.name for t in left)
-            raise Missed("after close, the outbox has no thread any more", seen, "threads")
+            raise CheckFailed("after close, the outbox has no thread any more", seen, "threads")
         sleep(0.005)
     tidy(*idle, *stuck)
 
 
 def outboxes_threads(bench: Bench, before: set[threading.Thread]) -> list[threading.Thread]:
-    """Threads that the student's code started, and that are alive."""
+    """The live threads that the student's code started."""
     ours = {running.thread for running in bench.running}
     return [t for t in threading.enumerate() if t not in before | ours]
 
@@ -410,18 +414,18 @@ EXERCISE = Exercise(
         Step(
             "a line that is put arrives",
             arrives,
-            (
+            hints=(
                 "The line was put. Which thread sends it, and what does it wait for?",
                 "__init__ starts a thread: it gets a line from the queue, sends it, and gets the next.",
             ),
-            {
+            hints_by_clue={
                 "None": (
                     "put must say whether it took the line. What does it return?",
                     "A function that comes to its end without a return returns None: return True.",
                 ),
                 "timeout": (
                     "The server has a thread in sock.recv. What does your timeout do to that one?",
-                    "A timeout holds for recv too: whoever is silent for as long is thrown out.",
+                    "A timeout holds for recv too: a client that is silent for as long is thrown out.",
                     "With a queue none is needed: only the thread that empties it waits in sendall.",
                 ),
                 "BlockingIOError": (
@@ -437,12 +441,12 @@ EXERCISE = Exercise(
         Step(
             "put does not wait for a client that reads nothing",
             at_once,
-            (
+            hints=(
                 "Which line does put wait in, and whom does that line wait for?",
-                "sendall is back when the kernel has taken all, and it takes little if nobody reads.",
+                "sendall returns when the kernel has taken all: little, for a client that does not read.",
                 "put only puts the line into a queue. A thread of the outbox calls sendall.",
             ),
-            {
+            hints_by_clue={
                 "not taken": (
                     "Fewer lines than `limit` were waiting. Why was this one not taken?",
                     "That the client reads nothing is no reason yet; that too many lines wait is one.",
@@ -453,8 +457,8 @@ EXERCISE = Exercise(
         Step(
             "lines arrive whole and in order, long ones too",
             in_order,
-            ("Compare what was put with what came: which line is it?",),
-            {
+            hints=("Compare what was put with what came: which line is it?",),
+            hints_by_clue={
                 "cut": (
                     "Not all of the line was sent. What does sock.send return?",
                     "send may take a part, and says how much. sendall goes on until all is out.",
@@ -472,7 +476,7 @@ EXERCISE = Exercise(
         Step(
             "one who does not read holds up nobody else",
             holds_up_nobody,
-            (
+            hints=(
                 "alice reads nothing, and bob hears nothing. What do the two share?",
                 "A thread that waits in sendall for alice cannot send to bob.",
                 "A queue and a thread for each. Or one thread that never waits: select, MSG_DONTWAIT.",
@@ -481,11 +485,11 @@ EXERCISE = Exercise(
         Step(
             "when `limit` lines wait, the client is given up, and no other",
             has_an_end,
-            (
+            hints=(
                 "put never waits, not even now. How can a queue say that it is full?",
                 "if self.lines.qsize() >= self.limit: …, or put_nowait and except queue.Full.",
             ),
-            {
+            hints_by_clue={
                 "no end": (
                     "She reads nothing, and you keep each line. How much memory has a server?",
                     "A queue needs an end: look at how many lines wait before you take one more.",
@@ -530,18 +534,18 @@ EXERCISE = Exercise(
         Step(
             "a client that died is given up, quietly",
             has_died,
-            (
+            hints=(
                 "alice is gone. Who finds out, and how does put learn of it?",
                 "sendall raises OSError. except OSError: give her up.",
             ),
-            {
+            hints_by_clue={
                 "not noticed": (
                     "A send to alice fails. What do you do then, and does put see it?",
                     "except OSError: self.ended = True. put looks at it first, and returns False.",
                 ),
                 "died": (
                     "sendall raised an exception in your thread. Who is there to catch it?",
-                    "Nobody is above a thread: try … except OSError around its loop.",
+                    "No code above a thread catches for it: try … except OSError around its loop.",
                 ),
                 "all of them": (
                     "alice is gone, and bob hears nothing. What did the two share?",
@@ -552,12 +556,12 @@ EXERCISE = Exercise(
         Step(
             "close: what waits is still sent",
             closes,
-            (
+            hints=(
                 "Lines were waiting when close was called. What became of them?",
                 "Put an end mark into the queue, behind them, and let the thread come to it: put(None).",
                 "Then thread.join(0.5): that waits for the thread, and not too long.",
             ),
-            {
+            hints_by_clue={
                 "after": (
                     "The outbox is closed. What does put look at before it takes a line?",
                     "self.ended = True in close; and put returns False where that is so.",
@@ -571,12 +575,12 @@ EXERCISE = Exercise(
         Step(
             "close ends, and the thread with it, even if nobody reads",
             ends,
-            (
+            hints=(
                 "close waits for a thread, and that thread for a client. How long?",
                 "thread.join(0.5) waits no longer than half a second.",
                 "Then shut the socket down: the thread's sendall fails, and it can end.",
             ),
-            {
+            hints_by_clue={
                 "threads": (
                     "The outboxes are closed, and their threads live. Which line are they in?",
                     "One that waits in get() needs an end mark: put(None), and it leaves its loop.",

@@ -1,4 +1,4 @@
-"""What runs a student's code, and says what came of it. The exercises themselves are in labkit/exercises/.
+"""What runs a student's code, and says what came of it. The exercises themselves are in catalogue/.
 
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs
@@ -6,5 +6,5 @@
 - notebooks.py      the notebooks of exercises and of solutions, both from one source
 - process.py        a process for a student's code
 - result.py         what a check found
-- server_child.py   a process for one of two things
+- server_child.py   the process in which a server runs, or a student's test of one
 """

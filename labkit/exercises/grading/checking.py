@@ -1,9 +1,8 @@
 """`check(name, code)`: does this code do what the exercise asks?
 
-The code travels to a process of its own (process.py), where the steps are tried (child.py). Here is what
-happens on this side: what is sent, how long is waited, and how what comes back, or does not, becomes a
-Result. A caller never waits longer than SECONDS and a little, and nothing that the code does can end the
-caller.
+The code goes to a process of its own (process.py), which tries the steps (child.py). Here is this side of
+it: what is sent, how long the caller waits, and how the reports, or their absence, become a Result. The
+caller never waits much longer than SECONDS, and nothing that the code does can end it.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from typing import Any
 
 import cloudpickle
 
-from labkit.exercises import exercise_called
+from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
+from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading.process import STORM, Process
-from labkit.exercises.grading.result import BUSY, WAITING, Failure, Result
+from labkit.exercises.grading.result import Failure, Result
 from labkit.journal import Event
 
 STEP_SECONDS = 5.0
@@ -34,7 +34,7 @@ SECONDS = 20.0
 """Seconds that a check may take in all."""
 
 GRACE = 1.0
-"""Seconds more that the process gets to tell by itself that a step took too long."""
+"""Seconds more that the process gets to report by itself that a step took too long."""
 
 YOUR_FILE = "<your code>"
 
@@ -52,8 +52,8 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
     """
     exercise = exercise_called(name)
     try:
-        job = parcel(code, filename)
-    except CannotTravel as error:
+        job = pack(code, filename)
+    except CannotSend as error:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
@@ -61,31 +61,31 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
         return _follow(exercise, process)
 
 
-class CannotTravel(Exception):
+class CannotSend(Exception):
     """This code cannot be sent to another process; the text says what to do about it."""
 
 
-def parcel(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
+def pack(code: Any, filename: str = YOUR_FILE) -> dict[str, Any]:
     """What another process needs to have this code.
 
     Raises:
-        CannotTravel: it holds something that belongs to this process.
+        CannotSend: it holds something that belongs to this process.
     """
-    # Source that no file holds: a notebook's cells. linecache keeps it without a time of change.
+    # Source without a file: a notebook's cells. linecache keeps it without a modification time.
     entries = [(name, entry) for name, entry in linecache.cache.items() if len(entry) == 4]
     sources = {name: "".join(entry[2]) for name, entry in entries if entry[1] is None}
     job: dict[str, Any] = {"pickled": None, "source": None, "filename": filename, "path": sys.path}
     if isinstance(code, str):
         job["source"] = code
         sources[filename] = code
-        if filename != YOUR_FILE:  # what stands beside the file can be imported, as when it is run
+        if filename != YOUR_FILE:  # its neighbours can be imported, as when it is run
             job["path"] = [str(Path(filename).resolve().parent), *sys.path]
     else:
         try:
             job["pickled"] = _pickled(code)
         except UNPICKLABLE as error:
-            culprits = ", ".join(_what_cannot_travel(code))
-            raise CannotTravel(
+            culprits = ", ".join(_what_cannot_be_sent(code))
+            raise CannotSend(
                 f"{culprits + ': ' if culprits else ''}{error}. That belongs to this process, as a socket "
                 "does, or a running server. Make it inside your function or class; or let it be an argument"
             ) from None
@@ -96,7 +96,7 @@ UNPICKLABLE = (TypeError, AttributeError, ValueError, pickle.PicklingError, Recu
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
-    """Takes locks along, too: a lock in a global variable arrives as a new one, which nobody holds."""
+    """Pickles locks, too: a lock in a global variable arrives as a new one, not held."""
 
     dispatch_table = ChainMap(
         {type(kind()): lambda lock, kind=kind: (kind, ()) for kind in (threading.Lock, threading.RLock)},
@@ -110,8 +110,8 @@ def _pickled(code: Any) -> bytes:
     return file.getvalue()
 
 
-def _what_cannot_travel(code: Any) -> list[str]:
-    """The global variables that the code uses and that cannot be sent, by name."""
+def _what_cannot_be_sent(code: Any) -> list[str]:
+    """The names of the global variables that the code uses and that cannot be sent."""
     functions = (
         [value for value in vars(code).values() if inspect.isfunction(value)]
         if inspect.isclass(code)
@@ -131,13 +131,13 @@ _NO_NAMES = (lambda: None).__code__
 
 
 def _follow(exercise: Exercise, process: Process) -> Result:
-    """Read what is reported until it is over."""
+    """Read the reports until it is over."""
     give_up = monotonic() + SECONDS
     held, started, failure = 0, False, None
     while failure is None:
         now = monotonic()
         try:
-            # A step has its own end; this is for code that lets no other thread of its process run.
+            # The watchdog ends a step; this is for code that lets no other thread of its process run.
             report = process.report(min(STEP_SECONDS + GRACE, give_up - now))
         except TimeoutError:
             out_of_time = monotonic() >= give_up
@@ -172,7 +172,7 @@ def _follow(exercise: Exercise, process: Process) -> Result:
             case {"state": "stuck", "seconds": seconds, "clue": clue}:
                 seen = {BUSY: "your code was still at work", WAITING: "your code was still waiting"}[clue]
                 failure = _failure(report, process, f"the step within {seconds:g} s", seen, clue)
-            case {"state": "missed", "expected": expected, "seen": seen, "clue": clue}:
+            case {"state": "failed", "expected": expected, "seen": seen, "clue": clue}:
                 failure = _failure(report, process, expected, seen, clue)
     return Result(exercise, held, failure, started)
 

@@ -1,10 +1,10 @@
 """`judge(my_test)`: is this test any good? It is tried on servers that are right, and on wrong ones.
 
 A test is a function that takes a server's address and raises if the server is wrong. A good one accuses no
-right server and misses no wrong one. The servers are those of the exercise `server`: its answer and the
-other right answers; and wrong versions, each with one bug, made by exchanging one part of the answer.
+right server and misses no wrong one. The servers come from the exercise `server`: its answer, the other
+right answers, and wrong versions with one bug each.
 
-Server and test each run in a process of their own (hosting.py), a few at a time.
+Server and test each run in a process of their own (server_child.py), a few at a time.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from labkit.exercises import exercise_called
-from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotTravel, parcel
+from labkit.exercises.catalogue import exercise_called
+from labkit.exercises.catalogue.judge import JUDGE, JUDGED
+from labkit.exercises.general_hints import BUSY
+from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
 from labkit.exercises.grading.process import Process
-from labkit.exercises.grading.result import BUSY
+
+CHILD = "labkit.exercises.grading.server_child"
 
 SECONDS = 6.0
 """Seconds that a test may take on one server."""
@@ -26,30 +29,16 @@ SECONDS = 6.0
 AT_ONCE = 4
 """Servers that are tried at the same time."""
 
-JUDGED = (
-    "the sender hears itself",
-    "no name before the message",
-    "takes the same nickname twice",
-    "takes an empty nickname",
-    "does not ask again",
-    "a recv is a message",
-    "the handshake in the accept loop",
-    "decodes strictly",
-    "tells nobody who left",
-    "a nickname is taken for ever",
-)
-"""The wrong versions of the exercise `server` that a test is tried on."""
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a test said of one server.
 
     Args:
-        server: what the server is called: how it is made, or its bug.
-        right: whether the server is.
+        server: its name: how it is made, or its bug.
+        right: whether the server is right.
         accused: whether the test found it wrong.
-        why: what the test said, or that it did not come to an end.
+        why: what the test said, or how it failed to end.
     """
 
     server: str
@@ -166,8 +155,8 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
         filename: what to call the source in errors.
     """
     try:
-        job = parcel(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
-    except CannotTravel as error:
+        job = pack(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
+    except CannotSend as error:
         return Judgement((), str(error))
     exercise = exercise_called("server")
     servers = [("the answer", True, exercise.solution)]
@@ -182,7 +171,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
             trials = list(pool.map(attempt, [server for server in servers if server[1]]))
-            if not all(trial.accused for trial in trials):  # one that accuses everybody is tried no further
+            if not all(trial.accused for trial in trials):  # else it would accuse the wrong ones, too
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
@@ -195,14 +184,12 @@ class Unusable(Exception):
 
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
-    job = parcel(server) | {"role": "host", "wants": "serve"}
-    with Process("labkit.exercises.grading.server_child", job) as hosted:
-        report = hosted.report(SECONDS)
+    job = pack(server) | {"role": "server", "wants": "serve"}
+    with Process(CHILD, job) as serving:
+        report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
-            raise RuntimeError(f"a server of ours does not start: {report}, {hosted.printed}")
-        with Process(
-            "labkit.exercises.grading.server_child", test | {"address": report["address"]}
-        ) as testing:
+            raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
+        with Process(CHILD, test | {"address": report["address"]}) as testing:
             try:
                 said = testing.report(SECONDS + GRACE)
             except TimeoutError:
@@ -220,106 +207,3 @@ def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
                 case {"state": "storm"}:
                     return True, "it printed without an end"
             return True, f"its process ended {testing.status}"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be written: see Exercise."""
-
-    title: str
-    wants: str
-    task: str
-    answer: str
-
-    @property
-    def points(self) -> int:
-        return len(JUDGED)
-
-
-JUDGE = Task(
-    title="write the test yourself",
-    wants="my_test",
-    task="""
-    How do you know that a server is right? Write `my_test(address)`: it connects to the server at
-    `address`, a pair of host and port, tries it, and raises an exception if something is wrong (`assert`
-    does). If all is right, it returns. It has 6 seconds.
-
-    It is run against four right servers, which differ in everything that the wire leaves open, and against
-    ten wrong ones, with one bug each. Accuse no right server; catch as many bugs as you can.
-
-    The wire: lines that end with LF. The server asks `nickname`; the answer is a nickname. It welcomes
-    with `* you are alice, in lobby`, or refuses with `! ` and a reason, and asks again. What alice says,
-    all others hear as `alice: hello`, and she does not. `* alice joined` and `* alice left (hung up)` are
-    told to the others; in the brackets stands why. An empty nickname, or one that is taken, is refused.
-    What is not UTF-8 throws nobody out.
-    """,
-    answer='''
-    import socket
-
-
-    class Person:
-        """A client: a socket that says lines and hears lines."""
-
-        def __init__(self, address, nickname=None):
-            self.sock = socket.create_connection(address, timeout=2)
-            self.reader = self.sock.makefile("r", encoding="utf-8", newline="\\n")
-            if nickname is not None:
-                assert self.hears() == "nickname"
-                self.says(nickname)
-                self.hears_until(f"* you are {nickname}")
-
-        def says(self, text):
-            self.sock.sendall(text.encode() + b"\\n")
-
-        def leaves(self):
-            """Say goodbye: FIN."""
-            self.sock.shutdown(socket.SHUT_WR)
-
-        def hears(self):
-            """The next line; times out, and so raises, if none comes."""
-            return self.reader.readline().rstrip("\\n")
-
-        def hears_until(self, start):
-            """The lines up to one that begins so."""
-            lines = [self.hears()]
-            while not lines[-1].startswith(start):
-                assert lines[-1] or len(lines) < 100, f"nothing that begins with {start!r} came"
-                lines.append(self.hears())
-            return lines
-
-
-    def my_test(address):
-        """Raise if the server at this address is wrong."""
-        ### BEGIN SOLUTION
-        silent = Person(address)  # does not answer, and nobody must wait for it
-        assert silent.hears() == "nickname"
-        alice, bob = Person(address, "alice"), Person(address, "bob")
-
-        # What one says, the others hear, with the name before it; and not the speaker.
-        alice.says("one\\ntwo")
-        assert bob.hears_until("alice: one")
-        assert bob.hears() == "alice: two"
-        bob.says("three")
-        heard = alice.hears_until("bob: three")
-        assert not any("one" in line for line in heard), "alice heard herself"
-
-        # Nicknames that are taken or empty are refused, and asked for again.
-        for unfit in ("alice", ""):
-            other = Person(address)
-            assert other.hears() == "nickname"
-            other.says(unfit)
-            assert other.hears().startswith("! "), f"{unfit!r} was not refused"
-            assert other.hears() == "nickname", "not asked again"
-
-        # What is not UTF-8 throws nobody out.
-        alice.sock.sendall(b"caf\\xe9\\n")
-        alice.says("still here")
-        bob.hears_until("alice: still here")
-
-        # Whoever leaves is told of, and the nickname is free.
-        alice.leaves()
-        bob.hears_until("* alice left")
-        Person(address, "alice")
-        ### END SOLUTION
-    ''',
-)

@@ -1,10 +1,10 @@
 """The notebooks of exercises and of solutions, both from one source: `python -m labkit exercises build`.
 
-For each chapter there are two, alike but for what a student writes: in `solutions/` it is there, between
-marks; in `exercises/` it is cut out. The cells carry the metadata of nbgrader (schema 3), so that a folder
-of solutions is a source assignment as it is: nbgrader cuts out the same parts.
+Each chapter has two, alike but for what a student writes: in `solutions/` it is there, between marks; in
+`exercises/` it is cut out. The cells carry nbgrader's metadata (schema 3), so that a folder of solutions is
+a source assignment as it is: nbgrader cuts out the same parts.
 
-It writes JSON and knows nothing of Jupyter's packages.
+It writes JSON, without Jupyter's packages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from labkit.exercises import NAMES, exercise_called
-from labkit.exercises.exercise import Exercise, stub_of
-from labkit.exercises.grading.judging import JUDGE, Task
+from labkit.exercises.catalogue import NAMES, exercise_called
+from labkit.exercises.catalogue.judge import JUDGE
+from labkit.exercises.exercise import Exercise, Task, stub_of
 
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 """Where the repository keeps them."""
@@ -46,7 +46,7 @@ CHAPTERS = (
     Chapter(
         "02_a_thread_each",
         "A thread each",
-        "In 9 of 12 student servers one newcomer who says nothing keeps everybody else out. Why?",
+        "In 9 of 12 student servers one newcomer that says nothing keeps all others out. Why?",
         ("03_who_are_you", "Who are you?"),
     ),
     Chapter(
@@ -158,8 +158,8 @@ def _exercise(name: str, exercise: Exercise | Task, call: str, solved: bool) -> 
         f"{name}-code", source if solved else stub_of(source), {**graded, "locked": False, "task": False}
     )
     graded = {"schema_version": 3, "grade_id": f"{name}-check", "solution": False, "grade": True}
-    # It imports for itself, in a cell that is locked: whatever a student has called `check` or `display` is
-    # not used. The last line is what nbgrader takes for the points.
+    # The locked cell imports for itself: what a student may have called `check` or `display` is not used.
+    # nbgrader takes the last line for the points.
     function = call.partition("(")[0]
     yield _code(
         f"{name}-check",

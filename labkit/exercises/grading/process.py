@@ -1,7 +1,7 @@
 """A process for a student's code: started, watched, and ended, whatever the code does in it.
 
-It reads what the process reports, line by line, and what the code prints, of which it keeps the end. It
-does not know what a step is. On it build checking.py and judging.py.
+It reads the process's reports, a line each, and what the code prints, of which it keeps the end. What the
+reports mean, checking.py and judging.py know.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ HOME = Path(__file__).resolve().parents[3]
 LOOKS_INTO_PIPES = hasattr(select, "poll")  # Windows cannot
 
 KEPT = 2000
-"""Characters kept of what the code prints: the last ones."""
+"""Bytes kept of what the code prints: the last ones."""
 
 STORM = 5_000_000
-"""Bytes that the code may print, before that alone ends it."""
+"""Bytes that the code may print; more end it."""
 
 
 class Process:
@@ -57,11 +57,11 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # so that what the code starts can be ended with it
+            start_new_session=True,  # so that stop() can end what the code starts, too
         )
         self._sign = secrets.token_hex(8)
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        # Guards what was read of the output, with the reading: what is no longer in the pipe is here.
+        # Guards _printed, and is held while reading: output is in the pipe or in _printed.
         self._reading = threading.Lock()
         self._printed = bytearray()  # the last of it
         self.bytes_printed = 0
@@ -79,7 +79,7 @@ class Process:
             stdin.write(job)
             stdin.close()
         except BrokenPipeError:
-            pass  # it has ended already; that nothing is reported tells it
+            pass  # it has ended already: then nothing is reported
 
     def report(self, seconds: float) -> dict[str, Any] | None:
         """The next report; None once the process has ended.
@@ -94,13 +94,13 @@ class Process:
 
     @property
     def printed(self) -> str:
-        """The end of what the code has printed so far, also if a report has overtaken it."""
+        """The end of what the code has printed so far, even if a report has overtaken it."""
         give_up = monotonic() + 1.0
         while LOOKS_INTO_PIPES and self._threads[-1].is_alive() and monotonic() < give_up:
             with self._reading:
                 if not _something_in(self._pipe(self._process.stderr), 0):
                     break
-            sleep(0.001)  # the thread that reads is about to
+            sleep(0.001)  # the reading thread is about to
         return bytes(self._printed).decode("utf-8", "replace")
 
     @property
@@ -115,20 +115,20 @@ class Process:
             return f"by signal {-code}"
 
     def stop(self) -> None:
-        """End it, and what it started, at once. Twice does no harm."""
+        """End it, and what it started, at once. A second call does no harm."""
         if hasattr(os, "killpg"):
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # all of them have ended
             except PermissionError:
-                pass  # macOS says so where only dead ones are left
+                pass  # macOS, if only zombies are left
         else:
             self._process.kill()
         self._process.wait()
         give_up = monotonic() + 1.0
         for thread in self._threads:
-            # A grandchild that left the group may hold the pipe open; it gets no say in our end.
+            # A grandchild that left the group may hold the pipe open; it must not hold us up.
             thread.join(max(0.0, give_up - monotonic()))
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None and not any(thread.is_alive() for thread in self._threads):
@@ -146,7 +146,7 @@ class Process:
         for line in self._pipe(self._process.stdout):
             try:
                 report = json.loads(line)
-            except (ValueError, RecursionError):  # the latter of thousands of brackets
+            except (ValueError, RecursionError):  # the latter from thousands of brackets
                 continue  # the code found our pipe, and wrote to it
             if isinstance(report, dict) and report.get("sign") == self._sign:
                 self._reports.put(report)
@@ -156,7 +156,7 @@ class Process:
         output = self._pipe(self._process.stderr)
         while True:
             if LOOKS_INTO_PIPES:
-                _something_in(output, None)  # not to wait with the lock in hand
+                _something_in(output, None)  # so as not to wait while holding the lock
             with self._reading:
                 data = os.read(output.fileno(), 65536)
                 self._printed += data
@@ -175,7 +175,7 @@ class Process:
 
 
 def _something_in(pipe: IO[bytes], milliseconds: int | None) -> bool:
-    """Whether something can be read, or the end: within so many milliseconds, or (None) ever."""
+    """Whether data or the end can be read, within so many milliseconds; None waits for ever."""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     return bool(poll.poll(milliseconds))

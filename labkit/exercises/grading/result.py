@@ -1,6 +1,6 @@
 """What a check found: steps with ✓ up to the first ✗, why that one failed, and hints.
 
-As text for a terminal and a test, as HTML for a notebook. It runs nothing.
+As text for a terminal and a test, as HTML for a notebook.
 """
 
 from __future__ import annotations
@@ -14,58 +14,8 @@ from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
 from labkit.wire.messages import clean
 
-BUSY, WAITING = "busy", "waiting"
-"""Clues of a step that took too long: whether the code was at work, or waited."""
-
 ROWS = 16
 """Arrows of the ladder of a run, at most."""
-
-
-GENERAL = {
-    BUSY: (
-        "Which line was it in, and what would have to change for that loop to end?",
-        "A loop ends when its condition turns false, or by break or return. Here neither happened.",
-    ),
-    WAITING: (
-        "Which line was it in, and what does that line wait for? Who should bring it?",
-        "A lock is waited for until whoever holds it lets go; recv, until something comes.",
-    ),
-    "ended": (
-        "What in your code can end a whole process?",
-        "os._exit ends it at once, without a word. To end a function, return.",
-    ),
-    "died": (
-        "A thread ended by an exception. In which line, and who catches it there?",
-        "An exception in a thread ends that thread alone, and mostly unseen. Catch what can be expected.",
-    ),
-    "port": (
-        "Something still listens. Who should have closed it?",
-        "Close a listening socket when it is no longer needed: with socket.create_server(…) as listener: …",
-    ),
-    "NotImplementedError": (
-        "Here something is still to be written. Which line is it?",
-        "Put your own code in place of `raise NotImplementedError()`.",
-    ),
-    "EOFError": (
-        "input() found no keyboard. Where should the text come from?",
-        "The check calls your code with all that it needs. Take it from the arguments.",
-    ),
-    "NameError": (
-        "Which name is it, and where was it to be defined?",
-        "A misspelt name, a missing import, or a cell that was not run.",
-    ),
-    "AttributeError": (
-        "Which name is missing, and on what kind of object?",
-        "A misspelt name, or another object than you think: print type(…) of it in the line before.",
-    ),
-    "TypeError": (
-        "Which call does not fit, and what was it given?",
-        "Compare your `def` with the task: the arguments, their order, and `self` in a class.",
-    ),
-    "exit": ("sys.exit() ends the program. What is it that should end here?", "To end a function, return."),
-    "storm": ("What is printed, and from within which loop?", "Take the print out, or end the loop."),
-}
-"""Hints for what can happen in every step, by clue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +24,11 @@ class Failure:
 
     Args:
         expected, seen: what should have happened, and what did.
-        clue: which hints fit; see Missed.
+        clue: selects the hints; see CheckFailed.
         at: the lines that the student's threads were in.
         deaths: what threads of the code died of.
         printed: the end of what the code printed.
-        events: what passed in this step.
+        events: what the journal of this step has.
     """
 
     expected: str
@@ -136,9 +86,7 @@ class Result:
         """All hints for what was seen, the gentlest first."""
         if self.failure is None or not self.started:
             return ()
-        clue = self.failure.clue
-        step = self.exercise.steps[self.held]
-        return step.clues.get(clue) or GENERAL.get(clue) or step.hints
+        return self.exercise.steps[self.held].hints_for(self.failure.clue)
 
     def hint(self) -> str:
         """The next hint: the result itself shows the first one. After the last comes the last again."""
@@ -199,7 +147,7 @@ class Result:
         reasons += [("your code was in", line) for line in failure.at]
         if failure.printed:
             reasons.append(("it printed", failure.printed))
-        # The code may have printed orders to a terminal, and whoever reads this may sit at one.
+        # The code may have printed control characters, and this may be read on a terminal.
         return [(about, "\n".join(map(clean, words.splitlines()))) for about, words in reasons]
 
     @property
@@ -265,7 +213,7 @@ class Result:
         if self._waiting:
             parts.append(f"<div>{escape(self._waiting)}</div>")
         if self.ladder is not None:
-            # Named here, for elsewhere than in JupyterLab a <pre> may have letters of different widths.
+            # Outside JupyterLab a <pre> may have letters of different widths.
             style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
             parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
         if self._first_hint:

@@ -1,8 +1,8 @@
-"""A process for one of two things: a server that is to be tested, or a student's test of one.
+"""The child process of `judge`: it runs either a server, or a student's test of one.
 
-Started by judging.py, through process.py, like child.py, whose reports and watchdog it uses. A server
-reports the address it listens on, and runs until its process is ended. A test reports whether it found
-the server at that address right (it returned) or wrong (it raised).
+judging.py starts it through process.py; it shares its reports and watchdog with child.py. A server reports
+the address it listens on, and runs until its process is ended. A test reports whether it found the server
+at that address right (it returned) or wrong (it raised).
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ import traceback
 from typing import Any
 
 from labkit.exercises.bench import bench as benches
-from labkit.exercises.grading.child import NotThere, Reports, Watchdog, load
+from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
 
 
-class Unfit(Exception):
-    """This is no test."""
+class NotATest(Exception):
+    """The code is no test; the text says why."""
 
 
-def host(job: dict[str, Any], reports: Reports) -> None:
-    """Run the server, on a free port of this machine."""
+def run_server(job: dict[str, Any], reports: Reports) -> None:
+    """Run the server on a free port of this machine."""
     listener = socket.create_server(("127.0.0.1", 0))
     reports.send(state="listening", address=listener.getsockname())
     load(job)(listener)
 
 
-def put_to_the_test(job: dict[str, Any], reports: Reports) -> None:
+def run_test(job: dict[str, Any], reports: Reports) -> None:
     """Run the student's test on the server at job["address"]."""
 
     def test() -> None:
         my_test, address = load(job), tuple(job["address"])
         if not callable(my_test):
-            raise Unfit(f"a test is a function that takes an address, not {my_test!r}")
+            raise NotATest(f"a test is a function that takes an address, not {my_test!r}")
         try:
             inspect.signature(my_test).bind(address)
         except TypeError as error:
-            raise Unfit(f"it must take one argument, the address: {error}") from None
+            raise NotATest(f"it must take one argument, the address: {error}") from None
         except ValueError:
-            pass  # it has no signature to be looked at
+            pass  # it has no signature to look at
         my_test(address)
 
     def wrong(why: str) -> None:
@@ -52,17 +52,19 @@ def put_to_the_test(job: dict[str, Any], reports: Reports) -> None:
     try:
         watchdog = Watchdog(reports, job["seconds"])
         watchdog.guard(test, lambda: {"at": benches.whereabouts()})
-    except Unfit as unfit:
-        return reports.send(state="unusable", why=str(unfit))
-    except NotThere as name:
+    except NotATest as error:
+        return reports.send(state="unusable", why=str(error))
+    except NameMissing as name:
         return reports.send(state="unusable", why=f"the text defines no {name}")
     except SyntaxError as error:
         why = f"{type(error).__name__}: {error.msg} (line {error.lineno})"
         return reports.send(state="unusable", why=why)
     except AssertionError as error:
-        return wrong(str(error).splitlines()[0] if str(error) else benches.told(error, innermost=False))
-    except BaseException as error:  # raising is how a test says no, whatever it raises
-        return wrong(benches.told(error, innermost=False))
+        return wrong(
+            str(error).splitlines()[0] if str(error) else benches.in_one_line(error, innermost=False)
+        )
+    except BaseException as error:  # whatever a test raises, it says that the server is wrong
+        return wrong(benches.in_one_line(error, innermost=False))
     reports.send(state="right")
 
 
@@ -70,11 +72,11 @@ def main() -> None:
     reports = Reports()
     job = pickle.load(sys.stdin.buffer)
     reports.sign = job["sign"]
-    # A wrong server is expected to have threads that die; its reports are enough.
+    # Threads of a wrong server may die; their tracebacks would say nothing new.
     threading.excepthook = lambda hook: None
     try:
-        {"host": host, "test": put_to_the_test}[job["role"]](job, reports)
-    except BaseException as error:  # a server that dies is found out by the test
+        {"server": run_server, "test": run_test}[job["role"]](job, reports)
+    except BaseException as error:  # of a server: the test notices
         reports.send(state="died", why="".join(traceback.format_exception_only(error)).strip())
     sys.stdout.flush()
     os._exit(0)

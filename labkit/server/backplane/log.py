@@ -18,9 +18,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from labkit.server.backplane.scripts import ENTRY
-from labkit.server.connection import Client
+from labkit.server.connection import ServerConnection
 from labkit.server.delivery import as_bytes
 from labkit.server.rooms import Delivery, ToRoom
+from labkit.server.sender import Outbox
 from labkit.wire.messages import Acted, Joined, Left, Moved, Renamed, Said, Speech
 
 
@@ -29,11 +30,15 @@ class Member:
     """One of this server's people."""
 
     id: str  # SERVER.NUMBER
-    client: Client
+    client: ServerConnection
     room: SharedRoom | None = None  # where it says what it says next
     fields: tuple[str, ...] = ()  # of the nickname that it has, or will have
     told: bool = False  # that its server is cut off
     gone: bool = False  # its socket is closed, or about to be: it is told nothing more
+
+    @property
+    def outbox(self) -> Outbox:
+        return self.client.outbox
 
 
 LONG_NAME = 40
@@ -46,7 +51,7 @@ LONG_NAME = 40
 class Told:
     """Something that all in the room hear, as it will be heard."""
 
-    delivery: ToRoom[Client]
+    delivery: ToRoom[ServerConnection]
     data: bytes
     member: Member  # who did it
 
@@ -178,7 +183,7 @@ class SharedRoom:
         elif isinstance(op, AsksWho):
             self.waiting += LONG_NAME * len(self.members)
 
-    def tell(self, delivery: ToRoom[Client], member: Member) -> None:
+    def tell(self, delivery: ToRoom[ServerConnection], member: Member) -> None:
         self.add(Told(delivery, as_bytes(delivery.message), member))
 
     def take(self, turn: int) -> Batch:
@@ -228,7 +233,7 @@ def changes_of(entry: Entry) -> list[tuple[str, str, str]]:
     return [(what, person, nickname) for what, person, nickname in json.loads(text)] if text else []
 
 
-def _change(delivery: Delivery[Client], member: Member) -> tuple[str, str, str] | None:
+def _change(delivery: Delivery[ServerConnection], member: Member) -> tuple[str, str, str] | None:
     assert isinstance(delivery, ToRoom)
     match delivery.message:
         case Joined(who):

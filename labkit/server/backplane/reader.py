@@ -1,10 +1,10 @@
 """The reader: the one thread that reads the rooms' streams, and lets happen what stands in them.
 
-What other servers' people said is bytes for all who hear the room. What this server's own people did comes
-back with an entry that names a turn of this server; what is to happen then was kept (log.py).
+What other servers' clients said is bytes for all who hear the room. What this server's own clients did
+comes back with an entry that names a turn of this server; what is to happen then was kept (log.py).
 
-Rooms that somebody here hears too slowly are read no further meanwhile, and while the courier has more than
-enough to deliver, none is: the streams can wait, and whoever talks there waits for them.
+A room that a client here hears too slowly is read no further meanwhile, and while the broadcaster has more
+than enough to deliver, none is: the streams can wait, and the talkers there wait for them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from labkit.server.backplane.log import (
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import Command, Entries, Store, reason
 from labkit.server.backplane.writer import TELL_READ, Writer
-from labkit.server.broadcaster import Close, Courier, ForOne, ForRoom, Hears
-from labkit.server.broadcaster import Entry as ForCourier
-from labkit.server.delivery import as_bytes, note
+from labkit.server.broadcaster import Broadcaster
+from labkit.server.delivery import Close, ForOne, ForRoom, Hears, as_bytes, note
+from labkit.server.delivery import Entry as LogEntry
 from labkit.server.rooms import who_is_here
 from labkit.wire import nicknames
 from labkit.wire.messages import Joined, Left, Renamed
@@ -66,7 +66,7 @@ class Reader:
         lock: threading.Lock,
         session: Callable[[], Session],
         writer: Writer,
-        courier: Courier,
+        broadcaster: Broadcaster,
         journal: Journal,
         max_line: int,
     ) -> None:
@@ -75,7 +75,7 @@ class Reader:
         self._lock = lock  # the session's
         self._session = session
         self._writer = writer
-        self._courier = courier
+        self._broadcaster = broadcaster
         self._journal = journal
         self._max_line = max_line
         self._slow: dict[str, tuple[float, float]] = {}  # rooms that held up others: since when, and lately
@@ -97,7 +97,7 @@ class Reader:
     def _read(self) -> None:
         pauses = growing_pauses()
         while not self._stopping.is_set():
-            if self._courier.full or self._session().broken:
+            if self._broadcaster.full or self._session().broken:
                 self._stopping.wait(BRIEFLY)
                 continue
             with self._lock:
@@ -108,7 +108,7 @@ class Reader:
                 lively = set(session.lively)
                 briefly = bool(session.late or session.letters)
                 for room in lively:
-                    if self._courier.is_slow(room.name):
+                    if self._broadcaster.is_slow(room.name):
                         briefly = True
                     else:
                         streams[room.stream] = room.last
@@ -130,7 +130,7 @@ class Reader:
                         # Whatever it is: a server that hears nothing any more must not seem to be well.
                         session.broken = f"cannot read what is there: {error!r}"
                         self._writer.wake()
-            self._courier.wake()
+            self._broadcaster.wake()
 
     def _take(
         self, session: Session, asked: dict[str, SharedRoom], lively: set[SharedRoom], found: Entries
@@ -186,9 +186,9 @@ class Reader:
             member = session.names.get(fields[b"f"].decode().removeprefix("n:"))
             heard = member is not None and not member.gone
             if member is not None and heard:
-                self._courier.post([ForOne(member.client, fields[b"t"])])
+                self._broadcaster.post([ForOne(member.outbox, fields[b"t"])])
             answer: Command = ("answer", (fields[b"s"].decode(), int(fields[b"w"]), int(heard)))
-            if member is not None and heard and self._courier.is_far(member.client):
+            if member is not None and heard and self._broadcaster.is_far(member.outbox):
                 session.late.append((member, answer))
             else:
                 session.want(*answer)
@@ -202,7 +202,7 @@ class Reader:
         up; as whoever talks to them does."""
         waiting, session.late = session.late, []
         for member, answer in waiting:
-            if self._courier.is_far(member.client):
+            if self._broadcaster.is_far(member.outbox):
                 session.late.append((member, answer))
             else:
                 session.want(*answer)
@@ -218,10 +218,10 @@ class Reader:
         while moving and waiting:
             moving = False
             for room in list(waiting):
-                entries: list[ForCourier] = []
+                entries: list[LogEntry] = []
                 before = (len(room.unheard), len(room.now))
                 done = self._go_on(session, room, entries)
-                self._courier.post(entries)
+                self._broadcaster.post(entries)
                 moving |= before != (len(room.unheard), len(room.now))
                 if done:
                     del waiting[room]
@@ -229,7 +229,7 @@ class Reader:
                     session.touched[room] = None
                     self._writer.wake()
 
-    def _go_on(self, session: Session, room: SharedRoom, entries: list[ForCourier]) -> bool:
+    def _go_on(self, session: Session, room: SharedRoom, entries: list[LogEntry]) -> bool:
         """What is next in this room. False: it must wait for another one."""
         while True:
             while room.now:
@@ -237,7 +237,7 @@ class Reader:
                 if isinstance(op, Enters) and op.after is not None and not op.after.done:
                     if not self._in_a_hurry(op.after):
                         return False
-                    entries.append(Hears(op.member.client, None))
+                    entries.append(Hears(op.member.outbox, None))
                 room.now.popleft()
                 self._happen(session, room, op, entries)
             if not room.unheard:
@@ -263,7 +263,7 @@ class Reader:
         """A whole room waits for somebody to come from one that is not read, as somebody there is slow. Not
         for ever: whoever leaves such a room need not have heard all of it."""
         now = monotonic()
-        if self._courier.is_slow(exits.room):
+        if self._broadcaster.is_slow(exits.room):
             since, _ = self._slow.get(exits.room, (now, now))
             self._slow[exits.room] = since, now
         since, lately = self._slow.get(exits.room, (now, now))
@@ -272,40 +272,39 @@ class Reader:
         exits.done = exits.early = now - since > LONGEST_WAIT
         return exits.done
 
-    def _happen(self, session: Session, room: SharedRoom, op: Op, entries: list[ForCourier]) -> None:
+    def _happen(self, session: Session, room: SharedRoom, op: Op, entries: list[LogEntry]) -> None:
         """Something that one of this server's people did."""
         if isinstance(op, Told):
-            but = op.delivery.but
-            entries.append(ForRoom(room.name, op.data, but))
+            entries.append(ForRoom(room.name, op.data, op.member.outbox if op.delivery.but else None))
             note(self._journal, op.delivery, lambda who: "")
             if not op.is_talk:
                 room.happened(op)
                 self._rename(session, op)
         elif isinstance(op, Answered):
             if not op.member.gone:
-                entries.append(ForOne(op.member.client, op.data))
+                entries.append(ForOne(op.member.outbox, op.data))
         elif isinstance(op, AsksWho):
             if not op.member.gone:
                 entries += self._who(room, op.member)
         elif isinstance(op, Exits):
             op.done = True
             if not op.member.gone and not op.early:
-                entries.append(Hears(op.member.client, None))
+                entries.append(Hears(op.member.outbox, None))
             room.users -= op.moves
         elif isinstance(op, Enters):
             if not op.member.gone:
-                entries.append(Hears(op.member.client, room.name))
+                entries.append(Hears(op.member.outbox, room.name))
         elif isinstance(op, Ends):
             room.users -= 1
             if not op.member.gone:
                 op.member.gone = True
-                entries += [Hears(op.member.client, None), Close(op.member.client, op.politely)]
+                entries += [Hears(op.member.outbox, None), Close(op.member.outbox, op.politely)]
         else:
             op.event.set()
 
-    def _who(self, room: SharedRoom, member: Member) -> list[ForCourier]:
+    def _who(self, room: SharedRoom, member: Member) -> list[LogEntry]:
         notices = who_is_here(room.name, list(room.members.values()), self._max_line)
-        return [ForOne(member.client, as_bytes(notice)) for notice in notices]
+        return [ForOne(member.outbox, as_bytes(notice)) for notice in notices]
 
     def _rename(self, session: Session, told: Told) -> None:
         """Under which name whispers reach this one from now on."""
@@ -321,7 +320,7 @@ class Reader:
                     del session.names[nicknames.key(who)]
 
     def _lose(
-        self, session: Session, room: SharedRoom, fields: dict[bytes, bytes], entries: list[ForCourier]
+        self, session: Session, room: SharedRoom, fields: dict[bytes, bytes], entries: list[LogEntry]
     ) -> None:
         """Another server is gone, and all its people with it."""
         why = fields[b"why"].decode()

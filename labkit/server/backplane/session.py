@@ -16,12 +16,11 @@ from typing import Any
 
 from labkit.server.backplane.log import Answered, Ends, Enters, Exits, Member, Op, Reached, SharedRoom
 from labkit.server.backplane.store import Command
-from labkit.server.broadcaster import Close, Hears
-from labkit.server.broadcaster import Entry as ForCourier
-from labkit.server.connection import Client
-from labkit.server.delivery import as_bytes
+from labkit.server.connection import ServerConnection
+from labkit.server.delivery import Close, Hears, as_bytes
+from labkit.server.delivery import Entry as LogEntry
 from labkit.server.rooms import LOBBY, Delivery, ToOne, ToRoom
-from labkit.server.rooms import Enters as HouseEnters
+from labkit.server.rooms import Enters as RoomsEnters
 from labkit.wire import nicknames
 from labkit.wire.messages import Left
 
@@ -45,10 +44,10 @@ class Request:
 class Whispering:
     """A whisper on its way to whoever has the nickname."""
 
-    refusal: str  # what its sender is told if nobody hears it
+    refusal: str  # what its sender is told if it is not heard
+    news: tuple[str, str, str]  # who whispers what to whom
     heard: bool = False
-    server: str = ""  # whose person it is for
-    news: tuple[str, str, str] = ("", "", "")  # who whispers what to whom
+    server: str = ""  # that of the addressee
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -65,7 +64,7 @@ class Session:
         # Those where something happened lately, and when: their streams are read. For the others the mail
         # tells when there is something new. There may be very many.
         self.lively: dict[SharedRoom, float] = {}
-        self.members: dict[Client, Member] = {}  # this server's people …
+        self.members: dict[ServerConnection, Member] = {}  # this server's people …
         self.names: dict[str, Member] = {}  # … and by the nicknames.key under which the rooms know them
         self.whispers: dict[int, Whispering] = {}
         # Answers to whispers from other servers that can wait: their addressee has much to read.
@@ -85,7 +84,7 @@ class Session:
 
     # --- people ---
 
-    def member(self, client: Client) -> Member:
+    def member(self, client: ServerConnection) -> Member:
         """Whoever this is, who may just be coming."""
         if client not in self.members:
             self._people += 1
@@ -105,9 +104,9 @@ class Session:
 
     # --- what they do ---
 
-    def add(self, member: Member, delivery: Delivery[Client]) -> None:
-        """What the house decided about something that this one did is to happen, in its place."""
-        if isinstance(delivery, HouseEnters):
+    def add(self, member: Member, delivery: Delivery[ServerConnection]) -> None:
+        """What the rooms decided about something that this one did is to happen, in its place."""
+        if isinstance(delivery, RoomsEnters):
             self._move(member, delivery.room)
             return
         assert member.room is not None
@@ -275,10 +274,10 @@ class Session:
 
         return measured
 
-    def abandon(self) -> list[ForCourier]:
+    def abandon(self) -> list[LogEntry]:
         """It is over. Whoever waits for something need wait no longer, and who has left is let go."""
         self.over = True
-        entries: list[ForCourier] = []
+        entries: list[LogEntry] = []
         for request in self._waiting:
             request.done.set()
         for number in list(self.whispers):
@@ -291,7 +290,7 @@ class Session:
                     op.event.set()
                 elif isinstance(op, Ends) and not op.member.gone:
                     op.member.gone = True
-                    entries += [Hears(op.member.client, None), Close(op.member.client, op.politely)]
+                    entries += [Hears(op.member.outbox, None), Close(op.member.outbox, op.politely)]
         return entries
 
 
@@ -299,7 +298,7 @@ def ignore(answer: Any) -> None:
     """Nobody waits for this answer."""
 
 
-def told_by(deliveries: list[Delivery[Client]]) -> Client | None:
+def told_by(deliveries: list[Delivery[ServerConnection]]) -> ServerConnection | None:
     """Whose deed these deliveries come from."""
     for delivery in deliveries:
         if isinstance(delivery, ToRoom):

@@ -1,0 +1,300 @@
+"""A server under test, as a behaviour sees it: the clients to send there, and how long to wait.
+
+A behaviour (behaviours.py) asks it for clients: `join("alice", "bob")` returns two that have joined and
+hear each other. They leave when the behaviour is over.
+
+There are two kinds. A server that was started for one behaviour has no other clients: names stay plain, and
+it does not matter what becomes of it afterwards. A server that ran before, and goes on, has others in it:
+names get a tail that is unique there, and no client may leave before the server is known to survive that.
+Until then they stay, and a thread reads for them (`Guests`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import threading
+from dataclasses import dataclass, field
+from time import sleep
+
+from labkit.journal import Journal
+from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import AT_MOST, RawClient, meet, unique
+from labkit.wire import sockets
+
+LEAST_TIMEOUT = 1.5
+"""Seconds after which a server is taken not to do a thing, however quick it is."""
+
+ROUND_TRIPS = 50
+"""Or so many times the median of its round trips, if that is more."""
+
+
+class CannotJoin(CheckFailed):
+    """The clients that a behaviour needs do not get in: it cannot be judged."""
+
+
+class NotJudged(Exception):
+    """The behaviour cannot be judged, on this server or in this dialect; the text says why."""
+
+
+class Guests:
+    """Clients that have done their part and cannot leave yet. A thread reads for them."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wakes, self._waker = sockets.waker()
+        self._selector.register(self._wakes, selectors.EVENT_READ)
+        # Guards _coming, from which the thread takes them.
+        self._lock = threading.Lock()
+        self._coming: list[RawClient] = []
+        self._staying: list[RawClient] = []
+        self._leaving = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="labkit-check-guests", daemon=True)
+        self._thread.start()
+
+    def take(self, clients: list[RawClient]) -> None:
+        """Hand these over to the thread."""
+        for client in clients:
+            client.journal = Journal(1)  # what they hear now does not matter
+        with self._lock:
+            self._coming += clients
+        sockets.wake(self._waker)
+
+    def leave(self) -> None:
+        """All that are here now leave, with RST, one after the other."""
+        self._leaving.set()
+        sockets.wake(self._waker)
+        while self._leaving.is_set():
+            sleep(SLICE)
+
+    def end(self) -> None:
+        """Reset all of them, and end the thread."""
+        self._ending.set()
+        sockets.wake(self._waker)
+        self._thread.join()
+        for client in self._coming + self._staying:
+            client.reset()
+        self._selector.close()
+        self._wakes.close()
+        self._waker.close()
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    self._welcome()
+                else:
+                    self._read(key.data)
+            if self._leaving.is_set():
+                for client in self._staying:
+                    if not client.end:
+                        self._selector.unregister(client)
+                    client.reset()
+                    sleep(SLICE / 10)
+                self._staying.clear()
+                self._leaving.clear()
+            sleep(SLICE / 5)  # in a room full of noise it would do nothing but read
+
+    def _read(self, client: RawClient) -> None:
+        client.forget()
+        if client.end:
+            self._selector.unregister(client)
+
+    def _welcome(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakes.recv(64)
+        with self._lock:
+            coming, self._coming = self._coming, []
+        for client in coming:
+            self._staying.append(client)
+            if not client.end:
+                self._selector.register(client, selectors.EVENT_READ, client)
+
+
+@dataclass
+class ServerUnderTest:
+    """A server to try.
+
+    Args:
+        address: (host, port).
+        framing: "lines" or "raw": the dialect in which it is judged.
+        timeout: seconds that it is given for anything.
+        speaks: the dialect in which the clients speak to it, if not the same.
+        tail: put behind each nickname, where others may have the same.
+        guests: where clients stay that cannot leave yet; None: they leave.
+        all_stay: whether no client can leave yet.
+    """
+
+    address: sockets.Address
+    framing: str = "lines"
+    timeout: float = LEAST_TIMEOUT
+    speaks: str = ""
+    tail: str = ""
+    guests: Guests | None = None
+    all_stay: bool = True
+    journal: Journal = field(default_factory=Journal)
+    _here: list[RawClient] = field(default_factory=list, init=False)
+    _nameless: list[RawClient] = field(default_factory=list, init=False)
+    _staying: list[RawClient] = field(default_factory=list, init=False)
+
+    def nickname(self, name: str) -> str:
+        """What alice is called here."""
+        return name + self.tail
+
+    # --- its clients ---
+
+    def connect(self, name: str, receive_buffer: int | None = None) -> RawClient:
+        """A client that is connected, and nothing more.
+
+        Raises:
+            CannotJoin: the server does not accept.
+        """
+        try:
+            client = RawClient(
+                self.address,
+                name,
+                journal=self.journal,
+                framing=self.speaks or self.framing,
+                receive_buffer=receive_buffer,
+                timeout=self.timeout,
+            )
+        except OSError as error:
+            raise CannotJoin(f"{name} can connect", str(error.strerror or error)) from None
+        self._here.append(client)
+        self._nameless.append(client)
+        return client
+
+    def newcomer(self, name: str, receive_buffer: int | None = None) -> RawClient:
+        """A client that was asked for a nickname, and has not answered.
+
+        Raises:
+            CannotJoin: it was not asked.
+        """
+        return self.asked(self.connect(name, receive_buffer))
+
+    def asked(self, client: RawClient) -> RawClient:
+        """The same client, once it was asked for a nickname.
+
+        Raises:
+            CannotJoin: it was not asked.
+        """
+        try:
+            client.is_asked()
+        except CheckFailed as failed:
+            raise CannotJoin(failed.expected, failed.seen) from None
+        return client
+
+    def answer(self, newcomer: RawClient, nickname: str | bytes) -> None:
+        """The newcomer sends its nickname, and the server reads it."""
+        self._nameless.remove(newcomer)
+        newcomer.send(nickname)
+        newcomer.until_read()
+
+    def join(
+        self, *names: str, know: RawClient | None = None, receive_buffer: int | None = None
+    ) -> list[RawClient]:
+        """These clients have joined, in this order; each hears the first (or `know`) and is heard.
+
+        Raises:
+            CannotJoin: one of them is not asked, or not heard.
+        """
+        joined: list[RawClient] = []
+        for name in names:
+            client = self.newcomer(name, receive_buffer)
+            self.answer(client, self.nickname(name))
+            first = know or (joined[0] if joined else None)
+            if first:
+                try:
+                    meet(client, first)
+                except CheckFailed as failed:
+                    raise CannotJoin(failed.expected, failed.seen) from None
+            joined.append(client)
+        return joined
+
+    # --- what they do ---
+
+    def reaches(self, text: str, speaker: RawClient, listener: RawClient) -> bool:
+        """Whether the listener hears what the speaker has said.
+
+        It waits no longer once the speaker was thrown out, and goes on while something else comes, such as
+        a backlog.
+        """
+        silence, total = Deadline(self.timeout), Deadline(AT_MOST * self.timeout)
+        received = listener.received
+        while not listener.hears(text, 2 * SLICE):
+            if speaker.ended(0) or listener.end:
+                return listener.hears(text, 4 * SLICE)  # it may have been on its way
+            if listener.received != received:
+                silence, received = Deadline(self.timeout), listener.received
+            if silence.passed() or total.passed():
+                return False
+        return True
+
+    def hears_from(self, speaker: RawClient, listener: RawClient, word: str) -> None:
+        """The speaker says something, and the listener hears it.
+
+        Raises:
+            CheckFailed: it does not; the text says if the speaker was thrown out.
+        """
+        text = unique(word)
+        speaker.send(text)
+        if not self.reaches(text, speaker, listener):
+            seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
+            raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
+
+    def settle(self) -> None:
+        """Give the server time for what no client is told of."""
+        sleep(self.timeout / 5)
+
+    # --- the end of it ---
+
+    def stays(self, client: RawClient) -> None:
+        """This client must not leave before the very end, if the server is to go on."""
+        self._here.remove(client)
+        self._staying.append(client)
+
+    def leave(self) -> None:
+        """All leave with RST; where the server may not survive that, they become guests."""
+        if self.guests:
+            for client in self._nameless:  # a server that waits for the answer waits no longer
+                if client.send(unique(self.nickname("guest")).replace("-", "x")):
+                    client.until_read(4 * SLICE)
+            if self._here and not self.all_stay:
+                self.calms_down()
+        here, staying = self._here, self._staying
+        self._here, self._nameless, self._staying = [], [], []
+        if self.guests and self.all_stay:
+            here, staying = [], here + staying
+        for client in here:
+            client.reset()
+            if self.guests:
+                sleep(SLICE / 5)
+        if self.guests:
+            self.guests.take([client for client in staying if client.fileno() >= 0])
+        else:
+            for client in staying:
+                client.reset()
+
+    def calms_down(self, seconds: float = 2 * SLICE) -> bool:
+        """All clients read, until nothing has come for so long. False: it never ends.
+
+        A client that left in the middle of it would do harm: the kernel reports a reset once, to the first
+        send or recv, and a server's other thread may go on for ever.
+        """
+        clients = self._here + self._staying
+        for client in clients:
+            client.widen()
+        total, calm = Deadline(2 * self.timeout), Deadline(seconds)
+        received = -1
+        while not calm.passed():
+            if total.passed():
+                return False
+            for client in clients:
+                client.forget()
+            now = sum(client.received for client in clients)
+            if now != received:
+                received, calm = now, Deadline(seconds)
+            sleep(SLICE / 10)
+        return True

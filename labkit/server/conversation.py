@@ -1,0 +1,86 @@
+"""What a client's thread does with its client, once and again: read what it says, and have that done.
+
+A client that is held is read no further, and TCP slows it down. One that says much at once gets its turn,
+and then others get theirs.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from labkit.server import scheduling
+from labkit.server.connection import Disconnected, ServerConnection
+from labkit.server.hub import Hub
+from labkit.server.limits import Limits
+from labkit.server.rooms import Refusal
+from labkit.wire.framing import TooLong
+from labkit.wire.messages import SERVER_STOPPED, BadCommand, FromClient, from_client, plain_texts
+
+HELD_FOR = 0.02
+"""Seconds between two looks of a held talker at whether it may go on."""
+
+TURN = 64
+"""Commands of one client that are done in a row; then it is others' turn, however many it sent at once."""
+
+MUCH = 500
+"""Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
+
+
+class Conversation:
+    """Reads and does what clients say, each call in that client's own thread.
+
+    Args:
+        ending: set when the server is being stopped.
+    """
+
+    def __init__(self, hub: Hub, limits: Limits, ending: threading.Event) -> None:
+        self._hub = hub
+        self._limits = limits
+        self._ending = ending
+
+    def read(self, client: ServerConnection, seconds: float | None) -> list[str | TooLong]:
+        """What the client said next; it has so many seconds for it (None: any number).
+
+        Raises:
+            Disconnected: it is, or must be.
+        """
+        data = client.receive(seconds, self._ending)
+        # Held here, with its bytes in hand, because here they are fewest: as lines they are many times as
+        # many.
+        while self._hub.holds(client):
+            self._hub.wait_for_flow(HELD_FOR)
+            if self._ending.is_set():
+                raise Disconnected(SERVER_STOPPED)
+            if client.outbox.failed:
+                break  # the next receive will say so
+        said = client.understand(data)
+        if client.tls is not None and client.tls.pending:
+            self._hub.flush_tls(client)
+        return said
+
+    def hear(self, client: ServerConnection, said: list[str | TooLong]) -> None:
+        """Do what one recv's worth of lines asks for."""
+        client.lines_in += len(said)
+        if self._limits.messages is not None:
+            for part in client.paced(said, self._ending):
+                self._do(client, part)
+        elif not ((texts := plain_texts(said)) and self._hub.say(client, texts)):
+            for start in range(0, len(said), TURN):
+                if start:
+                    scheduling.make_way()
+                self._do(client, said[start : start + TURN])
+        elif len(said) > MUCH:
+            scheduling.make_way()
+
+    def _do(self, client: ServerConnection, said: list[str | TooLong]) -> None:
+        self._hub.do(client, [_understood(line) for line in said])
+
+
+def _understood(line: str | TooLong) -> FromClient | Refusal:
+    """What the line asks for, or why that cannot be understood."""
+    if isinstance(line, TooLong):
+        return Refusal(f"too long: a line has at most {line.limit} bytes")
+    try:
+        return from_client(line)
+    except BadCommand as bad:
+        return Refusal(str(bad))

@@ -1,0 +1,232 @@
+"""What a client does to what all clients share, under one lock.
+
+`Hub` says what a server needs of it. `LocalHub` is the rooms of one server, and a broadcaster;
+backplane/hub.py has the same on Redis, for rooms that several servers share.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from labkit.journal import Journal
+from labkit.server.broadcaster import Broadcaster
+from labkit.server.connection import Disconnected, ServerConnection
+from labkit.server.delivery import Close, Entry, ForOne, Hears, as_bytes, as_entries, note
+from labkit.server.limits import Limits
+from labkit.server.places import Places
+from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
+from labkit.wire.messages import (
+    NO_NICKNAME,
+    QUIT,
+    RST,
+    SERVER_STOPPED,
+    FromClient,
+    FromServer,
+    Heartbeat,
+    Notice,
+    Quit,
+    Reason,
+    Refused,
+)
+
+LAST_LINES = 1.0
+"""Seconds that what was said before a stop has to come back from a backplane."""
+
+
+class Hub(Protocol):
+    """What a server's threads ask for; each call in the thread of the client that it is about."""
+
+    def join(self, client: ServerConnection, nickname: str) -> None:
+        """It asks for this nickname; if that is granted, it is in the lobby.
+
+        Raises:
+            Refusal: it cannot have it.
+            Disconnected: it had to make way, or the server stops.
+        """
+
+    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
+        """It said all this at once. False: a line needs a closer look (`do`), and none was said."""
+
+    def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
+        """Do what these lines ask for, one after the other.
+
+        Raises:
+            Disconnected: they ask for the end.
+        """
+
+    def tell(self, client: ServerConnection, *messages: FromServer) -> None:
+        """Answer a client that has no nickname yet."""
+
+    def flush_tls(self, client: ServerConnection) -> None:
+        """Send what TLS itself has to say."""
+
+    def holds(self, client: ServerConnection) -> bool:
+        """Whether it must wait now before it says more."""
+
+    def wait_for_flow(self, seconds: float) -> None:
+        """Wait for so long, or until clients need not wait any more."""
+
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        """It is gone, for this reason: the nickname is free, and the others are told once."""
+
+    def present(self) -> list[Person[ServerConnection]]:
+        """All that are here, first come first."""
+
+
+class LocalHub:
+    """The rooms of one server.
+
+    Args:
+        new_broadcaster: makes what delivers; `open`, `start` and `stop` are those of both.
+        ending: set when the server is being stopped.
+        max_line: bytes of the longest line that may be told.
+    """
+
+    where = ""  # the Redis behind it
+    trouble = ""  # why that cannot be used just now
+
+    def __init__(
+        self,
+        limits: Limits,
+        journal: Journal,
+        new_broadcaster: Callable[[], Broadcaster],
+        ending: threading.Event,
+        max_line: int,
+    ) -> None:
+        # Guards the rooms and the places. What happens there and what is posted of it happen under one
+        # hold of the lock, so that all hear of things in the order in which they happened.
+        self.lock = threading.Lock()
+        self.broadcaster: Broadcaster
+        self._new_broadcaster = new_broadcaster
+        self._limits = limits
+        self._journal = journal
+        self.places: Places[ServerConnection] = Places(limits.max_clients, limits.per_address)
+        self._ending = ending
+        self._rooms: Rooms[ServerConnection] = Rooms(max_line)
+
+    # --- the life of a server ---
+
+    def open(self) -> None:
+        """See to what must be there before a client can connect."""
+        self.broadcaster = self._new_broadcaster()
+
+    def close(self) -> None:
+        """Undo `open`, if nothing came of it."""
+        self.broadcaster.abandon()
+
+    def start(self) -> None:
+        self.broadcaster.start()
+
+    def say_farewell(self, clients: list[ServerConnection]) -> None:
+        """Tell these that the server stops; the lock must be held."""
+        assert self.lock.locked()
+        farewell = as_bytes(Notice(SERVER_STOPPED))
+        self.broadcaster.post([ForOne(client.outbox, farewell) for client in clients])
+
+    def settle(self, seconds: float = LAST_LINES) -> None:
+        """Wait until all that was said has been posted, for so many seconds at most."""
+
+    def stop(self) -> None:
+        """Deliver what is still to be delivered. No client is here any more."""
+        self.broadcaster.stop()
+
+    # --- what clients do ---
+
+    def join(self, client: ServerConnection, nickname: str) -> None:
+        with self.lock:
+            if client not in self.places:
+                raise Disconnected(NO_NICKNAME)  # too late: it had to make way
+            self._post(self._rooms.join(client, nickname))
+            self.places.named(client)
+            client.goes_by(self._rooms.nickname(client))
+        self.broadcaster.wake()
+
+    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
+        client.whispered_to = set()
+        try:
+            with self.lock:
+                self._post(self._rooms.say(client, texts))
+        except Refusal:
+            return False
+        self.broadcaster.wake()
+        return True
+
+    def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
+        deliveries: list[Delivery[ServerConnection]] = []
+        with self.lock:
+            for what in asked:
+                if isinstance(what, Quit):
+                    break
+                try:
+                    if isinstance(what, Refusal):
+                        raise what
+                    if not isinstance(what, Heartbeat):
+                        deliveries += self._rooms.do(client, what)
+                except Refusal as refusal:
+                    deliveries.append(ToOne(client, Refused(str(refusal))))
+            self._post(deliveries)
+        client.whispered_to = {d.who.outbox for d in deliveries if isinstance(d, ToOne)}
+        self.broadcaster.wake()
+        if Quit() in asked:
+            raise Disconnected(QUIT)
+
+    def tell(self, client: ServerConnection, *messages: FromServer) -> None:
+        with self.lock:
+            self._post([ToOne(client, message) for message in messages])
+        self.broadcaster.wake()
+
+    def flush_tls(self, client: ServerConnection) -> None:
+        self.broadcaster.post([ForOne(client.outbox, b"")])  # no data, but what TLS has to say
+        self.broadcaster.wake()
+
+    def holds(self, client: ServerConnection) -> bool:
+        broadcaster = self.broadcaster
+        return not broadcaster.flowing.is_set() and broadcaster.holds(client.outbox, client.whispered_to)
+
+    def wait_for_flow(self, seconds: float) -> None:
+        self.broadcaster.flowing.wait(seconds)
+
+    def leave(self, client: ServerConnection, reason: Reason) -> None:
+        with self.lock:
+            client.leaving = True
+            politely = reason.last_packet != RST
+            if client not in self.places:  # it had to make way, and its descriptor is wanted now
+                reason, politely = NO_NICKNAME, False
+            self.places.remove(client)
+            self._say_goodbye(client, reason, announced=reason.announced and not self._ending.is_set())
+            self.broadcaster.post(self._closing(client, politely))
+        self.broadcaster.wake()
+
+    def present(self) -> list[Person[ServerConnection]]:
+        with self.lock:
+            return self._rooms.people()
+
+    # --- the parts they share; the lock must be held ---
+
+    def _say_goodbye(self, client: ServerConnection, reason: Reason, announced: bool) -> None:
+        """Take it out of the rooms; tell the others, unless one line has told them of all who leave."""
+        if not client.named:
+            self._journal.record("left", what=reason)
+        elif announced:
+            self._post(self._rooms.leave(client, reason))
+        else:
+            self._journal.record("left", self._rooms.nickname(client), reason, self._rooms.room(client))
+            self._rooms.leave(client, reason)
+
+    def _closing(self, client: ServerConnection, politely: bool) -> list[Entry]:
+        return [Hears(client.outbox, None), Close(client.outbox, politely)]
+
+    def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
+        """Have the deliveries carried out, and write down what is news.
+
+        The journal is written here, under the lock, so that it has the order that all heard.
+        """
+        assert self.lock.locked()
+        for delivery in deliveries:
+            note(self._journal, delivery, self._called)
+        self.broadcaster.post(as_entries(deliveries))
+
+    def _called(self, client: ServerConnection) -> str:
+        return self._rooms.nickname(client) if client in self._rooms else ""

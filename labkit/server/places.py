@@ -1,0 +1,84 @@
+"""The places that a server has for connections, with a nickname or without.
+
+A connection costs its owner next to nothing, so one host can open thousands and never say a word. `Places`
+counts how many come from each address (`Limits.per_address`). And when there is room for no more, it names
+one that is in the way: of those that have given no nickname, the one that has waited longest, from where
+most of them come. So a host that fills the server with silent connections loses these, and a newcomer
+finds a place; a client with a nickname never makes way for another.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+C = TypeVar("C", bound=Hashable)  # what stands for a connection: a ServerConnection, a number in a test
+
+
+class Places(Generic[C]):
+    """The connections: at most `most`, and at most `per_address` from one address (None: any).
+
+    Pure: it counts, and closes nothing. It is not safe to share between threads.
+    """
+
+    def __init__(self, most: int, per_address: int | None = None) -> None:
+        self._most = most
+        self._per_address = per_address
+        self._places: dict[C, str] = {}  # where each of them comes from
+        self._count: dict[str, int] = {}  # how many come from there
+        # Those without a nickname, by where they come from: first come first.
+        self._unnamed: dict[str, dict[C, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, who: object) -> bool:
+        return who in self._places
+
+    @property
+    def full(self) -> bool:
+        return len(self._places) >= self._most
+
+    def has_enough_from(self, host: str) -> bool:
+        """Whether no more may come from there."""
+        return self._per_address is not None and self._count.get(_place(host), 0) >= self._per_address
+
+    def add(self, who: C, host: str) -> None:
+        """A client has connected, and has no nickname yet."""
+        place = self._places[who] = _place(host)
+        self._count[place] = self._count.get(place, 0) + 1
+        self._unnamed.setdefault(place, {})[who] = None
+
+    def named(self, who: C) -> None:
+        """It has a nickname now. Twice does no harm."""
+        place = self._places[who]
+        unnamed = self._unnamed.get(place, {})
+        unnamed.pop(who, None)
+        if not unnamed:
+            self._unnamed.pop(place, None)
+
+    def remove(self, who: C) -> None:
+        """It has gone, or is to go. Twice does no harm."""
+        if who not in self._places:
+            return
+        self.named(who)
+        place = self._places.pop(who)
+        self._count[place] -= 1
+        if not self._count[place]:  # addresses must not pile up
+            del self._count[place]
+
+    def in_the_way(self) -> C | None:
+        """Which one is to go if one must; None: all have a nickname."""
+        most: dict[C, None] = max(self._unnamed.values(), key=len, default={})
+        return next(iter(most), None)
+
+
+def _place(host: str) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, for a home has all these (RFC 6177)."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
