@@ -953,7 +953,7 @@ def test_an_error_in_setup_is_the_callers() -> None:
     """It comes out as it is, and everything is as it was."""
     before = threading.Lock
     with pytest.raises(KeyError):
-        explore(lambda: {}["x"], [add_one, add_one])
+        explore(lambda: dict[str, int]()["x"], [add_one, add_one])
     assert threading.Lock is before
 
 
@@ -987,7 +987,7 @@ def test_a_debugger_of_the_callers_stays() -> None:
         after = sys.gettrace(), threading.gettrace()
     finally:
         sys.settrace(before)
-        threading.settrace(for_threads)  # type: ignore[arg-type]
+        threading.settrace(for_threads)
     assert after == (trace, trace)
 
 
