@@ -1,4 +1,4 @@
-"""Programs run by the tests as a student runs them: as processes, on a pipe or on a pseudo-terminal."""
+"""Programs run as a student runs them: as processes, on a pipe or on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import psutil
 from support import need
 
 PATIENCE = 30.0
-"""Seconds that a program may take for anything: to start, to say a line, to end."""
+"""Seconds that a program has for anything: to start, to print a line, to end."""
 
 LABKIT = (sys.executable, "-m", "labkit")
 
+# No settings of the machine's own.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTHONIO"))}
-
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
 HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it has not ended; one that nobody has asked about yet has."""
+    """Whether it has not ended; a zombie has."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -37,7 +37,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def still_run(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended, though they had time to: who is killed is not gone at once."""
+    """Those that have not ended in time: a killed process is not gone at once."""
     give_up = monotonic() + PATIENCE / 3
     left = list(processes)
     while (left := list(filter(runs, left))) and monotonic() < give_up:
