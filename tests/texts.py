@@ -53,7 +53,6 @@ def harmless(line: str) -> bool:
         or unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
         or c in "\u200e\u200f\u061c"
         or c in "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"  # invisible ones …
-        or c
-        in "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"  # … and more of them
+        or c in "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"  # … and more
         for c in line
     )

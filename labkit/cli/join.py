@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
             None,
             [first, *options.also] if options.also else first,
             framing=framing,
-            # To be asked for: when the server asks for it.
+            # One to be asked for waits until the server wants it.
             password=None if isinstance(password, take.Asked) else password,
             tls=options.tls_ca or options.tls or None,
         )
