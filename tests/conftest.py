@@ -12,8 +12,7 @@ import pytest
 from hypothesis import settings
 from support import SOON, BareServer, need_redis
 
-from labkit import ChatServer
-from labkit.client.transcript import Heard
+from labkit import ChatClient, ChatServer
 from labkit.instruments.redis_server import RedisServer
 from labkit.journal import Journal
 
@@ -22,8 +21,8 @@ settings.register_profile("search", deadline=None, max_examples=5000)  # for a n
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
 
 # Where a test does not say how long it waits, it waits as long.
-Heard.wait_for.__defaults__ = (SOON,)
-Heard.wait_until_gone.__defaults__ = (SOON,)
+ChatClient.wait_for.__defaults__ = (SOON,)
+ChatClient.wait_until_gone.__defaults__ = (SOON,)
 Journal.wait_for.__defaults__ = (None, SOON)
 
 

@@ -21,7 +21,7 @@ from labkit.client import (
     JOINING,
     ChatClient,
     ComingBack,
-    Left,
+    ConnectionEnded,
     NicknameRefused,
     PasswordNeeded,
     WrongPassword,
@@ -123,7 +123,7 @@ def _chat(
             return "no nickname: the input ended before it gave one"
     except KeyboardInterrupt:
         pass  # Ctrl-C is a way to leave
-    except (Interrupted, Left):
+    except (Interrupted, ConnectionEnded):
         with suppress(TimeoutError):
             client.wait_until_gone(timeout=1)
         return client.end
@@ -163,7 +163,7 @@ def _join(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw: boo
                 _expect_no_refusal(client, keyboard)
             return True
         except NicknameRefused as refused:
-            with suppress(TimeoutError, Left):
+            with suppress(TimeoutError, ConnectionEnded):
                 client.wait_for(f"! {refused}", timeout=0)  # shown here: not to be printed again
             if not keyboard.interactive:
                 raise
@@ -181,7 +181,7 @@ def _give_password(client: ChatClient, keyboard: Keyboard, needed: PasswordNeede
     """The server asks for a password: ask for it here, if there is a user to ask."""
     while True:
         if isinstance(needed, WrongPassword):
-            with suppress(TimeoutError, Left):
+            with suppress(TimeoutError, ConnectionEnded):
                 client.wait_for(f"! {needed}", timeout=0)
         if not keyboard.interactive or not client.asks_for_password:
             raise needed
@@ -242,5 +242,5 @@ def _print_heard(client: ChatClient, keyboard: Keyboard) -> None:
             keyboard.show(client.wait_for(lambda line: True, timeout=3600))
         except TimeoutError:
             continue  # an hour of silence
-        except Left:
+        except ConnectionEnded:
             return

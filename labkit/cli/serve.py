@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop_asked.append(True))
         _allow_many_files()
-        scheduling.ask_seldom()
+        scheduling.lengthen_switch_interval()
         server = ChatServer(
             options.host,
             options.port,

@@ -1,19 +1,17 @@
 """The chat client: a thread that listens while yours speaks, and comes back when its server is lost.
 
-- client.py       ChatClient
-- connection.py   a call
-- reconnect.py    a comeback
-- transcript.py   what a client has heard
+- client.py       ChatClient: say, wait_for, leave
+- session.py      what its threads share, and how to speak
+- receiver.py     the receiving thread's work
+- dialogue.py     how a client gets in, joining or coming back; pure
+- reconnect.py    whom to try next, and when to give up
+- connection.py   one connection to a server
+- transcript.py   what was heard and said
+- errors.py       what ChatClient raises
 """
 
-from labkit.client.client import (
-    ChatClient,
-    ComingBack,
-    NicknameRefused,
-    PasswordNeeded,
-    WrongPassword,
-)
-from labkit.client.transcript import FROZEN, GONE, HERE, JOINING, Left
+from labkit.client.client import FROZEN, GONE, HERE, JOINING, ChatClient
+from labkit.client.errors import ComingBack, ConnectionEnded, NicknameRefused, PasswordNeeded, WrongPassword
 
 __all__ = [
     "FROZEN",
@@ -22,7 +20,7 @@ __all__ = [
     "JOINING",
     "ChatClient",
     "ComingBack",
-    "Left",
+    "ConnectionEnded",
     "NicknameRefused",
     "PasswordNeeded",
     "WrongPassword",

@@ -1,13 +1,13 @@
-"""A call: one connection to a server, as the client who made it holds it.
+"""One connection to a server, as the client that made it holds it.
 
 It connects, with or without TLS, and sends a line whole, or says why not. Two threads use it: one speaks,
 one listens. The one that listens closes it; others only ask it to (`stop_reading`).
 
-With TLS both threads use one seal (tls.py): the one that listens opens what it received, the one that
-speaks seals what it sends, and what TLS itself has to say goes out with the next line.
+With TLS both threads use one session (tls.py): the one that listens decrypts what it received, the one that
+speaks encrypts what it sends, and what TLS itself has to say goes out with the next line.
 
-It knows nothing of nicknames, and does not come back when it has ended: that is client.py's. The server's
-end is in server/connection.py.
+It knows nothing of nicknames, and does not come back when it has ended. The server's end is in
+server/connection.py.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ LOOK_AROUND = 0.05
 CHUNK = 65536
 """Bytes read at once."""
 
+HEARTBEAT = 20.0
+"""Seconds after which a client that said nothing sends a heartbeat."""
 
-class Call:
+
+class ClientConnection:
     """One connection to a server, from connecting to closing.
 
     Args:
         address: (host, port).
         framing: this connection's own.
         timeout: seconds for connecting, for TLS, and for a line to be sent.
-        seal: TLS, from the client's end. None: no TLS.
+        tls: TLS, from the client's end. None: no TLS.
         given_up: is asked now and then while it connects; once it says yes, that is over.
 
     Raises:
-        ConnectionError: nobody listens there, or TLS could not be agreed on; the text says why. Or it was
-            given up.
+        ConnectionError: no server listens there, TLS could not be agreed on, or it was given up; the text
+            says why.
         TimeoutError: TLS took too long.
         OSError: there is no such host.
     """
@@ -53,17 +56,17 @@ class Call:
         address: sockets.Address,
         framing: Framing,
         timeout: float,
-        seal: TlsSession | None = None,
+        tls: TlsSession | None = None,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
         self.address = address
         self.framing = framing
         self.timeout = timeout
-        self._seal = seal
+        self._tls = tls
         self.last_sent = monotonic()
         # Guards the sending of one line: two threads must not mix theirs.
         self._sending = threading.Lock()
-        # Guards the closing of the socket against those who still want something of it.
+        # Guards the closing of the socket against the threads that still want something of it.
         self._closing = threading.Lock()
         self._closed = False
         self._cut_short = False  # a line went out in part, and nothing can follow it
@@ -80,23 +83,23 @@ class Call:
             raise ConnectionError(f"the connection broke at once ({error.strerror})") from None
         self.sock.setblocking(False)  # to wait is poll's business, so that it can be interrupted
         self.early: list[bytes] = []  # what was said in the same breath as the end of the handshake
-        if seal is not None:
+        if tls is not None:
             try:
-                self.early = self._agree_on_keys(seal, given_up)
+                self.early = self._agree_on_keys(tls, given_up)
             except BaseException:
                 self.sock.close()
                 raise
 
     @property
-    def sealed(self) -> bool:
-        return self._seal is not None
+    def encrypted(self) -> bool:
+        return self._tls is not None
 
     @property
     def over(self) -> bool:
         """Whether the server has said TLS's goodbye: nothing more will come."""
-        return self._seal is not None and self._seal.ended
+        return self._tls is not None and self._tls.ended
 
-    # --- for whoever speaks ---
+    # --- for the threads that speak ---
 
     def send(self, data: bytes) -> None:
         """Send it all.
@@ -110,21 +113,13 @@ class Call:
             self._send_all(data)
             self.last_sent = monotonic()
 
-    def send_if_free(self, data: bytes) -> None:
-        """The same; but nothing at all while another thread sends."""
-        if self._sending.acquire(blocking=False):
-            try:
-                self._send_all(data)
-            finally:
-                self._sending.release()
-
     def _send_all(self, data: bytes) -> None:
         """Send it all, or raise: TimeoutError if it takes too long. `_sending` must be held."""
         assert self._sending.locked()
         if self._cut_short:
             raise ConnectionAbortedError("the line before went out in part")
         give_up = monotonic() + self.timeout
-        rest = memoryview(data if self._seal is None else self._seal.encrypt(data))
+        rest = memoryview(data if self._tls is None else self._tls.encrypt(data))
         while rest := rest[sockets.send_now(self.sock, rest) :]:
             if self.unplugged:
                 raise ConnectionAbortedError("the plug was pulled")
@@ -139,10 +134,10 @@ class Call:
     def say_goodbye(self, seconds: float) -> None:
         """TLS has a goodbye of its own, which goes out before FIN. It waits as long as the server reads on,
         but gives up where that takes nothing for so many seconds."""
-        if self._seal is None or not self._sending.acquire(timeout=seconds):
-            return  # or somebody still sends, in vain
+        if self._tls is None or not self._sending.acquire(timeout=seconds):
+            return  # or another thread still sends, in vain
         try:
-            rest = memoryview(self._seal.goodbye())
+            rest = memoryview(self._tls.goodbye())
             unread = None
             while rest := rest[sockets.send_now(self.sock, rest) :]:
                 if not seconds or unread == (unread := self.unread()):
@@ -153,10 +148,10 @@ class Call:
         finally:
             self._sending.release()
 
-    # --- for whoever listens ---
+    # --- for the receiving thread ---
 
     def expect(self, seconds: float | None) -> None:
-        """End it in so many seconds, unless `expect(None)` comes first. For the receiving thread."""
+        """End it in so many seconds, unless `expect(None)` comes first."""
         self._deadline = None if seconds is None else monotonic() + seconds
 
     def readable(self, seconds: float) -> bool:
@@ -172,13 +167,36 @@ class Call:
             self.trouble, self.deaf = f"no answer within {self.timeout:g} s", True
         return self.deaf
 
+    def receive(self, thawed: threading.Event, heartbeat: bytes) -> bytes:
+        """What came next; b"" at the end. Sends a heartbeat now and then meanwhile."""
+        while True:
+            due = self.last_sent + HEARTBEAT - monotonic()
+            if due <= 0:
+                self._send_heartbeat(heartbeat)
+            elif self.readable(due):
+                thawed.wait()
+                if self.deaf:
+                    return b""
+                data = sockets.receive_now(self.sock, CHUNK)
+                if data is not None:
+                    return data
+
+    def _send_heartbeat(self, heartbeat: bytes) -> None:
+        self.last_sent = monotonic()
+        # If another thread is sending right now, that is the heartbeat.
+        if heartbeat and self._sending.acquire(blocking=False):
+            try:
+                self._send_all(heartbeat)
+            finally:
+                self._sending.release()
+
     def opened(self, data: bytes) -> list[bytes]:
         """The plain bytes in what came. Raises OSError: it is no TLS (any more)."""
-        return [data] if self._seal is None else self._seal.decrypt(data)
+        return [data] if self._tls is None else self._tls.decrypt(data)
 
     def close(self) -> None:
-        """Close the socket; with RST if it is unplugged. For the receiving thread: while it waits for the
-        socket, the kernel keeps the connection open whoever else closes it."""
+        """Close the socket; with RST if it is unplugged. While this thread waits for the socket, the kernel
+        keeps the connection open, even if another thread closes it."""
         with self._closing:
             if self.unplugged and not self._closed:
                 sockets.reset_on_close(self.sock)
@@ -205,7 +223,7 @@ class Call:
 
     # --- TLS ---
 
-    def _agree_on_keys(self, seal: TlsSession, given_up: Callable[[], bool] | None) -> list[bytes]:
+    def _agree_on_keys(self, tls: TlsSession, given_up: Callable[[], bool] | None) -> list[bytes]:
         """The TLS handshake; returns what the server said in the same breath. No other thread is there yet.
 
         Raises:
@@ -220,11 +238,11 @@ class Call:
             while True:
                 if data is not None:
                     try:
-                        early += seal.decrypt(data)
+                        early += tls.decrypt(data)
                     finally:
                         with self._sending:
                             self._send_all(b"")  # our part of the handshake, or an alert
-                    if seal.ready:
+                    if tls.ready:
                         return early
                 if monotonic() >= give_up:
                     raise TimeoutError
@@ -240,6 +258,6 @@ class Call:
         except TimeoutError:
             raise TimeoutError(f"no TLS with {where}: no answer within {self.timeout:g} s") from None
         except OSError as error:
-            why = "the server does not speak TLS" if seal.plain_text else seal.trouble
+            why = "the server does not speak TLS" if tls.plain_text else tls.trouble
             why = why or error.strerror or str(error)
             raise ConnectionError(f"no TLS with {where}: {why}") from None

@@ -1,21 +1,23 @@
-"""A comeback: from the loss of a server until another one has let us in, or none will.
+"""Coming back: whom to try next and when, what failed, when to give up, and what the lost server missed.
 
-It decides whom to try next and when, and what to answer there, line by line: the nickname, the password,
-and then the way to our room. It touches no socket and no thread, and never waits: client.py does that.
+It touches no socket and no thread, and never waits: session.py does that. What to say there, a Dialogue
+knows.
 
-The pauses between the tries grow, and how long each is decides the lot: when a server dies, all of its
-people set out at the same moment, and should not all arrive at the same moment.
+The pauses between the tries grow, and each is drawn by lot: when a server dies, all of its clients set out
+at the same moment, and should not all arrive at the same moment.
 """
 
 from __future__ import annotations
 
+import math
 import random
-import re
+from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
+from labkit.client.dialogue import Dialogue
 from labkit.wire.framing import RAW, NewFraming
-from labkit.wire.messages import FromServer, Join, PasswordRequest, Refused, Request, Welcome
+from labkit.wire.messages import BACK, CUT_OFF
 from labkit.wire.sockets import Address
 
 FIRST_PAUSE = 0.1
@@ -24,8 +26,10 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """… up to this."""
 
-_TAKEN = re.compile(r"\bis taken\b")
-_LAST_TRY = "that was the last try"
+LAST_WORDS = 3.0
+"""Seconds; what was said so shortly before a server was lost, it may not have heard. Nor what was said
+while it was cut off from others, however long ago, or so shortly before it told so: it waits for an answer
+for two seconds first."""
 
 
 def place(address: Address) -> str:
@@ -64,41 +68,38 @@ def several(addresses: Sequence[Address], framing: NewFraming, give_up: float) -
     return tuple((host, port) for host, port in addresses)
 
 
-class Comeback:
+class Reconnection:
     """What has been tried since a server was lost, and what is to be tried next.
 
     Args:
         servers: the addresses of all servers.
-        lost: the one that was lost; it is tried last in each round.
-        nickname, room: what we had there and want again. No room: the server had none to tell of.
-        password: for a server that asks. None: there is none.
         give_up: seconds after which there is no further try.
         chance: what the pauses are drawn from.
+        lost: the server that was lost; it is tried last in each round.
+        nickname, room: what we had there and want again. No room: the server had none to tell of.
+        password: for a server that asks. None: there is none.
     """
 
     def __init__(
         self,
         servers: Sequence[Address],
+        give_up: float,
+        chance: random.Random,
         lost: Address,
         nickname: str,
         room: str,
         password: str | None,
-        give_up: float,
-        chance: random.Random,
     ) -> None:
         after = servers.index(lost) + 1
         self._servers = [*servers[after:], *servers[:after]]
-        self.nickname, self.room = nickname, room
-        self._password = password
+        self._room, self._password = room, password
         self._give_up = give_up
         self._until = monotonic() + give_up
         self._chance = chance
         self._tries = 0
         self._whys: dict[Address, str] = {}  # why the last try of each did not work
         self.refused = ""  # why there is to be no further try, if so
-        self._begin()
-
-    # --- whom to try, and when ---
+        self.dialogue = Dialogue(nickname, password, room)  # of the latest try
 
     @property
     def first(self) -> Address:
@@ -118,77 +119,53 @@ class Comeback:
         if self.refused or pause >= self.time_left:
             return None
         self._tries += 1
-        self._begin()
+        self.dialogue = Dialogue(self.dialogue.nickname, self._password, self._room)
         return pause, self._servers[turn]
 
     def failed(self, address: Address, why: object) -> str:
         """Keep why the try did not work; returns it in words if that is news, else ""."""
-        words = told_of(address, self.why or why)
+        refusal = self.dialogue.refusal
+        words = told_of(address, refusal.why if refusal else why)
         news = self._whys.get(address) != words
         self._whys[address] = words
-        if self._final:
-            self.refused = f"{place(address)} would not have {self.nickname} back: {self.why}"
+        if self.dialogue.final and refusal:
+            self.refused = f"{place(address)} would not have {self.dialogue.nickname} back: {refusal.why}"
         return words if news else ""
 
     @property
     def end(self) -> str:
         """Why it gave up, in words."""
         tried = "; ".join(self._whys.values()) or "there was no time to try one"
-        return self.refused or (
-            f"no server let {self.nickname} back in within {self._give_up:g} s: {tried}"
-        )
+        nickname = self.dialogue.nickname
+        return self.refused or f"no server let {nickname} back in within {self._give_up:g} s: {tried}"
 
-    # --- what to answer there ---
 
-    def _begin(self) -> None:
-        """A new try: nothing has been said yet."""
-        self._answered = False  # the request for a nickname
-        self._may_ask = False  # nothing has come since: now `password` is a request
-        self._on_the_way = False  # we asked to be let into our room
-        self.inside = False  # the nickname is accepted; all that comes now is for people to read
-        self.done = False  # and we are in our room
-        self.why = ""  # we were refused, and this is why
-        self.over = False  # nothing more is to be heard there …
-        self._final = False  # … nor anywhere
+class LastWords:
+    """What was said lately, and may not have been heard if the server is lost."""
 
-    def answer(self, message: FromServer) -> str | None:
-        """What to answer to this message, if anything. It may change `inside`, `done` and `over`.
+    def __init__(self) -> None:
+        self._said: deque[tuple[str, float]] = deque(maxlen=1000)  # what went out last, and when
+        self._waits_since = math.inf  # since when it waits, as the server is cut off from others
 
-        A nickname or a password that was refused is asked for again. A server that is full, or has no time
-        for us, says why and hangs up: that can pass.
-        """
-        if self.over:
-            return None
-        # As at the first time: somebody could have a server without framing relay a line `password`.
-        may_ask, self._may_ask = self._may_ask, False
-        match message:
-            case Request() if not self._answered:
-                self._answered = self._may_ask = True
-                self.why = ""
-                return self.nickname
-            case PasswordRequest() if may_ask:
-                if self._password is not None:
-                    return self._password
-                self.why = "it asks for a password, and there is none"
-                self.over = self._final = True
-            case Refused(why) if not self.inside or self._on_the_way:
-                self.why = why
-                taken = self._answered and not self.inside and bool(_TAKEN.search(why))
-                last_try = self._answered and why.endswith(_LAST_TRY)
-                self._final = (self._on_the_way or last_try) and not taken
-                self.over = self._final or taken
-            case Request() | PasswordRequest() if self._answered and self.why:
-                self.over = self._final = True
-            case Welcome(who, room) if self._answered:
-                self.inside = True
-                self.nickname = who
-                if self.room in ("", room) or self._on_the_way:
-                    self.room, self.done = room, True
-                else:
-                    self._on_the_way = True
-                    return Join(self.room).line()
-            case Request() | PasswordRequest():
-                pass
-            case _ if self._answered and not self.room:
-                self.inside = self.done = True  # a student's server may have no word of welcome
-        return None
+    def add(self, text: str) -> None:
+        self._said.append((text, monotonic()))
+
+    def heed(self, notice: str) -> None:
+        """A server that is cut off from others says so: what is said from then on has reached no client."""
+        if notice == CUT_OFF:
+            self._waits_since = monotonic()
+        elif notice == BACK:
+            now, self._waits_since = monotonic(), math.inf
+            self._said = deque([(text, now) for text, _ in self._said], self._said.maxlen)
+
+    def lost(self) -> str:
+        """Now that the server is lost: what it may not have heard, in words. Forgets it."""
+        recently = min(monotonic(), self._waits_since) - LAST_WORDS
+        texts = [text for text, when in self._said if when > recently]
+        self._said.clear()
+        self._waits_since = math.inf
+        if not texts:
+            return ""
+        more = "or more " if len(texts) == self._said.maxlen else ""
+        which = f"the last {len(texts)} {more}lines, from this one on" if texts[1:] else "this line"
+        return f"it may not have heard {which}: {texts[0]}"

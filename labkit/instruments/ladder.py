@@ -30,10 +30,10 @@ from labkit.wire.messages import (
     Welcome,
     Whisper,
     Whispered,
-    clean,
     from_event,
     reason_called,
 )
+from labkit.wire.text import clean
 
 ROWS = 40
 """Arrows that a ladder shows; of a longer journal the middle is folded."""

@@ -3,15 +3,14 @@
     with RedisServer() as redis:
         ChatServer(port=0, backplane=redis.url)
 
-It has a temporary folder of its own, and listens on 127.0.0.1 alone. A Redis that runs already, whoever
-started it, is neither asked nor touched. Port and folder stay the same while it is stopped, or was killed:
-started again it is the same server, with what it had written down.
+It has a temporary folder of its own, and listens on 127.0.0.1 alone. It neither asks nor touches a Redis
+that runs already. Port and folder stay while it is stopped or killed: started again, it is the same server,
+with what it had written to disk.
 
 It does not outlive the program that started it, however that ends: a small shell waits for the end of a
 pipe, which comes when this program is gone, and then ends Redis.
 
-It knows nothing of the chat, and needs no redis-py: the few words that it says to Redis are below. Meant
-for one thread.
+It needs no redis-py: the few commands that it sends to Redis are below. Meant for one thread.
 """
 
 from __future__ import annotations
@@ -35,32 +34,32 @@ PROGRAMS = ("redis-server", "valkey-server")
 MISSING = (
     f"found neither {' nor '.join(PROGRAMS)} on PATH (apt-get install redis-server, or: brew install redis)"
 )
-"""What to say where none is installed."""
+"""The error where none is installed."""
 
 STARTING = 20.0
-"""Seconds that it may take until it answers."""
+"""Seconds that it may take to answer."""
 
 STOPPING = 10.0
-"""Seconds between the request to end and the order."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 PORTS = range(20_000, 32_768)
-"""Where its port is looked for: below those that systems give to outgoing connections (Linux: from 32768
-on, ip(7)). Else one of these could take the port while Redis is away; even one to that very port."""
+"""Its port is one of these: below those that systems give to outgoing connections (Linux: from 32768 on,
+ip(7)). Else such a connection could take the port while Redis is away; even one to that very port."""
 
 TRIES = 20
-"""Ports that are tried at the first start; somebody may be quicker."""
+"""Ports that are tried at the first start: another program may take one first."""
 
 
 class RedisMissing(RuntimeError):
     """There is no redis-server on this machine; the text says how to get it."""
 
 
-class NotStarted(RuntimeError):
+class RedisNotStarted(RuntimeError):
     """Redis did not start; the text says how that was seen, and what it wrote last."""
 
 
-class _PortTaken(NotStarted):
-    """Somebody else has the port."""
+class _PortTaken(RedisNotStarted):
+    """Another program has the port."""
 
 
 def program() -> str | None:
@@ -74,7 +73,7 @@ class RedisServer:
     Args:
         append_only: it writes each command to disk before it answers, so that it knows everything again
             when it is started after `stop` or `kill`. Without it, it forgets all.
-        password: what whoever connects must know. None: nothing. It is in no list of processes.
+        password: for clients; None: they need none. It is in no list of processes.
 
     Raises:
         RedisMissing: it is not installed.
@@ -95,7 +94,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
-    # --- what it is ---
+    # --- where it is ---
 
     @property
     def address(self) -> tuple[str, int]:
@@ -110,13 +109,13 @@ class RedisServer:
         return self.url_through(self.address)
 
     def url_through(self, address: tuple[str, int]) -> str:
-        """The same for whoever goes by another address: that of a `Link` in front of it."""
+        """Its URL by another address: that of a `Link` in front of it."""
         secret = "" if self._password is None else f":{quote(self._password, safe='')}@"
         return f"redis://{secret}{address[0]}:{address[1]}"
 
     @property
     def running(self) -> bool:
-        """Whether its process is there; paused, it is."""
+        """Whether its process is there, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -128,17 +127,17 @@ class RedisServer:
         where = "no port yet" if self._port is None else f"127.0.0.1:{self._port}"
         return f"<RedisServer, {where}, {'running' if self.running else 'stopped'}>"
 
-    # --- start, and all ways to end it ---
+    # --- starting and ending it ---
 
     def start(self) -> RedisServer:
-        """Start it; returns when it answers. Does nothing if it runs.
+        """Start it; returns when it answers. Does nothing if it runs already.
 
         Raises:
-            NotStarted: it ended, or did not answer in time; with the end of what it wrote.
+            RedisNotStarted: it ended, or did not answer in time; with the end of what it wrote.
         """
         if self.running:
             return self
-        self._let_go()  # what is left of one that ended by itself
+        self._release()  # what is left of one that ended by itself
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="labkit-redis-"))
             atexit.register(self.close)
@@ -157,7 +156,7 @@ class RedisServer:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once, as a crash would: it has no time to do anything more."""
+        """End it at once, as a crash would."""
         self._end(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def restart(self) -> RedisServer:
@@ -166,11 +165,11 @@ class RedisServer:
         return self.start()
 
     def pause(self) -> None:
-        """It does nothing more until `resume`, and nobody is told: connections stay, and hang."""
+        """Suspend it until `resume`: connections stay, and hang."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """It goes on."""
+        """Let it go on."""
         self._running().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
@@ -189,7 +188,7 @@ class RedisServer:
     ) -> None:
         self.close()
 
-    # --- how that is done ---
+    # --- how ---
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -204,7 +203,7 @@ class RedisServer:
             try:
                 self._start_on(port)
             except _PortTaken:
-                self._let_go()
+                self._release()
                 if not left:
                     raise
             else:
@@ -214,7 +213,7 @@ class RedisServer:
         _must_be_free(port)
         assert self._folder is not None
         with open(self._folder / "log", "wb") as log:
-            # A session of its own: Ctrl-C in a terminal, and an interrupted kernel, are not for Redis.
+            # A session of its own: Ctrl-C in a terminal, or an interrupted kernel, must not end Redis.
             self._process = subprocess.Popen(
                 [self._program, "-"],
                 stdin=subprocess.PIPE,
@@ -230,12 +229,12 @@ class RedisServer:
             with self._process.stdin as stdin:
                 stdin.write(self._settings(port))
         except BrokenPipeError:
-            pass  # it ended before it read them; what it wrote tells why
+            pass  # it ended before it read them; its log says why
         self._wait_until_it_answers(port)
         self._port = port
 
     def _settings(self, port: int) -> bytes:
-        """Its configuration file, which it reads from its standard input: nobody else sees that."""
+        """Its configuration, which it reads from its standard input, where no other program sees it."""
         lines = [
             "bind 127.0.0.1",
             f"port {port}",
@@ -255,21 +254,21 @@ class RedisServer:
             assert self._process is not None
             if (status := self._process.poll()) is not None:
                 taken = "Address already in use" in self._last_lines()
-                raise (_PortTaken if taken else NotStarted)(
+                raise (_PortTaken if taken else RedisNotStarted)(
                     f"redis-server ended at once, with status {status}; its last lines:{self._last_lines()}"
                 )
             try:
-                with _Asking(port, max(0.1, give_up - monotonic())) as asking:
+                with _RedisConnection(port, max(0.1, give_up - monotonic())) as connection:
                     if self._password is not None:
-                        asking.say("AUTH", self._password)
-                    # Not that of another Redis, which was quicker with the port.
-                    ours = f"process_id:{self._process.pid}\r" in asking.say("INFO", "server")
-                    if ours and asking.say("PING") == "+PONG":
+                        connection.send("AUTH", self._password)
+                    # Not that of another Redis, which took the port first.
+                    ours = f"process_id:{self._process.pid}\r" in connection.send("INFO", "server")
+                    if ours and connection.send("PING") == "+PONG":
                         return
             except OSError:
-                pass  # nobody listens yet, or it ends just now
+                pass  # it does not listen yet, or ends just now
             if monotonic() > give_up:
-                raise NotStarted(
+                raise RedisNotStarted(
                     f"redis-server runs, but does not answer on port {port} after {STARTING:g} s; "
                     f"its last lines:{self._last_lines()}"
                 )
@@ -284,16 +283,16 @@ class RedisServer:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             if hasattr(signal, "SIGCONT"):
-                self._process.send_signal(signal.SIGCONT)  # paused, it would not heed a request
+                self._process.send_signal(signal.SIGCONT)  # a paused process does not end
             try:
                 self._process.wait(STOPPING)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
-        """Of a process that has ended, and of the shell that guards it."""
+    def _release(self) -> None:
+        """Forget a process that has ended, and end the shell that guards it."""
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
@@ -304,7 +303,7 @@ class RedisServer:
 
 def _must_be_free(port: int) -> None:
     with socket.socket() as sock:
-        if os.name == "posix":  # what is left of connections that are over does not count
+        if os.name == "posix":  # ignore connections that are over
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(("127.0.0.1", port))
@@ -313,7 +312,7 @@ def _must_be_free(port: int) -> None:
 
 
 def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """A shell that ends the process, and removes the folder, when nobody holds its standard input."""
+    """A shell that ends the process, and removes the folder, when its standard input ends."""
     return subprocess.Popen(
         ["/bin/sh", "-c", 'read -r _; kill -9 "$0"; rm -rf "$1"', str(pid), str(folder)],
         stdin=subprocess.PIPE,
@@ -325,7 +324,7 @@ def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _quoted(text: str) -> str:
-    """As Redis reads a word of its configuration: in quotes, and whatever is no letter by its number."""
+    """As Redis reads a word of its configuration: in quotes, and all but letters and digits by number."""
     return (
         '"'
         + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\x{b:02x}" for b in text.encode())
@@ -333,14 +332,14 @@ def _quoted(text: str) -> str:
     )
 
 
-class _Asking:
-    """A connection to Redis, and its protocol as far as it is needed here (RESP2)."""
+class _RedisConnection:
+    """A connection to Redis, with as much of its protocol (RESP2) as is needed here."""
 
     def __init__(self, port: int, timeout: float) -> None:
         self._sock = socket.create_connection(("127.0.0.1", port), timeout)
 
-    def say(self, *words: str) -> str:
-        """Say one command; the answer, without what frames it.
+    def send(self, *words: str) -> str:
+        """Send one command; returns the answer, without its framing.
 
         Raises:
             OSError: the connection ended, or no answer came in time.
@@ -356,7 +355,7 @@ class _Asking:
             answer += more
         return answer.decode("utf-8", "replace").removesuffix("\r\n")
 
-    def __enter__(self) -> _Asking:
+    def __enter__(self) -> _RedisConnection:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -364,7 +363,7 @@ class _Asking:
 
 
 def _length(answer: bytes) -> int:
-    """How long an answer is, whose first line has come."""
+    """How long an answer is; its first line has come."""
     first = answer.partition(b"\r\n")[0]
     size = int(first[1:]) if first[:1] == b"$" else -1  # of what follows; -1: nothing does
     return len(first) + 2 + (size + 2 if size >= 0 else 0)

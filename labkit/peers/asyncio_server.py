@@ -4,9 +4,9 @@
 
 Where server.py has a thread that waits in `recv`, this has a coroutine that waits in `await reader.read`.
 Only one runs at a time, and it gives way only where it says `await`: that is why there is no lock here.
-`writer.write` never waits. What the socket does not take at once, the transport keeps, and it would keep
-it without end; so whoever has just spoken waits for those who are behind, and whoever is behind for more
-than GRACE seconds is let go. Each line costs a `write`, and mostly a system call, for each who hears it.
+`writer.write` never waits. What the socket does not take at once, the transport keeps, without a limit; so
+a client that has just spoken waits for those that are behind, and one that is behind for more than GRACE
+seconds is disconnected. Each line costs a `write`, and mostly a system call, for each client that hears it.
 
 It leaves out commands (so there is one room, and nothing private), limits, and time limits for the
 handshake. With `--loop uvloop` the same coroutines run on another loop (`pip install uvloop`).
@@ -24,8 +24,9 @@ from dataclasses import dataclass
 
 from labkit.wire import sockets
 from labkit.wire.framing import LineFraming, TooLong
-from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.nicknames import BadName, fit, key
+from labkit.wire.text import clean
 
 BEHIND = 1024 * 1024
 """Bytes that may wait for a client before talkers wait for it."""
@@ -35,71 +36,71 @@ GRACE = 1.0
 
 
 @dataclass(eq=False)
-class Client:
+class AsyncioClient:
     writer: asyncio.StreamWriter
-    nickname: str = ""  # "": it has not told yet
+    nickname: str = ""  # "": it has not given one yet
     reason: str = HUNG_UP  # why it has left, once it has
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         if not self.writer.is_closing():
             self.writer.write(line.encode() + b"\n")
 
 
 class AsyncioServer:
     def __init__(self) -> None:
-        self.clients: dict[str, Client] = {}  # by what nicknames have in common that are the same
+        self.clients: dict[str, AsyncioClient] = {}  # by the key of their nickname
 
     async def handle_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """All of one client's life."""
-        client = Client(writer)
+        client = AsyncioClient(writer)
         framing = LineFraming()
         writer.transport.set_write_buffer_limits(high=BEHIND)
         # asyncio does this by itself only for sockets that it has opened itself.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.tell("nickname")
+        client.send("nickname")
         try:
             while data := await reader.read(65536):
                 for line in framing.feed(data):
-                    self.hear(client, line)
-                await self.wait_for_the_slow()
+                    self.handle_line(client, line)
+                await self.wait_for_slow_clients()
         except OSError:
             client.reason = VANISHED
         except asyncio.CancelledError:
-            return  # Ctrl-C; to raise it further, asyncio 3.11 would complain of it
+            return  # Ctrl-C; asyncio 3.11 would report it if it went on
         if client.nickname:
             del self.clients[key(client.nickname)]
             self.broadcast(f"* {client.nickname} left ({client.reason})")
         writer.close()
 
-    def hear(self, client: Client, line: str | TooLong) -> None:
+    def handle_line(self, client: AsyncioClient, line: str | TooLong) -> None:
         if isinstance(line, TooLong):
-            client.tell(f"! too long: a line has at most {line.limit} bytes")
+            client.send(f"! too long: a line has at most {line.limit} bytes")
         elif not line:
             pass  # a sign of life
         elif client.nickname:
             self.broadcast(f"{client.nickname}: {clean(line)}", client)
         else:
-            self.let_in(client, line)
+            self.admit(client, line)
 
-    def let_in(self, client: Client, line: str) -> None:
+    def admit(self, client: AsyncioClient, line: str) -> None:
         try:
             nickname = fit(line)
         except BadName as bad:
-            client.tell(f"! that nickname will not do: {bad}\nnickname")
+            client.send(f"! that nickname will not do: {bad}\nnickname")
             return
         if key(nickname) in self.clients:
-            client.tell(f"! {nickname} is taken\nnickname")
+            client.send(f"! {nickname} is taken\nnickname")
             return
         client.nickname = nickname
         self.broadcast(f"* {nickname} joined")
         self.clients[key(nickname)] = client
 
-    def broadcast(self, line: str, but: Client | None = None) -> None:
+    def broadcast(self, line: str, but: AsyncioClient | None = None) -> None:
         for client in self.clients.values():
             if client is not but:
-                client.tell(line)
+                client.send(line)
 
-    async def wait_for_the_slow(self) -> None:
+    async def wait_for_slow_clients(self) -> None:
         for client in list(self.clients.values()):
             transport = client.writer.transport
             if transport.get_write_buffer_size() > BEHIND and not transport.is_closing():
@@ -110,7 +111,7 @@ class AsyncioServer:
                     client.reason = TOO_SLOW
                     transport.abort()
                 except OSError:
-                    pass  # gone; its own coroutine hears of it, too
+                    pass  # gone; its own coroutine finds out, too
 
 
 async def serve(host: str, port: int) -> None:

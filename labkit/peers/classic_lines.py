@@ -4,11 +4,9 @@
 
 The two lists, the accept loop and the sends are its own, and so are its faults: one thread for each
 client sends to all the others itself, one line after the other, and waits for each. Only what is said after
-the handshake is cut into lines. Without that, lines run together, and nobody could count which of them have
-arrived.
+the handshake is cut into lines: else lines run together, and a load could not count which have arrived.
 
-It is measured, and not to be imitated: two thirds of what is required of a server do not hold
-(`python -m labkit check server`).
+It is here to be measured, not to be imitated: it fails two thirds of `python -m labkit check server`.
 """
 
 from __future__ import annotations

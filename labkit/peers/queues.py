@@ -1,9 +1,9 @@
 """A queue for each client: the usual answer to a client that does not read.
 
-Each client has two threads: one reads what it says, one sends what waits for it (sendqueue.py). Whoever
-speaks only puts lines into queues. `limit` lines may wait for a client; what becomes of one more is
-`when_full`: "wait" (it is put, but its speaker is read no further until there is room), "drop" (this client
-never hears it), or "let go" (this client is thrown out).
+Each client has two threads: one reads what it says, one sends what waits for it (sendqueue.py). To speak is
+only to put lines into queues. `limit` lines may wait for a client; `when_full` says what becomes of one
+more: "wait" (it is put, but the server reads no more of its speaker until there is room), "drop" (this
+client never hears it), or "let go" (this client is disconnected).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from labkit.peers.sendqueue import SendQueue
 from labkit.server.acceptor import Acceptor
 from labkit.wire import messages, nicknames, sockets
 from labkit.wire.framing import MAX_LINE, LineFraming, TooLong
+from labkit.wire.text import clean
 
 WHEN_FULL = ("wait", "drop", "let go")
 
@@ -30,7 +31,7 @@ def as_bytes(message: messages.FromServer) -> bytes:
 
 
 @dataclass(eq=False, slots=True)
-class Client:
+class QueueClient:
     sock: socket.socket
     queue: SendQueue
     nickname: str = ""
@@ -63,18 +64,18 @@ class QueueServer:
         self._limit, self._when_full = limit, when_full
         # Guards the two below. Lines are queued under it, which never waits: so all hear them in one order.
         self._lock = threading.Lock()
-        self._here: dict[str, Client] = {}
-        self._threads: dict[threading.Thread, Client] = {}
-        self._door = Acceptor(host, port, self._come_in, lambda why: False)
-        self.address = self._door.address
+        self._here: dict[str, QueueClient] = {}
+        self._threads: dict[threading.Thread, QueueClient] = {}
+        self._acceptor = Acceptor(host, port, self._accept, lambda why: False)
+        self.address = self._acceptor.address
 
     def start(self) -> QueueServer:
-        self._door.open()
+        self._acceptor.open()
         return self
 
     def stop(self) -> None:
-        self._door.close()
-        for client in self._threads.values():  # nobody comes in any more: these are all
+        self._acceptor.close()
+        for client in self._threads.values():  # no more clients come: these are all
             client.queue.put(as_bytes(messages.Notice(messages.SERVER_STOPPED)))
             client.queue.finish()
             with contextlib.suppress(OSError):  # closed already
@@ -93,10 +94,10 @@ class QueueServer:
         with self._lock:
             return {client.nickname: len(client.queue) for client in self._here.values()}
 
-    def _come_in(self, sock: socket.socket, number: int, host: str) -> None:
-        with contextlib.suppress(OSError):  # reset already; its thread will see
+    def _accept(self, sock: socket.socket, number: int, host: str) -> None:
+        with contextlib.suppress(OSError):  # reset already; its thread finds out
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Client(sock, SendQueue(sock, self._limit))
+        client = QueueClient(sock, SendQueue(sock, self._limit))
         name = "labkit-from-newcomer"
         thread = threading.Thread(target=self.handle_client, args=(client,), name=name, daemon=True)
         with self._lock:
@@ -104,36 +105,36 @@ class QueueServer:
             self._threads[thread] = client
         thread.start()
 
-    def handle_client(self, client: Client) -> None:
+    def handle_client(self, client: QueueClient) -> None:
         client.queue.start()
         client.queue.put(as_bytes(messages.Request()))
         reason, framing = messages.VANISHED, LineFraming()
         with contextlib.suppress(OSError):
             while data := client.sock.recv(65536):
                 for line in framing.feed(data):
-                    self._hear(client, line)
+                    self._handle_line(client, line)
             reason = messages.HUNG_UP
         with self._lock:
             self._here = {key: one for key, one in self._here.items() if one is not client}
         client.queue.finish()
         if reason == messages.VANISHED or not client.queue.join(LINGER):
-            client.queue.break_off()
+            client.queue.abort()
             client.queue.join()
         client.sock.close()
         if client.nickname:
             reason = messages.TOO_SLOW if client.too_slow else reason
-            self._tell_others(client, messages.Left(client.nickname, reason))
+            self._broadcast(client, messages.Left(client.nickname, reason))
 
-    def _hear(self, client: Client, line: str | TooLong) -> None:
-        said = messages.Said(client.nickname, "" if isinstance(line, TooLong) else messages.clean(line))
+    def _handle_line(self, client: QueueClient, line: str | TooLong) -> None:
+        said = messages.Said(client.nickname, "" if isinstance(line, TooLong) else clean(line))
         if isinstance(line, TooLong) or len(as_bytes(said)) > MAX_LINE:
             client.queue.put(as_bytes(messages.Refused("too long")))
         elif line and client.nickname:
-            self._tell_others(client, said)
+            self._broadcast(client, said)
         elif line:
-            self._let_in(client, line)
+            self._admit(client, line)
 
-    def _let_in(self, client: Client, line: str) -> None:
+    def _admit(self, client: QueueClient, line: str) -> None:
         try:
             nickname = nicknames.fit(line)
             with self._lock:
@@ -145,11 +146,11 @@ class QueueServer:
             client.queue.put(as_bytes(messages.Refused(str(why))) + as_bytes(messages.Request()))
             return
         threading.current_thread().name = f"labkit-from-{nickname}"
-        client.queue.goes_by(nickname)
-        self._tell_others(client, messages.Joined(nickname))
+        client.queue.set_nickname(nickname)
+        self._broadcast(client, messages.Joined(nickname))
 
-    def _tell_others(self, speaker: Client, message: messages.FromServer) -> None:
-        """To the queues of all but one; and see to those that were full."""
+    def _broadcast(self, speaker: QueueClient, message: messages.FromServer) -> None:
+        """Put the message into the queues of all but one; and deal with those that are full."""
         line = as_bytes(message)
         with self._lock:
             others = [client for client in self._here.values() if client is not speaker]
@@ -162,7 +163,7 @@ class QueueServer:
                 client.queue.wait_for_room()
             elif self._when_full == "let go":
                 client.too_slow = True
-                client.queue.break_off()
+                client.queue.abort()
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
     python -m labkit.peers.selectors_server --port 0
 
 No call here waits for one client: all waiting is in one `select`, for all of them. What asyncio hides is
-plain to see: a loop, a buffer for each client, and the question which events each is watched for. What is
-said goes into the listeners' outboxes; these are sent when all who had something to say were read, so
-many lines share a `send`.
+plain to see: a loop, a buffer for each client, and which events each is watched for. What a client says
+goes into the others' outboxes; they are sent once all that had something to say were read, so many lines
+share a `send`.
 
-Memory has an end: while somebody has more than BEHIND bytes waiting, nobody is read, and TCP slows the
-talkers. Whoever takes nothing for GRACE seconds meanwhile is let go.
+Memory has an end: while a client has more than BEHIND bytes waiting, the server reads from none, and TCP
+slows the talkers. A client that takes nothing for GRACE seconds meanwhile is disconnected.
 
 It leaves out commands (so there is one room, and nothing private), limits, and time limits for the
 handshake. The rules come from the pure files: framing.py, nicknames.py and messages.py.
@@ -24,19 +24,20 @@ from time import monotonic
 
 from labkit.wire import sockets
 from labkit.wire.framing import LineFraming, TooLong
-from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, clean
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.nicknames import BadName, fit, key
+from labkit.wire.text import clean
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 BEHIND = 1024 * 1024
 GRACE = 1.0
 
 
-class Client:
+class SelectorClient:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.framing = LineFraming()
-        self.nickname = ""  # "": it has not told yet
+        self.nickname = ""  # "": it has not given one yet
         self.outbox = bytearray(b"nickname\n")
         self.took = monotonic()  # when it last took something, or had nothing to take
         self.watched = 0  # for these events
@@ -49,9 +50,9 @@ class SelectorsServer:
         self.listener.setblocking(False)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.listener, READ)
-        self.clients: list[Client] = []
-        self.nicknames: dict[str, Client] = {}  # by what nicknames have in common that are the same
-        self.held = False  # somebody is far behind: nobody is read
+        self.clients: list[SelectorClient] = []
+        self.nicknames: dict[str, SelectorClient] = {}  # by their key
+        self.held = False  # a client is far behind: the server reads from none
 
     def run(self) -> None:
         while True:
@@ -65,11 +66,11 @@ class SelectorsServer:
                     self.write(client)
             self.held = any(len(client.outbox) > BEHIND for client in self.clients)
             for client in [client for client in self.clients if client.gone]:
-                self.say_goodbye(client)
+                self.drop(client)
             for client in self.clients:
                 self.watch(client, (0 if self.held else READ) | (WRITE if client.outbox else 0))
 
-    def watch(self, client: Client, events: int) -> None:
+    def watch(self, client: SelectorClient, events: int) -> None:
         if events == client.watched:
             return
         if client.watched:
@@ -83,9 +84,9 @@ class SelectorsServer:
             sock, _ = self.listener.accept()
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.clients.append(Client(sock))
+            self.clients.append(SelectorClient(sock))
 
-    def read(self, client: Client) -> None:
+    def read(self, client: SelectorClient) -> None:
         try:
             data = client.sock.recv(65536)
         except OSError:
@@ -94,9 +95,9 @@ class SelectorsServer:
         if not data:
             client.gone = client.gone or HUNG_UP
         for line in client.framing.feed(data):
-            self.hear(client, line)
+            self.handle_line(client, line)
 
-    def write(self, client: Client) -> None:
+    def write(self, client: SelectorClient) -> None:
         now = monotonic()
         try:
             took = client.sock.send(client.outbox)
@@ -111,7 +112,7 @@ class SelectorsServer:
         elif now > client.took + GRACE:
             client.gone = TOO_SLOW
 
-    def hear(self, client: Client, line: str | TooLong) -> None:
+    def handle_line(self, client: SelectorClient, line: str | TooLong) -> None:
         if isinstance(line, TooLong):
             client.outbox += f"! too long: a line has at most {line.limit} bytes\n".encode()
         elif not line:
@@ -119,9 +120,9 @@ class SelectorsServer:
         elif client.nickname:
             self.broadcast(f"{client.nickname}: {clean(line)}", client)
         else:
-            self.let_in(client, line)
+            self.admit(client, line)
 
-    def let_in(self, client: Client, line: str) -> None:
+    def admit(self, client: SelectorClient, line: str) -> None:
         try:
             nickname = fit(line)
             if key(nickname) in self.nicknames:
@@ -133,13 +134,13 @@ class SelectorsServer:
         client.nickname = nickname
         self.nicknames[key(nickname)] = client
 
-    def broadcast(self, line: str, but: Client | None = None) -> None:
+    def broadcast(self, line: str, but: SelectorClient | None = None) -> None:
         data = line.encode() + b"\n"
         for client in self.nicknames.values():
             if client is not but:
                 client.outbox += data
 
-    def say_goodbye(self, client: Client) -> None:
+    def drop(self, client: SelectorClient) -> None:
         self.watch(client, 0)
         self.clients.remove(client)
         client.sock.close()

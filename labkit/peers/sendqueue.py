@@ -1,7 +1,8 @@
 """The lines that wait for one client, and the thread that sends them.
 
-Whoever has a line for the client puts it here, and waits for nobody's socket. The thread sends one line
-after the other, and may wait in that for as long as the client likes. It knows nothing of chat.
+A thread with a line for the client puts it here, and does not wait for the socket. The queue's own thread
+sends one line after the other, and may wait in that for as long as the client likes. It knows nothing of
+chat.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from labkit.wire import sockets
 
 
 class SendQueue:
-    """Lines on their way to one client. `start` its thread; `finish` or `break_off` ends it, `join` waits.
+    """Lines on their way to one client. `start` its thread; `finish` or `abort` ends it, `join` waits.
 
     Args:
         sock: connected, and blocking. It is not closed here.
@@ -25,7 +26,7 @@ class SendQueue:
     def __init__(self, sock: socket.socket, limit: int | None) -> None:
         self.sock = sock
         self.limit = limit
-        # Guards the two below, and tells of every line that comes or goes.
+        # Guards the two below; notified of every line that comes or goes.
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._over = False  # no more lines will come
@@ -34,7 +35,7 @@ class SendQueue:
     def start(self) -> None:
         self._thread.start()
 
-    def goes_by(self, nickname: str) -> None:
+    def set_nickname(self, nickname: str) -> None:
         self._thread.name = f"labkit-to-{nickname}"
 
     def __len__(self) -> int:
@@ -48,25 +49,25 @@ class SendQueue:
                 self._changed.notify_all()
 
     def put_if_room(self, line: bytes) -> bool:
-        """Add a line, unless as many wait as may; whether it did. Only one thread at a time may call it."""
+        """Add a line, unless the queue is full; whether it did. Only one thread at a time may call it."""
         if self.limit is not None and len(self) >= self.limit:
             return False
         self.put(line)
         return True
 
     def wait_for_room(self) -> None:
-        """Until no more wait than may, or none will be sent any more."""
+        """Wait until the queue is within its limit, or over."""
         with self._changed:
             self._changed.wait_for(self._has_room)
 
     def finish(self) -> None:
-        """No more lines; those that wait still go out, if the client reads them."""
+        """Take no more lines; those that wait still go out, if the client reads them."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
 
-    def break_off(self) -> None:
-        """End the connection, both ways, with RST once it is closed. Wakes whoever waits in its socket."""
+    def abort(self) -> None:
+        """End the connection, both ways, with RST once it is closed. Wakes threads that wait in it."""
         self.finish()
         with contextlib.suppress(OSError):  # closed already
             sockets.reset_on_close(self.sock)

@@ -1,21 +1,18 @@
-"""The courier: one thread that alone writes to clients, and brings each of them up to date.
+"""The broadcaster: one thread that alone writes to clients, and brings each of them up to date.
 
-If every thread that has read a line also sent it to everybody, one line among n people would cost n
-`send`s, each line again, and one outbox that stopped reading would block them all. Here the threads
-only write down what is to be heard, in one log. The courier takes all that was written since it last
-looked, joins it into one block of bytes for each room, and gives each client that block with a single
-`send` that never waits. A hundred lines cost a client one `send`, and all who hear the same share the
-same bytes.
+If every thread that has read a line also sent it to all, one line among n clients would cost n `send`s,
+each line again, and one reader that stopped reading would block them all. Here the threads only write down
+what is to be heard, in one log. The broadcaster takes all that was written since it last looked, joins it
+into one block of bytes for each room, and gives each client that block with a single `send` that never
+waits. A hundred lines cost a client one `send`, and all who hear the same share the same bytes.
 
-Some clients need a block of their own: whoever spoke does not hear that part of it, a private line goes
-in between, a newcomer hears only what came after. For these a plan is kept, a list of pieces of the
-room's block with their own lines in between.
+Some clients need a block of their own: a talker does not hear its own part, a private line goes in
+between, a newcomer hears only what came after. For these a plan is kept: pieces of the room's block, with
+their own lines in between.
 
 Two things slow talkers down, through `flowing` and `holds`: a log that grows faster than it is delivered
-holds all of them; a outbox that reads, but too slowly (outgoing.py), those who talk to it: its room, and
-whoever whispers.
-
-The courier knows nothing of nicknames or of what lines mean.
+holds all of them; a reader that reads, but too slowly (sender.py), those that talk to it, in its room or
+by whispers.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from labkit.server.limits import Limits
 from labkit.server.sender import PATIENCE, Outbox, Sender
 
 UNREAD = 4 * 1024 * 1024
-"""Bytes of log that may wait for the courier itself before talkers are slowed."""
+"""Bytes of log that may wait for the broadcaster itself before talkers are slowed."""
 
 
 class _Room:
@@ -86,22 +83,22 @@ class Broadcaster:
         # Set while all may go on. If not, a thread that has read something asks `holds` before it goes on.
         self.flowing = threading.Event()
         self.flowing.set()
-        # Who is far behind, and who talks to them: made anew by the courier, and only looked at by others.
+        # Who is far behind, and who talks to them: made anew by the broadcaster; others only look.
         self._far: frozenset[Outbox] = frozenset()
         self._feeding: frozenset[Outbox] = frozenset()
         self._slow: frozenset[str] = frozenset()  # their rooms
-        # Guards the five below: what the other threads write and the courier takes.
+        # Guards the five below: what the other threads write and the broadcaster takes.
         self._lock = threading.Lock()
         self._log: list[Entry] = []
         self._unread = 0  # bytes in the log
         self._asleep = False
         self._at_the_bell = False  # where it sleeps, if it does
         self._stopping = False
-        # What the courier waits at while no socket is to be watched: held by it, released to wake it. That
-        # takes no system call that gives another thread the interpreter, as writing to a socket would.
+        # What the broadcaster waits at while no socket is to be watched: held by it, released to wake it.
+        # That takes no system call that lets another thread run, as writing to a socket would.
         self._bell = threading.Lock()
         self._bell.acquire()
-        # The courier's own.
+        # The broadcaster's own.
         self._rooms: dict[str, _Room] = {}
         self._hears: dict[Outbox, _Room] = {}
         self._sender = Sender(limits, raw, encrypted)
@@ -114,9 +111,9 @@ class Broadcaster:
         self._thread.start()
 
     def post(self, entries: list[Entry]) -> None:
-        """Write in the log; the order of the log is the order in which everybody hears it.
+        """Write in the log; the order of the log is the order in which all hear it.
 
-        It only writes, so it may be called under a lock. The courier may sleep on until `wake`.
+        It only writes, so it may be called under a lock. The broadcaster may sleep on until `wake`.
         """
         size = sum(len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
         with self._lock:
@@ -126,7 +123,7 @@ class Broadcaster:
                 self.flowing.clear()
 
     def wake(self) -> None:
-        """See to it that the courier looks at the log. Not under a lock: it writes to a socket."""
+        """Have the broadcaster look at the log. Not under a lock: this writes to a socket."""
         with self._lock:
             if not self._asleep:
                 return  # it is at work, and looks again before it sleeps
@@ -137,10 +134,9 @@ class Broadcaster:
         self._sender.wake()
 
     def holds(self, who: Outbox, whispered_to: Iterable[Outbox] = ()) -> bool:
-        """Whether this one must wait now: the log is too long, or it talks to somebody who is far behind.
+        """Whether this one must wait now: the log is too long, or it talks to one that is far behind.
 
-        Whoever talks in another room is not held: somebody who reads slowly, or pretends to, is a trouble
-        to their own room alone.
+        A slow reader, or one that pretends to be slow, is a trouble to its own room alone.
         """
         if self._unread > UNREAD:
             return True
@@ -152,7 +148,7 @@ class Broadcaster:
         return self._unread > UNREAD
 
     def is_slow(self, room: str) -> bool:
-        """Whether somebody who hears this room is far behind."""
+        """Whether one that hears this room is far behind."""
         return room in self._slow
 
     def is_far(self, who: Outbox) -> bool:
@@ -174,7 +170,7 @@ class Broadcaster:
         """Let go of one that was never started."""
         self._sender.end()
 
-    # --- the courier's thread ---
+    # --- its own thread ---
 
     def _work(self) -> None:
         scheduling.wait_your_turn()
@@ -206,7 +202,7 @@ class Broadcaster:
         seen = 0
         while len(self._log) > seen:
             seen = len(self._log)
-            scheduling.step_aside()
+            scheduling.yield_gil()
 
     def _see_to_flow(self) -> None:
         far = self._sender.held()
@@ -222,18 +218,18 @@ class Broadcaster:
                 self.flowing.set()
 
     def _deliver(self, batch: list[Entry]) -> None:
-        """Bring everybody up to date with one batch of the log."""
+        """Bring all up to date with one batch of the log."""
         touched: dict[_Room, None] = {}  # rooms in which something is new
         plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
         for entry in batch:
             if isinstance(entry, ForRoom):
                 room = self._rooms.get(entry.room)
                 if room is None:
-                    continue  # nobody is there to hear it
+                    continue  # no one is there to hear it
                 touched[room] = None
                 if entry.but is not None and self._hears.get(entry.but) is room:
                     plan = self._planned(entry.but, plans)
-                    plan.mark += len(entry.data)  # nobody hears their own line
+                    plan.mark += len(entry.data)  # no client hears its own line
                 room.add(entry.data)
             elif isinstance(entry, ForOne):
                 self._planned(entry.to, plans).pieces.append(entry.data)
@@ -267,7 +263,7 @@ class Broadcaster:
         old = self._hears.pop(entry.who, None)
         if old is not None:
             del old.outboxes[entry.who]
-            if not old.outboxes:  # rooms nobody hears must not pile up
+            if not old.outboxes:  # rooms that no one hears must not pile up
                 del self._rooms[old.name]
         plan.room = None
         if entry.room is not None:

@@ -105,13 +105,12 @@ def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) 
     if isinstance(delivery, Enters):
         return
     message = delivery.message
-    if isinstance(message, Speech):
-        if isinstance(delivery, ToRoom):
+    if isinstance(delivery, ToRoom):
+        if isinstance(message, Speech):
             journal.record_all("said", message.who, message.texts, delivery.room)
-    elif message.event:
+        elif message.event and not message.private:
+            journal.record(message.event, *message.news(), delivery.room)
+    elif message.event and message.private:
         who, what = message.news()
-        if isinstance(delivery, ToRoom):
-            journal.record(message.event, who, what, delivery.room)
-        else:
-            receiver = nickname(delivery.who)
-            journal.record(message.event, who or receiver, what, receiver if who else "")
+        receiver = nickname(delivery.who)
+        journal.record(message.event, who or receiver, what, receiver if who else "")

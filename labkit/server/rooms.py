@@ -38,8 +38,8 @@ from labkit.wire.messages import (
     Whisper,
     Whispered,
     Who,
-    brief,
 )
+from labkit.wire.text import brief
 
 LOBBY = "lobby"
 """The room in which everybody starts."""

@@ -6,12 +6,12 @@ right. In a server that sends one line to hundreds of clients there are places w
 
 - `send`: it never waits here, and to let go costs. Some other thread has something to read, and takes over;
   and then the two change places at every single send.
-- `step_aside`: here another thread *should* take over, and Python has no call that lets it and comes back
+- `yield_gil`: here another thread *should* take over, and Python has no call that lets it and comes back
   at once. `time.sleep(0)` sleeps for 50 µs on Linux (timer slack, prctl(2)).
 - `wait_your_turn`: a thread for which bytes arrive pushes the running one off the processor. Mostly that
   one holds the GIL, so the newcomer can do nothing, and the two have changed places twice for nothing.
-- `ask_seldom`: a thread that waits for the GIL asks for it every 5 ms. When ten thousand clients leave at
-  once, ten thousand threads ask two million times a second, and hardly anything else gets done.
+- `lengthen_switch_interval`: a thread that waits for the GIL asks for it every 5 ms. When 10,000 clients
+  leave at once, 10,000 threads ask two million times a second, and hardly anything else gets done.
 
 The first two go through ctypes: a function of a PyDLL is called with the GIL held, one of a CDLL without.
 Where the C library cannot be had like that, Python's own calls do the same, more slowly.
@@ -75,7 +75,7 @@ def error() -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def step_aside() -> None:
+def yield_gil() -> None:
     """Let other threads run that are ready to, and come back when it is this one's turn again."""
     if _sched_yield is None:
         time.sleep(0)
@@ -107,7 +107,7 @@ ASK_EVERY = 0.1
 the server holds it for so long without a call that waits."""
 
 
-def ask_seldom() -> None:
+def lengthen_switch_interval() -> None:
     """Let all threads of this process ask for the GIL every `ASK_EVERY` seconds (sys.setswitchinterval).
 
     It concerns the whole process, so a program that has other things to do should not call it: a thread

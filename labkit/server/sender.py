@@ -1,12 +1,12 @@
 """Bytes out of the server, without ever waiting.
 
 `Sender` gives each outbox its bytes with one `send` that never waits. What a socket does not take at
-once stays in the reader's backlog, and goes out when the socket has room again. Three things can end
+once stays in its backlog, and goes out when the socket has room again. Three things can end
 that: the connection breaks, the outbox takes nothing for too long (`Limits.grace`, `Limits.behind`), or
 it is to be closed.
 
-Everything here runs in the courier's thread. It knows bytes and sockets; what is sent to whom, and in
-which order, courier.py decides.
+Everything here runs in the broadcaster's thread. It knows bytes and sockets; what is sent to whom, and in
+which order, broadcaster.py decides.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Outbox:
         self.sock = sock
         self.tls = tls
         self.lines_out = 0  # lines on their way to this client, or there
-        # Why the courier gave this client up; its own thread reads it when `recv` ends. Guarded by
+        # Why the sender gave this client up; its own thread reads it when `recv` ends. Guarded by
         # `Sender.telling`.
         self.failed: Reason | None = None
-        # The rest is the courier's own; no other thread touches it.
+        # The rest is the broadcaster's own; no other thread touches it.
         self.handle = scheduling.handle(sock)
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog = Backlog()
@@ -70,11 +70,11 @@ class Outbox:
 
 
 class Sender:
-    """What goes out, for all outboxes of one courier.
+    """What goes out, for all outboxes of one broadcaster.
 
     With `raw`, no LF goes out at the end of a send: the assignment's dialect, in which a `recv` is a
-    message. Lines that must share a send keep the LF between them. With `encrypted`, every outbox has a
-    seal (tls.py), and what goes out, waits and is counted is ciphertext.
+    message. Lines that must share a send keep the LF between them. With `encrypted`, every outbox has
+    a TLS session (tls.py), and what goes out, waits and is counted is ciphertext.
     """
 
     def __init__(self, limits: Limits, raw: bool = False, encrypted: bool = False) -> None:
@@ -82,7 +82,7 @@ class Sender:
         self._raw = raw
         self._encrypted = encrypted
         # Guards `Outbox.failed` together with the send that finds it out: the kernel tells of a reset
-        # once, to the send or to the recv, and whoever was not told must not guess before the other has
+        # once, to the send or to the recv; the thread that was not told must not guess before the other has
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
         self.telling = threading.Lock()
         self._waiting: dict[Outbox, None] = {}  # who has a backlog, or is about to be closed
@@ -94,7 +94,7 @@ class Sender:
 
     @property
     def idle(self) -> bool:
-        """Nobody waits for anything."""
+        """Nothing waits to be sent, and no connection to be closed."""
         return not self._waiting
 
     def wake(self) -> None:
@@ -124,7 +124,7 @@ class Sender:
                     self._send((outbox,), encrypted, lines)
 
     def _send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        # This loop runs once for every line that reaches somebody. What can be done before it is.
+        # This loop runs once for every client that is sent something: what can be done before it is.
         whole, size, send = len(data), scheduling.size(data), scheduling.send
         broken: list[Outbox] = []
         with self.telling:
@@ -230,7 +230,7 @@ class Sender:
             pass  # drained already
 
     def held(self) -> list[Outbox]:
-        """Those who are reading, and far behind: whoever talks to them should be slowed."""
+        """Those that are reading, and far behind: talkers to them should be slowed."""
         now = monotonic()
         far = min(self._limits.behind // 2, self._share())
         return [

@@ -1,5 +1,6 @@
 """What both ends must agree on, and what carries it.
 
-Pure: framing.py (bytes in, messages out), messages.py (what can be said), nicknames.py (which are fit).
+Pure: framing.py (bytes in, messages out), messages.py (what can be said), text.py (what is safe to show),
+nicknames.py (which are fit).
 I/O: sockets.py (where operating systems differ), tls.py (TLS, without a socket of its own).
 """

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
+from labkit.wire.text import UNSAFE, brief, clean
+
 # --- why a connection ended ---------------------------------------------------------------------
 
 CLIENT, SERVER = "client", "server"
@@ -56,41 +58,6 @@ REASONS: dict[str, Reason] = {
 def reason_called(words: str) -> Reason:
     """The reason with these words; other servers may have reasons of their own."""
     return REASONS.get(words) or Reason(words)
-
-
-# --- text that is safe to show ------------------------------------------------------------------
-
-# Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
-# line end, invisible characters (but not U+200D, which joins emoji), and lone surrogates: a str can hold
-# one, UTF-8 cannot.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2064\ufeff"
-    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\u3164\uffa0\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """`text` with every character that could disturb a screen made visible and harmless.
-
-    A tab becomes a space; the C0 controls and DEL become their pictures (U+2400 and on), so that ESC
-    shows as ␛; C1 controls, bidirectional controls, line separators, invisible characters and lone
-    surrogates become U+FFFD.
-    """
-    return _UNSAFE.sub(_picture, text)
-
-
-def _picture(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code == 0x09:
-        return " "
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else "\ufffd"
-
-
-def brief(text: str, characters: int = 40) -> str:
-    """`text` short enough to be quoted in an answer."""
-    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 # --- from a client to the server ----------------------------------------------------------------
@@ -219,7 +186,7 @@ def plain_texts(lines: Sequence[object]) -> tuple[str, ...] | None:
         return None
     # Most talk is printable ASCII, and the pattern need not look at it.
     said = "".join(texts)
-    safe = said.isascii() and said.isprintable() or not _UNSAFE.search(said)
+    safe = said.isascii() and said.isprintable() or not UNSAFE.search(said)
     return texts if safe else tuple(map(clean, texts))
 
 
@@ -257,7 +224,8 @@ class FromServer:
     __match_args__: tuple[str, ...]
     form: ClassVar[str] = ""  # how the line reads
     event: ClassVar[str] = ""  # the journal's word for it; "" if it is no news …
-    told: ClassVar[str] = ""  # … and the form of what the journal says of it, beside who
+    told: ClassVar[str] = ""  # … the form of what the journal says of it, beside who …
+    private: ClassVar[bool] = False  # … and whether it is news told to one client, or to a room
     asked_by: ClassVar[type[FromClient] | None] = None  # the command that brings it about
 
     def __init_subclass__(cls) -> None:
@@ -296,6 +264,7 @@ class Request(FromServer):
 
     form = "nickname"
     event = "asked"
+    private = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +286,7 @@ class Refused(FromServer):
     form = "! {why}"
     event = "refused"
     told = "{why}"
+    private = True
     why: str
 
     # What a client must tell apart, of our own server and of a student's: all reading of English is here.
@@ -379,6 +349,7 @@ class Whispered(FromServer):
     form = "{who} -> you: {text}"
     event = "whispered"
     told = "{text}"
+    private = True
     who: str
     text: str
 

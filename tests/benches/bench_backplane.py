@@ -3,7 +3,7 @@
     python tests/benches/bench_backplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
         [--repeats 5] [--crossings 1000] [--rooms 400]
 
-First the same rounds as in bench_courier.py, on a server with the backplane and on one without, pair by
+First the same rounds as in bench_broadcaster.py, on a server with the backplane and on one without, pair by
 pair: deliveries a second, and the ratio. Then a client of one server says a line when a client of another
 has heard the one before, 1000 times: how long each took, from before the send to after the recv. The same
 with both at one server, with the backplane and without, to compare with; and from one server to another
@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bench_courier import deliveries_a_second, join, on_processor, running
+from bench_broadcaster import deliveries_a_second, join, on_processor, running
 
 from labkit.instruments.redis_server import RedisServer
 

@@ -2,10 +2,10 @@
 
     python tests/benches/bench_frozen.py [--clients 100] [--rounds 4000] [--repeats 3]
 
-As in bench_courier.py, rounds of ten talkers with ten lines each, on two processors; with `--behind 4000000
---grace 2` for the server, so that the frozen client is let go before the end. Printed, for each repeat: the
-deliveries a second of the others with and without it, their ratio, the longest round, the server's memory
-(unique set size, its growth), and whether the nickname of the frozen one is free in the end.
+As in bench_broadcaster.py, rounds of ten talkers with ten lines each, on two processors; with `--behind
+4000000 --grace 2` for the server, so that the frozen client is let go before the end. Printed, for each
+repeat: the deliveries a second of the others with and without it, their ratio, the longest round, the
+server's memory (unique set size, its growth), and whether the frozen one's nickname is free in the end.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
 """
@@ -19,7 +19,7 @@ import sys
 import time
 
 import psutil
-from bench_courier import a_round, join, on_processor, running, wait_until_all_are_in
+from bench_broadcaster import a_round, join, on_processor, running, wait_until_all_are_in
 
 TALKERS, LINES = 10, 10
 FROZEN = "frozen"

@@ -22,7 +22,7 @@ import sys
 import time
 
 import psutil
-from bench_courier import on_processor, running
+from bench_broadcaster import on_processor, running
 
 AT_ONCE = 200  # who may be joining at the same time
 TIME_LIMIT = 120.0  # seconds for each of the three parts

@@ -26,11 +26,11 @@ from test_notebook_in_browser import (
 )
 
 BOARD = """\
-import labkit.client.client
+import labkit.client.connection
 from labkit import ChatServer, Limits
 from labkit.instruments.panel import board
 
-labkit.client.client.SIGN_OF_LIFE = 0.5
+labkit.client.connection.HEARTBEAT = 0.5
 server = ChatServer(port=0, limits=Limits(silence=6)).start()
 people = board(server, "alice", "bob", "carol", wires=True)
 people"""

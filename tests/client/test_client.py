@@ -13,8 +13,10 @@ import pytest
 from support import SOON, BareServer, Wire, need
 
 import labkit.client.client
+import labkit.client.connection
 from labkit import RAW, ChatClient, ChatServer, Limits
-from labkit.client import FROZEN, GONE, HERE, JOINING, Left, NicknameRefused
+from labkit.client import FROZEN, GONE, HERE, JOINING, ConnectionEnded, NicknameRefused
+from labkit.client.session import Session
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_three_refusals_end_it(server: ChatServer) -> None:
         with pytest.raises(NicknameRefused, match="a name cannot begin with '[*]'; that was the last try$"):
             eve.answer("*3")
         assert eve.wait_until_gone() == "the server hung up"
-        with pytest.raises(Left, match="the server asked for no nickname: the server hung up"):
+        with pytest.raises(ConnectionEnded, match="the server asked for no nickname: the server hung up"):
             eve.answer("eve")
 
 
@@ -100,19 +102,22 @@ def test_a_server_that_never_asks(bare_server: BareServer) -> None:
         ChatClient("alice", bare_server.address, timeout=0.1)
 
 
-def test_a_server_that_says_something_else(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
+def test_a_server_that_says_something_else(
+    bare_server: BareServer, elsewhere: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server of another kind: the timeout's text tells what it said instead."""
 
-    class Impatient(ChatClient):
+    class Impatient(Session):
         """Its time is short once something has come."""
 
-        def _wait_until_asked(self) -> None:
-            with self._changed:
-                self._changed.wait_for(lambda: self._inbox, 2 * SOON)
-            self._timeout = 0.1
-            super()._wait_until_asked()
+        def wait_until_asked(self) -> None:
+            with self.changed:
+                self.changed.wait_for(lambda: self.transcript.inbox, 2 * SOON)
+            self.timeout = 0.1
+            super().wait_until_asked()
 
-    joining = elsewhere.submit(Impatient, "alice", bare_server.address)
+    monkeypatch.setattr(labkit.client.client, "Session", Impatient)
+    joining = elsewhere.submit(ChatClient, "alice", bare_server.address)
     with bare_server.accept() as peer:
         peer.send("220 mail.example ESMTP")
         with pytest.raises(TimeoutError, match="instead came: 220 mail.example ESMTP"):
@@ -126,7 +131,7 @@ def test_a_server_that_never_answers(bare_server: BareServer, elsewhere: ThreadP
         """Its time is short once it has been asked."""
 
         def answer(self, nickname: str) -> None:
-            self._timeout = 0.1
+            self._session.timeout = 0.1
             super().answer(nickname)
 
     joining = elsewhere.submit(Impatient, "alice", bare_server.address)
@@ -151,11 +156,11 @@ def test_a_server_that_goes_in_the_handshake(
             peer.send("nickname")
             assert peer.line() == "alice"
         go(peer)
-        # A reset can come even before connect() has returned; that is no `Left` yet, as it never was here.
+        # A reset can come even before connect() has returned; no ConnectionEnded then: it never was here.
         with pytest.raises(ConnectionError, match="hung up|broke|reset by peer") as left:
             joining.result(SOON)
         assert ("answered by the end" in str(left.value)) == asks_first
-        assert isinstance(left.value, Left) or go is Wire.reset
+        assert isinstance(left.value, ConnectionEnded) or go is Wire.reset
 
 
 def test_a_server_without_a_word_of_welcome(
@@ -189,14 +194,14 @@ def test_a_banner_before_the_request(bare_server: BareServer, elsewhere: ThreadP
 
 
 def test_answering_a_raw_server_gone(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
-    """In RAW too, answering a server that has hung up meanwhile is Left, and the client stays gone."""
+    """In RAW too, answering a server that has hung up is ConnectionEnded, and the client stays gone."""
     joining = elsewhere.submit(ChatClient, None, bare_server.address, framing=RAW)
     with bare_server.accept() as peer:
         peer.send_bytes(b"nickname")
         alice = joining.result(SOON)
         peer.hang_up()
         assert alice.wait_until_gone() == "the server hung up"
-    with pytest.raises(Left):
+    with pytest.raises(ConnectionEnded):
         alice.answer("alice")
     assert alice.state == GONE
     alice.leave()
@@ -336,14 +341,15 @@ def test_a_line_at_the_very_last_moment_is_found(server: ChatServer) -> None:
 
             def wait(self, timeout: float | None = None) -> bool:
                 threading.Event().wait(timeout)
-                bob._inbox.append("alice: hello")
+                bob._transcript.inbox.append("alice: hello")
                 return False
 
-        kept, bob._changed = bob._changed, TooLate()
+        transcript = bob._transcript
+        kept, transcript.changed = transcript.changed, TooLate()
         try:
             assert bob.wait_for("hello", timeout=0.01) == "alice: hello"
         finally:
-            bob._changed = kept
+            transcript.changed = kept
 
 
 def test_transcript_and_tail(server: ChatServer) -> None:
@@ -454,10 +460,10 @@ def test_leave_is_a_goodbye(server: ChatServer) -> None:
         alice.leave()
         alice.vanish()
         assert alice.end == "you left"
-        with pytest.raises(Left, match="^alice cannot say 'hello': you left$"):
+        with pytest.raises(ConnectionEnded, match="^alice cannot say 'hello': you left$"):
             alice.say("hello")
         assert alice.transcript[-1] != "> hello"
-        with pytest.raises(Left, match="^alice waited for 'x', but you left; "):
+        with pytest.raises(ConnectionEnded, match="^alice waited for 'x', but you left; "):
             alice.wait_for("x")
         assert alice.wait_for("bob joined") == "* bob joined"  # what had come can still be found
 
@@ -482,7 +488,7 @@ def test_vanish_pulls_the_plug(server: ChatServer) -> None:
         assert bob.wait_for("left") == "* alice left (vanished)"
         assert (alice.state, alice.end) == (GONE, "you pulled the plug")
         alice.leave()
-        with pytest.raises(Left, match="you pulled the plug"):
+        with pytest.raises(ConnectionEnded, match="you pulled the plug"):
             alice.say("hello")
 
 
@@ -555,7 +561,9 @@ def test_the_server_stops(server: ChatServer) -> None:
     for client in clients:
         assert client.wait_for("stopped") == "* server stopped"
         assert client.wait_until_gone() == "the server hung up"
-        with pytest.raises(Left, match=f"^{client.nickname} cannot say 'hello': the server hung up$"):
+        with pytest.raises(
+            ConnectionEnded, match=f"^{client.nickname} cannot say 'hello': the server hung up$"
+        ):
             client.say("hello")
         client.leave()
 
@@ -564,9 +572,9 @@ def test_the_server_goes_without_a_word(fake: Callable[..., tuple[ChatClient, Wi
     """FIN from the server, nothing before it: noticed at once, and whoever waits is told."""
     alice, peer = fake()
     peer.close()
-    with pytest.raises(Left, match="^alice waited for 'x', but the server hung up; "):
+    with pytest.raises(ConnectionEnded, match="^alice waited for 'x', but the server hung up; "):
         alice.wait_for("x")
-    with pytest.raises(Left, match="the server hung up"):
+    with pytest.raises(ConnectionEnded, match="the server hung up"):
         alice.say("hello")
     alice.leave()
 
@@ -578,10 +586,10 @@ def test_the_server_dies(
     alice, peer = fake()
     waiting: Future[str] = elsewhere.submit(alice.wait_for, "x")
     peer.reset()
-    with pytest.raises(Left, match="but the connection broke"):
+    with pytest.raises(ConnectionEnded, match="but the connection broke"):
         waiting.result(SOON)
     assert alice.wait_until_gone().startswith("the connection broke (")
-    with pytest.raises(Left, match="^alice cannot say 'hello': the connection broke"):
+    with pytest.raises(ConnectionEnded, match="^alice cannot say 'hello': the connection broke"):
         alice.say("hello")
     alice.leave()
 
@@ -595,11 +603,11 @@ def test_a_server_that_stops_reading(elsewhere: ThreadPoolExecutor) -> None:
             assert peer.line() == "alice"
             peer.send("* you are alice, in lobby")
             alice = joining.result(SOON)
-            alice._timeout = alice._call.timeout = 0.3
+            alice._session.timeout = alice._session.connection.timeout = 0.3
             with pytest.raises(TimeoutError, match="^the server read nothing for 0.3 s$"):
                 alice.say("x" * 20_000_000)
             assert alice.wait_until_gone() == "the server read nothing for 0.3 s"
-            with pytest.raises(Left, match="the server read nothing"):
+            with pytest.raises(ConnectionEnded, match="the server read nothing"):
                 alice.say("hello")
             alice.leave()
 
@@ -617,14 +625,14 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
             saying = elsewhere.submit(alice.say, "x" * 20_000_000)
             assert peer.sock.recv(1, socket.MSG_PEEK)
             full = select.poll()
-            full.register(alice._call.sock, select.POLLOUT)
+            full.register(alice._session.connection.sock, select.POLLOUT)
             while full.poll(100):
                 assert not saying.done()  # until there is no room, and the sending thread waits for it
             alice.vanish()
             reset = select.poll()
             reset.register(peer.sock, 0)  # POLLERR and POLLHUP are told of unasked
             seen = reset.poll(10_000)
-            with pytest.raises((Left, TimeoutError)):
+            with pytest.raises((ConnectionEnded, TimeoutError)):
                 saying.result(SOON)
             assert seen
 
@@ -640,12 +648,10 @@ def test_leave_does_not_wait_for_a_silent_server(
     peer.close()
 
 
-def test_signs_of_life(
-    fake: Callable[..., tuple[ChatClient, Wire]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heartbeats(fake: Callable[..., tuple[ChatClient, Wire]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that says nothing sends an empty line now and then; they are no part of its transcript."""
     alice, peer = fake()
-    monkeypatch.setattr(labkit.client.client, "SIGN_OF_LIFE", 0.02)
+    monkeypatch.setattr(labkit.client.connection, "HEARTBEAT", 0.02)
     peer.send("bob: hello")  # wakes the receiving thread, which then looks at the clock
     assert peer.lines(3) == ["", "", ""]
     alice.say("hello")
@@ -657,11 +663,11 @@ def test_signs_of_life(
     peer.close()
 
 
-def test_no_sign_of_life_in_raw(
+def test_no_heartbeat_in_raw(
     bare_server: BareServer, elsewhere: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the assignment's dialect an empty line would be a message: none is sent."""
-    monkeypatch.setattr(labkit.client.client, "SIGN_OF_LIFE", 0.01)
+    monkeypatch.setattr(labkit.client.connection, "HEARTBEAT", 0.01)
     joining = elsewhere.submit(ChatClient, "alice", bare_server.address, framing=RAW)
     with bare_server.accept() as peer:
         peer.send_bytes(b"nickname")
@@ -676,8 +682,8 @@ def test_no_sign_of_life_in_raw(
 
 
 def test_a_quiet_client_stays_where_silence_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signs of life are enough for a server that lets go of the silent, as nc is."""
-    monkeypatch.setattr(labkit.client.client, "SIGN_OF_LIFE", 0.05)
+    """Heartbeats are enough for a server that lets go of the silent, as nc is."""
+    monkeypatch.setattr(labkit.client.connection, "HEARTBEAT", 0.05)
     with ChatServer(port=0, limits=Limits(silence=2.0)) as server:
         with ChatClient("alice", server.address) as alice, Wire.joined(server.address, "nc") as silent:
             assert alice.wait_for("left", timeout=4 * SOON) == "* nc left (went silent)"
@@ -704,6 +710,6 @@ def test_fifty_at_once(server: ChatServer, elsewhere: ThreadPoolExecutor) -> Non
 
 
 def test_an_empty_nickname_is_refused_at_once(server: ChatServer) -> None:
-    """On the wire an empty line is a sign of life: the server would wait on, and so would we."""
+    """On the wire an empty line is a heartbeat: the server would wait on, and so would we."""
     with pytest.raises(ValueError, match="an empty line is no nickname"):
         ChatClient("", server.address)

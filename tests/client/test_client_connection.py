@@ -1,4 +1,4 @@
-"""call.py: one connection, as the client holds it. What TLS adds, test_tls.py has."""
+"""connection.py: one connection, as the client holds it. What TLS adds, test_tls.py has."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from time import monotonic
 import pytest
 from support import SOON, BareServer
 
-from labkit.client.connection import Call
+from labkit.client.connection import ClientConnection
 from labkit.wire import sockets
 from labkit.wire.framing import LineFraming
 
 
 def test_what_is_sent_and_what_comes(bare_server: BareServer) -> None:
     """Bytes go both ways, and the peer's FIN is seen; closed, it answers questions all the same."""
-    call = Call(bare_server.address, LineFraming(), SOON)
+    call = ClientConnection(bare_server.address, LineFraming(), SOON)
     with bare_server.accept() as peer:
         call.send(b"hello\n")
         assert peer.line() == "hello"
@@ -30,14 +30,14 @@ def test_what_is_sent_and_what_comes(bare_server: BareServer) -> None:
         call.close()
         call.close()
         call.shut(socket.SHUT_RD)
-        assert (call.unread(), call.sealed, call.over) == (0, False, False)
+        assert (call.unread(), call.encrypted, call.over) == (0, False, False)
         with pytest.raises(OSError):
             call.send(b"x\n")
 
 
 def test_a_deadline_ends_it(bare_server: BareServer) -> None:
     """What was expected and did not come is a reason to read no more; what need not come is none."""
-    call = Call(bare_server.address, LineFraming(), 0.05)
+    call = ClientConnection(bare_server.address, LineFraming(), 0.05)
     with bare_server.accept():
         call.expect(0.05)
         call.expect(None)
@@ -62,7 +62,7 @@ def test_connecting_is_given_up(elsewhere: ThreadPoolExecutor) -> None:
             waiting.setblocking(False)
             waiting.connect_ex(busy.getsockname())
         calling = elsewhere.submit(
-            Call, busy.getsockname(), LineFraming(), 60.0, None, lambda: not wanted.is_set()
+            ClientConnection, busy.getsockname(), LineFraming(), 60.0, None, lambda: not wanted.is_set()
         )
         wanted.clear()
         with pytest.raises(ConnectionError, match="it was given up"):
@@ -74,14 +74,14 @@ def test_nobody_listens_there() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError, match="nobody listens on 127.0.0.1:"):
-            Call(bound.getsockname(), LineFraming(), SOON, None, lambda: False)
+            ClientConnection(bound.getsockname(), LineFraming(), SOON, None, lambda: False)
 
 
 def test_closed_while_somebody_waits_to_send(
     bare_server: BareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The receiving thread closes the socket at the worst moment: an error of the connection, no other."""
-    call = Call(bare_server.address, LineFraming(), SOON)
+    call = ClientConnection(bare_server.address, LineFraming(), SOON)
 
     def full(sock: socket.socket, data: object) -> int:
         call.close()
@@ -96,7 +96,7 @@ def test_nothing_follows_a_line_cut_short(elsewhere: ThreadPoolExecutor) -> None
     """Where a line went out in part, the next one would be taken for the rest of it: it is not sent."""
     # A buffer of few kilobytes can be slow to empty, even on loopback.
     with BareServer(receive_buffer=65536) as deaf:
-        call = Call(deaf.address, LineFraming(), 0.2)
+        call = ClientConnection(deaf.address, LineFraming(), 0.2)
         with deaf.accept() as peer:
             with pytest.raises(TimeoutError, match="the server read nothing for 0.2 s"):
                 call.send(b"x" * 20_000_000)

@@ -1,4 +1,4 @@
-"""comeback.py, and ChatClient with several servers: stopped, killed, cut off, silent, full or unwilling."""
+"""reconnect.py, and ChatClient with several servers: stopped, killed, cut off, silent or unwilling."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from programs import PATIENCE, Serving
 from support import SOON, BareServer, Wire, need_redis
 
 import labkit.client.client
+import labkit.client.reconnect
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import (
     FROZEN,
@@ -25,23 +26,23 @@ from labkit.client import (
     HERE,
     JOINING,
     ComingBack,
-    Left,
+    ConnectionEnded,
     NicknameRefused,
     PasswordNeeded,
     WrongPassword,
 )
-from labkit.client.reconnect import FIRST_PAUSE, LONGEST_PAUSE, Comeback, place, told_of
+from labkit.client.reconnect import FIRST_PAUSE, LONGEST_PAUSE, Reconnection, place, told_of
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
-from labkit.wire.messages import from_server
+from labkit.wire.messages import Refused, from_server
 
 A, B, C = ("a.example", 1), ("b.example", 2), ("::1", 3)
 
 
-def comeback(
+def reconnection(
     lost: tuple[str, int] = A, room: str = "den", password: str | None = None, give_up: float = 1000.0
-) -> Comeback:
-    return Comeback([A, B, C], lost, "alice", room, password, give_up, random.Random(1))
+) -> Reconnection:
+    return Reconnection([A, B, C], give_up, random.Random(1), lost, "alice", room, password)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_the_next_one_first_and_the_lost_one_last(
     lost: tuple[str, int], first: list[tuple[str, int]]
 ) -> None:
     """They are tried in turn, from the one after the lost one on, round and round."""
-    back = comeback(lost)
+    back = reconnection(lost)
     turns = [back.next() for _ in range(7)]
     assert [address for _, address in turns if turns] == [*first, *first, first[0]]  # type: ignore[misc]
     assert back.first == first[0]
@@ -77,7 +78,7 @@ def test_the_pauses_grow_and_are_drawn_by_lot() -> None:
     """From round to round they are twice as long, up to the longest; the seed decides each."""
 
     def pauses(seed: int) -> list[float]:
-        back = Comeback([A, B, C], A, "alice", "den", None, 1e9, random.Random(seed))
+        back = Reconnection([A, B, C], 1e9, random.Random(seed), A, "alice", "den", None)
         turns = [back.next() for _ in range(300)]
         return [turn[0] for turn in turns if turn]
 
@@ -89,7 +90,7 @@ def test_the_pauses_grow_and_are_drawn_by_lot() -> None:
 
 def test_no_try_after_the_time_is_up() -> None:
     """With no time left for another pause it gives up, and says what each of them was lacking."""
-    back = comeback(give_up=0.01)
+    back = reconnection(give_up=0.01)
     assert back.next() is None
     assert back.end == "no server let alice back in within 0.01 s: there was no time to try one"
     assert back.failed(B, ConnectionRefusedError("nobody listens on b.example:2")) != ""
@@ -108,55 +109,23 @@ def test_places() -> None:
     assert told_of(A, "no answer from a.example:1 within 5 s") == "no answer from a.example:1 within 5 s"
 
 
-# --- what to answer there ---
+# --- what ends it ---
 
 
-def answers(back: Comeback, *lines: str) -> list[str]:
-    """What it answers to these, in a new try."""
+def hears(back: Reconnection, *lines: str) -> None:
+    """These, in a new try."""
     assert back.next() is not None
-    found = [back.answer(from_server(line)) for line in lines]
-    return [answer for answer in found if answer is not None]
+    for line in lines:
+        back.dialogue.receive(from_server(line))
 
 
-def test_the_nickname_then_the_room() -> None:
-    """Asked for the nickname, it gives it; welcomed in the lobby, it goes to its room: it is back."""
-    back = comeback()
-    assert answers(back, "Hello!", "nickname") == ["alice"]
-    assert not back.inside
-    assert back.answer(from_server("* you are alice, in lobby")) == "/join den"
-    assert back.inside and not back.done
-    assert back.answer(from_server("bob: what a lobby")) is None
-    assert not back.done
-    assert back.answer(from_server("* you are alice, in den")) is None
-    assert back.done and (back.nickname, back.room, back.why) == ("alice", "den", "")
-
-
-def test_a_banner_that_sounds_like_a_refusal() -> None:
-    """What was said before the request is forgotten with the request."""
-    back = comeback(room="lobby")
-    assert answers(back, "! beware of the dog", "nickname", "* you are alice, in lobby") == ["alice"]
-    assert back.done and (back.why, back.over) == ("", False)
-
-
-def test_no_way_to_go() -> None:
-    """Whose room is the lobby is back with the welcome; where no server told of a room, with any line."""
-    lobby = comeback(room="lobby")
-    assert answers(lobby, "nickname", "* you are alice, in lobby") == ["alice"]
-    dumb = comeback(room="")
-    assert answers(dumb, "Hello!", "nickname") == ["alice"] and not dumb.done
-    assert dumb.answer(from_server("bob: hi")) is None
-    assert lobby.done and dumb.done
-
-
-def test_a_password_is_given_to_who_asks_for_it_at_its_turn() -> None:
-    """Right after the nickname, once; never to a line that came later, which anybody may have said."""
-    assert answers(comeback(password="s"), "password", "nickname", "password", "password") == ["alice", "s"]
-    assert answers(comeback(password="s"), "nickname", "bob: hi", "password") == ["alice"]
-    none = comeback()
-    assert answers(none, "nickname", "password") == ["alice"]
-    none.failed(B, "")
-    assert none.next() is None
-    assert none.end == "b.example:2 would not have alice back: it asks for a password, and there is none"
+def test_no_password_to_give() -> None:
+    """A server that asks for one is the end."""
+    back = reconnection()
+    hears(back, "nickname", "password")
+    back.failed(B, "")
+    assert back.next() is None
+    assert back.end == "b.example:2 would not have alice back: it asks for a password, and there is none"
 
 
 @pytest.mark.parametrize(
@@ -183,9 +152,9 @@ def test_a_password_is_given_to_who_asks_for_it_at_its_turn() -> None:
 def test_which_refusals_are_the_end(lines: list[str], why: str, final: bool) -> None:
     """That the nickname is taken, or a server full, can pass; any other refusal is told, and is the end.
     A server that says no and hangs up is full, or the like; one that refuses an answer asks again."""
-    back = comeback(password="s")
-    answers(back, *lines)
-    assert back.why == why and not back.done
+    back = reconnection(password="s")
+    hears(back, *lines)
+    assert back.dialogue.refusal == Refused(why) and not back.dialogue.inside
     assert back.failed(B, "the server hung up") == f"b.example:2: {why}"
     assert (back.next() is None) == final
     assert bool(back.refused) == final
@@ -267,7 +236,7 @@ def test_a_server_stops(server: ChatServer, second: ChatServer, elsewhere: Threa
         states: set[str] = set()
         alice.on_change(lambda: states.add(alice.state))
         waiting = elsewhere.submit(alice.wait_for, "bob: hello", 2 * SOON)
-        thread = alice._thread
+        thread = alice._session.thread
         server.stop()
         lost, at = place(server.address), place(second.address)
         assert alice.wait_for("# lost") == f"# lost {lost} (the server hung up); trying {at}"
@@ -278,7 +247,7 @@ def test_a_server_stops(server: ChatServer, second: ChatServer, elsewhere: Threa
         bob.say("/join den")
         bob.say("hello")
         assert waiting.result(2 * SOON) == "bob: hello"
-        assert thread is alice._thread and thread.is_alive()
+        assert thread is alice._session.thread and thread.is_alive()
         assert states == {JOINING, HERE}
         heard = alice.transcript
         gone = heard.index("* server stopped")
@@ -379,10 +348,10 @@ def test_another_refusal_is_the_end(server: ChatServer, bare_server: BareServer)
         assert peer.line() == "alice"
         peer.send("! not on a Sunday", "nickname")
         end = f"{place(bare_server.address)} would not have alice back: not on a Sunday"
-        with pytest.raises(Left, match=re.escape(end)):
+        with pytest.raises(ConnectionEnded, match=re.escape(end)):
             alice.wait_for("nothing")
     assert (alice.state, alice.end, alice.wait_until_gone()) == (GONE, end, end)
-    with pytest.raises(Left, match="not on a Sunday"):
+    with pytest.raises(ConnectionEnded, match="not on a Sunday"):
         alice.say("hello")
     alice.leave()
 
@@ -393,7 +362,7 @@ def test_a_silent_server_is_passed_by(
     """One that listens and says nothing costs `timeout` seconds; then it is the next one's turn."""
     servers = [server.address, bare_server.address, second.address]
     with ChatClient("alice", servers, seed=1) as alice:
-        alice._timeout = 0.5  # from the next server on
+        alice._session.timeout = 0.5  # from the next server on
         server.stop()
         assert alice.wait_for("no answer") == f"# {place(bare_server.address)}: no answer within 0.5 s"
         alice.wait_for(f"# back at {place(second.address)}", timeout=4 * SOON)
@@ -426,7 +395,7 @@ def test_nobody_is_left(server: ChatServer, second: ChatServer, elsewhere: Threa
     server.stop()
     alice.wait_for("# lost")
     began = monotonic()
-    with pytest.raises(Left, match="^alice cannot say 'hello': no server let alice back in"):
+    with pytest.raises(ConnectionEnded, match="^alice cannot say 'hello': no server let alice back in"):
         alice.say("hello")
     assert monotonic() - began < 2 * SOON
     assert (
@@ -438,7 +407,9 @@ def test_nobody_is_left(server: ChatServer, second: ChatServer, elsewhere: Threa
             f"nobody listens on {place(server.address)} (is the server running?)"
         )
     )
-    with pytest.raises(Left, match="alice waited for 'nothing', but no server let alice back in"):
+    with pytest.raises(
+        ConnectionEnded, match="alice waited for 'nothing', but no server let alice back in"
+    ):
         waiting.result(SOON)
     assert "> hello" not in alice.transcript
     alice.leave()
@@ -484,7 +455,7 @@ def test_what_is_said_meanwhile_waits(server: ChatServer, second: ChatServer) ->
 def test_what_is_said_does_not_wait_for_ever(server: ChatServer, bare_server: BareServer) -> None:
     """After `timeout` seconds `say` raises: nothing was said. The client goes on looking."""
     with ChatClient("alice", [server.address, bare_server.address], seed=1) as alice:
-        alice._timeout = 0.3  # from now on
+        alice._session.timeout = 0.3  # from now on
         server.stop()
         alice.wait_for("# lost")
         with pytest.raises(
@@ -503,14 +474,14 @@ def test_a_server_that_reads_no_more_is_lost(second: ChatServer, elsewhere: Thre
         assert peer.line() == "alice"
         peer.send("* you are alice, in lobby")
         alice = stack.enter_context(joining.result(SOON))
-        alice._timeout = alice._call.timeout = 0.5  # from now on
+        alice._session.timeout = alice._session.connection.timeout = 0.5  # from now on
         with pytest.raises(ComingBack, match="^the server read nothing for 0.5 s; the line was not said$"):
             alice.say("x" * 20_000_000)
         assert alice.wait_for("# lost").startswith(
             f"# lost {place(deaf.address)} (the server read nothing for 0.5 s); trying"
         )
         alice.wait_for("# back at", timeout=4 * SOON)
-        alice._timeout = alice._call.timeout = 2 * SOON
+        alice._session.timeout = alice._session.connection.timeout = 2 * SOON
         alice.say("/who")
         alice.wait_for("* in lobby: alice")
 
@@ -522,7 +493,9 @@ def test_the_last_words_before_a_loss_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What went out within the last second may have been heard or not: it is named, and not said again."""
-    monkeypatch.setattr(labkit.client.client, "LAST_WORDS", 60.0)  # those of a busy machine are soon over
+    monkeypatch.setattr(
+        labkit.client.reconnect, "LAST_WORDS", 60.0
+    )  # those of a busy machine are soon over
     joining = elsewhere.submit(ChatClient, "alice", [bare_server.address, second.address], seed=1)
     with bare_server.accept() as peer:
         peer.send("nickname")
@@ -544,7 +517,7 @@ def test_many_last_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of several lines that may not have been heard, the number is told, and the first."""
-    monkeypatch.setattr(labkit.client.client, "LAST_WORDS", 60.0)
+    monkeypatch.setattr(labkit.client.reconnect, "LAST_WORDS", 60.0)
     joining = elsewhere.submit(ChatClient, "alice", [bare_server.address, second.address], seed=1)
     with bare_server.accept() as peer:
         peer.send("nickname")
@@ -561,7 +534,7 @@ def test_words_of_long_ago_are_not_named(
     server: ChatServer, second: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was said long before the loss was heard, if anything is."""
-    monkeypatch.setattr(labkit.client.client, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(labkit.client.reconnect, "LAST_WORDS", 0.0)
     with ChatClient("alice", [server.address, second.address], seed=1) as alice:
         alice.say("hello")
         server.stop()
@@ -616,7 +589,7 @@ def test_leaving_while_it_looks_for_a_server(
         how(alice)
         assert monotonic() - began < 30.0  # it waited for no goodbye, and for none of its timeouts
         assert alice.state == GONE and alice.end.startswith("you ")
-        with pytest.raises(Left, match="alice cannot say 'hello': you "):
+        with pytest.raises(ConnectionEnded, match="alice cannot say 'hello': you "):
             saying.result(SOON)
 
 

@@ -1,4 +1,4 @@
-"""instruments/link.py and faults.py: a wire that can be broken, and still keeps TCP's promises."""
+"""Links and their faults: a wire that can be broken, and still keeps TCP's promises."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from labkit.instruments.link import Link
 
 
 def through(fault: Fault, *pieces: tuple[float, bytes], end: float = 1000.0) -> list[tuple[float, bytes]]:
-    """What comes out of a stage that these pieces go into, its timer being heeded."""
+    """What comes out of a stage when these pieces go in, with its timer."""
     stage = fault.start(random.Random(1))
     out: list[tuple[float, bytes]] = []
     for now, data in [*pieces, (end, None)]:
@@ -148,7 +148,7 @@ def everything(wire: Wire) -> bytes:
 
 
 def test_bytes_pass_both_ways_and_are_written_down(ends: Ends) -> None:
-    """With their direction, escaped, with their number; and FIN."""
+    """The journal has all bytes, with direction and number, escaped; and FIN."""
     ends.client.send("hé")
     assert ends.server.line() == "hé"
     ends.server.send("back")
@@ -163,7 +163,7 @@ def test_bytes_pass_both_ways_and_are_written_down(ends: Ends) -> None:
 
 
 def test_the_journal_is_never_behind_what_is_received(ends: Ends) -> None:
-    """Whoever has received something finds it written down; 200 times."""
+    """What has arrived is in the journal already; 200 times."""
     for n in range(1, 201):
         ends.client.send_bytes(b"x")
         assert ends.server.recv() == "x"
@@ -198,7 +198,7 @@ def test_slice_shows_as_single_recvs(ends: Ends) -> None:
 
 
 def test_glue_makes_one_recv_of_three_sends(ends: Ends) -> None:
-    """TCP keeps no message apart from the next."""
+    """TCP does not keep messages apart."""
     ends.link.to_server.use(Glue(size=9, seconds=SOON))
     for text in ("ab", "cd", "ef"):
         ends.client.send(text)
@@ -218,7 +218,7 @@ def test_what_a_fault_held_back_goes_on_when_it_is_taken_off(ends: Ends) -> None
     assert ends.server.lines(2) == ["held", "later"]
 
 
-def test_silence_passes_nothing_and_tells_nobody_until_it_is_lifted(ends: Ends) -> None:
+def test_silence_passes_nothing_until_it_is_lifted(ends: Ends) -> None:
     """Not even a goodbye; then everything comes, in order."""
     ends.link.silence()
     ends.client.send("is anybody there?")
@@ -259,8 +259,8 @@ def test_freeze_is_felt_as_backpressure_and_loses_nothing(ends: Ends) -> None:
 
 
 def test_nothing_passes_once_it_is_frozen(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the link's thread learns of bytes that came afterwards before it learns of the fault."""
-    monkeypatch.setattr(ends.link, "_wake", lambda: None)
+    """Also when the link's thread sees later bytes before it sees the fault."""
+    monkeypatch.setattr(ends.link._relay, "wake", lambda: None)
     ends.link.to_server.use(Freeze())
     ends.client.send("late")
     ends.server.sock.settimeout(0.2)
@@ -308,7 +308,7 @@ def test_reset_delivers_what_was_on_its_way_in_both_directions(ends: Ends) -> No
     ends.server.send("on its way")
     give_up = monotonic() + SOON
     # Until the link has read it; or has sent it on already, if this machine is very busy.
-    while not any(s._queue for c in list(ends.link._connections) for s in c._streams):
+    while not any(s.queue for c in list(ends.link._relay.connections) for s in c.streams):
         if any(kind == "bytes" for kind, _, _ in ends.passed()):
             break
         assert monotonic() < give_up
@@ -320,7 +320,7 @@ def test_reset_delivers_what_was_on_its_way_in_both_directions(ends: Ends) -> No
 
 
 def test_a_reset_is_drawn_below_what_came_before_it(ends: Ends) -> None:
-    """However late that is; and what the other side says meanwhile does not overtake it."""
+    """However late; and what the other side says meanwhile does not overtake it."""
     ends.link.to_server.use(Delay(0.3))
     ends.client.send("last words")
     ends.client.reset()
@@ -333,7 +333,7 @@ def test_a_reset_is_drawn_below_what_came_before_it(ends: Ends) -> None:
 
 
 def test_a_reset_that_is_found_out_by_sending_is_told_too(ends: Ends) -> None:
-    """The link does not read from the client just then; what the server sends is answered by RST."""
+    """The link does not read from the client just then, and meets the RST in a send."""
     ends.link.to_server.use(Freeze())
     ends.client.reset()
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
@@ -343,16 +343,16 @@ def test_a_reset_that_is_found_out_by_sending_is_told_too(ends: Ends) -> None:
 
 
 def test_a_reset_found_out_by_sending_is_not_taken_for_fin(ends: Ends) -> None:
-    """The kernel tells of a reset once, to the send; what is then to be read looks like a goodbye."""
+    """The kernel reports a reset once, to the send; to a later recv it looks like FIN."""
     held, go_on = threading.Event(), threading.Event()
-    accept = ends.link._accept
+    accept = ends.link._relay.accept
 
     def hold_the_thread() -> None:
         held.set()
         go_on.wait(SOON)
         accept()
 
-    ends.link._accept = hold_the_thread  # type: ignore[method-assign]
+    ends.link._relay.accept = hold_the_thread  # type: ignore[method-assign]
     with Wire(ends.link.address):
         assert held.wait(SOON)
         ends.server.send("on its way")
@@ -396,11 +396,11 @@ def test_something_that_is_no_fault_is_refused(ends: Ends) -> None:
 
 
 def test_a_server_that_is_not_there_is_felt_as_a_reset() -> None:
-    """As far as a proxy can say so: it has accepted by then."""
+    """As far as a proxy can refuse: it has accepted by then."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
     with Link(address) as link:
-        # Where the RST is quick, connect is told of it already.
+        # Where the RST is quick, connect raises already.
         with pytest.raises(ConnectionResetError), Wire(link.address) as wire:
             wire.sock.recv(1)
 
@@ -427,7 +427,7 @@ def test_every_byte_comes_out_in_order(
 ) -> None:
     """Random bytes both ways through random chains of faults that change meanwhile."""
     ends = Ends()
-    ends.link._chance.seed(seed)
+    ends.link._relay.chance.seed(seed)
     try:
         talks = ((ends.client, ends.link.to_server, up), (ends.server, ends.link.to_client, down))
         for wire, direction, said in talks:
@@ -486,7 +486,7 @@ def test_a_silent_wire_ends_in_went_silent() -> None:
         with ChatClient("carol", link.address) as carol:
             link.silence()
             assert server.journal.wait_for("left", "carol").what == "went silent"
-            assert carol.state == "here"  # nobody told her
+            assert carol.state == "here"  # she was not told
             link.to_client.use()
             carol.wait_until_gone()
 

@@ -10,7 +10,7 @@ from labkit.instruments.panel.painter import Painter
 
 
 class Picture:
-    """Writes down when it was painted, and is over when it is told, or when it was asked so many times."""
+    """Records when it was painted; over when told, or when asked so many times."""
 
     def __init__(self, every: float | None = None, asked: int | None = None) -> None:
         self.every = every
@@ -51,7 +51,7 @@ def test_last_state_is_painted() -> None:
 
 
 def test_end_between_two_looks() -> None:
-    """A picture without news is looked at again, at whatever moment of a round it comes to its end."""
+    """A picture that reports no changes is looked at again, whenever in a round it is over."""
     for asked in range(4):
         painter, picture = Painter(), Picture(every=0.01, asked=asked)
         painter.add(picture)

@@ -17,7 +17,7 @@ import pytest
 from support import SOON, BareServer, Wire
 
 from labkit import RAW, ChatClient, ChatServer
-from labkit.client import Left, NicknameRefused
+from labkit.client import ConnectionEnded, NicknameRefused
 from labkit.instruments.panel import LINES_SHOWN, Board, ChatPanel, ServerPanel, board
 from labkit.peers.queues import QueueServer
 
@@ -32,7 +32,7 @@ def people(server: ChatServer) -> Iterator[Board]:
 
 
 def wait_for_paint(widget: Any, wanted: Callable[[Any], object], trait: str = "value") -> None:
-    """Until the painter has made the widget show what is wanted."""
+    """Wait until the painter has made the widget show this."""
     came = threading.Event()
 
     def look(_: object = None) -> None:
@@ -66,7 +66,7 @@ def paints(widget: Any) -> list[float]:
 
 
 def test_any_server_by_its_address() -> None:
-    """Of a server that is another's, a board knows the address alone: it shows the people, and no table."""
+    """Of any other server a board knows only the address: it shows the people, and no table."""
     with QueueServer(port=0) as other, board(other.address, "alice", "bob") as two:
         two.bob.say("hello")
         assert two.alice.wait_for("hello") == "bob: hello"
@@ -74,7 +74,7 @@ def test_any_server_by_its_address() -> None:
 
 
 def test_repr_is_the_transcript(people: Board) -> None:
-    """A panel as text: who, in what state, and what was heard and said."""
+    """A panel as text: name, state, and what was heard and said."""
     assert repr(people.alice) == (
         "alice · here, in lobby\n  * you are alice, in lobby\n  * bob joined\n  * carol joined"
     )
@@ -128,7 +128,7 @@ class Tags(HTMLParser):
         self.seen |= {tag, *(f"{tag}.{name}" for name, _ in attrs)}
 
 
-def test_nobody_can_put_html_into_a_panel(server: ChatServer) -> None:
+def test_no_html_gets_into_a_panel(server: ChatServer) -> None:
     """Text, nickname, room, whisper, refusal and error are shown as they are, and are no HTML."""
     name, room = "<img/src=x/onerror=alert(1)>", "<u>tea</u>"
     with board(server, name, "bob") as two:
@@ -177,16 +177,16 @@ def test_headline_follows_nickname_room_and_state(people: Board) -> None:
 
 
 def test_before_the_nickname(server: ChatServer) -> None:
-    """Somebody who has not answered the request yet is joining."""
-    with ChatClient(None, server.address) as nobody:
-        assert repr(ChatPanel(nobody)) == "(no nickname yet) · joining"
+    """A client that has not answered the request yet is joining."""
+    with ChatClient(None, server.address) as newcomer:
+        assert repr(ChatPanel(newcomer)) == "(no nickname yet) · joining"
 
 
 # --- typing ---
 
 
 def test_enter_sends_and_empties_the_field(people: Board) -> None:
-    """Enter, and the text right behind it: it is said, and the field is empty again; twice the same too."""
+    """Enter, and the text right behind it: it is said, and the field is empty again; twice too."""
     for _ in range(2):
         enter(people.alice)
         edit(people.alice, "hello")
@@ -195,7 +195,7 @@ def test_enter_sends_and_empties_the_field(people: Board) -> None:
 
 
 def test_leaving_the_field_sends_nothing(people: Board) -> None:
-    """Half a line stays in the field when one clicks elsewhere; Enter sends it later."""
+    """Half a line stays in the field after a click elsewhere; Enter sends it later."""
     edit(people.alice, "half a line")
     assert people.alice._field.value == "half a line"
     assert "> half a line" not in people.alice.client.transcript
@@ -279,20 +279,20 @@ def test_trouble_is_a_line_in_the_panel(people: Board, capfd: pytest.CaptureFixt
     people.alice.say("too late")
     wait_for_paint(people.alice._problem, lambda html: "too late" in html)
     assert repr(people.alice).endswith("! alice cannot say 'too late': you left")
-    with pytest.raises(Left):
+    with pytest.raises(ConnectionEnded):
         people.alice.wait_for("too late")
     assert capfd.readouterr() == ("", "")
 
 
 def test_trouble_after_the_board_was_closed(people: Board) -> None:
-    """The painter has gone home, and still a panel says what went wrong."""
+    """The painter has ended, and still a panel says what went wrong."""
     people.close()
     people.alice.say("anybody?")
     assert "anybody?" in people.alice._problem.value
 
 
 def test_server_that_reads_nothing(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
-    """A server that stops reading is told as trouble, and as the reason why the client is gone."""
+    """A server that stops reading shows as trouble, and as the reason why the client is gone."""
 
     def ask_and_read_no_more() -> Wire:
         wire = bare_server.accept()
@@ -301,7 +301,7 @@ def test_server_that_reads_nothing(bare_server: BareServer, elsewhere: ThreadPoo
 
     asking = elsewhere.submit(ask_and_read_no_more)
     with ChatClient("alice", bare_server.address, framing=RAW) as client, asking.result():
-        client._timeout = client._call.timeout = 1.0
+        client._session.timeout = client._session.connection.timeout = 1.0
         panel = ChatPanel(client)
         while "\n  ! " not in repr(panel):
             panel.say("x" * 100_000)
@@ -314,7 +314,7 @@ def test_server_that_reads_nothing(bare_server: BareServer, elsewhere: ThreadPoo
 
 
 def test_people_by_name(people: Board) -> None:
-    """board["alice"] is board.alice; nobody else is there."""
+    """board["alice"] is board.alice; there are no others."""
     assert people["alice"] is people.alice
     assert [panel.client.nickname for panel in people] == ["alice", "bob", "carol"]
     with pytest.raises(AttributeError, match="nobody on this board is called dave"):
@@ -325,7 +325,7 @@ def test_people_by_name(people: Board) -> None:
 
 @pytest.mark.parametrize("bad", ["x y", "", "alice", "* bob", "x" * 33, ["dave"]])
 def test_bad_nickname(server: ChatServer, bad: Any) -> None:
-    """A nickname that will not do: the error quotes it, and those before it have left again."""
+    """A bad nickname: the error quotes it, and the clients before it have left again."""
     with pytest.raises(NicknameRefused) as error:
         board(server, "alice", "bob", bad)
     assert repr(bad) in str(error.value)
@@ -345,7 +345,7 @@ def test_no_server() -> None:
 
 
 def test_close_twice(server: ChatServer) -> None:
-    """close lets everybody leave and ends every thread of the board; a second time, it does nothing."""
+    """close has all clients leave and ends every thread of the board; a second time, it does nothing."""
     people = board(server, "alice", "bob")
     threads = {thread.name for thread in threading.enumerate()}
     assert {"labkit-painter", "labkit-recv_msg-alice", "labkit-recv_msg-bob"} <= threads
@@ -358,7 +358,7 @@ def test_close_twice(server: ChatServer) -> None:
 
 
 def test_painter_ends_with_the_last(server: ChatServer) -> None:
-    """Nobody closes the board: the painter ends when all are gone and the server has stopped."""
+    """Without `close`, the painter ends when all are gone and the server has stopped."""
     people = board(server, "alice", "bob")
     people.alice.leave()
     server.stop()

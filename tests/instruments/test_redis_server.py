@@ -1,4 +1,4 @@
-"""instruments/redis_server.py: a real Redis, that is ours alone, and that nothing is left of."""
+"""A Redis of our own: a real one, not shared with other programs, that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from support import SOON, need, need_redis
 
 from labkit.instruments import redis_server
-from labkit.instruments.redis_server import NotStarted, RedisMissing, RedisServer
+from labkit.instruments.redis_server import RedisMissing, RedisNotStarted, RedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,9 @@ def installed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def ask(redis: RedisServer, *words: str, timeout: float = SOON) -> str:
-    """One command, said to it on a connection of its own."""
-    with redis_server._Asking(redis.address[1], timeout) as asking:
-        return asking.say(*words)
+    """Send one command, on a connection of its own."""
+    with redis_server._RedisConnection(redis.address[1], timeout) as connection:
+        return connection.send(*words)
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -43,7 +43,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 def gone(pid: int) -> bool:
-    """No such process; or a dead one, which nobody has asked about."""
+    """No such process; or one that has ended and was not waited for."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -81,7 +81,7 @@ def test_its_port_is_none_that_others_get() -> None:
 @pytest.mark.parametrize("way", ["stop", "kill"])
 @pytest.mark.parametrize("append_only", [True, False])
 def test_started_again_it_is_the_same(way: str, append_only: bool) -> None:
-    """The same port and folder; and it knows what it knew, if it wrote that down."""
+    """The same port and folder; and it has its data again, if it wrote them to disk."""
     with RedisServer(append_only) as redis:
         before = redis.address, folder_of(redis)
         assert ask(redis, "SET", "room", "lobby") == "+OK"
@@ -104,7 +104,7 @@ def test_restart_is_stop_and_start(redis: RedisServer) -> None:
 
 
 def test_it_can_be_started_after_it_ended_by_itself(redis: RedisServer) -> None:
-    """Whoever ended it: that it does not run is noticed."""
+    """However it ended: `running` says so."""
     os.kill(redis.pid, signal.SIGKILL)
     wait_until(lambda: not redis.running, "that is noticed")
     redis.start()
@@ -112,19 +112,19 @@ def test_it_can_be_started_after_it_ended_by_itself(redis: RedisServer) -> None:
 
 
 def test_paused_it_says_nothing_and_keeps_its_connections(redis: RedisServer) -> None:
-    """What was asked meanwhile is answered when it goes on."""
-    with redis_server._Asking(redis.address[1], SOON) as asking:
+    """It answers the commands of meanwhile when it goes on."""
+    with redis_server._RedisConnection(redis.address[1], SOON) as connection:
         redis.pause()
         with pytest.raises(TimeoutError):
             ask(redis, "PING", timeout=0.1)
         assert redis.running
         redis.resume()
-        assert asking.say("PING") == "+PONG"
+        assert connection.send("PING") == "+PONG"
 
 
 @pytest.mark.parametrize("way", ["stop", "kill", "close"])
 def test_paused_it_can_be_ended(redis: RedisServer, way: str) -> None:
-    """And at once: a request to end is heeded by nobody who is paused."""
+    """And at once: a paused process would not heed SIGTERM."""
     redis.pause()
     start = monotonic()
     getattr(redis, way)()
@@ -149,10 +149,10 @@ def test_a_password_is_needed_and_not_to_be_seen() -> None:
     password = "top secret\"\\ ' $x ключ"
     with RedisServer(password=password) as redis:
         assert ask(redis, "PING").startswith("-NOAUTH")
-        with redis_server._Asking(redis.address[1], SOON) as asking:
-            assert asking.say("AUTH", "wrong").startswith("-WRONGPASS")
-            assert asking.say("AUTH", password) == "+OK"
-            assert asking.say("PING") == "+PONG"
+        with redis_server._RedisConnection(redis.address[1], SOON) as connection:
+            assert connection.send("AUTH", "wrong").startswith("-WRONGPASS")
+            assert connection.send("AUTH", password) == "+OK"
+            assert connection.send("PING") == "+PONG"
         assert redis.url.startswith("redis://:top%20secret%22%5C")
         assert redis.url_through(("localhost", 1)).endswith("@localhost:1")
         command = " ".join(psutil.Process(redis.pid).cmdline())
@@ -162,14 +162,14 @@ def test_a_password_is_needed_and_not_to_be_seen() -> None:
 
 
 def test_no_password_is_none_and_not_empty_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody believes to have one who has none."""
+    """The error says so before anything is started."""
     monkeypatch.setattr(redis_server, "program", lambda: "/bin/false")
     with pytest.raises(ValueError, match="password is empty"):
         RedisServer(password="")
 
 
 def test_where_it_is_missing_it_says_how_to_get_it_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both names are looked for, and neither is there."""
+    """Neither of the two names is on PATH."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert redis_server.program() is None
     with pytest.raises(RedisMissing, match="redis-server nor valkey-server.*apt-get install redis-server"):
@@ -177,7 +177,7 @@ def test_where_it_is_missing_it_says_how_to_get_it_without_redis(monkeypatch: py
 
 
 def test_a_port_that_was_snatched_is_given_up_at_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another one is taken then; later it must be the same, and that it is not free is said."""
+    """At first another one will do; later it must be the same, and the error says that it is taken."""
     with socket.socket() as snatcher:
         snatcher.bind(("127.0.0.1", 0))
         snatcher.listen()
@@ -196,12 +196,12 @@ def test_a_port_that_was_snatched_is_given_up_at_the_first_start(monkeypatch: py
             assert redis.address == ("127.0.0.1", thrown[-1])
             redis._port = taken
             redis.stop()
-            with pytest.raises(NotStarted, match=f"port {taken} of 127.0.0.1: Address already in use"):
+            with pytest.raises(RedisNotStarted, match=f"port {taken} of 127.0.0.1: Address already in use"):
                 redis.start()
 
 
 def test_a_port_snatched_at_the_last_moment_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By another Redis even, which answers: it is not ours, and ours has ended for it."""
+    """Even by another Redis, which answers: it is not ours, and ours has ended."""
     monkeypatch.setattr(redis_server, "_must_be_free", lambda port: None)
     with RedisServer() as other:
 
@@ -212,7 +212,7 @@ def test_a_port_snatched_at_the_last_moment_is_noticed(monkeypatch: pytest.Monke
         monkeypatch.setattr("labkit.instruments.redis_server.random.SystemRandom", Dice)
         monkeypatch.setattr(redis_server, "TRIES", 2)
         redis = RedisServer()
-        with pytest.raises(NotStarted, match="(?s)ended at once.*Address already in use"):
+        with pytest.raises(RedisNotStarted, match="(?s)ended at once.*Address already in use"):
             redis.start()
         assert other.running and not redis.running
         redis.close()
@@ -226,14 +226,16 @@ def test_what_ends_at_once_is_told_with_its_last_lines(tmp_path: Path) -> None:
     program.chmod(0o755)
     redis = RedisServer()
     redis._program = str(program)
-    with pytest.raises(NotStarted, match="ended at once, with status 3; its last lines:\n    no such luck"):
+    with pytest.raises(
+        RedisNotStarted, match="ended at once, with status 3; its last lines:\n    no such luck"
+    ):
         redis.start()
     redis.close()
 
 
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 def test_it_does_not_outlive_its_program(how: str) -> None:
-    """Whether that ends without a word to it, or is killed; and the folder goes, too."""
+    """Whether that ends without `close`, or is killed; and the folder goes, too."""
     need(os.name == "posix", "a shell to guard it")
     script = (
         "from labkit.instruments.redis_server import RedisServer as R; r = R().start();"

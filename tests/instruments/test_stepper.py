@@ -1,4 +1,4 @@
-"""instruments/stepper.py: races that come when they are called, and code shown to be free of them."""
+"""The stepper: it finds races, always the same way, and shows code to be free of them."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def switches(found: Exploration) -> int:
 
 @pytest.mark.parametrize("race", WRONG)
 def test_a_race_is_found(race: str) -> None:
-    """Within the limit of time, with a schedule that goes to and fro twice at most, and the reason."""
+    """In time, with the reason, and a schedule that goes to and fro twice at most."""
     case, why = WRONG[race]
     began = time.monotonic()
     found = explore(*case)
@@ -261,7 +261,7 @@ def test_the_corrected_code_is_free_of_it(race: str) -> None:
 
 @pytest.mark.parametrize("race", WRONG)
 def test_the_same_schedule_goes_the_same_way(race: str) -> None:
-    """Twenty replays of what was found are equal to the letter; so are two searches."""
+    """Twenty replays of the same schedule are equal to the letter; so are two searches."""
     case, _ = WRONG[race]
     found, again = explore(*case), explore(*case)
     assert found.schedule and (found.schedule, str(found)) == (again.schedule, str(again))
@@ -272,7 +272,7 @@ def test_the_same_schedule_goes_the_same_way(race: str) -> None:
 
 
 def test_the_table() -> None:
-    """A column for each thread, its line and what it came to know, the state after it, and the verdict."""
+    """A column for each thread, its line and its new local values, the state after it, and the verdict."""
     table = str(explore(lambda: {"count": 0}, {"alice": take, "bob": take}, lambda s: s["count"] == 2).run)
     assert re.sub(r"\d\d\d", "NNN", table).splitlines() == [
         "   alice                       bob                           state (▸ changed)",
@@ -328,7 +328,7 @@ class Tags(html.parser.HTMLParser):
         self.names.add(tag)
 
 
-def test_nobody_can_put_html_into_the_table() -> None:
+def test_no_html_gets_into_the_table() -> None:
     """Names, lines, states, local values, reasons: all are text."""
     evil = "<img/src=x/onerror=alert(1)>"
 
@@ -344,7 +344,7 @@ def test_nobody_can_put_html_into_the_table() -> None:
 
 
 def test_html_says_the_same() -> None:
-    """Every line, every state and the verdict are in it; where nothing was found, the sentence."""
+    """Every line, every state and the verdict are in it; where nothing breaks, one sentence."""
     shown = explore(lambda: {"count": 0}, [take, take], lambda s: s["count"] == 2)._repr_html_()
     for text in (
         "take 1",
@@ -443,7 +443,7 @@ def test_a_repr_that_takes_the_lock_does_no_harm() -> None:
 
 
 def test_an_exception_in_a_worker() -> None:
-    """Which, in whom, at which line; even if nobody else is needed for it."""
+    """Which, in which worker, at which line; also where no other worker is needed for it."""
 
     def divide(state: list[int]) -> None:
         state[0] // state[1]
@@ -458,13 +458,13 @@ def test_an_exception_in_a_worker() -> None:
 
 
 def test_an_exit_is_an_exception_too() -> None:
-    """`sys.exit()` in a thread ends that thread alone, and nobody hears of it."""
+    """`sys.exit()` in a thread ends that thread alone, and silently."""
     found = explore(list, {"alice": lambda _: sys.exit(3), "bob": len})
     assert found.why.startswith("alice fails with SystemExit: 3, at line")
 
 
 def test_an_endless_loop() -> None:
-    """It is stopped and told, and the thread ends, though it catches everything."""
+    """It is stopped and reported, and the thread ends, though it catches everything."""
 
     def for_ever(state: list[int]) -> None:
         while True:
@@ -482,7 +482,7 @@ def test_an_endless_loop() -> None:
 
 
 def test_waiting_in_a_loop_is_no_endless_loop() -> None:
-    """Who goes round and round while another can go on is left for that other."""
+    """A worker that goes round and round is stopped for another that can go on."""
 
     def wait(state: dict[str, bool]) -> None:
         while not state["ready"]:
@@ -495,7 +495,7 @@ def test_waiting_in_a_loop_is_no_endless_loop() -> None:
 
 
 def test_a_flag_is_not_a_lock() -> None:
-    """Two who wait in a loop for a flag can both come through."""
+    """Two workers that wait in a loop for a flag can both come through."""
 
     def enter(state: dict[str, Any]) -> None:
         while state["busy"]:
@@ -511,7 +511,7 @@ def test_a_flag_is_not_a_lock() -> None:
 
 
 def test_waiting_for_something_unknown() -> None:
-    """A `recv` that nobody answers is told, with its line; the thread ends when its wait does."""
+    """A `recv` without an answer is reported, with its line; the thread ends when its wait does."""
     sockets: list[socket.socket] = []
 
     def setup() -> socket.socket:
@@ -536,8 +536,8 @@ def test_waiting_for_something_unknown() -> None:
         sock.close()
 
 
-def test_a_lock_that_nobody_releases() -> None:
-    """Who has ended and still holds it is named; if nobody waits for it, the invariant may."""
+def test_a_lock_that_is_never_released() -> None:
+    """A worker that has ended and still holds it is named; also where only the invariant wants it."""
 
     def keep(lock: Any) -> None:
         lock.acquire()
@@ -545,16 +545,16 @@ def test_a_lock_that_nobody_releases() -> None:
     found = explore(lambda: threading.Lock(), {"alice": keep, "bob": keep})
     assert "bob waits for a lock that alice, who has ended, still holds, at line" in found.why
 
-    def nobody_waits(lock: Any) -> None:
+    def wants_the_lock(lock: Any) -> None:
         with lock:
             pass
 
-    found = explore(lambda: threading.Lock(), {"alice": keep, "bob": lambda _: None}, nobody_waits)
+    found = explore(lambda: threading.Lock(), {"alice": keep, "bob": lambda _: None}, wants_the_lock)
     assert found.why == "the invariant fails with StillHeld: a lock was never released: alice holds it"
 
 
 def test_a_broken_schedule_ends_every_thread_and_runs_its_finally() -> None:
-    """`finally` and `with` of those who were stopped run, also where there is a lock."""
+    """`finally` and `with` of a stopped worker run, also where there is a lock."""
     ended: list[str] = []
 
     def hold(state: dict[str, Any]) -> None:
@@ -582,7 +582,7 @@ def test_a_broken_schedule_ends_every_thread_and_runs_its_finally() -> None:
 
 
 def test_a_thread_that_hangs_in_its_finally_is_left_behind() -> None:
-    """Nothing waits for it for long, and other schedules are played all the same."""
+    """The search does not wait for it for long, and plays the other schedules."""
     one, other = socket.socketpair()
 
     def fail(sock: socket.socket) -> None:
@@ -611,7 +611,7 @@ def test_a_thread_that_hangs_in_its_finally_is_left_behind() -> None:
 
 
 def test_three_workers() -> None:
-    """Three threads, three columns; the corrected ones are free of it."""
+    """Three threads, three columns; the corrected code has no race."""
     three = {"alice": add_one, "bob": add_one, "carol": add_one}
     found = explore(Counter, three, lambda s: s.count == 3)
     assert found.found and len(str(found).splitlines()[2].split()) == 6
@@ -622,7 +622,7 @@ def test_three_workers() -> None:
 
 
 def test_every_switch_counts() -> None:
-    """What needs three switches is not found with two; and it says that more would be needed to be sure."""
+    """What needs three switches is not found with two; and the words say that two were tried."""
 
     def sandwich(state: dict[str, int]) -> None:
         state["x"] = 1
@@ -670,7 +670,7 @@ def test_every_order_is_tried_once() -> None:
 
 
 def outcomes(case: Case) -> set[str]:
-    """All that can come of a case, by schedules without end."""
+    """All states that a case can end in, by its schedules."""
     seen: set[str] = set()
 
     def judge(state: Any) -> None:
@@ -681,7 +681,7 @@ def outcomes(case: Case) -> set[str]:
 
 
 def test_what_is_left_out_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schedules that are taken for equal are: with all of them, the same states come out."""
+    """Schedules that count as equal are equal: with all of them, the same states come out."""
 
     def work(state: dict[str, Any]) -> None:
         with state["lock"]:
@@ -703,7 +703,7 @@ def test_what_is_left_out_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_code_made_from_text() -> None:
-    """It is the user's, its source is shown where it can be had, and line numbers where it cannot."""
+    """It is the user's; its source is shown where there is one, else its line numbers."""
     text = "def add(state):\n    n = state[0]\n    state[0] = n + 1\n"
     names: dict[str, Any] = {}
     exec(compile(text, "<answer>", "exec"), names)
@@ -772,7 +772,7 @@ def test_names_that_functions_share() -> None:
 
 
 def test_import_is_cheap() -> None:
-    """Whoever wants no slider pays for no widgets."""
+    """Without a slider no widgets are loaded."""
     script = "import sys, labkit.instruments.stepper; print('ipywidgets' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -848,7 +848,7 @@ def test_other_threads_get_real_locks_meanwhile() -> None:
     assert (threading.Lock, threading.RLock, ImportedLock) == before
 
 
-def test_time_runs_out_only_when_nobody_can_go_on() -> None:
+def test_time_runs_out_only_when_no_worker_can_go_on() -> None:
     """`acquire(timeout=…)` gives up then, at once, and `acquire(False)` never waits."""
 
     def one_way(state: dict[str, Any]) -> None:
@@ -873,7 +873,7 @@ def test_time_runs_out_only_when_nobody_can_go_on() -> None:
 
 
 def test_a_queue_is_known() -> None:
-    """What is built on locks in Python is understood: one waits until the other has put something in."""
+    """What is built on locks in Python works: one worker waits until the other has put something in."""
 
     def put(state: Any) -> None:
         state.put("a line")
@@ -887,7 +887,7 @@ def test_a_queue_is_known() -> None:
 
 
 def test_a_worker_may_start_a_thread() -> None:
-    """It is not led, and runs beside the others; to start it and to wait for its end is one step each."""
+    """The stepper does not lead it; to start it and to wait for its end is one step each."""
 
     def spawn(state: list[int]) -> None:
         other = threading.Thread(target=lambda: state.append(1))
@@ -902,7 +902,7 @@ def test_a_worker_may_start_a_thread() -> None:
 
 
 def test_a_schedule_that_does_not_fit_is_refused() -> None:
-    """Too short, too long, somebody who has ended, a name that nobody has: each says so."""
+    """Too short, too long, a worker that has ended, an unknown name: the error says which."""
 
     def play(*schedule: str | int) -> None:
         replay(Counter, {"alice": add_one, "bob": add_one}, schedule)
@@ -950,7 +950,7 @@ def test_a_setup_that_leaves_something_is_found_out() -> None:
 
 
 def test_an_error_in_setup_is_the_callers() -> None:
-    """It comes out as it is, and everything is as it was."""
+    """It goes on to the caller, and everything is as it was."""
     before = threading.Lock
     with pytest.raises(KeyError):
         explore(lambda: dict[str, int]()["x"], [add_one, add_one])

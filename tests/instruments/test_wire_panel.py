@@ -16,8 +16,9 @@ from labkit.client import NicknameRefused
 from labkit.instruments.faults import Bandwidth, Delay, Freeze, Glue, HalfClose, Reset, Silence, Slice
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.link import Link
-from labkit.instruments.panel import Board, board
-from labkit.instruments.panel.wires import ARROWS, GAP, LadderPanel, LinkPanel
+from labkit.instruments.panel import Board, LadderPanel, LinkPanel, board
+from labkit.instruments.panel.ladder_panel import ARROWS
+from labkit.instruments.panel.link_panel import GAP
 
 EVIL = "<img/src=x/onerror=alert(1)>"
 
@@ -31,7 +32,7 @@ def people(server: ChatServer) -> Iterator[Board]:
 
 @pytest.fixture
 def link(server: ChatServer) -> Iterator[Link]:
-    """A wire of its own, on nobody's board."""
+    """A wire of its own, on no board."""
     with Link(server.address, client="dave") as wire:
         yield wire
 
@@ -96,7 +97,7 @@ def test_calls_do_the_same_and_move_the_controls(people: Board) -> None:
 
 
 def test_faults_from_elsewhere_show(people: Board) -> None:
-    """Whatever is put on the link itself is told in words and on the controls; Mend takes it off."""
+    """Faults put on the link itself show in words and on the controls; Mend takes them off."""
     panel, wire = people.faults("bob"), people.wire("bob")
     wire.silence()
     wait_for_paint(panel._said, lambda html: "silent" in html)
@@ -136,7 +137,7 @@ def test_following_the_wire_changes_nothing_on_it(people: Board) -> None:
     ],
 )  # fmt: skip
 def test_words(link: Link, to_server: Any, to_client: Any, words: str) -> None:
-    """What is on the wire, in words: what is the same both ways is told once."""
+    """What is on the wire, in words: what is the same both ways stands there once."""
     panel = LinkPanel(link)
     link.to_server.use(*to_server)
     link.to_client.use(*to_client)
@@ -168,7 +169,7 @@ def test_reset_button(people: Board) -> None:
     people.faults("bob")._reset.click()
     assert people.alice.wait_for("bob left") == "* bob left (vanished)"
     assert "broke" in people.bob.client.wait_until_gone()
-    assert people.wire("bob").to_server.faults == ()  # whoever comes next finds a good wire
+    assert people.wire("bob").to_server.faults == ()  # the next client finds a good wire
 
 
 def test_silence_loses_nothing(people: Board) -> None:
@@ -312,7 +313,7 @@ def test_without_wires(server: ChatServer) -> None:
 
 
 def test_whose_wire(people: Board) -> None:
-    """Each wire is called after its person; nobody else has one."""
+    """Each wire is called after its person; for another name there is none."""
     assert people.wire("bob").to_client.receiver == "bob"
     assert people.wire("bob") is people.faults("bob").link
     assert people.wire("bob") is not people.wire("alice")
@@ -321,7 +322,7 @@ def test_whose_wire(people: Board) -> None:
 
 
 def test_close_ends_the_links(server: ChatServer) -> None:
-    """close stops the links too, and the panels say so; a second time, and deeds afterwards, do nothing."""
+    """close stops the links too, and the panels say so; another close, and later actions, do nothing."""
     people = board(server, "alice", "bob", wires=True)
     names = {"labkit-link-alice", "labkit-link-bob", "labkit-painter"}
     assert names <= {thread.name for thread in threading.enumerate()}
@@ -336,7 +337,7 @@ def test_close_ends_the_links(server: ChatServer) -> None:
 
 
 def test_goodbyes_arrive_at_close(server: ChatServer) -> None:
-    """Wires are mended before everybody leaves: those on a silent one say goodbye properly, too."""
+    """Wires are mended before all leave: also those on a silent one say goodbye properly."""
     people = board(server, "alice", "bob", wires=True)
     people.faults("bob").silence()
     people.close()
@@ -345,7 +346,7 @@ def test_goodbyes_arrive_at_close(server: ChatServer) -> None:
 
 @pytest.mark.parametrize("bad", ["x y", "alice"])
 def test_no_board_no_link(server: ChatServer, bad: str) -> None:
-    """If somebody is refused, no wire is left behind."""
+    """If a nickname is refused, no wire is left behind."""
     with pytest.raises(NicknameRefused):
         board(server, "alice", bad, wires=True)
     assert not [t for t in threading.enumerate() if t.name.startswith("labkit-link")]
@@ -364,7 +365,7 @@ def test_panels_alone(server: ChatServer) -> None:
     assert "stopped" in one._said.value
 
 
-def test_nobody_can_put_html_into_a_wire(server: ChatServer) -> None:
+def test_no_html_gets_into_a_wire(server: ChatServer) -> None:
     """Names and bytes are shown as they are, and are no HTML."""
     with board(server, EVIL, "bob", wires=True) as two:
         two[EVIL].say("<script>alert(1)</script>")

@@ -25,7 +25,7 @@ from support import Wire, need_redis
 from test_backplane import ask, keys, nobody_goes_on_asking, room_memory, wait_until  # noqa: F401
 
 from labkit import ChatClient, ChatServer, Limits
-from labkit.client.client import LAST_WORDS
+from labkit.client.reconnect import LAST_WORDS
 from labkit.instruments import redis_server
 from labkit.instruments.faults import Delay, Freeze
 from labkit.instruments.link import Link
@@ -247,7 +247,7 @@ def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) 
             link.to_client.use(Freeze())
             bob.say(f"{n}.")
             alice.wait_for(f"bob: {n}.", LONG)  # so it is done
-            lost = list(link._connections)
+            lost = list(link._relay.connections)
             link.reset()
             for connection in lost:
                 wait_until(partial(getattr, connection, "over"))
@@ -453,7 +453,9 @@ def test_a_client_names_what_waited_when_its_server_was_lost(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was told that what it says waits; then the server is gone, and with it what waited."""
-    monkeypatch.setattr("labkit.client.client.LAST_WORDS", 60.0)  # a busy server may take longer to notice
+    monkeypatch.setattr(
+        "labkit.client.reconnect.LAST_WORDS", 60.0
+    )  # a busy server may take longer to notice
     with (
         Link(redis.address, client="server") as link,
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as well,
@@ -476,7 +478,7 @@ def test_a_client_names_what_was_said_before_it_could_know(
     it is when the server is gone before it could tell."""
     assert LAST_WORDS > 2.5
     monkeypatch.setattr(
-        "labkit.client.client.LAST_WORDS", 60.0
+        "labkit.client.reconnect.LAST_WORDS", 60.0
     )  # here it may take longer: this machine is busy
     with (
         Link(redis.address, client="server") as ill,

@@ -15,7 +15,7 @@ from support import SOON, BareServer, Wire
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.classic import ClassicClient, ClassicServer
-from labkit.client import HERE, JOINING, Left, NicknameRefused, PasswordNeeded, WrongPassword
+from labkit.client import HERE, JOINING, ConnectionEnded, NicknameRefused, PasswordNeeded, WrongPassword
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.link import Link
 from labkit.instruments.panel import ChatPanel, ServerPanel
@@ -238,7 +238,7 @@ def test_giving_it_later(server: ChatServer) -> None:
         assert (alice.state, alice.asks_for_password) == (HERE, False)
         alice.say("hello")
         server.journal.wait_for("said", "alice")
-    with pytest.raises(Left):
+    with pytest.raises(ConnectionEnded):
         alice.give_password(SECRET)
 
 
@@ -312,7 +312,7 @@ def test_raw_client(raw_server: ChatServer) -> None:
         with ChatClient("carol", raw_server.address, framing=RAW) as carol:
             raw_server.journal.wait_for("left", "alice")
             with carol._changed:
-                carol._changed.wait_for(lambda: carol._asks_for_password, SOON)
+                carol._changed.wait_for(lambda: carol.asks_for_password, SOON)
             carol.say("hello")
     assert raw_server.roster() == []
 
@@ -370,7 +370,7 @@ def test_it_is_shown_nowhere(server: ChatServer) -> None:
     for text in seen:
         assert SECRET not in text
     server.stop()
-    with pytest.raises(Left):
+    with pytest.raises(ConnectionEnded):
         panels[0].wait_for("nothing more")
 
 

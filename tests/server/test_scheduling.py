@@ -75,7 +75,7 @@ def test_who_steps_aside_lets_others_run() -> None:
     other = threading.Thread(target=done.set)
     other.start()
     while not done.is_set():
-        scheduling.step_aside()
+        scheduling.yield_gil()
     other.join()
 
 

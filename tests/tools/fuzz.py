@@ -40,6 +40,7 @@ from labkit.server.rooms import Delivery, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
 from labkit.wire import nicknames
 from labkit.wire.framing import Framing, LineFraming, RawFraming, TooLong
+from labkit.wire.text import clean
 
 PIECES: tuple[bytes, ...] = tuple(
     piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass")
@@ -278,9 +279,9 @@ def lines_of_a_server(rng: random.Random, data: bytes) -> None:
     """Any line of any server is read as some message, and shown in a panel as text and nothing else."""
     for line in _texts(data):
         require(m.from_server(line).line() == line, "it is not written as it was read")
-        cleaned = m.clean(line)
+        cleaned = clean(line)
         require_harmless(cleaned, "a clean line")
-        require(m.clean(cleaned) == cleaned, "clean is not yet clean")
+        require(clean(cleaned) == cleaned, "clean is not yet clean")
         tags = _Tags()
         tags.feed(
             look.log("somebody", [cleaned], more=False) + look.head(line, "here", line) + look.trouble(line)

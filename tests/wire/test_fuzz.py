@@ -32,7 +32,7 @@ def test_an_input_is_the_same_every_time() -> None:
 
 
 def _keeps_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "_UNSAFE", re.compile("[\x00-\x1a]"))
+    monkeypatch.setattr("labkit.wire.text.UNSAFE", re.compile("[\x00-\x1a]"))
 
 
 def _joins_lines(monkeypatch: pytest.MonkeyPatch) -> None:

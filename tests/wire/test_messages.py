@@ -10,8 +10,9 @@ from texts import NAMES, TEXTS, harmless
 from labkit.server.rooms import Enters, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
 from labkit.wire.framing import TooLong
+from labkit.wire.text import brief, clean
 
-CLEANED = TEXTS.map(m.clean)
+CLEANED = TEXTS.map(clean)
 COMMANDS = ["/who", "/msg", "/nick", "/me", "/join", "/help", "/quit"]
 
 # What a client may send: anything, and often something that begins like a command or like a server's line.
@@ -103,9 +104,9 @@ def test_reading_a_server_never_fails(line: str) -> None:
 @given(TEXTS)
 def test_clean_is_harmless_and_idempotent(text: str) -> None:
     """What clean() returns cannot disturb a screen, can be sent, and is left alone by another clean()."""
-    cleaned = m.clean(text)
+    cleaned = clean(text)
     assert harmless(cleaned)
-    assert m.clean(cleaned) == cleaned
+    assert clean(cleaned) == cleaned
     assert len(cleaned) == len(text)
     cleaned.encode()
     if harmless(text):
@@ -128,19 +129,19 @@ def test_clean_is_harmless_and_idempotent(text: str) -> None:
 )
 def test_clean_shows_what_was_there(text: str, cleaned: str) -> None:
     """A control character becomes a visible sign; letters of every script stay what they are."""
-    assert m.clean(text) == cleaned
+    assert clean(text) == cleaned
 
 
 def test_clean_knows_every_control_there_is() -> None:
     """Of all code points, exactly those that could disturb a screen are replaced."""
     for c in map(chr, range(0x110000)):
-        assert (m.clean(c) == c) == harmless(c), f"U+{ord(c):04X}"
+        assert (clean(c) == c) == harmless(c), f"U+{ord(c):04X}"
 
 
 @pytest.mark.parametrize(("text", "short"), [("x" * 40, "x" * 40), ("x" * 41, "x" * 39 + "…"), ("", "")])
 def test_brief(text: str, short: str) -> None:
     """A long text is quoted by its beginning, 40 characters in all."""
-    assert m.brief(text) == short
+    assert brief(text) == short
 
 
 # --- from a client ---
@@ -300,13 +301,13 @@ def test_what_is_said_is_heard_as_said_by_its_sender(sender: str, text: str) -> 
     if text:
         [delivery] = a_house(sender).do("alice", m.from_client("/" + text if text[0] == "/" else text))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
-        assert m.from_server(delivery.message.line()) == m.Said(sender, m.clean(text))
+        assert m.from_server(delivery.message.line()) == m.Said(sender, clean(text))
 
 
 @given(TEXTS)
 def test_an_action_is_heard_as_its_senders(text: str) -> None:
     """/me: the others read Acted, of exactly that name and cleaned text."""
-    cleaned = m.clean(text).lstrip()
+    cleaned = clean(text).lstrip()
     if cleaned:
         [delivery] = a_house().do("alice", m.from_client(f"/me {text}"))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
@@ -318,7 +319,7 @@ def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
     """/msg: the one it is for, and nobody else, reads Whispered, of exactly that name and cleaned text."""
     [delivery] = a_house().do("alice", m.from_client(f"/msg bob {text}"))
     assert isinstance(delivery, ToOne) and delivery.who == "bob"
-    assert m.from_server(delivery.message.line()) == m.Whispered("alice", m.clean(text))
+    assert m.from_server(delivery.message.line()) == m.Whispered("alice", clean(text))
 
 
 @given(TEXTS)
@@ -352,7 +353,7 @@ def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
     assert m.plain_texts(["hello", TooLong(4096)]) is None
 
 
-@given(NAMES, st.lists(TEXTS.map(m.clean), min_size=1, max_size=4))
+@given(NAMES, st.lists(TEXTS.map(clean), min_size=1, max_size=4))
 def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
     """On the wire nobody can tell it from as many single lines."""
     assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)

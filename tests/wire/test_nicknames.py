@@ -12,19 +12,9 @@ from hypothesis import strategies as st
 from texts import NAMES, TEXTS, TYPED_NAMES
 
 from labkit.wire import nicknames
-from labkit.wire.messages import (
-    Acted,
-    Joined,
-    Left,
-    Moved,
-    Renamed,
-    Said,
-    Welcome,
-    Whispered,
-    clean,
-    from_server,
-)
+from labkit.wire.messages import Acted, Joined, Left, Moved, Renamed, Said, Welcome, Whispered, from_server
 from labkit.wire.nicknames import MAX_CHARACTERS, BadName, fit, key, looks
+from labkit.wire.text import clean
 
 
 @pytest.mark.parametrize(

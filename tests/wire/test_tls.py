@@ -23,7 +23,7 @@ from programs import LABKIT, PATIENCE, Program, Serving
 from support import SOON, BareServer, Wire
 
 from labkit import RAW, ChatClient, ChatServer, Limits
-from labkit.client import GONE, HERE, Left
+from labkit.client import GONE, HERE, ConnectionEnded
 from labkit.instruments.faults import Slice
 from labkit.instruments.link import Link
 from labkit.wire.messages import HUNG_UP, NO_NICKNAME, NO_TLS, QUIT, TOO_SLOW, VANISHED
@@ -439,7 +439,7 @@ def test_a_client_knows_when_it_was_cut_off(good: Certificate, elsewhere: Thread
                     socket.socket.shutdown(peer, socket.SHUT_WR)
                 assert alice.wait_until_gone().startswith(end)
             alice.leave()
-            with pytest.raises(Left):
+            with pytest.raises(ConnectionEnded):
                 alice.say("hello")
 
 
@@ -452,7 +452,7 @@ def test_leaving_a_server_that_does_not_read(good: Certificate, elsewhere: Threa
             peer.recv(100)
             peer.sendall(b"* you are alice, in lobby\n")
             alice = joining.result(SOON)
-            alice._timeout = alice._call.timeout = 0.3
+            alice._session.timeout = alice._session.connection.timeout = 0.3
             with pytest.raises(TimeoutError, match="the server read nothing for 0.3 s"):
                 while True:
                     alice.say("x" * 4000)

@@ -12,7 +12,7 @@ from html import escape
 from labkit.exercises.exercise import Exercise
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
-from labkit.wire.messages import clean
+from labkit.wire.text import clean
 
 ROWS = 16
 """Arrows of the ladder of a run, at most."""

@@ -1,24 +1,21 @@
-"""A load on a chat server, and what it makes of it: how many lines it delivers, and how long each takes.
+"""A load on a chat server: how many lines the server delivers, and how long each takes.
 
-- crowd.py      many clients in one thread, on one selector
+- clients.py    many clients in one thread, on one selector
 - figure.py     results, drawn
-- joining.py    how a crowd comes to be there
-- kinds.py      in which way a crowd talks
+- joining.py    how the clients join
+- kinds.py      in which way they talk
 - plan.py       what a load is
-- result.py     what came out
-- run.py        `load` puts a load on one server; `compare` puts the same on several, one after the other,
-                in turn
-- said.py       which lines were said, when, and who has heard each of them
-- scaling.py    results of servers that share their rooms, drawn by how many they are
+- receipts.py   which lines were sent, when, and which clients received each of them
+- result.py     what was measured
+- run.py        `load` puts a load on one server; `compare` puts the same on several, in turn
 - servers.py    the servers that are measured
 - shared.py     what several servers share their rooms on
 - times.py      very many times, in little room
-- visitors.py   people who come and go while others talk
+- units.py      times and sizes in words
 """
 
-from labkit.instruments.load.crowd import Trouble
-from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
 from labkit.instruments.load.run import compare, load
 
-__all__ = ["Comparison", "Plan", "Result", "Trouble", "compare", "load"]
+__all__ = ["Comparison", "LoadError", "Plan", "Result", "compare", "load"]

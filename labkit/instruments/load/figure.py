@@ -1,8 +1,8 @@
 """Results, drawn: several servers side by side, or how each does as the clients become more.
 
-Times are on a logarithmic axis, for they differ by powers of ten; and the delivery times stand over their
-percentiles with more and more room for the last few, for these are what people notice. Every line and bar
-has its name at it, so no legend need be looked up.
+Times are on a logarithmic axis, for they differ by powers of ten; the delivery times stand over their
+percentiles with more and more room for the last few, which people notice. Every line and bar has its name
+beside it, instead of a legend.
 
 This file alone loads matplotlib (and Pillow, which matplotlib brings), and no window system with it.
 """
@@ -13,13 +13,13 @@ import io
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 _logger = logging.getLogger("matplotlib")
 _level = _logger.level
-_logger.setLevel(logging.ERROR)  # it would tell of its font cache, on standard error
+_logger.setLevel(logging.ERROR)  # it reports its font cache on standard error
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
@@ -28,9 +28,8 @@ from PIL import Image  # noqa: E402
 
 _logger.setLevel(_level)
 
-from labkit.instruments.load.plan import PACED  # noqa: E402
-from labkit.instruments.load.result import FIGURES, Comparison, span  # noqa: E402
 from labkit.instruments.load.times import Times  # noqa: E402
+from labkit.instruments.load.units import span  # noqa: E402
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people, too.
 COLOURS = {
@@ -51,6 +50,23 @@ CURVE = (*range(1, 90), *np.linspace(90, 99, 40), *np.linspace(99.02, 99.9, 45))
 TICKS = (50, 90, 99, 99.9)
 
 
+class Measured(Protocol):
+    """What is drawn: a Comparison. Its figures are named as in result.py."""
+
+    @property
+    def servers(self) -> list[str]: ...
+    @property
+    def clients(self) -> list[int]: ...
+    @property
+    def paced(self) -> bool: ...
+    def plan(self) -> str: ...
+    def machine(self) -> str: ...
+    def figure(self, name: str, server: str, clients: int | None = None) -> float: ...
+    def each(self, name: str, server: str) -> list[float]: ...
+    def times(self, server: str) -> Times: ...
+    def clients_of(self, server: str) -> list[int]: ...
+
+
 class Drawing(Figure):
     """A figure that a notebook shows by itself."""
 
@@ -59,7 +75,7 @@ class Drawing(Figure):
         FigureCanvasAgg(self)
 
     def _repr_png_(self) -> bytes:
-        """In 64 colours: such a drawing has no more, and notebooks that store it are a quarter as large."""
+        """In 64 colours, which is enough, and makes the notebooks that store it a quarter as large."""
         png, small = io.BytesIO(), io.BytesIO()
         self.savefig(png, format="png")
         with Image.open(png) as image:
@@ -67,15 +83,15 @@ class Drawing(Figure):
         return small.getvalue()
 
 
-def draw(comparison: Comparison) -> Figure:
+def draw(measured: Measured) -> Figure:
     """A drawing of what was measured.
 
     Raises:
         ValueError: nothing was.
     """
-    if not comparison.results:
+    if not measured.servers:
         raise ValueError("nothing was measured, so there is nothing to draw")
-    return _growing(comparison) if len(comparison.clients) > 1 else _side_by_side(comparison)
+    return _growing(measured) if len(measured.clients) > 1 else _side_by_side(measured)
 
 
 def saves(name: str) -> bool:
@@ -91,47 +107,30 @@ def _colours(servers: Sequence[str]) -> dict[str, str]:
 # --- one number of clients ---
 
 
-def _side_by_side(comparison: Comparison) -> Figure:
-    servers = comparison.servers
+def _side_by_side(measured: Measured) -> Figure:
+    servers = measured.servers
     drawing = Drawing(12.5, max(3.4, 1.7 + 0.5 * len(servers)))
     rates, times, costs = drawing.subplots(1, 3, width_ratios=(1, 1.35, 1))
-    plan = comparison.results[0].plan
-    drawing.suptitle(str(plan), fontsize=11, color=INK)
-
-    if plan.kind in PACED:  # then all deliver what is said; what differs is the time that it takes the last
-        bars(
-            rates,
-            comparison,
-            "last_client_p50_seconds",
-            "until the last client has a line (median, ms)",
-            1e3,
-        )
+    drawing.suptitle(measured.plan(), fontsize=11, color=INK)
+    drawing.supxlabel(measured.machine(), fontsize=9, color=INK)
+    if measured.paced:  # all deliver what is said; they differ in when the last client has it
+        label = "until the last client has a line (median, ms)"
+        _bars(rates, measured, "last_client_p50_seconds", label, 1e3)
     else:
-        bars(rates, comparison, "deliveries_per_second", "deliveries a second", 1)
-    _curves(times, comparison)
-    bars(costs, comparison, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
+        _bars(rates, measured, "deliveries_per_second", "deliveries a second", 1)
+    _curves(times, measured)
+    _bars(costs, measured, "cpu_seconds_per_delivery", "server's CPU time a delivery (µs)", 1e6)
     return drawing
 
 
-def bars(
-    axes: Any,
-    comparison: Comparison,
-    figure: str,
-    label: str,
-    scale: float,
-    colours: dict[str, str] | None = None,
-    words: dict[str, str] | None = None,
-) -> None:
-    """A bar for each server; ticks on it are the runs of which it is the median.
-
-    `words` say what stands behind a server's figure.
-    """
-    servers = comparison.servers
-    colours = colours or _colours(servers)
-    words = words or {}
-    values = [scale * comparison.figure(figure, server) for server in servers]
+def _bars(axes: Any, measured: Measured, figure: str, label: str, scale: float) -> None:
+    """A bar for each server; ticks on it are the runs of which it is the median."""
+    servers = measured.servers
+    colours = _colours(servers)
+    values = [scale * measured.figure(figure, server) for server in servers]
     known = [value for value in values if not math.isnan(value)]
-    plain(axes, label)
+    _plain(axes, label)
+    axes.set_xlabel(label, loc="right")
     axes.set_yticks(range(len(servers)), servers, color=INK)
     axes.set_ylim(len(servers) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -140,19 +139,19 @@ def bars(
         axes.text(0.5, 0.5, "was not watched", transform=axes.transAxes, ha="center", color=FAINT)
         return
     axes.barh(range(len(servers)), values, color=[colours[server] for server in servers], height=0.62)
-    runs = [scale * FIGURES[figure]([run]) for run in comparison.results]
-    axes.set_xlim(0, (1.55 if any(words.values()) else 1.3) * float(np.nanmax(runs)) or 1.0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
+    every_run = [scale * value for server in servers for value in measured.each(figure, server)]
+    axes.set_xlim(0, 1.3 * float(np.nanmax(every_run)) or 1.0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
     axes.locator_params(axis="x", nbins=5)
     for row, (server, value) in enumerate(zip(servers, values, strict=True)):
-        runs = [scale * FIGURES[figure]([run]) for run in comparison.of(server)]
+        runs = [scale * value for value in measured.each(figure, server)]
         if math.isnan(value):
             continue
         if len(runs) > 1:
             axes.plot(runs, [row] * len(runs), "|", color=INK, markersize=7, markeredgewidth=0.9)
         at = max(value, *runs, 0.0)
         axes.annotate(
-            brief(value) + words.get(server, ""),
+            _brief(value),
             (at, row),
             (5, 0),
             textcoords="offset points",
@@ -161,14 +160,14 @@ def bars(
         )
 
 
-def _curves(axes: Any, comparison: Comparison) -> None:
+def _curves(axes: Any, measured: Measured) -> None:
     """The delivery times over their percentiles."""
-    servers = comparison.servers
+    servers = measured.servers
     colours = _colours(servers)
-    plain(axes, "deliveries (%) that took no longer", "delivery time")
+    _plain(axes, "deliveries (%) that took no longer", "delivery time")
     ends: list[tuple[float, str, str]] = []
     for server in servers:
-        times = Times.of_all(result.delivery for result in comparison.of(server))
+        times = measured.times(server)
         if not len(times):
             continue
         heights = [times.percentile(p) for p in CURVE]
@@ -189,19 +188,16 @@ def _nines(percent: float) -> float:
 # --- several numbers of clients ---
 
 
-def _growing(comparison: Comparison) -> Figure:
+def _growing(measured: Measured) -> Figure:
     drawing = Drawing(12.5, 4.4)
     rates, middle, late = drawing.subplots(1, 3)
-    most = max((result.plan for result in comparison.results), key=lambda plan: plan.clients)
-    drawing.suptitle(
-        str(most).replace(f": {most.clients} clients", ": more and more clients"), fontsize=11, color=INK
-    )
+    drawing.suptitle(measured.plan(), fontsize=11, color=INK)
     ends = [
-        _lines(rates, comparison, "deliveries_per_second", "deliveries a second"),
-        _lines(middle, comparison, "delivery_p50_seconds", "delivery time, median"),
-        _lines(late, comparison, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
+        _lines(rates, measured, "deliveries_per_second", "deliveries a second"),
+        _lines(middle, measured, "delivery_p50_seconds", "delivery time, median"),
+        _lines(late, measured, "delivery_p99_seconds", "delivery time, 99 % took no longer"),
     ]
-    _log(rates, brief, ends[0])
+    _log(rates, _brief, ends[0])
     _log(middle, _round, ends[1])
     _log(late, _round, ends[2])
     low = min(axes.get_ylim()[0] for axes in (middle, late))
@@ -213,14 +209,14 @@ def _growing(comparison: Comparison) -> Figure:
     return drawing
 
 
-def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[tuple[float, str, str]]:
+def _lines(axes: Any, measured: Measured, figure: str, label: str) -> list[tuple[float, str, str]]:
     """A line for each server; returns where each ends, its name and its colour."""
-    colours = _colours(comparison.servers)
-    plain(axes, "clients", label)
+    colours = _colours(measured.servers)
+    _plain(axes, "clients", label)
     ends: list[tuple[float, str, str]] = []
-    for server in comparison.servers:
-        numbers = sorted({result.plan.clients for result in comparison.of(server)})
-        heights = [comparison.figure(figure, server, number) for number in numbers]
+    for server in measured.servers:
+        numbers = measured.clients_of(server)
+        heights = [measured.figure(figure, server, number) for number in numbers]
         if not any(height > 0 for height in heights):  # nan, or nothing at all
             continue
         width = 2.4 if server == "labkit" else 1.6
@@ -228,8 +224,8 @@ def _lines(axes: Any, comparison: Comparison, figure: str, label: str) -> list[t
         last = [height for height in heights if height > 0][-1]
         ends.append((last, server, colours[server]))
     axes.set_xscale("log")
-    axes.set_xlim(0.85 * comparison.clients[0], 1.18 * comparison.clients[-1])
-    axes.set_xticks(comparison.clients, [f"{number:,}" for number in comparison.clients])
+    axes.set_xlim(0.85 * measured.clients[0], 1.18 * measured.clients[-1])
+    axes.set_xticks(measured.clients, [f"{number:,}" for number in measured.clients])
     axes.xaxis.set_minor_locator(NullLocator())
     return ends
 
@@ -240,7 +236,7 @@ ONE_TWO_FIVE = (1.0, 2.0, 5.0)
 """Where there are lines between two powers of ten."""
 
 
-def plain(axes: Any, x: str, y: str = "") -> None:
+def _plain(axes: Any, x: str, y: str = "") -> None:
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
     for side in ("top", "right"):
@@ -257,18 +253,9 @@ def _log(axes: Any, words: Callable[[float], str], ends: list[Any]) -> None:
     if not ends:
         return
     axes.set_yscale("log")
-    _say(axes.yaxis, words, ONE_TWO_FIVE)
-
-
-def rounded(axis: Any, few: bool = False) -> None:
-    """Have a logarithmic axis say times; `few`: the powers of ten alone, for there is no room for more."""
-    _say(axis, _round, (1.0,) if few else ONE_TWO_FIVE)
-
-
-def _say(axis: Any, words: Callable[[float], str], steps: tuple[float, ...]) -> None:
-    axis.set_major_locator(LogLocator(10, steps, numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(10, ONE_TWO_FIVE, numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _round(seconds: float) -> str:
@@ -303,7 +290,7 @@ def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
         )
 
 
-def brief(value: float) -> str:
+def _brief(value: float) -> str:
     """A number in three digits: 7.45 million, 382 thousand, 0.13."""
     for unit, size in ((" M", 1e6), (" k", 1e3)):
         if value >= size:

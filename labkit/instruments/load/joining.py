@@ -1,8 +1,8 @@
-"""How a crowd comes to be there: all connect, give their nicknames, and are known to hear.
+"""How the clients of a load join: all connect, give their nicknames, and are known to hear.
 
-Servers differ in what they say to a newcomer; the assignment's says nothing at all. Only what any correct
-one does is asked of it: it asks `nickname`, and passes on what is said. So the first client calls, again
-and again, until all the others have heard its latest call: then everybody is in, and nothing of the joining
+Servers differ in what they say to a newcomer; the assignment's says nothing at all. Here only that counts
+which any correct server does: it asks `nickname`, and passes on what is said. So the first client calls,
+again and again, until all others have heard its latest call: then all have joined, and no line about that
 is still on its way.
 """
 
@@ -16,15 +16,16 @@ from time import monotonic
 from time import perf_counter as now
 from typing import Any
 
-from labkit.instruments.load.crowd import CHUNK, Client, Trouble
+from labkit.instruments.load.clients import CHUNK, LoadClient
+from labkit.instruments.load.plan import LoadError
 from labkit.probe import kernel
 from labkit.wire import sockets
 
 AT_ONCE = 32
-"""Newcomers who wait to be asked: a server's queue has room for more (listen(2))."""
+"""Newcomers that wait to be asked: a server's queue has room for more (listen(2))."""
 
 KEPT = 300
-"""Bytes kept of what a newcomer heard last: enough to find what is looked for, and to tell of trouble."""
+"""Bytes kept of what a newcomer heard last: enough to find a call in it, and to quote in an error."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 """Seconds between two calls; each next pause is twice as long."""
@@ -38,25 +39,25 @@ SPARE_FILES = 64
 
 def join(
     addresses: Sequence[sockets.Address], count: int, patience: float
-) -> tuple[list[Client], bool, list[Where]]:
+) -> tuple[list[LoadClient], bool]:
     """Have so many clients join, the first at the first server, the next at the next, and so on in turn.
 
-    Returns them; whether the server tells people what they said; and where the servers are.
+    Returns them, and whether the server sends clients their own lines.
 
     Args:
         addresses: of one server, or of several that share their rooms; not more than clients.
-        patience: seconds without a sign after which it cannot be done.
+        patience: seconds without progress after which it gives up.
 
     Raises:
-        Trouble: not all of them get in; the text has what the server said last.
+        LoadError: not all of them could join; the text has what the server said last.
     """
     allow_files(count + SPARE_FILES)
-    clients: list[Client] = []
+    clients: list[LoadClient] = []
     selector = selectors.DefaultSelector()
     try:
         wheres: list[Where] = []
         for address in addresses:
-            first = connected(address, patience)
+            first = _connected(address, patience)
             wheres.append((first.family, first.getpeername()))
             port: int = (clients[0].sock if clients else first).getsockname()[1]
             clients.append(_enter(selector, len(clients), first, port))
@@ -65,18 +66,18 @@ def join(
         while asking or len(clients) < count:
             while len(clients) < count and len(asking) < AT_ONCE:
                 where = wheres[len(clients) % len(wheres)]
-                clients.append(_enter(selector, len(clients), connecting(where), port))
+                clients.append(_enter(selector, len(clients), _connecting(where), port))
                 asking.add(clients[-1])
             for client in _heard(selector, 0.2):
                 if client in asking and b"nickname" in client.tail:
-                    with contextlib.suppress(OSError):  # hung up on already: its next recv says so
+                    with contextlib.suppress(OSError):  # the server hung up already: the next recv says so
                         client.sock.send(client.nickname.encode() + b"\n")
                     client.tail = client.tail.partition(b"nickname")[2]
                     asking.remove(client)
                     give_up = now() + patience
             if now() > give_up:
                 missed = min(asking, key=lambda client: client.number)
-                raise Trouble(
+                raise LoadError(
                     f"client {missed.number + 1} of {count} is not asked for its `nickname` within "
                     f"{patience:g} s; {_last_words(missed)}"
                 )
@@ -87,22 +88,22 @@ def join(
         raise
     finally:
         selector.close()
-    return clients, echoes, wheres
+    return clients, echoes
 
 
-def connected(address: sockets.Address, patience: float) -> socket.socket:
-    """A connection that waits for nobody from now on."""
+def _connected(address: sockets.Address, patience: float) -> socket.socket:
+    """A connection that does not block from now on."""
     try:
         sock = sockets.connect(address, patience)
     except OSError as error:
-        raise Trouble(str(error) if error.strerror is None else error.strerror) from None
+        raise LoadError(str(error) if error.strerror is None else error.strerror) from None
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
-def connecting(where: Where) -> socket.socket:
-    """One more connection to there. It is open, or was refused, once it can be read."""
+def _connecting(where: Where) -> socket.socket:
+    """One more connection. Once it can be read, it is open or was refused."""
     family, address = where
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -112,18 +113,18 @@ def connecting(where: Where) -> socket.socket:
     return sock
 
 
-def _enter(selector: selectors.BaseSelector, number: int, sock: socket.socket, port: int) -> Client:
-    client = Client(number, sock)
-    client.nickname = f"n{number}x{port:x}"  # nobody else there has that port
+def _enter(selector: selectors.BaseSelector, number: int, sock: socket.socket, port: int) -> LoadClient:
+    client = LoadClient(number, sock)
+    client.nickname = f"n{number}x{port:x}"  # no other connection there has that port
     selector.register(sock, selectors.EVENT_READ, client)
     return client
 
 
-def _heard(selector: selectors.BaseSelector, seconds: float) -> list[Client]:
-    """Those who heard something; the last of it is in their `tail`, with what was new all in it."""
+def _heard(selector: selectors.BaseSelector, seconds: float) -> list[LoadClient]:
+    """Those that heard something; all that was new is at the end of their `tail`."""
     some = []
     for key, _ in selector.select(seconds):
-        client: Client = key.data
+        client: LoadClient = key.data
         try:
             data = client.sock.recv(CHUNK)
         except BlockingIOError:
@@ -134,17 +135,17 @@ def _heard(selector: selectors.BaseSelector, seconds: float) -> list[Client]:
             how = ""
         if not data:
             who = f"client {client.number + 1}"
-            raise Trouble(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
+            raise LoadError(f"the server hung up on {who} as it joined{how}; {_last_words(client)}")
         client.tail = client.tail[-KEPT:] + data
         some.append(client)
     return some
 
 
 def _call_until_all_are_in(
-    selector: selectors.BaseSelector, clients: list[Client], patience: float
+    selector: selectors.BaseSelector, clients: list[LoadClient], patience: float
 ) -> bool:
     caller, *others = clients
-    # Or the nickname and the first call may arrive as one, and a server without framing takes them so.
+    # Else a server without framing may take the nickname and the first call for one message.
     kernel.wait_until_read(caller.sock, monotonic(), patience)
     give_up = now() + patience
     pause, number = FIRST_PAUSE, 0
@@ -164,7 +165,7 @@ def _call_until_all_are_in(
             give_up = now() + patience
         elif now() > give_up:
             deaf = min(waiting, key=lambda client: client.number)
-            raise Trouble(
+            raise LoadError(
                 f"{len(waiting)} of {len(clients)} clients do not hear what the first one says within "
                 f"{patience:g} s; {_last_words(deaf)}"
             )
@@ -173,16 +174,16 @@ def _call_until_all_are_in(
     return call in caller.tail
 
 
-def _last_words(client: Client) -> str:
+def _last_words(client: LoadClient) -> str:
     said = client.tail[-KEPT:].decode(errors="replace").strip()
     return f"the last that it heard: {said[-100:]!r}" if said else "it heard nothing"
 
 
 def allow_files(count: int) -> None:
-    """See to it that this process may have so many descriptors.
+    """Have the system allow this process so many descriptors.
 
     Raises:
-        Trouble: it may not.
+        LoadError: it may not.
     """
     try:
         import resource
@@ -194,6 +195,8 @@ def allow_files(count: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count if hard == -1 else min(hard, 4 * count), hard))
     except (ValueError, OSError) as error:
-        raise Trouble(f"{count} files at once are needed, and the system grants {soft}: {error}") from None
+        raise LoadError(
+            f"{count} files at once are needed, and the system grants {soft}: {error}"
+        ) from None
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count:
-        raise Trouble(f"{count} files at once are needed, and the system grants {hard} (ulimit -Hn)")
+        raise LoadError(f"{count} files at once are needed, the system grants {hard} (ulimit -Hn)")

@@ -1,6 +1,6 @@
 """What a load is: how many clients, who talks, how much, and in which way.
 
-Only numbers, and what each may be; nothing here acts.
+Only numbers, and what each may be.
 """
 
 from __future__ import annotations
@@ -8,27 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 KINDS: dict[str, str] = {
-    "bursts": "rounds: each talker says all its lines in one send; over when everybody has all",
+    "bursts": "rounds: each talker says all its lines in one send; over when all clients have all",
     "steady": "so many lines a second, the talkers in turn, whatever the server makes of it",
     "flood": "as much as TCP takes from each talker",
-    "churn": "steady, while others join and leave, half of them by RST",
 }
 """The kinds of load, and what each is."""
 
-PACED = ("steady", "churn")
-"""Those of which the plan says how many lines a second there are, and not the server."""
-
 BURST = 10
-"""Lines of each talker in a round, unless told otherwise."""
+"""Lines of each talker in a round, unless the plan says otherwise."""
 
 TALKERS = 10
-"""Clients that talk, unless told otherwise or there are fewer."""
+"""Clients that talk, unless the plan says otherwise or there are fewer."""
 
 LONGEST = 4000
 """Bytes of the longest line: with a nickname before it, it must still fit into a server's 4096."""
 
 TOKEN = 9
-"""Bytes of a line that carry its number (see said.py)."""
+"""Bytes of a line that carry its number (see receipts.py)."""
+
+
+class LoadError(Exception):
+    """A server cannot be measured; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,9 @@ class Plan:
             "talker in all (default: until the seconds are over)"
         },
     )
-    rate: float = field(
-        default=500.0, metadata={"means": "steady and churn: lines a second, all talkers together"}
-    )
-    changes: float = field(default=20.0, metadata={"means": "churn: joins and leaves a second"})
+    rate: float = field(default=500.0, metadata={"means": "steady: lines a second, all talkers together"})
     seconds: float = field(default=2.0, metadata={"means": "how long it goes on"})
     size: int = field(default=24, metadata={"means": "bytes of a line, as it is said, with its LF"})
-    seed: int = field(default=0, metadata={"means": "churn: what decides who leaves, and how"})
     patience: float = field(
         default=10.0, metadata={"means": "seconds without a sign after which what is missing is lost"}
     )
@@ -63,12 +59,11 @@ class Plan:
             raise ValueError(f"Plan.kind is one of {', '.join(KINDS)}, not {self.kind!r}")
         self._whole("clients", 2, 100_000)
         self._whole("size", TOKEN + 2, LONGEST)
-        self._whole("seed", 0, 2**32)
         if self.lines is not None:
             self._whole("lines", 1, 1_000_000)
         if self.talkers is not None:
             self._whole("talkers", 1, self.clients, " (that is Plan.clients)")
-        for name, most in (("rate", 1e6), ("changes", 1e4), ("seconds", 3600.0), ("patience", 3600.0)):
+        for name, most in (("rate", 1e6), ("seconds", 3600.0), ("patience", 3600.0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.01 <= value <= most:
                 raise ValueError(f"Plan.{name} is from 0.01 to {most:g}, not {value!r}")
@@ -92,8 +87,6 @@ class Plan:
                 words += f", {self.lines} lines each" if self.lines else ", as much as TCP takes"
             case _:
                 words += f", {self.rate:g} lines a second"
-        if self.kind == "churn":
-            words += f", {self.changes:g} joins and leaves a second"
         return words + ("" if self.kind == "flood" and self.lines else f", for {self.seconds:g} s")
 
 

@@ -1,6 +1,6 @@
-"""What came out: of one run, and of several servers under the same load. As text, and as JSON.
+"""What was measured: in one run, and of several servers under the same load. As text, and as JSON.
 
-How it is drawn, figure.py tells; matplotlib is loaded only then.
+figure.py draws it, and loads matplotlib only then.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.instruments.load.plan import PACED, Plan
+from labkit.instruments.load.plan import Plan
 from labkit.instruments.load.servers import Usage
 from labkit.instruments.load.shared import NONE
 from labkit.instruments.load.times import Times
+from labkit.instruments.load.units import amount, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUSY = 0.9
-"""Share of its time for which somebody works who is the limit."""
+"""Share of the time for which a process works that is the limit."""
 
 PERCENTILES = (50, 90, 99)
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What one run came to.
+    """What one run measured.
 
     A delivery is one line that reached one client. Times are in seconds: from before the talker's send (or
     from when it should have been sent, in a steady load) until after the listener's recv.
@@ -44,30 +45,27 @@ class Result:
     crossed: Times  # … and from one server to another
     spread: Times  # of each line: the time until the last client had it
     lost: int  # deliveries that did not come
-    doubled: int  # lines that came to somebody once too often
-    echoed: int  # lines that came to who had said them
+    doubled: int  # deliveries that came once too often
+    echoed: int  # lines that came to the client that had said them
     hung_up: int  # clients whose connection the server ended
-    died: str  # who of the servers ended meanwhile, in words; "" if none
-    looked_at: int  # clients of whom every line was looked at; of the others they were counted
+    died: str  # which servers ended meanwhile, in words; "" if none
+    looked_at: int  # clients of which every line was looked at; of the others they were counted
     cut_short: bool  # lines were still coming when it was ended: they are neither lost, nor in the times
-    joined_in: float  # seconds that it took everybody to join
+    joined_in: float  # seconds until all clients had joined
     working: float  # share of the time for which the load itself worked, 0 to 1
     apart: bool  # the server and the load had a core each
-    before: Usage | None  # what the server had used when nobody was there; None: it was not watched
-    joined: Usage | None  # when all were there, and nothing said
+    before: Usage | None  # what the server had used before the first client; None: it was not watched
+    joined: Usage | None  # when all had joined, and nothing was said
     after: Usage | None  # at the end
     servers: int = 1  # how many there were …
     backplane: bool = False  # … and whether they shared their rooms on Redis …
-    redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: it did not tell
+    redis_cpu: float = math.nan  # … which used so many seconds of processor time; nan: unknown
     cores: int = 1  # that the servers, Redis and the load could use
-    came: int = 0  # churn: visitors that joined …
-    left: int = 0  # … and left …
-    reset: int = 0  # … by RST
 
     @property
     def right(self) -> bool:
-        """Nothing was lost, nothing came twice, nobody heard themselves, nobody was hung up on, and no
-        server ended."""
+        """Nothing was lost, nothing came twice or to its own talker, and no connection and no server
+        ended."""
         return not (self.lost or self.doubled or self.echoed or self.hung_up or self.died)
 
     @property
@@ -93,14 +91,10 @@ class Result:
         return ", ".join(words + [f"{count:,} {what}" for what, count in found.items() if count])
 
     def notes(self) -> list[str]:
-        """What one should know to read the figures."""
+        """What one must know to read the figures."""
         notes = []
         if self.wrong:
             notes.append(f"{self.server}: {self.wrong}")
-        if self.plan.kind == "churn":
-            notes.append(
-                f"{self.server}: {self.came} visitors came, {self.left} left, {self.reset} of them by RST"
-            )
         if self.looked_at < self.plan.clients:
             notes.append(
                 f"{self.server}: every line of {self.looked_at} clients was looked at, and the times are "
@@ -131,8 +125,6 @@ class Result:
         counts = ("said", "deliveries", "lost", "doubled", "echoed", "hung_up", "looked_at")
         others = ("died", "apart", "cut_short", "servers", "backplane", "cores")
         facts = {name: getattr(self, name) for name in (*counts, *others)}
-        if self.plan.kind == "churn":
-            facts |= {name: getattr(self, name) for name in ("came", "left", "reset")}
         return {"server": self.server, "right": self.right, "plan": asdict(self.plan), **facts, **figures}
 
     def as_json(self) -> str:
@@ -140,7 +132,7 @@ class Result:
 
 
 def _number(value: float) -> float | None:
-    """As JSON can have it: there is no nan."""
+    """None for nan, which JSON does not have."""
     return None if math.isnan(value) else value
 
 
@@ -182,7 +174,7 @@ FIGURES: dict[str, Callable[[Results], float]] = {
 
 @dataclass(repr=False)
 class Comparison:
-    """What several servers came to, each perhaps several times and with several numbers of clients."""
+    """What several servers did, each perhaps several times and with several numbers of clients."""
 
     results: list[Result] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what could not be measured, and why
@@ -201,6 +193,10 @@ class Comparison:
         """The numbers of clients, the smallest first."""
         return sorted({result.plan.clients for result in self.results})
 
+    def clients_of(self, server: str) -> list[int]:
+        """The numbers of clients with which one server was measured, the smallest first."""
+        return sorted({result.plan.clients for result in self.of(server)})
+
     def of(self, server: str, clients: int | None = None) -> Results:
         """The runs of one server, with so many clients.
 
@@ -215,6 +211,14 @@ class Comparison:
     def figure(self, name: str, server: str, clients: int | None = None) -> float:
         """One of FIGURES: the median of that server's runs."""
         return FIGURES[name](self.of(server, clients))
+
+    def each(self, name: str, server: str) -> list[float]:
+        """One of FIGURES, of each of that server's runs."""
+        return [FIGURES[name]([run]) for run in self.of(server)]
+
+    def times(self, server: str) -> Times:
+        """The delivery times of all of that server's runs."""
+        return Times.of_all(run.delivery for run in self.of(server))
 
     def rows(self) -> list[tuple[str, int, Results]]:
         """The runs that belong together: server, number of clients, and the runs."""
@@ -231,15 +235,28 @@ class Comparison:
         lines = []
         if self.results:
             repeats = max(len(runs) for *_, runs in self.rows())
-            several = len(self.clients) > 1
-            most = max((result.plan for result in self.results), key=lambda plan: plan.clients)
-            plan = str(most)
-            if several:
-                plan = plan.replace(f": {most.clients} clients", ": more and more clients")
-            lines = [plan + (f"; medians of {repeats} runs" if repeats > 1 else ""), "", *self._table()]
+            lines = [
+                self.plan() + (f"; medians of {repeats} runs" if repeats > 1 else ""),
+                "",
+                *self._table(),
+            ]
         notes = [*self._what_it_costs(), *(note for result in self.results for note in result.notes())]
         notes += self.missing
         return "\n".join([*lines, *([""] if notes and lines else []), *dict.fromkeys(notes)])
+
+    def plan(self) -> str:
+        """The load, in words; "" if nothing was measured."""
+        if not self.results:
+            return ""
+        most = max((result.plan for result in self.results), key=lambda plan: plan.clients)
+        if len(self.clients) == 1:
+            return str(most)
+        return str(most).replace(f": {most.clients} clients", ": more and more clients")
+
+    @property
+    def paced(self) -> bool:
+        """The load sets the pace, and not the server."""
+        return any(result.plan.kind == "steady" for result in self.results)
 
     @property
     def shared(self) -> bool:
@@ -249,14 +266,13 @@ class Comparison:
     def cost(self, server: str) -> float:
         """How many times as much a server delivers as one without a backplane; nan if that was not
         measured, or the load sets the pace."""
-        paced = any(result.plan.kind in PACED for result in self.results)
-        if paced or NONE not in self.servers or len(self.clients) > 1:
+        if self.paced or NONE not in self.servers or len(self.clients) > 1:
             return math.nan
         alone = self.figure("deliveries_per_second", NONE)
         return self.figure("deliveries_per_second", server) / alone if alone else math.nan
 
     def machine(self) -> str:
-        """Who shared the cores, and what follows from it; "" if no servers shared their rooms."""
+        """Which processes shared the cores, and what follows; "" if no servers shared their rooms."""
         if not self.shared:
             return ""
         cores, apart = self.results[0].cores, self.results[0].apart
@@ -324,32 +340,7 @@ class Comparison:
         )
 
     def plot(self) -> Figure:
-        """A drawing: what each server came to; of several numbers of clients, against that number; of
-        servers that share their rooms, by how many they are."""
-        if self.shared and len(self.clients) == 1:
-            from labkit.instruments.load.scaling import draw
-        else:
-            from labkit.instruments.load.figure import draw
+        """A drawing: what each server came to; of several numbers of clients, against that number."""
+        from labkit.instruments.load.figure import draw  # here, for it loads matplotlib
 
         return draw(self)
-
-
-def span(seconds: float) -> str:
-    """A time, with the unit that suits it, and three digits at most."""
-    if math.isnan(seconds):
-        return "?"
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= 0.9995 * size:
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds * 1e6)} µs"
-
-
-def amount(size: float) -> str:
-    """Bytes, in MB or kB (of a thousand)."""
-    if math.isnan(size):
-        return "?"
-    return f"{_short(size / 1e6)} MB" if size >= 1e6 else f"{_short(size / 1e3)} kB"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"

@@ -10,13 +10,13 @@ from time import perf_counter as now
 from typing import Any
 
 from labkit.instruments.load import kinds, shared
-from labkit.instruments.load.crowd import FLOODED, Crowd, Trouble
+from labkit.instruments.load.clients import FLOODED, ClientPool
 from labkit.instruments.load.joining import SPARE_FILES, allow_files, join
-from labkit.instruments.load.plan import Plan
+from labkit.instruments.load.plan import LoadError, Plan
 from labkit.instruments.load.result import Comparison, Result
 from labkit.instruments.load.servers import (
-    Found,
-    Running,
+    RunningTarget,
+    Target,
     Which,
     cores,
     find,
@@ -25,10 +25,9 @@ from labkit.instruments.load.servers import (
     running,
 )
 from labkit.instruments.load.times import Times
-from labkit.instruments.load.visitors import AT_MOST, Visitors
 
 Shows = Callable[[str, float], None]
-"""Is told of which server how much is done, from 0 to 1."""
+"""Is called with a server's name and how much is done, from 0 to 1."""
 
 
 def load(
@@ -43,27 +42,27 @@ def load(
     """Put a load on a server, and measure; or on several that share their rooms.
 
     Args:
-        server: one of SERVERS (they are started, and stopped), "HOST:PORT", a command with `{port}` in it,
+        server: one of SERVERS (the load starts and stops it), "HOST:PORT", a command with `{port}` in it,
             an address, or a server that runs in this process.
-        servers: so many of labkit's own are started, which share their rooms; the clients are spread evenly
-            over them. None: one, with whatever `backplane` says.
-        backplane: what they share them on: the URL of a Redis that runs, or "own" for one that is started
-            and stopped here.
+        servers: start so many of labkit's own, which share their rooms, and spread the clients evenly over
+            them. None: one, with whatever `backplane` says.
+        backplane: what they share them on: the URL of a Redis that runs, or "own" for one that the load
+            starts and stops.
         pid: the server's process, if it runs already: its processor time and memory are read there.
-        shows: is told the server's name, and how much is done, from 0 to 1.
+        shows: is called with the server's name, and how much is done, from 0 to 1.
         plan: the fields of a Plan, such as kind="steady", clients=100.
 
     Raises:
-        ValueError: a field of the plan, or these servers, will not do; the text says why.
-        Trouble: the server cannot be measured.
+        ValueError: a field of the plan, or these servers, does not fit; the text says why.
+        LoadError: the server cannot be measured.
     """
     the_plan = Plan(**plan)
     if servers is None and backplane is None:
         return _one(find(server), the_plan, pid, shows)
     if server != "labkit":
         raise ValueError(f"servers and backplane are for labkit's own server, not for {server!r}")
-    found = find_several(1 if servers is None else servers, backplane, the_plan.clients)
-    return _one(found, the_plan, None, shows)
+    target = find_several(1 if servers is None else servers, backplane, the_plan.clients)
+    return _one(target, the_plan, None, shows)
 
 
 def compare(
@@ -76,7 +75,7 @@ def compare(
     pid: int | None = None,
     **plan: Any,
 ) -> Comparison:
-    """Put the same load on several servers: each once, then each again; what is told are medians.
+    """Put the same load on several servers: each once, then each again; the figures are medians.
 
     One that cannot be measured is left out, and `missing` says why.
 
@@ -90,7 +89,7 @@ def compare(
         shows, plan: as in `load`.
 
     Raises:
-        ValueError: a field of the plan, or these servers, will not do; the text says why.
+        ValueError: a field of the plan, or these servers, does not fit; the text says why.
     """
     if repeats < 1:
         raise ValueError(f"repeats is at least 1, not {repeats}")
@@ -98,26 +97,12 @@ def compare(
     if not numbers or not servers:
         raise ValueError("compare needs at least one server, and one number of clients")
     plans = [Plan(clients=number, **plan) for number in numbers]
-    several = [server for server in servers if isinstance(server, int)]
-    if backplane is not None and not several:
+    if backplane is not None and not any(isinstance(server, int) for server in servers):
         raise ValueError("a backplane is for numbers of servers, and there is none among them")
     comparison = Comparison()
-    found: list[tuple[Found, int | None]] = []
-    for number, server in enumerate(servers):
-        try:
-            if isinstance(server, int):
-                one = find_several(server, backplane, min(numbers))
-            else:
-                one = find(server)
-                if several and server == "labkit":
-                    one = replace(one, label=shared.NONE)
-            if taken := sum(other.label.partition(" #")[0] == one.label for other, _ in found):
-                one = replace(one, label=f"{one.label} #{taken + 1}")
-            found.append((one, pid if number == 0 else None))
-        except Trouble as trouble:
-            comparison.missing.append(str(trouble))
+    targets = _targets(servers, backplane, min(numbers), comparison.missing)
     done = 0
-    runs = repeats * len(plans) * len(found)
+    runs = repeats * len(plans) * len(targets)
 
     def shows_all(server: str, share: float) -> None:
         if shows is not None:
@@ -125,63 +110,79 @@ def compare(
 
     for _ in range(repeats):
         for a_plan in plans:
-            for one, its_pid in list(found):
+            for which, target in list(targets.items()):
                 try:
-                    comparison.results.append(_one(one, a_plan, its_pid, shows_all))
-                except Trouble as trouble:
-                    why = str(trouble)
-                    comparison.missing.append(why if one.label in why else f"{one.label}: {why}")
-                    found.remove((one, its_pid))
+                    its_pid = pid if which == 0 else None
+                    comparison.results.append(_one(target, a_plan, its_pid, shows_all))
+                except LoadError as error:
+                    why = str(error)
+                    comparison.missing.append(why if target.label in why else f"{target.label}: {why}")
+                    del targets[which]
                 done += 1
     return comparison
 
 
-def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
-    # Before the server starts, which inherits this.
-    allow_files(plan.clients + SPARE_FILES + 2 * AT_MOST * (plan.kind == "churn"))
+def _targets(
+    servers: Sequence[Which | int], backplane: str | None, clients: int, missing: list[str]
+) -> dict[int, Target]:
+    """What is meant by these, by their places; why one cannot be measured goes into `missing`."""
+    found: dict[int, Target] = {}
+    for place, server in enumerate(servers):
+        try:
+            if isinstance(server, int):
+                target = find_several(server, backplane, clients)
+            else:
+                target = find(server)
+                if server == "labkit" and any(isinstance(other, int) for other in servers):
+                    target = replace(target, label=shared.NONE)
+        except LoadError as error:
+            missing.append(str(error))
+            continue
+        taken = sum(other.label.partition(" #")[0] == target.label for other in found.values())
+        found[place] = replace(target, label=f"{target.label} #{taken + 1}") if taken else target
+    return found
+
+
+def _one(target: Target, plan: Plan, pid: int | None, shows: Shows | None) -> Result:
+    # Before the server starts, which inherits the limit.
+    allow_files(plan.clients + SPARE_FILES)
     how_many_cores = cores()
-    with running(found, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
+    with running(target, pid) as server, on_cores(slice(-1, None)) as apart, _no_collecting():
         before = server.usage()
         started = now()
         with _telling_who_died(server):
-            clients, echoes, wheres = join(server.addresses, plan.clients, plan.patience)
+            clients, echoes = join(server.addresses, plan.clients, plan.patience)
         joined_in = now() - started
         sampled = min(plan.clients, FLOODED) if plan.kind == "flood" else plan.clients
-        crowd = Crowd(clients, plan.size, sampled, echoes, found.count)
-        visitors = None
+        pool = ClientPool(clients, plan.size, sampled, echoes, target.count)
         try:
-            if plan.kind == "churn":
-                visitors = Visitors(wheres, clients[0].sock.getsockname()[1], plan.changes, plan.seed)
-            kinds.warm_up(crowd, plan)
-            measured_from = crowd.said.count
-            heard_before = crowd.compared()[0]
+            kinds.warm_up(pool, plan)
+            measured_from = pool.sent.count
+            delivered_before = pool.totals()[0]
             joined, redis_before = server.usage(), server.redis_cpu()
-            seconds, worked = kinds.go(
-                crowd, plan, visitors, lambda share: shows(found.label, share) if shows else None
+            seconds, worked = kinds.run(
+                pool, plan, lambda share: shows(target.label, share) if shows else None
             )
             after, redis_after = server.usage(), server.redis_cpu()
-            heard, lost, doubled, echoed = crowd.compared()
-            if (
-                lost and not crowd.cut_short
-            ):  # perhaps a sign like ours was in something else, and it is still to come
-                while crowd.hear(min(plan.patience, 1.0)):
+            delivered, lost, doubled, echoed = pool.totals()
+            if lost and not pool.cut_short:
+                # Perhaps a mark like ours was in something else, and these lines are still to come.
+                while pool.receive(min(plan.patience, 1.0)):
                     pass
-                heard, lost, doubled, echoed = crowd.compared()
+                delivered, lost, doubled, echoed = pool.totals()
             died = server.died
         finally:
-            crowd.close()
-            if visitors is not None:
-                visitors.close()
+            pool.close()
     return Result(
-        server=found.label,
+        server=target.label,
         plan=plan,
         seconds=seconds,
-        said=int(crowd.said.was_said()[measured_from:].sum()),
-        deliveries=heard - heard_before,
-        delivery=Times.of_all([crowd.within, crowd.crossed]),
-        within=crowd.within,
-        crossed=crowd.crossed,
-        spread=crowd.said.until_the_last_had_it(),
+        said=int(pool.sent.was_sent()[measured_from:].sum()),
+        deliveries=delivered - delivered_before,
+        delivery=Times.of_all([pool.within, pool.crossed]),
+        within=pool.within,
+        crossed=pool.crossed,
+        spread=pool.sent.until_last_receipt(),
         lost=lost,
         doubled=doubled,
         echoed=echoed,
@@ -189,36 +190,33 @@ def _one(found: Found, plan: Plan, pid: int | None, shows: Shows | None) -> Resu
         looked_at=sampled,
         joined_in=joined_in,
         died=died,
-        cut_short=crowd.cut_short,
+        cut_short=pool.cut_short,
         working=worked / seconds if seconds else 0.0,
-        apart=apart and bool(found.command),
+        apart=apart and bool(target.command),
         before=before,
         joined=joined,
         after=after,
-        servers=found.count,
-        backplane=found.backplane is not None,
+        servers=target.count,
+        backplane=target.backplane is not None,
         redis_cpu=redis_after - redis_before,
         cores=how_many_cores,
-        came=visitors.came if visitors else 0,
-        left=visitors.left if visitors else 0,
-        reset=visitors.reset if visitors else 0,
     )
 
 
 @contextlib.contextmanager
-def _telling_who_died(server: Running) -> Iterator[None]:
-    """What looks like trouble among the clients may be a server that is gone: then this is said first."""
+def _telling_who_died(server: RunningTarget) -> Iterator[None]:
+    """Where clients fail because the server is gone, the error begins with that."""
     try:
         yield
-    except Trouble as trouble:
+    except LoadError as error:
         if died := server.died:
-            raise Trouble(f"{died}; {trouble}") from None
+            raise LoadError(f"{died}; {error}") from None
         raise
 
 
 @contextlib.contextmanager
 def _no_collecting() -> Iterator[None]:
-    """No search for garbage meanwhile: it would stop the load, and look like slow deliveries."""
+    """Collect no garbage meanwhile: that would stop the load, and look like slow deliveries."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,9 +1,8 @@
 """The servers that are measured: found by a name, an address or a command; started, watched, and stopped.
 
-A server that is started here runs as a process of its own, on another core than the load where the machine
-has two: or each would take from the other what is measured. Several that share their rooms have all cores
-but the load's. Their processor time and their memory are what the system says of them and of all that they
-have started.
+A server that is started here is a process of its own, on another core than the load where the machine has
+two: else each would take processor time from the other. Several that share their rooms have all cores but
+the load's. Their processor time and memory include those of the processes that they start.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Protocol
 import psutil
 
 from labkit.instruments.load import shared
-from labkit.instruments.load.crowd import Trouble
+from labkit.instruments.load.plan import LoadError
 from labkit.probe.launch import Launched, NotStarted
 from labkit.wire import sockets
 
@@ -62,7 +61,7 @@ or one that runs in this process."""
 
 
 @dataclass(frozen=True)
-class Found:
+class Target:
     """A server that can be measured: it has an address already, or a command that starts it."""
 
     label: str
@@ -73,54 +72,54 @@ class Found:
     backplane: str | None = field(default=None, repr=False)
 
 
-def find_several(count: int, backplane: str | None, clients: int) -> Found:
+def find_several(count: int, backplane: str | None, clients: int) -> Target:
     """So many of labkit's own, which share their rooms; so many clients or more will be spread over them.
 
     Raises:
         ValueError: they cannot; the text says why.
     """
     shared.check(count, backplane, clients)
-    return Found(shared.label(count, backplane), None, SERVERS["labkit"], count, backplane)
+    return Target(shared.label(count, backplane), None, SERVERS["labkit"], count, backplane)
 
 
-def find(which: Which) -> Found:
+def find(which: Which) -> Target:
     """What is meant by this.
 
     Raises:
-        Trouble: it is neither a name, nor an address, nor a command; or it needs what is not installed.
+        LoadError: it is neither a name, nor an address, nor a command; or it needs what is not installed.
     """
     if not isinstance(which, (str, Sequence)):
-        return Found("this one", which.address, [])
+        return Target("this one", which.address, [])
     if not isinstance(which, str):
         if len(which) == 2 and isinstance(which[1], int):
-            return Found(f"{which[0]}:{which[1]}", (str(which[0]), which[1]), [])
+            return Target(f"{which[0]}:{which[1]}", (str(which[0]), which[1]), [])
         return _command([str(word) for word in which])
     if which == "uvloop" and importlib.util.find_spec("uvloop") is None:
-        raise Trouble("uvloop is not installed; this does it: pip install uvloop")
+        raise LoadError("uvloop is not installed; this does it: pip install uvloop")
     if which in SERVERS:
-        return Found(which, None, SERVERS[which])
+        return Target(which, None, SERVERS[which])
     if address := re.fullmatch(r"\[?([^\s\[\]]+?)\]?:(\d{1,5})", which):
         if not 0 < int(address[2]) < 65536:
-            raise Trouble(f"a port is a number from 1 to 65535, not {address[2]}")
-        return Found(which, (address[1], int(address[2])), [])
+            raise LoadError(f"a port is a number from 1 to 65535, not {address[2]}")
+        return Target(which, (address[1], int(address[2])), [])
     try:
         words = shlex.split(which, posix=os.name == "posix")
     except ValueError as error:
-        raise Trouble(f"{which!r} cannot be understood as a command: {error}") from None
+        raise LoadError(f"{which!r} cannot be understood as a command: {error}") from None
     if len(words) < 2 and not re.search(r"\{port\}|\$\{?PORT\b", which) and "/" not in which:
-        raise Trouble(
+        raise LoadError(
             f"no server is called {which!r}; give HOST:PORT, a command with {{port}} in it, or one of "
             + ", ".join(SERVERS)
         )
     return _command(words)
 
 
-def _command(words: list[str]) -> Found:
+def _command(words: list[str]) -> Target:
     if not words:
-        raise Trouble("an empty command starts no server")
+        raise LoadError("an empty command starts no server")
     told = [word for word in words if not re.search(r"\{port\}|\$\{?PORT\b", word) and word != "--port"]
     label = " ".join(Path(word).name or word for word in told)
-    return Found(label if len(label) <= _LABEL else label[: _LABEL - 1] + "…", None, words)
+    return Target(label if len(label) <= _LABEL else label[: _LABEL - 1] + "…", None, words)
 
 
 @dataclass(frozen=True)
@@ -129,15 +128,15 @@ class Usage:
 
     cpu: float  # seconds, user and system
     rss: int  # bytes in memory now
-    peak: int  # bytes in memory, at most so far; where the system keeps no account: now
+    peak: int  # bytes in memory, at most so far; where the system does not record it: now
 
 
-class Running:
+class RunningTarget:
     """A server that can be connected to, or several that share their rooms.
 
     Args:
         addresses: where.
-        pids: their processes; none: nobody knows, and they are not watched.
+        pids: their processes; none: unknown, and they are not watched.
         started: those that were started here.
         redis: what they share their rooms on.
     """
@@ -161,7 +160,7 @@ class Running:
 
     @property
     def died(self) -> str:
-        """Who of those that were started here runs no more, and how that ended, in words; "" if all run."""
+        """Which of those that were started here have ended, and how, in words; "" if all run."""
         ends = [f"with status {how}" for one in self._started if (how := one.ended) is not None]
         if not ends:
             return ""
@@ -170,7 +169,7 @@ class Running:
 
     def redis_cpu(self) -> float:
         """Seconds of processor time that Redis has used up to now; nan if there is none, or it does not
-        tell."""
+        report it."""
         return self._redis.cpu() if self._redis else math.nan
 
     def usage(self) -> Usage | None:
@@ -186,7 +185,7 @@ def _usage(pid: int) -> Usage | None:
     cpu, rss, peak, seen = 0.0, 0, 0, 0
     with contextlib.suppress(psutil.Error):
         first = psutil.Process(pid)
-        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has nothing left but its number
+        if first.status() == psutil.STATUS_ZOMBIE:  # it has ended
             return None
         for process in [first, *first.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):  # ended meanwhile
@@ -207,23 +206,23 @@ def _peak(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def running(found: Found, pid: int | None = None) -> Iterator[Running]:
+def running(target: Target, pid: int | None = None) -> Iterator[RunningTarget]:
     """The server, or the servers, running: started and stopped here, unless it runs already.
 
     Raises:
-        Trouble: it does not start, or there is no such process.
+        LoadError: it does not start, or there is no such process.
     """
-    if found.address is not None:
+    if target.address is not None:
         if pid is not None and not psutil.pid_exists(pid):
-            raise Trouble(f"there is no process {pid}")
-        yield Running([found.address], [] if pid is None else [pid])
+            raise LoadError(f"there is no process {pid}")
+        yield RunningTarget([target.address], [] if pid is None else [pid])
         return
     with contextlib.ExitStack() as to_stop:
-        redis = None if found.backplane is None else to_stop.enter_context(shared.opened(found.backplane))
-        command = found.command + ([] if redis is None else ["--backplane", redis.url])
+        redis = None if target.backplane is None else to_stop.enter_context(shared.opened(target.backplane))
+        command = target.command + ([] if redis is None else ["--backplane", redis.url])
         started: list[Launched] = []
-        for _ in range(found.count):
-            # Our own start rightly, unless somebody was faster to take the port: then with another one.
+        for _ in range(target.count):
+            # Ours may lose its port to another program before it listens: then try another port.
             for left in reversed(range(TRIES if redis else 1)):
                 try:
                     # A process begins on the cores of the thread that starts it.
@@ -232,10 +231,10 @@ def running(found: Found, pid: int | None = None) -> Iterator[Running]:
                     break
                 except NotStarted as error:
                     if not left:
-                        raise Trouble(f"{shlex.join(command)}: {error}") from None
+                        raise LoadError(f"{shlex.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
-        yield Running([one.address for one in started], [one.pid for one in started], started, redis)
+        yield RunningTarget([one.address for one in started], [one.pid for one in started], started, redis)
 
 
 def cores() -> int:

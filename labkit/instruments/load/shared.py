@@ -1,7 +1,7 @@
 """What several servers share their rooms on: a Redis that runs, or one of our own, for this load alone.
 
-Its URL may hold a password. The servers get that by their environment, which other people cannot read, and
-not on their command lines, which `ps` shows to everybody (proc(5)); and it is in no error and no label.
+Its URL may hold a password. The servers get that through their environment, which other users cannot read,
+and not on their command lines, which `ps` shows to all users (proc(5)); no error and no label holds it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from labkit.instruments.load.crowd import Trouble
+from labkit.instruments.load.plan import LoadError
+from labkit.instruments.redis_server import RedisServer
 
 OWN = "own"
-"""Said instead of a URL: start a Redis, and stop it afterwards."""
+"""Instead of a URL: start a Redis, and stop it afterwards."""
 
 VARIABLE = "REDISCLI_AUTH"
 """Where a server finds the password if the URL has none, as redis-cli does."""
@@ -24,13 +25,13 @@ VARIABLE = "REDISCLI_AUTH"
 SCHEMES = ("redis", "rediss", "unix")
 
 NONE = "1 server, no backplane"
-"""The name of what the others are held against."""
+"""The name of the server that the others are compared with."""
 
 MOST = 100
 """Servers at most: each is a process."""
 
 PATIENCE = 2.0
-"""Seconds that Redis may take to tell what it has used."""
+"""Seconds that Redis may take to report what it has used."""
 
 
 def label(count: int, backplane: str | None) -> str:
@@ -74,7 +75,7 @@ class Redis:
     password: str | None = field(default=None, repr=False)
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used up to now, user and system; nan if it does not tell.
+        """Seconds of processor time that it has used up to now, user and system; nan if unknown.
 
         Source: https://redis.io/docs/latest/commands/info/ (section `cpu`).
         """
@@ -89,28 +90,26 @@ class Redis:
             ) as client:
                 used = client.info("cpu")
             return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
-        except (redis.RedisError, OSError, ValueError, KeyError):  # away; or it may not be asked
+        except (redis.RedisError, OSError, ValueError, KeyError):  # gone; or it does not allow the question
             return math.nan
 
 
 @contextlib.contextmanager
 def opened(backplane: str) -> Iterator[Redis]:
-    """The Redis of this URL; or one that is started now, and stopped in the end.
+    """The Redis of this URL; or one that starts now, and stops in the end.
 
     Raises:
-        Trouble: there is none to start, or it does not start.
+        LoadError: there is none to start, or it does not start.
     """
     if backplane != OWN:
         url, password = _apart(backplane)
         yield Redis(url, password or os.environ.get(VARIABLE) or None)
         return
-    from labkit.instruments.redis_server import RedisServer
-
     with contextlib.ExitStack() as to_stop:
         try:
             own = to_stop.enter_context(RedisServer())
         except (RuntimeError, OSError) as error:
-            raise Trouble(str(error)) from None
+            raise LoadError(str(error)) from None
         yield Redis(own.url)
 
 

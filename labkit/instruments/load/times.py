@@ -1,10 +1,8 @@
 """Very many times, in little room: how many there were of each length, right to one percent.
 
-A run has millions of delivery times. `Times` keeps none of them: it counts how many fell into each of some
-two thousand buckets, each one percent longer than the one before. So a percentile is known to within one
-percent, which is less than what two runs differ by; the longest time is kept as it was.
-
-Pure.
+A run has millions of delivery times. `Times` keeps none of them: it counts how many fall into each of some
+two thousand buckets, each one percent longer than the one before. So a percentile is right to one percent,
+which is less than the difference of two runs; the longest time is exact.
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ class Times:
 
     @classmethod
     def of_all(cls, several: Iterable[Times]) -> Times:
-        """What they come to together."""
+        """All of these together."""
         together = cls()
         for times in several:
             together._counts += times._counts

@@ -1,13 +1,22 @@
 """Widgets for a notebook: a panel for a client, the server or a wire, and `board` for all.
 
-- look.py      how panels look
-- painter.py   one thread that keeps pictures up to date, and never more often than an eye can follow
-- panels.py    widgets for a notebook
-- widgets.py   the small parts that every panel is made of
-- wires.py     widgets for a wire
+- boards.py        several people and their server, side by side
+- chat_panel.py    one person's window on the chat
+- server_panel.py  who is connected to a server
+- link_panel.py    what is wrong with a wire, and controls to change it
+- ladder_panel.py  what passes on a wire, drawn as it passes
+- look.py          the style sheet, and lines and tables as HTML
+- painter.py       one thread that keeps pictures up to date, at most 20 times a second
+- widgets.py       what every panel is made of
+
+A panel is also text: its `repr` is what you would read in it, so that a notebook makes sense without a
+front end.
 """
 
-from labkit.instruments.panel.panels import LINES_SHOWN, Board, ChatPanel, ServerPanel, board
-from labkit.instruments.panel.wires import LadderPanel, LinkPanel
+from labkit.instruments.panel.boards import Board, board
+from labkit.instruments.panel.chat_panel import LINES_SHOWN, ChatPanel
+from labkit.instruments.panel.ladder_panel import LadderPanel
+from labkit.instruments.panel.link_panel import LinkPanel
+from labkit.instruments.panel.server_panel import ServerPanel
 
 __all__ = ["Board", "LINES_SHOWN", "ChatPanel", "LadderPanel", "LinkPanel", "ServerPanel", "board"]

@@ -1,7 +1,7 @@
 """How panels look: the style sheet, and lines and tables as HTML.
 
-Strings in, strings out. Everything that somebody said or is called goes through `html.escape` here: one
-place to look at, to see that nobody can put HTML into somebody else's notebook.
+Strings in, strings out. All that users say, and their names, go through `html.escape` here: one place to
+check that no user can put HTML into another's notebook.
 
 The colours are JupyterLab's own (`--jp-…`), so that light and dark themes both look right; elsewhere the
 fallback after the comma holds.
@@ -96,7 +96,7 @@ STYLE = """<style>
 
 
 def head(name: str, state: str, words: str) -> str:
-    """Who, in what state: a dot whose colour is the state's, the name in large, and words."""
+    """A name and a state: a dot in the state's colour, the name in large, and words."""
     return (
         f'<div class="labkit-head"><span class="labkit-dot {escape(state)}"></span>'
         f'<span class="labkit-name">{escape(name)}</span>'
@@ -146,7 +146,7 @@ def _line(line: str) -> str:
 
 
 def trouble(text: str) -> str:
-    """Something that did not work, on a line of its own; nothing for no text."""
+    """What did not work, on a line of its own; nothing for no text."""
     return f'<div class="labkit-trouble" role="alert">{escape(text)}</div>' if text else ""
 
 

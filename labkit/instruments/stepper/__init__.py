@@ -1,9 +1,9 @@
 """Two or three threads, one line at a time, in an order that is chosen: explore all orders, replay one.
 
 A race shows itself once in a thousand runs, and never when you look. Here nothing is left to luck. The
-workers are functions that share a state; they run in real threads, and at each line it is decided who
-goes on. `explore` tries one schedule after the other until something breaks, those with the fewest
-switches first, so that what it finds can be followed. `replay` runs one schedule again, and shows it.
+workers are functions that share a state; they run in real threads, and at each line the stepper decides
+which of them goes on. `explore` tries one schedule after the other until something breaks, those with the
+fewest switches first, so that you can follow what it finds. `replay` runs one schedule again, and shows it.
 
     def setup():
         return {"count": 0}
@@ -14,15 +14,23 @@ switches first, so that what it finds can be followed. `replay` runs one schedul
 
     explore(setup, {"alice": add_one, "bob": add_one}, lambda state: state["count"] == 2)
 
-What it takes for a step is a line: nothing comes between the two halves of `x += 1`, of a comprehension,
-or of any call into a library, though on a real machine something can. It does not know what a worker
-waits for outside the process, or at a clock, and it knows no thread but its own. Locks are its own
-(locks.py) as long as they are made in `setup` or by a worker: `threading.Lock()` gives one.
+A step is a line: nothing comes between the two halves of `x += 1`, of a comprehension, or of a call into a
+library, though on a real machine something can. The stepper does not know what a worker waits for outside
+the process, or at a clock, and it knows no thread but its own. Locks are its own as long as `setup` or a
+worker makes them: `threading.Lock()` gives one.
 
-Files: searching.py has the order of the search; play.py plays one schedule, with the workers
-of worker.py in the threads of hands.py; lines.py says which lines are steps;
-record.py writes them down, with the state as in snapshot.py; words.py says what
-broke; table.py shows it all, and panel.py is the slider.
+- searching.py   in which order schedules are tried, and when it is enough
+- play.py        one schedule, played once
+- worker.py      one worker in one schedule, traced line by line
+- hands.py       the threads of the workers
+- locks.py       locks that know their holder, and tell the stepper when a worker has to wait
+- lines.py       which lines are steps, and what is in them
+- record.py      what is recorded while a schedule is played
+- snapshot.py    shared state as short text
+- words.py       what broke, in words
+- table.py       a schedule as a table, as text and as HTML
+- panel.py       a slider to walk through it
+- run.py         a schedule that was played, as a student gets it
 """
 
 from __future__ import annotations
@@ -35,8 +43,9 @@ from labkit.instruments.stepper.lines import plain
 from labkit.instruments.stepper.locks import Lock, RLock
 from labkit.instruments.stepper.play import PATIENCE
 from labkit.instruments.stepper.record import Show, Step
-from labkit.instruments.stepper.searching import Stage, search
-from labkit.instruments.stepper.table import Run, as_html, note_as_html
+from labkit.instruments.stepper.run import Run
+from labkit.instruments.stepper.searching import Harness, search
+from labkit.instruments.stepper.table import as_html, note_as_html
 
 __all__ = ["Exploration", "Lock", "RLock", "Run", "Step", "explore", "replay"]
 
@@ -45,7 +54,7 @@ Workers = Sequence[Worker] | Mapping[str, Worker]
 Schedule = tuple[str, ...]
 
 SHORT_PATIENCE = 0.5
-"""Seconds, once it is known that a schedule ends with a wait for something unknown."""
+"""Seconds, where a schedule is known to end with a wait for something unknown."""
 
 
 _ANOTHER_WAY = (
@@ -56,7 +65,7 @@ _ANOTHER_WAY = (
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """What `explore` has found: a schedule that breaks something, or that there is none."""
+    """What `explore` has found: a schedule that breaks something, or none."""
 
     found: bool
     schedule: Schedule | None  # one name for each step; `replay` takes it
@@ -100,18 +109,18 @@ def explore(
 ) -> Exploration:
     """Try schedules until one breaks something: the fewest switches first, and of these the shortest.
 
-    What breaks is: the invariant, an exception that leaves a worker, a deadlock, a worker that goes on
-    for more than 2000 lines, one that waits for something that the stepper does not know.
+    These break: the invariant fails, an exception leaves a worker, a deadlock, a worker goes on for more
+    than 2000 lines, or waits for something that the stepper does not know.
 
-    A switch is one that need not be: the worker that was left could have gone on. That somebody else goes
-    on when a worker ends, or waits for a lock, is none. With a `timeout` a lock is waited for until nobody
-    else can go on; then the time runs out.
+    A switch is one that need not be: the worker before it could have gone on. It is none when another
+    worker goes on because one ends, or waits for a lock. A wait for a lock with a `timeout` lasts until no
+    other worker can go on; then the time runs out.
 
     Args:
         setup: makes the shared state, anew for each schedule.
         workers: two or three functions, or name -> function; each is called with the state.
-        invariant: called with the state when all have ended. False (or anything like it, but None), or an
-            AssertionError: broken.
+        invariant: called with the state when all have ended. False (or a false value other than None), or
+            an AssertionError: broken.
         switches: the most that a schedule may have.
         schedules: the most that are tried.
         seconds: after which no other is begun.
@@ -124,14 +133,14 @@ def explore(
     for name, value, least in (("switches", switches, 0), ("schedules", schedules, 1)):
         if value < least:
             raise ValueError(f"{name}: {least} or more is needed, not {value!r}")
-    stage = _stage(setup, workers, invariant, show)
-    with stage:
-        result = search(stage, switches, schedules, seconds)
+    harness = _harness(setup, workers, invariant, show)
+    with harness:
+        result = search(harness, switches, schedules, seconds)
         if result.found is None:
             return Exploration(False, None, "", result.tried, result.complete, None, result.words)
         found = result.found
         try:
-            run = _run(stage, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
+            run = _run(harness, found.taken, SHORT_PATIENCE if found.unknown else PATIENCE)
         except ValueError as error:
             raise ValueError(f"{_ANOTHER_WAY} ({found.why}; then: {error})") from None
     if not run.why:
@@ -156,36 +165,38 @@ def replay(
     Raises:
         ValueError: the schedule does not fit these workers.
     """
-    stage = _stage(setup, workers, invariant, show)
-    numbers = {name: i for i, name in enumerate(stage.names)}
+    harness = _harness(setup, workers, invariant, show)
+    numbers = {name: i for i, name in enumerate(harness.names)}
     plan = []
     for who in schedule:
         number = who if isinstance(who, int) else numbers.get(who, -1)
-        if number not in range(len(stage.names)):
+        if number not in range(len(harness.names)):
             raise ValueError(
-                f"the schedule does not fit: nobody here is called {who!r}, only {', '.join(stage.names)}"
+                f"the schedule does not fit: nobody here is called {who!r}, only {', '.join(harness.names)}"
             )
         plan.append(number)
-    with stage:
-        return _run(stage, plan, PATIENCE)
+    with harness:
+        return _run(harness, plan, PATIENCE)
 
 
-def _run(stage: Stage, plan: Sequence[int], patience: float) -> Run:
-    play = stage.play(plan, strict=True, record=True, patience=patience)
+def _run(harness: Harness, plan: Sequence[int], patience: float) -> Run:
+    play = harness.play(plan, strict=True, record=True, patience=patience)
     if play.misfit:
         raise ValueError(f"the schedule does not fit: {play.misfit}")
     stands = {worker.name: None if worker.done else worker.place for worker in play.workers}
     record = play.record
     assert record is not None
-    return Run(tuple(stage.names), tuple(record.steps), play.why, record.start, record.start_parts, stands)
+    return Run(
+        tuple(harness.names), tuple(record.steps), play.why, record.start, record.start_parts, stands
+    )
 
 
-def _stage(
+def _harness(
     setup: Callable[[], Any],
     workers: Workers,
     invariant: Callable[[Any], object] | None,
     show: Show | None,
-) -> Stage:
+) -> Harness:
     named = dict(workers) if isinstance(workers, Mapping) else _named(list(workers))
     if len(named) not in (2, 3):
         raise ValueError(f"two or three workers are needed, not {len(named)}")
@@ -194,11 +205,11 @@ def _stage(
             raise ValueError(f"a worker is a function, with a name that is text; not {name!r}: {worker!r}")
     if not callable(setup):
         raise ValueError(f"setup is a function that makes the state, not {setup!r}")
-    return Stage(setup, list(named), list(named.values()), invariant, show)
+    return Harness(setup, list(named), list(named.values()), invariant, show)
 
 
 def _named(workers: list[Worker]) -> dict[str, Worker]:
-    """Each by the name of its function; by a number, too, where that is not enough to tell them apart."""
+    """Each by the name of its function; with a number where two have the same name."""
     names = [getattr(plain(worker), "__name__", "worker") for worker in workers]
     names = ["worker" if name == "<lambda>" else name for name in names]
     if len(set(names)) < len(names):

@@ -1,10 +1,8 @@
 """The threads of the workers: they wait for a job, do it, and can be made to end.
 
-One that waits for something unknown, or goes round and round, cannot be stopped from outside in Python;
-it can only be sent an exception, which it meets when it next executes Python. So a thread that does not
-come back is given up: it is a daemon, ends when it can, and another takes its place.
-
-What a job is, is for play.py.
+Python cannot stop a thread that waits for something unknown, or goes round and round; it can only send it
+an exception, which the thread meets when it next executes Python. So the stepper gives up a thread that
+does not come back: it is a daemon, ends when it can, and another takes its place.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ class Hand(threading.Thread):
         return False
 
     def retire(self) -> None:
-        """It ends as soon as it can."""
+        """Have it end as soon as it can."""
         self.lost, self.job = True, None
         if self.baton.locked():
             self.baton.release()
@@ -75,8 +73,8 @@ def interrupt(thread: threading.Thread) -> None:
 def _spare(thread: threading.Thread) -> None:
     """Take that back.
 
-    In Python 3.11, as long as an exception waits for a thread that does not run, no other thread can be
-    traced. What says so is only reset when one is met: so this thread sends itself one.
+    In Python 3.11 no thread can be traced as long as an exception waits for a thread that does not run. The
+    flag for that is reset only when an exception is met: so this thread sends itself one.
     """
     _send(thread.ident, None)
     with contextlib.suppress(Ended):

@@ -48,7 +48,7 @@ class Place:
     line: int
     function: str
     source: str  # without its indentation; "" where it is not to be had
-    quiet: bool = False  # it touches nothing but local names, so it is all the same to others when it runs
+    quiet: bool = False  # it touches nothing but local names, so other workers cannot tell when it runs
     leaving: bool = False  # the `with` line again, at the end of its block
     code: CodeType | None = None  # kept, so that its id stays its own
 
@@ -69,7 +69,7 @@ NOWHERE = Place("", 0, "", "")
 
 
 class Lines:
-    """Knows the lines of some workers; asks of each only once.
+    """Knows the lines of some workers; looks at each only once.
 
     Args:
         workers: functions whose files are the user's, wherever they are.

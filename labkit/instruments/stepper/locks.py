@@ -1,13 +1,11 @@
-"""Locks that know who holds them, and tell the stepper when somebody has to wait.
+"""Locks that know their holder, and tell the stepper when a worker has to wait.
 
-A `Lock` and an `RLock` here do what those of `threading` do. A worker of the stepper that would have to
-wait for one does not: it lets others go on until the lock is free. In any other thread, at any other
-time, they are the real ones inside, so an object made under the stepper can be used afterwards.
+A `Lock` and an `RLock` here do what those of `threading` do. But a worker of the stepper does not block on
+one: it lets others go on until the lock is free. In any other thread, at any other time, they are the real
+ones inside, so an object made under the stepper can be used afterwards.
 
-`OwnLocks` makes `threading` hand them out, to the threads of the stepper alone. What is built on locks
-in Python (Condition, Event, Semaphore, Barrier, `queue.Queue`) is then known to the stepper as well.
-
-It decides nothing: who goes on is for play.py.
+`OwnLocks` makes `threading` hand them out, to the threads of the stepper alone. So the stepper also knows
+what is built on locks in Python (Condition, Event, Semaphore, Barrier, `queue.Queue`).
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ _THREADINGS_RLOCK: Any = threading.RLock
 
 
 class StillHeld(Exception):
-    """Somebody wants a lock in `setup`, in the invariant or in a `repr`, where nobody can wait."""
+    """A lock is wanted in `setup`, in the invariant or in a `repr`, where no thread can wait."""
 
 
 class Turn(Protocol):
@@ -44,7 +42,7 @@ RUNNING: dict[int, Turn] = {}
 class Lock:
     """As `threading.Lock`. `holder` is the name of the thread that holds it; None: it is free."""
 
-    to_wake = False  # made by a Condition, to sleep on: whoever waits for it waits to be woken
+    to_wake = False  # made by a Condition, to sleep on: to wait for it is to wait to be woken
 
     def __init__(self) -> None:
         self._real = REAL_LOCK()
@@ -55,10 +53,10 @@ class Lock:
         return not self._real.locked()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As that of `threading.Lock`. Under the stepper time passes only when nobody can go on."""
+        """As that of `threading.Lock`. Under the stepper time passes only when no worker can go on."""
         turn = RUNNING.get(_thread.get_ident())
         got: bool
-        if turn is None or (not blocking and timeout != -1):  # the real one says what is wrong with these
+        if turn is None or (not blocking and timeout != -1):  # the real one rejects these
             got = self._real.acquire(blocking, timeout)
         else:
             got = self._real.acquire(False)
@@ -98,7 +96,7 @@ class Lock:
 
 
 class RLock(Lock):
-    """As `threading.RLock`: whoever holds it may take it again."""
+    """As `threading.RLock`: its holder may take it again."""
 
     def __init__(self) -> None:
         self._real = REAL_RLOCK()
@@ -150,7 +148,7 @@ def _led() -> bool:
 
 
 def _new_lock() -> Any:
-    # A thread that a worker starts is not led: the event by which it tells that it runs stays real.
+    # A thread that a worker starts is not led: the event that says that it runs stays real.
     caller = sys._getframe(1).f_back
     starts = caller is not None and caller.f_code is threading.Thread.__init__.__code__
     return Lock() if _led() and not starts else REAL_LOCK()
@@ -215,7 +213,7 @@ class OwnLocks:
         space[name] = new
 
     def renew(self) -> None:
-        """The locks that were made beforehand are free again, whoever held them."""
+        """Free the locks that were made beforehand."""
         for space, name, _, kind in self._made_before:
             space[name] = kind()
 

@@ -1,20 +1,20 @@
 """A schedule to walk through: a slider, the code of each thread, and where each stands.
 
 `Run.slider()` makes it; `.value` moves it, as the hand does. It shows what a `Run` holds, and runs
-nothing. It is also text: its `repr` tells the step that it shows. It imports ipywidgets, so it is
-imported only when a slider is asked for.
+nothing. It is also text: its `repr` says what it shows. It imports ipywidgets, so it is itself imported
+only for a slider.
 """
 
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import ipywidgets
 
-from labkit.instruments.panel.widgets import bundle, button, column, style
+from labkit.instruments.panel.widgets import Panel, button, column, style
 from labkit.instruments.stepper.lines import Place, listing
-from labkit.instruments.stepper.table import HTML_STYLE, Run, state_as_html, step_as_html, verdict_as_html
+from labkit.instruments.stepper.record import Trace
+from labkit.instruments.stepper.table import HTML_STYLE, state_as_html, step_as_html, verdict_as_html
 
 STYLE = """<style>
 .labkit-stepper .widget-hslider { width: 100%; margin: 0; }
@@ -40,10 +40,10 @@ STYLE = """<style>
 </style>"""
 
 
-class StepPanel:
+class StepPanel(Panel):
     """Walks through a Run. `value` is how many steps were made, from 0 to all; set it to move."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Trace) -> None:
         self.run = run
         self._shown = ipywidgets.HTML()
         self._slider = ipywidgets.IntSlider(
@@ -82,9 +82,6 @@ class StepPanel:
             place, words = self._stands(name)
             lines.append(f"  {name} {words}" + (f", {place.line}: {place.text}" if place else ""))
         return "\n".join([*lines, self.run.verdict] if made == len(self.run.steps) else lines)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return bundle(self.widget, repr(self))
 
     # --- what is shown ---
 

@@ -1,14 +1,12 @@
 """One schedule, played once: real threads, of which exactly one runs at any moment.
 
-Each worker (worker.py) has a thread, which is stopped before each line. There it decides itself,
-by the plan, who goes on, and either runs on or hands over and waits for its turn. Nobody stands between
-them. A worker that would wait for a lock hands over, too. So what is known at any moment is who can go
-on, and when nobody can, that is a deadlock.
+Each worker (worker.py) has a thread, which stops before each line. There it decides itself, by the plan,
+which worker goes on, and either runs on or hands over and waits for its turn: no thread stands between
+them. A worker that would wait for a lock hands over, too. So the play always knows which workers can go on;
+when none can, that is a deadlock.
 
 When something has broken, or all is done, every thread ends: those that wait get an exception that no
 student's code expects, and what they have in `finally` and `with` runs without a plan.
-
-Which plans are worth playing is for searching.py.
 """
 
 from __future__ import annotations
@@ -27,16 +25,16 @@ from labkit.instruments.stepper.words import at, deadlock, first_line
 from labkit.instruments.stepper.worker import Wait, Worker
 
 LINES = 2000
-"""Lines that one worker may execute; one that needs more is taken to go on for ever."""
+"""Lines that one worker may execute; one that needs more counts as endless."""
 
 PATIENCE = 2.0
-"""Seconds in which nothing moves, after which a thread is taken to wait for something unknown."""
+"""Seconds without a step after which a thread counts as waiting for something unknown."""
 
 SPIN = 100
-"""Lines in a row after which it is looked whether a worker goes round and round and changes nothing."""
+"""Lines in a row after which to check whether a worker goes round and round and changes nothing."""
 
 LOOKS = 0.25
-"""Seconds between two looks at whether anything moves."""
+"""Seconds between two checks for steps."""
 
 
 class Play:
@@ -46,7 +44,7 @@ class Play:
         names: of the workers, and `functions`, what they do with the state.
         plan: for each step the index of the worker that makes it.
         strict: the plan must be the whole schedule.
-        record: where the steps are written down; None: nowhere.
+        record: of the steps; None: none is kept.
     """
 
     def __init__(
@@ -66,12 +64,13 @@ class Play:
             Worker(self, i, name, f) for i, (name, f) in enumerate(zip(names, functions, strict=True))
         ]
         self.taken: list[int] = []
-        self.branches: list[tuple[int, int, bool]] = []  # step, who else could make it, whether for nothing
+        # A step, which other worker could make it, and whether that is no switch.
+        self.branches: list[tuple[int, int, bool]] = []
         self.why = ""
         self.misfit = ""  # the plan does not fit, and why
         self.equal = False  # leads to nothing that another schedule does not lead to
-        self.unfair = False  # somebody who went round and round was stopped for others
-        self.unknown = False  # somebody waits for something unknown
+        self.unfair = False  # a worker that went round and round was stopped for others
+        self.unknown = False  # a worker waits for something unknown
         self.over = False
         self._crash: Exception | None = None
         self.record, self._patience = record, patience
@@ -130,10 +129,10 @@ class Play:
                 if running.hand:
                     running.hand.lost = True  # it ends when its wait does
 
-    # --- the workers' side; one at a time, whoever's turn it is ---
+    # --- the workers' side; one at a time, in turn ---
 
     def arrive(self, me: Worker, frame: FrameType) -> None:
-        """Before a line: let go on whoever should, and come back when it is this worker."""
+        """Before a line: let the next worker go on, and come back when it is this one."""
         place = self.lines.at(frame)
         if not me.begun:
             me.begun = True
@@ -153,13 +152,13 @@ class Play:
             self.record.locals_of(frame)
 
     def wait_for(self, me: Worker, lock: Lock, timeout: float) -> bool:
-        """Go on when the lock is free; False: time ran out, because nobody else could go on."""
+        """Go on when the lock is free; False: time ran out, because no other worker could go on."""
         if self.over:
             me.end()
         if self.looking():
             raise StillHeld
         if not self.strict and self.plan and len(self.taken) == len(self.plan) and me.place.takes_a_lock:
-            # It was let on to do this alone, and cannot: as if it had not been let on.
+            # It was let on to take this lock, and cannot: as if it had not been let on.
             self.equal = True
             self._end()
             me.end()
@@ -209,7 +208,7 @@ class Play:
     def _choose(
         self, me: Worker | None, *, stay: bool = False, leave: bool = True, after: int = -1
     ) -> int | None:
-        """Who makes the next step; None: nobody can. Notes who else could have made it."""
+        """Which worker makes the next step; None: none can. Notes which others could have made it."""
         able = [worker.index for worker in self.workers if worker.able]
         if not able:
             for worker in self.workers:
@@ -263,7 +262,7 @@ class Play:
             me.end()
 
     def _start(self, choice: int | None) -> None:
-        """Let somebody go on, without waiting; if nobody can, all is over."""
+        """Let that worker go on, without waiting; None: all is over."""
         if choice is None:
             done = all(worker.done for worker in self.workers)
             self._end("" if done else deadlock(self.workers, self.state))
@@ -283,7 +282,7 @@ class Play:
             hand.baton.release()
 
     def _end(self, why: str = "") -> None:
-        """All is over; everybody who waits for a turn wakes, and ends."""
+        """All is over: every worker that waits for a turn wakes, and ends."""
         with self._guard:
             if self.over:
                 return
@@ -317,7 +316,7 @@ class Play:
 
 
 def _worked(hand: Hand | None) -> float:
-    """Seconds of processor time that a thread has used; where that is not told, the whole process."""
+    """Seconds of processor time that a thread has used; else, of the whole process."""
     if hand is not None and hand.ident is not None and hasattr(time, "pthread_getcpuclockid"):
         with contextlib.suppress(OSError):
             return time.clock_gettime(time.pthread_getcpuclockid(hand.ident))

@@ -1,14 +1,13 @@
-"""What is written down while a schedule is played: each line, and the state that it left behind.
+"""What is recorded while a schedule is played: each line, and the state that it left behind.
 
-It looks at the state with snapshot.py, or as the user wants it, and at local names that have got a
-new value. It decides nothing.
+The state is as in snapshot.py, or as the user wants it; local names with a new value are noted.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -32,6 +31,28 @@ class Step:
     place: Place = NOWHERE
 
 
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A schedule that was played, step by step."""
+
+    names: tuple[str, ...]  # of the threads
+    steps: tuple[Step, ...]
+    why: str  # what broke, in one sentence; "" if nothing did
+    start: str  # the state before the first step
+    start_parts: tuple[str, ...] = ()
+    stands: dict[str, Place | None] = field(default_factory=dict)  # at the end; None: it has ended
+
+    @property
+    def schedule(self) -> tuple[str, ...]:
+        """Who made each step; `replay` takes it."""
+        return tuple(step.thread for step in self.steps)
+
+    @property
+    def verdict(self) -> str:
+        """What came of it."""
+        return f"✗ {self.why}" if self.why else "✓ nothing breaks"
+
+
 class Record:
     """The steps of one schedule. `show`: state to text; None: as snapshot.py has it."""
 
@@ -48,8 +69,8 @@ class Record:
 
     def locals_of(self, frame: FrameType) -> None:
         """The line is in this frame."""
-        # Not where a name is shared with another function: up to Python 3.12, who looks at these and then
-        # lets another thread run undoes what that one does to them.
+        # Not where a name is shared with another function: up to Python 3.12, to look at these and then let
+        # another thread run undoes what that thread does to them.
         shared = frame.f_code.co_freevars or frame.f_code.co_cellvars
         self._frame = None if shared else (frame, dict(frame.f_locals))
 

@@ -1,12 +1,9 @@
 """In which order schedules are tried, and when it is enough.
 
-Each schedule that is played tells where somebody else could have gone on instead. Each of these is the
-beginning of another schedule, and of no other: so all are reached, and none twice. They wait in line by
-the number of their switches. Some are not played: where a line touches only local names, it makes no
-difference on which side of it another comes in; where a worker is let on and can only wait, it might as
-well not have been.
-
-It starts no thread: play.py does.
+Each schedule that was played says where another worker could have gone on instead. Each of these is the
+beginning of another schedule, and of no other: so all are reached, and none twice. They wait in line by the
+number of their switches. Some are not played: where a line touches only local names, it makes no difference
+on which side of it another worker comes in; and to let on a worker that can only wait changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ _ONE_AT_A_TIME = REAL_LOCK()
 """Guards the names in `threading` that are replaced while schedules are played."""
 
 
-class Stage:
+class Harness:
     """What schedules are played with: the workers, their state, and threads for them while entered."""
 
     def __init__(
@@ -52,7 +49,7 @@ class Stage:
         self._locks = OwnLocks([plain(user) for user in users])
         self._hands: list[Hand] = []
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Harness:
         if threading.get_ident() in RUNNING:
             raise RuntimeError("a worker cannot use the stepper itself")
         _ONE_AT_A_TIME.acquire()
@@ -94,7 +91,7 @@ def _broken(invariant: Callable[[Any], object], state: Any, show: Show | None) -
     """What is wrong with this state; "" if nothing is."""
     try:
         holds = invariant(state)
-    except Exception as error:  # whatever it is, it is what broke
+    except Exception as error:  # any kind: it is what broke
         told = first_line(error)
         if told and isinstance(error, AssertionError):
             return told
@@ -108,7 +105,7 @@ def _broken(invariant: Callable[[Any], object], state: Any, show: Show | None) -
 
 
 @dataclass(frozen=True)
-class Found:
+class BrokenSchedule:
     """A schedule that breaks something."""
 
     taken: tuple[int, ...]
@@ -117,10 +114,10 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Result:
+class SearchResult:
     """How a search ended."""
 
-    found: Found | None
+    found: BrokenSchedule | None
     tried: int
     complete: bool
     words: str
@@ -129,11 +126,11 @@ class Result:
 Branch = tuple[tuple[int, ...], int, int]  # a schedule, one of its steps, and who makes that instead
 
 
-def search(stage: Stage, switches: int, schedules: int, seconds: float) -> Result:
+def search(harness: Harness, switches: int, schedules: int, seconds: float) -> SearchResult:
     """Try them, until one breaks something or a limit is reached."""
     give_up = monotonic() + seconds
     tried, cut, further, limit = 0, False, FURTHER, ""
-    found: Found | None = None
+    found: BrokenSchedule | None = None
     level: deque[Branch] = deque([((), 0, -1)])
     for _ in range(switches + 1):
         following: deque[Branch] = deque()
@@ -142,7 +139,7 @@ def search(stage: Stage, switches: int, schedules: int, seconds: float) -> Resul
                 limit = "that is the limit" if tried >= schedules else f"{seconds:g} seconds are over"
                 break
             parent, step, who = level.popleft()
-            play = stage.play(() if who < 0 else (*parent[:step], who))
+            play = harness.play(() if who < 0 else (*parent[:step], who))
             if play.misfit:
                 raise ValueError(
                     f"the same schedule went another way the second time ({play.misfit}): "
@@ -154,7 +151,7 @@ def search(stage: Stage, switches: int, schedules: int, seconds: float) -> Resul
             cut = cut or play.unfair
             taken = tuple(play.taken)
             if play.why and (found is None or len(taken) < len(found.taken)):
-                found = Found(taken, play.why, play.unknown)
+                found = BrokenSchedule(taken, play.why, play.unknown)
             if found:
                 further = 0 if found.unknown else further - 1
             for step, who, free in play.branches:
@@ -167,10 +164,10 @@ def search(stage: Stage, switches: int, schedules: int, seconds: float) -> Resul
             break
         level = following
     complete = not cut and not level
-    return Result(found, tried, complete, _words(found, tried, complete, switches, limit))
+    return SearchResult(found, tried, complete, _words(found, tried, complete, switches, limit))
 
 
-def _words(found: Found | None, tried: int, complete: bool, switches: int, limit: str) -> str:
+def _words(found: BrokenSchedule | None, tried: int, complete: bool, switches: int, limit: str) -> str:
     many = f"{tried:,} schedule{'s' * (tried != 1)} tried"
     if found:
         return f"{many}, the fewest switches first: this one breaks"

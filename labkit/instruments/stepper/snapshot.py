@@ -90,7 +90,7 @@ def _collection(value: Any, depth: int) -> str:
 
 
 def _speaks_for_itself(value: Any) -> bool:
-    """Whether somebody wrote a `__repr__` for its class; that of a dataclass writes itself."""
+    """Whether its class has a written `__repr__`; that of a dataclass is generated."""
     if type(value) is dict or is_dataclass(value):
         return False
     written: Any = type(value).__repr__

@@ -1,23 +1,16 @@
 """A schedule as a table: one column for each thread, one row for each line, and the state after it.
 
-As text and as HTML; everything that comes from the user's code goes through `html.escape` here. It holds
-what record.py wrote down, and runs nothing.
+As text and as HTML; all that comes from the user's code goes through `html.escape` here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
 
 from wcwidth import wcswidth
 
-from labkit.instruments.stepper.lines import Place
-from labkit.instruments.stepper.record import Step
-
-if TYPE_CHECKING:
-    from labkit.instruments.stepper.panel import StepPanel
+from labkit.instruments.stepper.record import Step, Trace
 
 ROWS = 60
 """Rows of a table; of a longer schedule the middle is folded."""
@@ -51,98 +44,68 @@ HTML_STYLE = """<style>
 </style>"""
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A schedule that was played."""
-
-    names: tuple[str, ...]
-    steps: tuple[Step, ...]
-    why: str  # what broke, in one sentence; "" if nothing did
-    start: str  # the state before the first step
-    start_parts: tuple[str, ...] = ()
-    stands: dict[str, Place | None] = field(default_factory=dict)  # at the end; None: it has ended
-
-    @property
-    def schedule(self) -> tuple[str, ...]:
-        """Who made each step; `replay` takes it."""
-        return tuple(step.thread for step in self.steps)
-
-    def slider(self) -> StepPanel:
-        """Widgets to walk through the steps."""
-        from labkit.instruments.stepper.panel import StepPanel  # here, for it needs ipywidgets
-
-        return StepPanel(self)
-
-    def __str__(self) -> str:
-        heads = ["", *self.names]
-        rows: list[list[list[str]]] = [[[""] for _ in heads]]
-        states = [_state(self.start, self.start_parts, False)]
-        before = self.start
-        for row in self._folded():
-            if isinstance(row, str):
-                rows.append([[""], [row], *([""] for _ in self.names[1:])])
-                states.append([""])
-                continue
-            number, step = row
-            known = step.place.source  # where it is not, the text is the number already
-            cell = _cut(f"{step.line:>3} {step.source}" if known else f"    {step.source}", CELL)
-            lines = [cell, *([f"    → {_cut(step.note, CELL - 6)}"] if step.note else [])]
-            rows.append([[str(number)], *([*lines] if n == step.thread else [""] for n in self.names)])
-            states.append(_state(step.state, step.parts, step.state != before))
-            before = step.state
-        if any(filled for lines in states for filled in lines):
-            heads.append("  state (▸ changed)")
-            for cells, lines in zip(rows, states, strict=True):
-                cells.append(lines)
-        else:
-            del rows[0]
-        widths = [
-            max(_width(head), *(_width(line) for cells in rows for line in cells[i]))
-            for i, head in enumerate(heads)
-        ]
-        told = [_line(heads, widths), _line(["─" * width for width in widths], widths)]
-        for cells in rows:
-            for i in range(max(map(len, cells))):
-                told.append(_line([cell[i] if i < len(cell) else "" for cell in cells], widths))
-        return "\n".join([*told, "", self.verdict])
-
-    __repr__ = __str__
-
-    @property
-    def verdict(self) -> str:
-        """What came of it."""
-        return f"✗ {self.why}" if self.why else "✓ nothing breaks"
-
-    def _folded(self) -> Iterator[tuple[int, Step] | str]:
-        """The steps that are shown, with their numbers; a text stands where some are not."""
-        hidden = len(self.steps) - ROWS
-        for i, step in enumerate(self.steps):
-            if hidden <= 0 or not ROWS // 2 <= i < ROWS // 2 + hidden:
-                yield i + 1, step
-            elif i == ROWS // 2:
-                yield f"… {hidden} more steps …"
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
-
-
-def as_html(run: Run, words: str = "") -> str:
-    """The table, with what was tried before it."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in run.names)
-    rows = [_html_row("", run.names, None, state_as_html(run.start_parts, run.start_parts))]
-    before = run.start_parts
-    for row in run._folded():
+def as_text(trace: Trace) -> str:
+    """The table, and what came of it."""
+    heads = ["", *trace.names]
+    rows: list[list[list[str]]] = [[[""] for _ in heads]]
+    states = [_state(trace.start, trace.start_parts, False)]
+    before = trace.start
+    for row in _folded(trace):
         if isinstance(row, str):
-            rows.append(f'<tr><td></td><td colspan="{len(run.names) + 1}">{escape(row)}</td></tr>')
+            rows.append([[""], [row], *([""] for _ in trace.names[1:])])
+            states.append([""])
             continue
         number, step = row
-        rows.append(_html_row(str(number), run.names, step, state_as_html(step.parts, before)))
+        known = step.place.source  # where it is not, the text is the number already
+        cell = _cut(f"{step.line:>3} {step.source}" if known else f"    {step.source}", CELL)
+        lines = [cell, *([f"    → {_cut(step.note, CELL - 6)}"] if step.note else [])]
+        rows.append([[str(number)], *([*lines] if n == step.thread else [""] for n in trace.names)])
+        states.append(_state(step.state, step.parts, step.state != before))
+        before = step.state
+    if any(filled for lines in states for filled in lines):
+        heads.append("  state (▸ changed)")
+        for cells, lines in zip(rows, states, strict=True):
+            cells.append(lines)
+    else:
+        del rows[0]
+    widths = [
+        max(_width(head), *(_width(line) for cells in rows for line in cells[i]))
+        for i, head in enumerate(heads)
+    ]
+    told = [_line(heads, widths), _line(["─" * width for width in widths], widths)]
+    for cells in rows:
+        for i in range(max(map(len, cells))):
+            told.append(_line([cell[i] if i < len(cell) else "" for cell in cells], widths))
+    return "\n".join([*told, "", trace.verdict])
+
+
+def _folded(trace: Trace) -> Iterator[tuple[int, Step] | str]:
+    """The steps that are shown, with their numbers; a text stands where some are not."""
+    hidden = len(trace.steps) - ROWS
+    for i, step in enumerate(trace.steps):
+        if hidden <= 0 or not ROWS // 2 <= i < ROWS // 2 + hidden:
+            yield i + 1, step
+        elif i == ROWS // 2:
+            yield f"… {hidden} more steps …"
+
+
+def as_html(trace: Trace, words: str = "") -> str:
+    """The table, with what was tried before it."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in trace.names)
+    rows = [_html_row("", trace.names, None, state_as_html(trace.start_parts, trace.start_parts))]
+    before = trace.start_parts
+    for row in _folded(trace):
+        if isinstance(row, str):
+            rows.append(f'<tr><td></td><td colspan="{len(trace.names) + 1}">{escape(row)}</td></tr>')
+            continue
+        number, step = row
+        rows.append(_html_row(str(number), trace.names, step, state_as_html(step.parts, before)))
         before = step.parts
     said = f"<div>{escape(words)}</div>" if words else ""
     return (
         f'{HTML_STYLE}<div class="labkit-steps">{said}<table><thead><tr><th></th>{heads}'
         f'<th scope="col">state</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f"{verdict_as_html(run)}</div>"
+        f"{verdict_as_html(trace)}</div>"
     )
 
 
@@ -172,9 +135,9 @@ def state_as_html(parts: tuple[str, ...], before: tuple[str, ...]) -> str:
     return "".join(told)
 
 
-def verdict_as_html(run: Run) -> str:
+def verdict_as_html(trace: Trace) -> str:
     """What came of it."""
-    return f'<div class="{"why" if run.why else "fine"}">{escape(run.verdict)}</div>'
+    return f'<div class="{"why" if trace.why else "fine"}">{escape(trace.verdict)}</div>'
 
 
 def note_as_html(words: str) -> str:

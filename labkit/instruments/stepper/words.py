@@ -1,4 +1,4 @@
-"""What broke, in words: where, and who waits for which lock.
+"""What broke, in words: where, and which worker waits for which lock.
 
 It looks up what a student calls a lock, and runs nothing.
 """
@@ -13,7 +13,7 @@ from labkit.instruments.stepper.lines import Place, plain
 from labkit.instruments.stepper.locks import Lock
 
 SELF = {"alice": "herself", "carol": "herself", "bob": "himself", "dave": "himself"}
-"""A thread is an `it`; those who go by the names of the course are not."""
+"""A thread is an `it`; the people of the course are not."""
 
 
 class Waiting(Protocol):
@@ -45,7 +45,7 @@ def at(place: Place, text: bool = True) -> str:
 
 
 def deadlock(workers: Sequence[Waiting], state: Any) -> str:
-    """Who waits for which lock, and who holds it."""
+    """Which worker waits for which lock, and which holds it."""
     told = []
     for worker in workers:
         if worker.lock and not worker.done:

@@ -1,7 +1,7 @@
 """One worker in one schedule: its function, traced line by line.
 
-It stops before each line and asks its schedule, play.py, which returns when it is its turn. When
-all is over it leaves the user's code, whatever that does against it.
+It stops before each line and asks its scheduler, which returns when it is its turn. When all is over it
+leaves the user's code, whatever that does against it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from labkit.instruments.stepper.hands import Ended, Hand, interrupt
-from labkit.instruments.stepper.lines import NOWHERE
+from labkit.instruments.stepper.lines import NOWHERE, Lines
 from labkit.instruments.stepper.locks import RUNNING, Lock
-
-if TYPE_CHECKING:
-    from labkit.instruments.stepper.play import Play
 
 UNWINDING = 200
 """Lines that a worker may still execute, in `finally` and `with`, when all is over."""
@@ -31,11 +28,36 @@ class Wait:
     expired: bool = False
 
 
+class Scheduler(Protocol):
+    """It decides which worker goes on: a Play."""
+
+    state: Any
+    lines: Lines
+    over: bool
+
+    def arrive(self, me: Worker, frame: FrameType) -> None:
+        """Before a line: let the next worker go on, and come back when it is this one."""
+
+    def wait_for(self, me: Worker, lock: Lock, timeout: float) -> bool:
+        """Go on when the lock is free; False: the time ran out."""
+
+    def ended(self, me: Worker, problem: BaseException | None) -> None:
+        """The worker's function has returned, or raised."""
+
+    def crashed(self, error: Exception) -> None:
+        """The stepper itself has failed."""
+
+    def looking(self) -> bool:
+        """Whether the state is being shown."""
+
+
 class Worker:
     """One worker in one schedule: where it stands, and its half of every hand-over."""
 
-    def __init__(self, play: Play, index: int, name: str, function: Callable[[Any], object]) -> None:
-        self.play, self.index, self.name, self.function = play, index, name, function
+    def __init__(
+        self, scheduler: Scheduler, index: int, name: str, function: Callable[[Any], object]
+    ) -> None:
+        self.scheduler, self.index, self.name, self.function = scheduler, index, name, function
         self.place = NOWHERE  # the line it executes, or is about to
         self.wait: Wait | None = None
         self.done = False
@@ -56,7 +78,7 @@ class Worker:
 
     def perform(self) -> None:
         """The whole job of its thread."""
-        if self.play.over:
+        if self.scheduler.over:
             return
         problem: BaseException | None = None
         before = sys.gettrace()
@@ -65,31 +87,31 @@ class Worker:
         try:
             try:
                 sys.settrace(self._call)
-                self.function(self.play.state)
+                self.function(self.scheduler.state)
             finally:
                 sys.settrace(before)
         except Ended:
             pass
-        except BaseException as error:  # whatever it is, it is what broke
+        except BaseException as error:  # any kind: it is what broke
             problem = error
         finally:
             RUNNING.pop(me, None)
         try:
-            self.play.ended(self, problem)
-        except Exception as error:  # the stepper's own fault: told to the caller
-            self.play.crashed(error)
+            self.scheduler.ended(self, problem)
+        except Exception as error:  # the stepper's own fault: for the caller
+            self.scheduler.crashed(error)
 
     def _call(self, frame: FrameType, event: str, arg: object) -> Any:
-        if self.play.looking() or not self.play.lines.theirs(frame):
+        if self.scheduler.looking() or not self.scheduler.lines.theirs(frame):
             return None
         return self._line
 
     def _line(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line" and not self.play.looking():
-            if self.play.over:
+        if event == "line" and not self.scheduler.looking():
+            if self.scheduler.over:
                 self._unwind()
             else:
-                self.play.arrive(self, frame)
+                self.scheduler.arrive(self, frame)
         return self._line
 
     def end(self) -> None:
@@ -107,4 +129,4 @@ class Worker:
             interrupt(self.hand)
 
     def wait_for(self, lock: Lock, timeout: float) -> bool:
-        return self.play.wait_for(self, lock, timeout)
+        return self.scheduler.wait_for(self, lock, timeout)

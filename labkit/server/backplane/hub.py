@@ -33,8 +33,8 @@ from labkit.wire.messages import (
     Rename,
     Whisper,
     Who,
-    brief,
 )
+from labkit.wire.text import brief
 
 
 class RedisHub(LocalHub):

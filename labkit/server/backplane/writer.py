@@ -153,7 +153,7 @@ class Writer:
         seen = -1
         while self._session.given > seen:
             seen = self._session.given
-            scheduling.step_aside()
+            scheduling.yield_gil()
 
     def _do(self, things: Things) -> bool:
         """Have it done, however long it takes. False: the server stops, or was given up."""

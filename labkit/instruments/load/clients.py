@@ -1,11 +1,11 @@
 """Many clients in one thread, on one selector: they join, talk, and hear.
 
-Never a thread for each: the load would be slower than what it measures. Nobody waits for anybody: what a
-socket does not take is sent when it has room, and meanwhile everybody hears. While a load runs, what comes
-is counted by its marks, and kept (said.py).
+Not a thread for each: the load would be slower than what it measures. No client waits for another: what a
+socket does not take is sent when it has room, and meanwhile all hear. While a load runs, the pool counts
+what comes by its marks, and keeps it (receipts.py).
 
-It works with any server that asks for a nickname and passes on what is said, whatever it says besides. How
-everybody comes to be there, joining.py tells; in which way they talk, kinds.py.
+It works with any server that asks for a nickname and passes on what is said, whatever it says besides.
+joining.py has the clients join, kinds.py has them talk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import selectors
 import socket
 from time import perf_counter as now
 
-from labkit.instruments.load.said import MARK, Heard, Said
+from labkit.instruments.load.receipts import MARK, Receipts, SentLines
 from labkit.instruments.load.times import Times
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -25,61 +25,57 @@ CHUNK = 65536
 """Bytes read at once."""
 
 BLOCK = 64
-"""Lines that one who floods has ready."""
+"""Lines that a client which floods has ready."""
 
 ROOM = 64 * 1024 * 1024
-"""Bytes of what was heard that may be kept, by all together; then it is looked at, run or no run."""
+"""Bytes that all clients together may keep; what is more is looked at during the run."""
 
 SPARE = 8 * 1024 * 1024
-"""Bytes kept from which on it is looked at between two rounds."""
+"""Bytes kept from which on they are looked at between two rounds."""
 
 FLOODED = 10
-"""Clients of whom every line is looked at in a flood: its bytes are too many to keep them all. The others'
+"""Clients of which every line is looked at in a flood: its bytes are too many to keep them all. The others'
 lines are counted."""
 
 
-class Trouble(Exception):
-    """A server cannot be measured; the text says why."""
-
-
-class Client:
-    """One of the crowd."""
+class LoadClient:
+    """One client of a load."""
 
     def __init__(self, number: int, sock: socket.socket) -> None:
         self.number = number
         self.sock = sock
         self.nickname = ""
         self.tail = b""  # while it joins: the last of what the server said
-        self.count = 0  # lines heard, by their marks
-        self.own = 0  # lines said
-        self.heard: Heard | None = None  # None: they are only counted
+        self.received = 0  # lines, by their marks
+        self.sent = 0  # lines
+        self.receipts: Receipts | None = None  # None: its lines are only counted
         self.ended = False  # the server has ended its connection
-        # What it has still to say: bytes, how many of them are out, the first line's number, and whether
-        # a line is said when it goes out (or was before, when it should have).
+        # What it has still to say: bytes, how many of them are out, the first line's number, and whether a
+        # line is marked as sent when it goes out (or was before, when it was due).
         self.outbox = bytearray()
         self.out = 0
         self.first = 0
         self.stamps = True
-        self.flooding = 0  # lines that it may say yet, by itself
+        self.flooding = 0  # lines that it may still say by itself
 
 
-class Crowd:
+class ClientPool:
     """All clients of a load, once they have joined.
 
     Args:
-        clients: them, on sockets that do not wait.
+        clients: them, on sockets that do not block.
         size: bytes of a line.
-        sampled: of how many every line is looked at; of the others they are counted.
-        echoes: whether the server tells people what they said themselves.
+        sampled: of how many clients every line is looked at; of the others they are counted.
+        echoes: whether the server sends clients their own lines.
         servers: over how many the clients are spread, one after the other.
     """
 
     def __init__(
-        self, clients: list[Client], size: int, sampled: int, echoes: bool = False, servers: int = 1
+        self, clients: list[LoadClient], size: int, sampled: int, echoes: bool = False, servers: int = 1
     ) -> None:
         self.clients = clients
         self.size = size
-        self.said = Said(size, servers)
+        self.sent = SentLines(size, servers)
         self.within = Times()  # of deliveries to clients of the server where the line was said
         self.crossed = Times()  # of those from one server to another
         self.missing = 0  # deliveries that are still to come
@@ -91,23 +87,23 @@ class Crowd:
         for client in clients:
             self._selector.register(client.sock, READ, client)
         step = len(clients) / sampled
-        self.looked_at = [clients[int(i * step)] for i in range(sampled)]
-        for client in self.looked_at:
-            client.heard = Heard(client.number % servers)
+        self._sampled = [clients[int(i * step)] for i in range(sampled)]
+        for client in self._sampled:
+            client.receipts = Receipts(client.number % servers)
         self._room = ROOM // sampled
 
     # --- talking ---
 
-    def say(self, client: Client, lines: int, *, when: float | None = None) -> None:
+    def send_lines(self, client: LoadClient, lines: int, *, when: float | None = None) -> None:
         """Say so many new lines, in one send if the socket takes them.
 
-        They were said when they go out; or at the time that is given, if they should have been said then.
+        They count as sent when they go out; or at `when`, if they were due then.
         """
         if client.ended:
             return
-        first, data = self.said.lines(client.number, lines)
+        first, data = self.sent.make(client.number, lines)
         if when is not None:
-            self.said.stamp(first, first + lines, when)
+            self.sent.mark_sent(first, first + lines, when)
         self._expect(client, lines)
         if client.out < len(client.outbox):
             del client.outbox[: client.out]
@@ -118,17 +114,13 @@ class Crowd:
         client.stamps = when is None
         self._send(client)
 
-    def _expect(self, talker: Client, lines: int) -> None:
-        """So many lines more are due to everybody but the talker; fewer, if it is negative."""
+    def _expect(self, talker: LoadClient, lines: int) -> None:
+        """So many more lines are due to all but the talker; fewer, if it is negative."""
         self._total += lines
-        talker.own += lines
+        talker.sent += lines
         self.missing += lines * (self._here - (0 if self.echoes else 1))
 
-    def _due(self, client: Client) -> int:
-        """Lines that it should have heard, had it stayed."""
-        return self._total - (0 if self.echoes else client.own)
-
-    def _send(self, client: Client) -> None:
+    def _send(self, client: LoadClient) -> None:
         at = now()
         try:
             with memoryview(client.outbox) as all_of_it:
@@ -136,34 +128,34 @@ class Crowd:
         except BlockingIOError:
             took = 0
         except OSError:
-            self._lose(client)
+            self._drop(client)
             return
         out = client.out + took
         if client.stamps:
             size = self.size
-            self.said.stamp(client.first + client.out // size, client.first + out // size, at)
+            self.sent.mark_sent(client.first + client.out // size, client.first + out // size, at)
         client.out = out
         if out < len(client.outbox) or client.flooding:
             self._selector.modify(client.sock, READ | WRITE, client)
 
-    def _go_on_talking(self, client: Client) -> None:
+    def _send_more(self, client: LoadClient) -> None:
         if client.out < len(client.outbox):
             self._send(client)
         elif client.flooding:
             lines = min(client.flooding, BLOCK)
             client.flooding -= lines
-            self.say(client, lines)
+            self.send_lines(client, lines)
         else:
             self._selector.modify(client.sock, READ, client)
 
-    def flood(self, talkers: list[Client], lines: int) -> None:
-        """From now on, whenever one of these can, it says something; so many lines at most."""
+    def start_flood(self, talkers: list[LoadClient], lines: int) -> None:
+        """From now on each of these says something whenever it can; so many lines at most."""
         for client in talkers:
             client.flooding = lines
             self._selector.modify(client.sock, READ | WRITE, client)
 
-    def stop_flooding(self) -> None:
-        """Nothing new is said; a line that is half out, is said to its end."""
+    def stop_flood(self) -> None:
+        """Say nothing new; a line that is half out goes out to its end."""
         for client in self.clients:
             client.flooding = 0
             if client.out < len(client.outbox):
@@ -174,18 +166,18 @@ class Crowd:
 
     @property
     def talking(self) -> bool:
-        """Somebody has still to say something."""
+        """Some client has still something to say."""
         return any(c.flooding or c.out < len(c.outbox) for c in self.clients if not c.ended)
 
     # --- hearing ---
 
-    def hear(self, seconds: float) -> int:
-        """Hear what comes, within so many seconds; how many lines that was."""
-        heard = 0
+    def receive(self, seconds: float) -> int:
+        """Receive what comes within so many seconds; how many lines that was."""
+        received = 0
         for key, events in self._selector.select(seconds):
-            client: Client = key.data
+            client: LoadClient = key.data
             if events & WRITE:
-                self._go_on_talking(client)
+                self._send_more(client)
                 if not events & READ:
                     continue
             try:
@@ -195,27 +187,27 @@ class Crowd:
             except OSError:
                 data = b""
             if not data:
-                self._lose(client)
+                self._drop(client)
                 continue
             lines = data.count(MARK)
-            client.count += lines
-            heard += lines
-            if client.heard is not None:
-                client.heard.keep(data, now())
-                if client.heard.kept > self._room:
-                    client.heard.look(self.said, self.within, self.crossed)
-        self.missing -= heard
-        return heard
+            client.received += lines
+            received += lines
+            if client.receipts is not None:
+                client.receipts.add(data, now())
+                if client.receipts.kept > self._room:
+                    client.receipts.count(self.sent, self.within, self.crossed)
+        self.missing -= received
+        return received
 
-    def hear_all(self, patience: float, at_most: float = math.inf) -> bool:
-        """Hear until nothing is missing. False: something is; and nothing came for `patience` seconds, or
-        `at_most` seconds have passed, and it was still coming."""
+    def receive_all(self, patience: float, at_most: float = math.inf) -> bool:
+        """Receive until nothing is missing. False: something is; and nothing came for `patience` seconds,
+        or `at_most` seconds have passed, and it was still coming."""
         stop = now() + at_most
         give_up = now() + patience
         while self.missing > 0 or self.talking:
-            heard = self.hear(min(patience, 0.2))
+            received = self.receive(min(patience, 0.2))
             at = now()
-            if heard:
+            if received:
                 give_up = at + patience
                 if at > stop:
                     self.cut_short = True
@@ -224,48 +216,49 @@ class Crowd:
                 return False
         return True
 
-    def _lose(self, client: Client) -> None:
+    def _drop(self, client: LoadClient) -> None:
         """The server has ended this connection."""
         if not client.ended:
             client.ended = True
             client.flooding = 0
             client.outbox, client.out = bytearray(), 0
             self._here -= 1
-            self.missing -= self._due(client) - client.count
+            due = self._total - (0 if self.echoes else client.sent)
+            self.missing -= due - client.received
             self._selector.unregister(client.sock)
 
-    # --- looking at what was heard ---
+    # --- counting what came ---
 
-    def begin(self) -> None:
-        """What was said up to here was to warm up: it must have come, but its times do not count."""
-        self.look()
+    def start_measuring(self) -> None:
+        """What was said so far was to warm up: it must have come, but its times do not count."""
+        self.count_receipts()
         self.within, self.crossed = Times(), Times()
-        self.said.measured_from = self.said.count
+        self.sent.measured_from = self.sent.count
 
-    def look(self) -> None:
-        for client in self.looked_at:
-            assert client.heard is not None
-            client.heard.look(self.said, self.within, self.crossed)
+    def count_receipts(self) -> None:
+        for client in self._sampled:
+            assert client.receipts is not None
+            client.receipts.count(self.sent, self.within, self.crossed)
 
-    def look_if_much(self) -> None:
-        if sum(client.heard.kept for client in self.looked_at if client.heard) > SPARE:
-            self.look()
+    def count_receipts_if_many(self) -> None:
+        if sum(client.receipts.kept for client in self._sampled if client.receipts) > SPARE:
+            self.count_receipts()
 
-    def compared(self) -> tuple[int, int, int, int]:
-        """Lines that were heard, lost, heard once too often, and heard by who had said them.
+    def totals(self) -> tuple[int, int, int, int]:
+        """Lines that were delivered, lost, delivered once too often, and delivered to their own talker.
 
-        If it was cut short, only that is lost which somebody should have heard before something that
-        they have heard.
+        If the load was cut short, a line counts as lost only for a client that has heard a later one of the
+        same talker.
         """
-        self.look()
+        self.count_receipts()
         sums = [0, 0, 0, 0]
         for client in self.clients:
-            if client.heard is not None:
-                found = client.heard.compared(self.said, client.number, self.cut_short)
+            if client.receipts is not None:
+                found = client.receipts.totals(self.sent, client.number, self.cut_short)
             else:
-                due = self._total - client.own
-                lost = 0 if self.cut_short else max(0, due - client.count)
-                found = (min(due, client.count), lost, max(0, client.count - due), 0)
+                due = self._total - client.sent
+                lost = 0 if self.cut_short else max(0, due - client.received)
+                found = (min(due, client.received), lost, max(0, client.received - due), 0)
             sums = [a + b for a, b in zip(sums, found, strict=True)]
         return sums[0], sums[1], sums[2], sums[3]
 

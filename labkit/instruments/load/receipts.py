@@ -1,12 +1,12 @@
-"""Which lines were said, when, and who has heard each of them: once, not at all, or twice.
+"""Which lines were sent, when, and which clients received each of them: once, not at all, or twice.
 
-Each line ends with its number, in eight digits and a mark: `abcdefg 00000042^`. While a load runs, only the
-marks are counted; that costs next to nothing, so the load is not what is measured. What a client has heard
-is kept as it came, each piece with its time, and is looked at all at once when there is time for it
-(`Heard.look`): there every line is found again, by its number, however the server writes it.
+Each line ends with its number, in eight digits and a mark: `abcdefg 00000042^`. While a load runs, it only
+counts the marks; that costs next to nothing, so the load is not what is measured. What a client receives is
+kept as it comes, each piece with its time, until there is time to look at it (`Receipts.count`). That
+finds each line by its number, however the server writes it.
 
-When a line was said, and when a piece came, are readings of one clock in one process: their difference is
-the time of the delivery, from before the talker's send to after the listener's recv.
+The times of sending and of receiving are readings of one clock in one process: their difference is the time
+of the delivery, from before the talker's send to after the listener's recv.
 
 Pure: no socket.
 """
@@ -22,7 +22,7 @@ from labkit.instruments.load.plan import TOKEN
 from labkit.instruments.load.times import Times
 
 MARK = b"^"
-"""Ends a line's number. Not a sign that servers put in what they say themselves."""
+"""Ends a line's number. Servers do not use it in lines of their own."""
 
 _DIGITS = TOKEN - 1
 _PLACES = np.arange(-_DIGITS, 0)
@@ -33,8 +33,8 @@ Numbers = NDArray[np.int64]
 Clock = NDArray[np.float64]
 
 
-class Said:
-    """All lines that were said, by their numbers.
+class SentLines:
+    """All lines of a load, by their numbers.
 
     Args:
         size: bytes of a line.
@@ -51,8 +51,8 @@ class Said:
         room = size - TOKEN - 1
         self._filling = (string.ascii_lowercase * (room // 26 + 1)).encode()[: room - 1] + b" " * (room > 0)
 
-    def lines(self, who: int, count: int) -> tuple[int, bytes]:
-        """That many new lines for this talker to say: the number of the first, and their bytes."""
+    def make(self, who: int, count: int) -> tuple[int, bytes]:
+        """So many new lines for this talker: the number of the first, and their bytes."""
         first = self.count
         if first + count > MOST_LINES:
             raise ValueError(f"a load has at most {MOST_LINES} lines")
@@ -65,68 +65,69 @@ class Said:
         filling = self._filling
         return first, b"".join([b"%s%08d^\n" % (filling, n) for n in range(first, self.count)])
 
-    def stamp(self, first: int, end: int, when: float) -> None:
-        """These lines, from `first` on and before `end`, were said at that time."""
+    def mark_sent(self, first: int, end: int, when: float) -> None:
+        """The lines from `first` to before `end` were sent at that time."""
         self._when[first:end] = when
 
-    def said_by(self, who: int) -> NDArray[np.bool_]:
-        """For each line, whether it was said, and by this one."""
-        by_them: NDArray[np.bool_] = self.was_said() & (self._who[: self.count] == who)
+    def sent_by(self, who: int) -> NDArray[np.bool_]:
+        """For each line, whether this client sent it."""
+        by_them: NDArray[np.bool_] = self.was_sent() & (self._who[: self.count] == who)
         return by_them
 
-    def was_said(self) -> NDArray[np.bool_]:
-        said: NDArray[np.bool_] = ~np.isnan(self._when[: self.count])
-        return said
+    def was_sent(self) -> NDArray[np.bool_]:
+        """For each line, whether it was sent."""
+        sent: NDArray[np.bool_] = ~np.isnan(self._when[: self.count])
+        return sent
 
-    def not_after(self, heard: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """For each line, whether it was heard, or a later one of the same talker was."""
+    def not_after(self, received: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """For each line, whether it was received, or a later one of the same talker was."""
         latest = np.full(int(self._who.max()) + 1, -1)
-        numbers = np.flatnonzero(heard)
+        numbers = np.flatnonzero(received)
         np.maximum.at(latest, self._who[numbers], numbers)
         not_after: NDArray[np.bool_] = np.arange(self.count) <= latest[self._who[: self.count]]
         return not_after
 
-    def took(self, numbers: Numbers, came: Clock) -> Clock:
-        """How long each of these lines took, of those that are measured; each came at that time."""
+    def latencies(self, numbers: Numbers, came: Clock) -> Clock:
+        """How long each of these lines took that is measured; they came at these times."""
         self._last[numbers] = np.maximum(self._last[numbers], came)
         took: Clock = (came - self._when[numbers])[numbers >= self.measured_from]
         return took[~np.isnan(took)]
 
     def crossed(self, numbers: Numbers, server: int) -> NDArray[np.bool_]:
-        """For each of these lines, whether it was said on another server than this one."""
+        """For each of these lines, whether it was sent to another server than this one."""
         crossed: NDArray[np.bool_] = self._who[numbers] % self.servers != server
         return crossed
 
-    def until_the_last_had_it(self) -> Times:
-        """Of each line that anybody has heard: the time from its saying until the last had it."""
+    def until_last_receipt(self) -> Times:
+        """Of each line that came: the time from sending it until the last client had it."""
         measured = slice(self.measured_from, self.count)
         took = (self._last - self._when)[measured][self._last[measured] > 0]
         return Times(took[~np.isnan(took)])
 
 
-class Heard:
-    """What one listener has heard.
+class Receipts:
+    """What one client has received.
 
     Args:
-        server: at which of several it listens; they are counted from 0.
+        server: which of several it is connected to, from 0.
     """
 
     def __init__(self, server: int = 0) -> None:
         self._server = server
-        self.kept = 0  # bytes that were not looked at yet
+        self.kept = 0  # bytes that were not counted yet
         self._pieces: list[bytes] = []
         self._came: list[float] = []
         self._tail = b""  # the beginning of a number may be in it
-        self._times = np.zeros(1024, np.uint8)  # how often each line was heard
+        self._times = np.zeros(1024, np.uint8)  # how often each line came
 
-    def keep(self, piece: bytes, came: float) -> None:
+    def add(self, piece: bytes, came: float) -> None:
         self._pieces.append(piece)
         self._came.append(came)
         self.kept += len(piece)
 
-    def look(self, said: Said, times: Times, crossed: Times | None = None) -> None:
-        """Look at what was kept; the times of the deliveries go into `times`, and, if this is given,
-        those from another server into `crossed` instead."""
+    def count(self, sent: SentLines, times: Times, crossed: Times | None = None) -> None:
+        """Count what was kept. The times of the deliveries go into `times`; those from another server into
+        `crossed`, if this is given."""
         if not self._pieces:
             return
         whole = self._tail + b"".join(self._pieces)
@@ -139,19 +140,19 @@ class Heard:
         fit = (digits < 10).all(axis=1)
         numbers = digits[fit] @ _WORTH
         came = np.array(self._came)[np.searchsorted(ends, marks[fit], side="right")]
-        known = numbers < said.count
+        known = numbers < sent.count
         numbers, came = numbers[known], came[known]
-        self._count(numbers, said.count)
-        if crossed is not None and said.servers > 1:
-            far = said.crossed(numbers, self._server)
-            crossed.add(said.took(numbers[far], came[far]))
+        self._tally(numbers, sent.count)
+        if crossed is not None and sent.servers > 1:
+            far = sent.crossed(numbers, self._server)
+            crossed.add(sent.latencies(numbers[far], came[far]))
             numbers, came = numbers[~far], came[~far]
-        times.add(said.took(numbers, came))
+        times.add(sent.latencies(numbers, came))
         self._pieces.clear()
         self._came.clear()
         self.kept = 0
 
-    def _count(self, numbers: Numbers, most: int) -> None:
+    def _tally(self, numbers: Numbers, most: int) -> None:
         if most > len(self._times):
             self._times = np.concatenate([self._times, np.zeros(2 * most, np.uint8)])
         if len(numbers):
@@ -159,22 +160,22 @@ class Heard:
             together = self._times[first:last] + np.bincount(numbers - first)
             self._times[first:last] = np.minimum(together, 255)
 
-    def compared(self, said: Said, who: int, cut_short: bool = False) -> tuple[int, int, int, int]:
-        """How many lines of others were heard, were lost, came once too often; how many of one's own came.
+    def totals(self, sent: SentLines, who: int, cut_short: bool = False) -> tuple[int, int, int, int]:
+        """How many lines of others came, were lost, came once too often; and how many of its own came.
 
-        What was kept must have been looked at. If it was `cut_short`, the last lines of each talker may
-        still have been on their way, and are not lost.
+        Call `count` first. If the load was `cut_short`, the last lines of each talker may still have been
+        on their way, and are not lost.
         """
-        self._count(np.zeros(0, np.int64), said.count)
-        heard = self._times[: said.count].astype(np.int64)
-        own = said.said_by(who)
-        meant = said.was_said() & ~own
+        self._tally(np.zeros(0, np.int64), sent.count)
+        received = self._times[: sent.count].astype(np.int64)
+        own = sent.sent_by(who)
+        meant = sent.was_sent() & ~own
         if cut_short:
-            meant &= said.not_after(heard > 0)
-        of_others = heard[meant]
+            meant &= sent.not_after(received > 0)
+        of_others = received[meant]
         return (
             int((of_others > 0).sum()),
             int((of_others == 0).sum()),
             int(np.maximum(of_others - 1, 0).sum()),
-            int(heard[own].sum()),
+            int(received[own].sum()),
         )

@@ -1,20 +1,14 @@
-"""Widgets for a wire: LinkPanel, what is wrong with it, and LadderPanel, what passes on it.
+"""What is wrong with a wire, and controls to change it.
 
-A LinkPanel puts faults on a `Link` by hand or by method calls, which do the same, and says what is on
-the wire now, whoever put it there. A LadderPanel draws the end of a link's journal as it grows: the live
-twin of `Ladder`. `board(..., wires=True)` in panel.py has one of the first for each person, and one of
-the second below them.
-
-Neither is told of anything: both look, a few times a second, and draw only what has changed. It builds
-on link.py, faults.py, ladder.py and painter.py; look.py makes the HTML.
+The controls and the methods do the same. The panel looks at the link a few times a second, and says in
+words what is on it, however it came there.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 import ipywidgets
@@ -30,12 +24,10 @@ from labkit.instruments.faults import (
     Silence,
     Slice,
 )
-from labkit.instruments.ladder import Ladder
 from labkit.instruments.link import Link
 from labkit.instruments.panel import look
 from labkit.instruments.panel.painter import Painter
-from labkit.instruments.panel.widgets import bundle, button, column, style
-from labkit.journal import Event
+from labkit.instruments.panel.widgets import LivePanel, button, column, style
 
 LOOKS = 0.25
 """Seconds between two looks at a link."""
@@ -49,12 +41,9 @@ LARGEST_PIECE = 64
 GAP = 0.01
 """Seconds between two pieces: so that even a slow receiver sees each as a `recv` of its own."""
 
-ARROWS = 25
-"""The newest arrows that a LadderPanel shows; the link's `journal` has the others."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Set:
+class _Controls:
     """What the controls are set to."""
 
     delay: float = 0.0
@@ -63,31 +52,28 @@ class _Set:
     silent: bool = False
 
 
-class LinkPanel:
-    """What is wrong with a wire, and hands to change it.
+class LinkPanel(LivePanel):
+    """What is wrong with a wire, and controls to change it.
 
     The delay, the pieces and the silence are the same both ways; frozen is the way to the client alone.
-    Whatever was put on the link otherwise is shown in words, and makes way when a control is used.
+    Other faults on the link are shown in words, and make way when a control is used.
 
     Args:
         link: the wire.
         painter: as for ChatPanel; None: a painter of its own, which ends when the link has stopped.
     """
 
-    every: float | None = LOOKS
+    every = LOOKS
 
     def __init__(self, link: Link, painter: Painter | None = None) -> None:
+        super().__init__(painter)
         self.link = link
-        self._painter = painter or Painter()
         self._seen: object = None
-        self._reflecting: int | None = None  # the thread that moves the controls to where the wire is
+        self._reflecting: int | None = None  # the thread that sets the controls to what is on the wire
         self._build()
-        self._painter.add(self)
-        self.paint(last=False)
-        if painter is None:
-            self._painter.start()
+        self._begin()
 
-    # --- deeds; the controls do the same ---
+    # --- what can be done; the controls do the same ---
 
     def delay(self, seconds: float) -> None:
         """From now on everything arrives so many seconds later, 0 to 2; 0: at once.
@@ -118,7 +104,7 @@ class LinkPanel:
         self._use(frozen=False)
 
     def silence(self) -> None:
-        """Nothing passes any more, either way, and nobody is told: a cable pulled out of the wall."""
+        """Nothing passes any more, either way, and neither end is told: a cable pulled out of the wall."""
         self._use(silent=True)
 
     def plug_in(self) -> None:
@@ -136,7 +122,7 @@ class LinkPanel:
         self._put([], [])
 
     def _use(self, **change: Any) -> None:
-        now = replace(self._now(), **change)
+        now = replace(self._controls(), **change)
         both: list[Fault] = []
         if now.delay:
             both.append(Delay(now.delay))
@@ -152,9 +138,9 @@ class LinkPanel:
             self.link.to_client.use(*to_client)
             self._painter.wake()
 
-    def _now(self) -> _Set:
+    def _controls(self) -> _Controls:
         """What the controls would have to be set to, for the wire to be as it is."""
-        now = _Set()
+        now = _Controls()
         for fault in self.link.to_client.faults:
             match fault:
                 case Delay(seconds):
@@ -172,27 +158,23 @@ class LinkPanel:
     def __repr__(self) -> str:
         return f"{self._name()} · {self._words()}"
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return bundle(self.widget, repr(self))
-
     def _name(self) -> str:
         return f"{self.link.to_client.receiver}'s wire"
 
     def _words(self) -> str:
-        return "stopped" if self.over() else words(self.link)
+        return "stopped" if self.over() else _in_words(self.link)
 
     def over(self) -> bool:
         return not self.link.running
 
     def paint(self, last: bool) -> None:
-        """Show what is new. For the painter."""
         over, there = self.over(), (self.link.to_server.faults, self.link.to_client.faults)
         if (over, there) == self._seen:
             return
         self._seen = over, there
         self._said.value = look.wire(self._name(), self._words(), good=over or not any(there))
         self._reflecting = threading.get_ident()
-        at = self._now()
+        at = self._controls()
         self._delay.value = min((0.0, *DELAYS), key=lambda delay: abs(delay - at.delay))
         self._size.value = at.size
         self._freeze.value, self._silence.value = at.frozen, at.silent
@@ -220,7 +202,7 @@ class LinkPanel:
             description="Freeze", tooltip="nothing is read for the client, as if it hung"
         )
         self._silence = ipywidgets.ToggleButton(
-            description="Silence", tooltip="nothing passes, and nobody is told: a cable pulled out"
+            description="Silence", tooltip="nothing passes, and neither end is told: a cable pulled out"
         )
         self._reset = button("Reset", "RST to both ends, now", self.reset)
         self._mend = button("Mend", "a good wire again", self.mend)
@@ -237,17 +219,17 @@ class LinkPanel:
             ipywidgets.HBox([self._freeze, self._silence, self._reset, self._mend]).add_class("labkit-do"),
         ).add_class("labkit-wire")
 
-    def _obey(self, control: Any, deed: Any) -> None:
-        """When the control is moved by hand, do the deed."""
+    def _obey(self, control: Any, action: Callable[[Any], None]) -> None:
+        """When the control is moved by hand, do this with its value."""
 
         def moved(change: Any) -> None:
             if self._reflecting != threading.get_ident():
-                deed(change.new)
+                action(change.new)
 
         control.observe(moved, "value")
 
 
-def words(link: Link) -> str:
+def _in_words(link: Link) -> str:
     """What is on the wire now, in words."""
     there, back = link.to_server.faults, link.to_client.faults
     if any(isinstance(fault, Reset) and not fault.after for fault in (*there, *back)):
@@ -288,94 +270,3 @@ def _word(fault: Fault) -> str:
 
 def _bytes(number: int) -> str:
     return "1 byte" if number == 1 else f"{number} bytes"
-
-
-class LadderPanel:
-    """The newest arrows on one of several wires, drawn as they pass.
-
-    Args:
-        wires: each with the name by which it is chosen.
-        painter: as for ChatPanel; None: a painter of its own, which ends when all links have stopped.
-    """
-
-    every: float | None = LOOKS
-
-    def __init__(self, wires: Mapping[str, Link], painter: Painter | None = None) -> None:
-        if not wires:
-            raise ValueError("a LadderPanel needs at least one wire")
-        self._wires = dict(wires)
-        self._painter = painter or Painter()
-        self._look_again = 0.0
-        self._seen: object = None
-        self._whose = ipywidgets.Dropdown(
-            options=[*self._wires], description="on the wire of", tooltip="whose wire is drawn"
-        )
-        self._whose.observe(lambda _: self._painter.wake(), "value")
-        self._shown = ipywidgets.HTML()
-        self.widget = column(
-            "labkit-panel", style(), self._whose, column("labkit-rungs", self._shown)
-        ).add_class("labkit-ladder")
-        self._painter.add(self)
-        self.paint(last=False)
-        if painter is None:
-            self._painter.start()
-
-    def show(self, name: str) -> None:
-        """Draw that one's wire from now on.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        if name not in self._wires:
-            raise KeyError(name)
-        self._whose.value = name
-
-    @property
-    def whose(self) -> str:
-        """Whose wire is drawn."""
-        return str(self._whose.value)
-
-    def __repr__(self) -> str:
-        return f"on the wire of {self.whose}\n\n{self._text(self._wires[self.whose])}"
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return bundle(self.widget, repr(self))
-
-    def over(self) -> bool:
-        return not any(link.running for link in self._wires.values())
-
-    def paint(self, last: bool) -> None:
-        """Show what is new. For the painter."""
-        now = monotonic()
-        if now < self._look_again and not last:
-            return
-        self._look_again = now + LOOKS
-        whose = self.whose
-        journal = self._wires[whose].journal
-        there = whose, journal.dropped + len(journal)
-        if there != self._seen:
-            self._seen = there
-            self._shown.value = look.ladder(whose, self._text(self._wires[whose]))
-
-    @staticmethod
-    def _text(link: Link) -> str:
-        events = list(link.journal)
-        if not events:
-            return "nothing has passed"
-        drawn = str(_Wire(link, events[-ARROWS:])).partition("\n\n")[2]  # without its title
-        earlier = events[-1].n - len(events[-ARROWS:])
-        return f"… {earlier} earlier\n\n{drawn}" if earlier else drawn
-
-
-class _Wire(Ladder):
-    """The ladder of a link; its two ends stand where they stand, whoever was first to say something."""
-
-    def __init__(self, link: Link, events: Iterable[Event]) -> None:
-        super().__init__(events)
-        self._ends = (link.to_server.sender, link.to_server.receiver)
-
-    @property
-    def participants(self) -> list[str]:
-        client, server = self._ends
-        between = [name for name in super().participants if name not in self._ends]  # the link itself
-        return list(dict.fromkeys([client, *between, server]))

@@ -1,6 +1,6 @@
-"""How many deliveries a second: labkit's courier beside the assignment's own server.
+"""How many deliveries a second: labkit's broadcaster beside the assignment's own server.
 
-    python tests/benches/bench_courier.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
+    python tests/benches/bench_broadcaster.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
                                             [--repeats 5]
 
 Both servers run as processes of their own, one after the other in turn, on the first processor; the
@@ -125,7 +125,7 @@ def a_round(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="labkit's courier beside the assignment's own server")
+    parser = argparse.ArgumentParser(description="labkit's broadcaster beside the assignment's own server")
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--talkers", type=int, default=10)
     parser.add_argument("--lines", type=int, default=10)

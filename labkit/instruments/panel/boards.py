@@ -1,0 +1,165 @@
+"""Several people and their server, side by side; one thread paints for all of them (painter.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ipywidgets
+
+from labkit.client import ChatClient, NicknameRefused
+from labkit.instruments.link import Link
+from labkit.instruments.panel.chat_panel import ChatPanel
+from labkit.instruments.panel.ladder_panel import LadderPanel
+from labkit.instruments.panel.link_panel import LinkPanel
+from labkit.instruments.panel.painter import Painter
+from labkit.instruments.panel.server_panel import ServerPanel
+from labkit.instruments.panel.widgets import Panel, column
+from labkit.server import ChatServer
+from labkit.wire.framing import LINES, NewFraming
+from labkit.wire.sockets import Address
+
+
+class Board(Panel):
+    """Several people and their server, side by side: `board` makes one.
+
+    `board["alice"]` is alice's panel, and so is `board.alice`. Use it as a context manager, or call
+    `close` in the end. With `links`, each person's wire is shown too, and can be broken. A server that is
+    not labkit's own is not shown.
+    """
+
+    def __init__(
+        self,
+        server: ChatServer | Address,
+        clients: dict[str, ChatClient],
+        links: dict[str, Link] | None = None,
+    ) -> None:
+        painter = Painter()
+        self._painter = painter
+        self._panels = {nickname: ChatPanel(client, painter) for nickname, client in clients.items()}
+        self._links = links or {}
+        self._faults = {nickname: LinkPanel(link, painter) for nickname, link in self._links.items()}
+        self.server = ServerPanel(server, painter) if isinstance(server, ChatServer) else None
+        self.ladder = LadderPanel(self._links, painter) if self._links else None
+        columns = [panel.widget for panel in self]
+        if self._faults:
+            pairs = zip(columns, self._faults.values(), strict=True)
+            columns = [column("labkit-person", person, faults.widget) for person, faults in pairs]
+        people = ipywidgets.Box(columns)
+        people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
+        least = "40%" if len(columns) == 4 else "240px"  # two and two, not three and one
+        for one in columns:
+            one.layout = ipywidgets.Layout(flex=f"1 1 {least}", width="auto")
+        below = [panel.widget for panel in (self.server, self.ladder) if panel]
+        self.widget = column("labkit-board", people, *below)
+        painter.start()
+
+    def wire(self, nickname: str) -> Link:
+        """The wire between this person and the server.
+
+        Raises:
+            LookupError: there is none.
+        """
+        return self.faults(nickname).link
+
+    def faults(self, nickname: str) -> LinkPanel:
+        """The panel of that wire. Raises as `wire` does."""
+        if nickname not in self._faults:
+            why = (
+                f"nobody on this board is called {nickname}" if self._faults else "make it with wires=True"
+            )
+            raise LookupError(f"no such wire: {why}")
+        return self._faults[nickname]
+
+    def close(self) -> None:
+        """All clients leave, and every thread of the board ends. The server runs on. Twice does no harm.
+
+        Wires are mended first: goodbyes should arrive.
+        """
+        for faults in self._faults.values():
+            faults.mend()
+        for panel in self:
+            panel.client.leave()
+        for link in self._links.values():
+            link.stop()
+        self._painter.stop()
+
+    def __getitem__(self, nickname: str) -> ChatPanel:
+        return self._panels[nickname]
+
+    def __getattr__(self, nickname: str) -> ChatPanel:
+        try:
+            return self.__dict__["_panels"][nickname]  # type: ignore[no-any-return]  # it is a ChatPanel
+        except KeyError:
+            raise AttributeError(f"nobody on this board is called {nickname}") from None
+
+    def __iter__(self) -> Iterator[ChatPanel]:
+        return iter(self._panels.values())
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """The same for each new board; so the ladder, which differs, is only named."""
+        people = [repr(panel) for panel in self]
+        if self.ladder:
+            pairs = zip(people, self._faults.values(), strict=True)
+            people = [f"{person}\n{faults}" for person, faults in pairs]
+        below = [repr(self.server)] if self.server else []
+        below += [f"on the wire of {self.ladder.whose}: a ladder"] if self.ladder else []
+        return "\n\n".join([*people, *below])
+
+
+def board(
+    server: ChatServer | Address, *nicknames: str, framing: NewFraming = LINES, wires: bool = False
+) -> Board:
+    """Connect a client for each nickname, one after the other, and lay out their panels.
+
+    Returns when each client has read that the later ones joined, so that a board always begins alike.
+    `wait_for` no longer finds these lines: "bob joined" means that he joins again.
+
+    Instead of a ChatServer it takes the address of any server, (host, port), and does not wait for these
+    lines: such a server may not send them.
+
+    With `wires`, each client connects through a `Link` of its own, `board(…).wire("bob")`, with its faults
+    below its panel; and what passes on one of these wires is drawn below the board.
+
+    Raises:
+        NicknameRefused: the server refused one of the nicknames; the clients before it have left.
+        OSError, RuntimeError: the server does not run, or went away, or does not announce who joins.
+    """
+    clients: dict[str, ChatClient] = {}
+    links: dict[str, Link] = {}
+    try:
+        for nickname in nicknames:
+            if not nickname or not isinstance(nickname, str):
+                raise NicknameRefused(f"no board: a nickname is a string, and not empty, not {nickname!r}")
+            if nickname in clients:
+                raise NicknameRefused(f"no board: {nickname!r} is there twice")
+            address = server.address if isinstance(server, ChatServer) else server
+            if wires:
+                links[nickname] = Link(address, client=nickname)
+                address = links[nickname].address
+            try:
+                clients[nickname] = ChatClient(nickname, address, framing=framing)
+            except NicknameRefused as error:
+                raise NicknameRefused(f"no board: {nickname!r} was refused: {error}") from None
+        if framing is LINES and isinstance(server, ChatServer):
+            _wait_until_met([*clients.values()])
+        return Board(server, clients, links)
+    except BaseException:
+        for client in clients.values():
+            client.leave()
+        for link in links.values():
+            link.stop()
+        raise
+
+
+def _wait_until_met(clients: list[ChatClient]) -> None:
+    """Wait until each has read its welcome, and that the later ones joined."""
+    for i, client in enumerate(clients):
+        client.wait_for(f"* you are {client.nickname}")
+        for later in clients[i + 1 :]:
+            client.wait_for(f"* {later.nickname} joined")
