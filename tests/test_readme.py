@@ -111,6 +111,15 @@ def test_every_link_leads_somewhere(text: str, folder: Path, least: int) -> None
     assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
 
 
+def test_what_has_moved_is_where_the_changelog_says() -> None:
+    """The right column of its table names modules that there are."""
+    moved = re.findall(r"^\| `labkit.*\| (.*) \|$", CHANGELOG, re.MULTILINE)
+    assert len(moved) > 20
+    for module in re.findall(r"labkit(?:\.\w+)+", " ".join(moved)):
+        path = ROOT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").is_file(), module
+
+
 FOLDERS = sorted(path.parent for path in (ROOT / "labkit").rglob("__init__.py"))
 
 
