@@ -1,4 +1,4 @@
-"""What the tests share: a server, a bare socket to poke it with, a check that nothing is left behind."""
+"""The tests' fixtures: servers, threads, and a check that no thread is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs run by the tests as a student runs them: as processes, on a pipe or on a pseudo-terminal."""
+"""Programs run as a student runs them: as processes, on a pipe or on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic, sleep
-from typing import IO
+from typing import IO, Self
 
 import psutil
 from support import need
 
 PATIENCE = 30.0
-"""Seconds that a program may take for anything: to start, to say a line, to end."""
+"""Seconds that a program has for anything: to start, to print a line, to end."""
 
 LABKIT = (sys.executable, "-m", "labkit")
 
+# No settings of the machine's own.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTHONIO"))}
-
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
 HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it has not ended; one that nobody has asked about yet has."""
+    """Whether it has not ended; a zombie has."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
 def still_run(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended, though they had time to: who is killed is not gone at once."""
+    """Those that have not ended in time: a killed process is not gone at once."""
     give_up = monotonic() + PATIENCE / 3
     left = list(processes)
     while (left := list(filter(runs, left))) and monotonic() < give_up:
@@ -130,7 +130,7 @@ class Program:
         assert self.process.stderr is not None
         return self.process.stderr.read().decode()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,21 +1,22 @@
-"""What the tests share: how long to wait, what may be missing, a bare socket, and a bare server."""
+"""What the tests share: how long to wait, what may be missing, a bare client and a bare server."""
 
 from __future__ import annotations
 
 import os
 import socket
 import struct
+from typing import Self
 
 import pytest
 
 from labkit.instruments import redis_server
 
 SOON = 20.0
-"""Seconds that anything may take, on a machine that does much else; whatever takes longer is broken."""
+"""Seconds that anything may take, on a busy machine; what takes longer is broken."""
 
 
 def need(condition: object, reason: str) -> None:
-    """Skip the test unless `condition` holds; with LABKIT_REQUIRE=all nothing may be missing: fail."""
+    """Skip the test unless `condition` holds; with LABKIT_REQUIRE=all, fail it."""
     if condition:
         return
     if os.environ.get("LABKIT_REQUIRE") == "all":
@@ -29,7 +30,7 @@ def need_redis() -> None:
 
 
 class Wire:
-    """A bare socket that reads and writes lines: a peer that owes nothing to labkit's own client."""
+    """A bare socket that reads and writes lines, without any of labkit's own code."""
 
     def __init__(self, peer: tuple[str, int] | socket.socket, timeout: float = SOON) -> None:
         self.sock = (
@@ -39,8 +40,8 @@ class Wire:
         self._rest = b""
 
     @classmethod
-    def joined(cls, address: tuple[str, int], nickname: str) -> Wire:
-        """Connected, with a nickname, and welcomed."""
+    def joined(cls, address: tuple[str, int], nickname: str) -> Self:
+        """Connect, give a nickname, and be welcomed."""
         wire = cls(address)
         assert wire.line() == "nickname"
         wire.send(nickname)
@@ -48,13 +49,13 @@ class Wire:
         return wire
 
     def join_raw(self, nickname: str) -> None:
-        """Asked, answered and welcomed in the raw dialect, where each of these is a `recv`."""
+        """The same in the raw dialect, on a connected socket: each message is a `recv`."""
         assert self.recv() == "nickname"
         self.send_bytes(nickname.encode())
         assert self.recv() == f"* you are {nickname}, in lobby"
 
     def line(self) -> str:
-        """The next line, without its LF. Raises TimeoutError, or EOFError where there is none to come."""
+        """The next line, without its LF. Raises TimeoutError; EOFError at the end."""
         while b"\n" not in self._rest:
             data = self.sock.recv(65536)
             if not data:
@@ -107,7 +108,7 @@ class Wire:
     def close(self) -> None:
         self.sock.close()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -129,7 +130,7 @@ class BareServer:
     def accept(self) -> Wire:
         return Wire(self.sock.accept()[0])
 
-    def __enter__(self) -> BareServer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

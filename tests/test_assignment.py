@@ -106,8 +106,13 @@ def test_S4_two_lists_pair_each_socket_with_its_name() -> None:
         wires["bob"].reset()
         # One of the threads ends, the one that was bob's.
         finished = threading.Event()
+
+        def wait_for(handler: threading.Thread) -> None:
+            handler.join()
+            finished.set()
+
         for handler in handlers:
-            threading.Thread(target=lambda h=handler: (h.join(), finished.set()), daemon=True).start()
+            threading.Thread(target=wait_for, args=(handler,), daemon=True).start()
         assert finished.wait(SOON)
         assert server.nicknames == ["alice", "carol"]
         left = [wires["alice"], wires["carol"]]

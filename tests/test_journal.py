@@ -31,7 +31,12 @@ def test_events_in_the_order_in_which_they_were_recorded() -> None:
 def test_the_thread_is_the_one_that_recorded(elsewhere: ThreadPoolExecutor) -> None:
     """An event names the thread it was recorded in."""
     journal = Journal()
-    name = elsewhere.submit(lambda: (journal.record("said"), threading.current_thread().name)[1]).result()
+
+    def record() -> str:
+        journal.record("said")
+        return threading.current_thread().name
+
+    name = elsewhere.submit(record).result()
     assert [event.thread for event in journal] == [name]
     assert name != threading.current_thread().name
 

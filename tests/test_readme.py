@@ -15,6 +15,9 @@ from labkit import ChatClient, ChatServer
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GITHUB = ROOT / ".github"
+CONTRIBUTING = (GITHUB / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANGELOG = (GITHUB / "CHANGELOG.md").read_text(encoding="utf-8")
 TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
 
 
@@ -91,12 +94,30 @@ def test_every_command_that_is_named_exists(command: str) -> None:
     assert done.stdout.startswith("usage: python -m labkit")
 
 
-@pytest.mark.parametrize(("text", "folder"), [(README, ROOT), (TEACHING, ROOT / "notebooks")])
-def test_every_link_leads_somewhere(text: str, folder: Path) -> None:
-    """Files that README and TEACHING.md name are in the repository."""
-    links = re.findall(r"\]\(([^)#]+)\)", text)
-    assert len(links) > 15
+@pytest.mark.parametrize(
+    ("text", "folder", "least"),
+    [
+        (README, ROOT, 16),
+        (TEACHING, ROOT / "notebooks", 16),
+        (CONTRIBUTING, GITHUB, 16),
+        (CHANGELOG, GITHUB, 2),
+    ],
+    ids=["README", "TEACHING", "CONTRIBUTING", "CHANGELOG"],
+)
+def test_every_link_leads_somewhere(text: str, folder: Path, least: int) -> None:
+    """Files that these pages name are in the repository."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    assert len(links) >= least
     assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
+
+
+def test_what_has_moved_is_where_the_changelog_says() -> None:
+    """The right column of its table names modules that there are."""
+    moved = re.findall(r"^\| `labkit.*\| (.*) \|$", CHANGELOG, re.MULTILINE)
+    assert len(moved) > 20
+    for module in re.findall(r"labkit(?:\.\w+)+", " ".join(moved)):
+        path = ROOT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").is_file(), module
 
 
 FOLDERS = sorted(path.parent for path in (ROOT / "labkit").rglob("__init__.py"))

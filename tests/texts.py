@@ -40,7 +40,7 @@ TYPED_NAMES = st.one_of(
     ),
     st.text(_LETTERS, min_size=1, max_size=12),
 ).filter(is_fit)
-"""Names as somebody may type them, fit for use."""
+"""Names as they may be typed, fit for use."""
 
 NAMES = TYPED_NAMES.map(fit)
 """Names as they are shown."""
@@ -52,7 +52,7 @@ def harmless(line: str) -> bool:
         unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs")
         or unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
         or c in "\u200e\u200f\u061c"
-        or c in "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"  # nobody can see these …
-        or c in "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"  # … nor these
+        or c in "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"  # invisible ones …
+        or c in "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"  # … and more
         for c in line
     )

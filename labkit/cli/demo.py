@@ -1,33 +1,39 @@
 """python -m labkit demo: the walkthrough's story in a terminal.
 
-A real server, three real clients, and what each of them said and heard. Every step says first what is
-going to happen. The output is the same every time: nothing in here waits for time to pass, only for
-what must come.
+A real server, three real clients, and what each of them said and heard. Every step says first what will
+happen. The output is the same every time: nothing waits for time to pass, only for lines that must come.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import threading
 
-from labkit.cli.console import complain
+from labkit.cli.console import print_error
 from labkit.client import ChatClient
 from labkit.instruments.ladder import Ladder
 from labkit.server import ChatServer
 from labkit.wire.sockets import Address, connect
 
+DETAILS = ""
+
 _WHO = re.compile(r"^\* in \S+: ")
-"""What `/who` is answered with."""
+"""The answer to `/who`."""
 
 
-def show() -> int:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def run(options: argparse.Namespace) -> int:
     """Play the story; returns the exit status."""
     try:
         return _play()
     except BrokenPipeError:
-        raise  # nobody reads our output: no news to anybody
-    except OSError as error:  # what did not come in time, or could not be connected
-        return complain(error)
+        raise  # our output is closed: there is no one to tell
+    except OSError as error:  # a line that did not come in time, or a connection that failed
+        return print_error(error)
 
 
 def _play() -> int:
@@ -106,7 +112,7 @@ def _answers(address: Address) -> bool:
 
 
 class _Story:
-    """Numbers the steps, knows who is here, and how much of each transcript was shown."""
+    """Numbers the steps; knows who is here, and how much of each transcript was shown."""
 
     def __init__(self) -> None:
         self._steps = 0
@@ -128,11 +134,10 @@ class _Story:
         self._here.remove(client)
 
     def settle(self) -> None:
-        """Wait until everybody has heard all that was said so far.
+        """Wait until every client has heard all that was said so far.
 
-        What somebody asks is answered after all that they said before, so the first round of /who makes
-        sure that the server has everything; and after all that they were sent before, so the second one
-        makes sure that they have it.
+        A client's question is answered after all that it said before: after the first round of /who the
+        server has everything. And after all that it was sent before: after the second the clients have it.
         """
         for client in self._here * 2:
             client.say("/who")

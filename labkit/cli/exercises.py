@@ -1,71 +1,42 @@
-"""What `python -m labkit check` and `python -m labkit exercises` do.
-
-Here is what is read from files, what is printed, and which exit status comes of it. What an exercise is,
-and what a check does, is elsewhere: checking.py, build.py.
-"""
+"""python -m labkit exercises: name them, print one to begin with, write their notebooks."""
 
 from __future__ import annotations
 
-import json
+import argparse
 from pathlib import Path
 from textwrap import dedent
 
-from labkit.cli.console import complain, use_any_letter
-from labkit.exercises import NAMES, exercise_called
-from labkit.exercises.catalogue.judge import JUDGE
-from labkit.exercises.exercise import stub_of
-from labkit.exercises.grading.checking import check
-from labkit.exercises.grading.judging import judge
+from labkit.cli.check import unusable
+from labkit.cli.console import print_error
 
-UNUSABLE = 2
-"""The exit status when nothing could be checked at all."""
+DETAILS = ""
 
 
-def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
-    """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
-    if hints < 1:
-        return _unusable(f"--hints: 1 or more is needed, not {hints}")
-    try:
-        source = Path(filename).read_text(encoding="utf-8")
-        if name != "judge":
-            exercise_called(name)
-    except (OSError, ValueError) as error:
-        return _unusable(_why(error, filename))
-    use_any_letter()
-    if name == "judge":
-        return _judge_file(source, filename, as_json)
-    result = check(name, source, filename=filename)
-    if as_json:
-        print(json.dumps(result.as_json(), ensure_ascii=False))
-        return 0 if result.ok else 1
-    print(result)
-    for _ in range(min(hints, len(result.hints)) - 1):
-        print(result.hint())
-    return 0 if result.ok else 1
+def add_options(parser: argparse.ArgumentParser) -> None:
+    ways = parser.add_subparsers(title="what to do", metavar="WHAT", required=True, dest="way")
+    ways.add_parser("list", help="name them all")
+    stub = ways.add_parser("stub", help="print an exercise's task and what to start from, as Python")
+    stub.add_argument("exercise", metavar="EXERCISE")
+    build = ways.add_parser("build", help="write the notebooks of exercises and solutions")
+    build.add_argument("--to", metavar="FOLDER", help="where to (default: the repository's notebooks/)")
+    build.add_argument(
+        "--check", action="store_true", help="write nothing; fail if one is not as its source says"
+    )
 
 
-def _judge_file(source: str, filename: str, as_json: bool) -> int:
-    """Judge the test in this file."""
-    judgement = judge(source, filename=filename)
-    print(json.dumps(judgement.as_json(), ensure_ascii=False) if as_json else judgement)
-    return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
+def run(options: argparse.Namespace) -> int:
+    if options.way == "list":
+        return _list()
+    if options.way == "stub":
+        return _print_stub(options.exercise)
+    return _build(options.to, options.check)
 
 
-def _unusable(why: str) -> int:
-    complain(why)
-    return UNUSABLE
-
-
-def _why(error: OSError | ValueError, filename: str) -> str:
-    if isinstance(error, OSError):
-        return f"cannot read {filename}: {error.strerror}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"cannot read {filename}: it is not UTF-8 text"
-    return str(error)
-
-
-def list_exercises() -> int:
+def _list() -> int:
     """Print each exercise on a line."""
+    from labkit.exercises import NAMES, exercise_called
+    from labkit.exercises.catalogue.judge import JUDGE
+
     for name in NAMES:
         exercise = exercise_called(name)
         print(f"{name:<10} {exercise.points:>2} points   {exercise.wants + ':':<14} {exercise.title}")
@@ -73,20 +44,24 @@ def list_exercises() -> int:
     return 0
 
 
-def print_stub(name: str) -> int:
+def _print_stub(name: str) -> int:
     """Print what a student starts from: the task as a comment, and the stub."""
+    from labkit.exercises import exercise_called
+    from labkit.exercises.catalogue.judge import JUDGE
+    from labkit.exercises.exercise import stub_of
+
     try:
         exercise = JUDGE if name == "judge" else exercise_called(name)
     except ValueError as error:
-        return _unusable(str(error))
+        return unusable(error)
     task = "\n".join(f"# {line}".rstrip() for line in dedent(exercise.task).strip().splitlines())
     stub = stub_of(dedent(exercise.answer).strip("\n") + "\n")
     print(f"{task}\n\n\n{stub}", end="")
     return 0
 
 
-def build(folder: str | None, only_look: bool) -> int:
-    """Write the notebooks of exercises and solutions; or tell which of them have drifted."""
+def _build(folder: str | None, only_look: bool) -> int:
+    """Write the notebooks of exercises and solutions; or name those that have drifted."""
     from labkit.exercises.grading.notebooks import NOTEBOOKS, drifted, write
 
     where = NOTEBOOKS if folder is None else Path(folder)
@@ -99,5 +74,5 @@ def build(folder: str | None, only_look: bool) -> int:
         for path in write(where):
             print(f"wrote {path}")
     except OSError as error:
-        return complain(f"cannot write {error.filename}: {error.strerror}")
+        return print_error(f"cannot write {error.filename}: {error.strerror}")
     return 0

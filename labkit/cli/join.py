@@ -1,22 +1,21 @@
-"""Chat in a terminal: what you type is said, what is heard is printed.
+"""python -m labkit join: chat in a terminal. What is typed is said, what is heard is printed.
 
-As in the assignment, the main thread reads the keyboard and sends. Another thread prints what the
-client's receiving thread has heard. When the server goes away, nobody is left typing to it; where there
-are several, the client goes to another one by itself, and its `# …` lines say so.
-
-This is no client of its own: it builds on ChatClient (client.py), and on keyboards.py for whoever types.
+As in the assignment, the main thread reads the keyboard and sends. Another thread prints what the client's
+receiving thread has heard. When the connection ends, so does the program, even in the middle of a line;
+with several servers the client goes to the next one by itself, and its `# …` lines say so.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import threading
 from contextlib import suppress
 from time import sleep
-from typing import TYPE_CHECKING
 
-from labkit.cli.console import complain, is_terminal, use_any_letter
-from labkit.cli.keyboards import Interrupted, Keyboard, Pipe, Typist
+from labkit.cli import options as take
+from labkit.cli.console import is_terminal, print_error, replace_unprintable
+from labkit.cli.keyboards import Interrupted, Keyboard, PipeKeyboard, TerminalKeyboard
 from labkit.client import (
     GONE,
     JOINING,
@@ -28,82 +27,119 @@ from labkit.client import (
     WrongPassword,
 )
 from labkit.client.reconnect import place
-from labkit.wire.framing import LINES, RAW, NewFraming
+from labkit.server import PORT
+from labkit.wire.framing import FRAMINGS, RAW
 from labkit.wire.messages import Quit, from_client
-from labkit.wire.sockets import Address
 
-if TYPE_CHECKING:
-    from labkit.wire.tls import ForClient
+DETAILS = (
+    "Ctrl-D leaves. On a pipe every line is said, the first one being the nickname if none is given: "
+    "printf 'alice\\nhello\\n' | python -m labkit join"
+)
 
 RAW_PAUSE = 0.2
 """Seconds between two messages in the raw dialect, where nothing but time keeps them apart."""
 
 
-def join(
-    nickname: str | None,
-    address: Address | list[Address],
-    framing: NewFraming = LINES,
-    password: str | None = None,
-    tls: ForClient | None = None,
-) -> int:
-    """Chat until the input or the connection ends; returns the exit status.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "nickname", nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
+    )
+    parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
+    parser.add_argument("--port", type=take.port, default=PORT, help="(default: %(default)s)")
+    parser.add_argument(
+        "--also",
+        type=take.host_port,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="another server of the same chat, to go to when the first is lost; may be given several times",
+    )
+    take.add_framing(parser)
+    take.add_password(parser, "for a server that asks for one")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="the server speaks TLS; its certificate must be one that this machine trusts",
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        help="the same, for a certificate that this machine does not know: this one, or one that it signed",
+    )
 
-    Args:
-        nickname: None asks for it: the first line is the nickname.
-        address: (host, port) of the server; or a list of these, as for ChatClient.
-        framing: LINES or RAW.
-        password: for a server that asks for one. None: whoever sits at the terminal is asked then.
-        tls: as for ChatClient.
-    """
-    use_any_letter()
+
+def run(options: argparse.Namespace) -> int:
+    """Chat until the input or the connection ends; returns the exit status."""
+    first = (options.host, options.port)
+    framing = FRAMINGS[options.framing]
+    replace_unprintable()
     try:
-        client = ChatClient(None, address, framing=framing, password=password, tls=tls)
+        password = take.password_of(options)
+        client = ChatClient(
+            None,
+            [first, *options.also] if options.also else first,
+            framing=framing,
+            # One to be asked for waits until the server wants it.
+            password=None if isinstance(password, take.Asked) else password,
+            tls=options.tls_ca or options.tls or None,
+        )
     except (OSError, ValueError) as error:
-        return complain(error)
-    person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    several = isinstance(address, list)
-    keyboard: Keyboard = Typist(lambda: _where(client, several)) if person else Pipe()
+        return print_error(error)
+    keyboard = _keyboard(client, several=bool(options.also))
 
     def watch() -> None:
         if client.state == GONE:
             keyboard.interrupt()
 
     client.on_change(watch)
-    watch()  # it may have gone before anybody watched
+    watch()  # it may have gone before
     printer = threading.Thread(target=_print_heard, args=(client, keyboard), daemon=True)
-    problem = ""
+    problem = _chat(client, keyboard, printer, options.nickname, framing is RAW)
     try:
-        if _introduce(client, keyboard, nickname, framing is RAW):
+        client.leave()
+        if not printer.ident:
+            printer.start()  # the server may have said a last word
+        printer.join()
+    finally:
+        keyboard.close()
+    return print_error(problem) if problem else 0
+
+
+def _keyboard(client: ChatClient, several: bool) -> Keyboard:
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        return TerminalKeyboard(lambda: _where(client, several))
+    return PipeKeyboard()
+
+
+def _chat(
+    client: ChatClient, keyboard: Keyboard, printer: threading.Thread, nickname: str | None, raw: bool
+) -> str:
+    """Join and talk until there is no more to say; returns what went wrong, "" if nothing did."""
+    try:
+        if _join(client, keyboard, nickname, raw):
             printer.start()
-            _talk(client, keyboard, framing is RAW)
-        elif not keyboard.asks_again:
-            problem = "no nickname: the input ended before it gave one"
+            _talk(client, keyboard, raw)
+        elif not keyboard.interactive:
+            return "no nickname: the input ended before it gave one"
     except KeyboardInterrupt:
         pass  # Ctrl-C is a way to leave
     except (Interrupted, ConnectionEnded):
         with suppress(TimeoutError):
             client.wait_until_gone(timeout=1)
-        problem = client.end
+        return client.end
     except NicknameRefused as refused:
-        problem = f"nickname refused: {refused}"
+        return f"nickname refused: {refused}"
     except WrongPassword as refused:
-        problem = str(refused)
+        return str(refused)
     except PasswordNeeded:
-        problem = "the server asks for a password: give it by --password-file FILE, or in LABKIT_PASSWORD"
+        return "the server asks for a password: give it by --password-file FILE, or in LABKIT_PASSWORD"
     except (TimeoutError, ValueError) as error:
-        problem = str(error)
-    try:
-        client.leave()
-        if not printer.ident:
-            printer.start()  # there may be a last word of the server
-        printer.join()
-    finally:
-        keyboard.close()
-    return complain(problem) if problem else 0
+        return str(error)
+    return ""
 
 
 def _where(client: ChatClient, several: bool) -> str:
-    """What stands below the line being typed, once there is something to say to somebody."""
+    """What stands below the line being typed, once the client is in a room."""
     if not client.room:
         return ""
     if client.state == JOINING:
@@ -112,7 +148,7 @@ def _where(client: ChatClient, several: bool) -> str:
     return f" {client.nickname} in {where}    /help: commands    Ctrl-D: leave"
 
 
-def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw: bool) -> bool:
+def _join(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw: bool) -> bool:
     """Answer the server's request for a nickname; False if the input ended before there was one."""
     while True:
         answer = nickname or keyboard.ask("nickname: ")
@@ -128,8 +164,8 @@ def _introduce(client: ChatClient, keyboard: Keyboard, nickname: str | None, raw
             return True
         except NicknameRefused as refused:
             with suppress(TimeoutError, ConnectionEnded):
-                client.wait_for(f"! {refused}", timeout=0)  # shown here, so not to be printed again
-            if not keyboard.asks_again:
+                client.wait_for(f"! {refused}", timeout=0)  # shown here: not to be printed again
+            if not keyboard.interactive:
                 raise
             keyboard.show(f"! {refused}")
 
@@ -142,18 +178,18 @@ def _give_nickname(client: ChatClient, keyboard: Keyboard, nickname: str) -> Non
 
 
 def _give_password(client: ChatClient, keyboard: Keyboard, needed: PasswordNeeded) -> None:
-    """The server asks for a password: so do we, where a person sits who can type it."""
+    """The server asks for a password: ask for it here, if there is a user to ask."""
     while True:
         if isinstance(needed, WrongPassword):
             with suppress(TimeoutError, ConnectionEnded):
                 client.wait_for(f"! {needed}", timeout=0)
-        if not keyboard.asks_again or not client.asks_for_password:
+        if not keyboard.interactive or not client.asks_for_password:
             raise needed
         if isinstance(needed, WrongPassword):
             keyboard.show(f"! {needed}")
         password = keyboard.ask_secretly("password: ")
         if password is None:
-            raise KeyboardInterrupt  # Ctrl-D, which is a way to leave as well
+            raise KeyboardInterrupt  # Ctrl-D is a way to leave as well
         try:
             if password:
                 return client.give_password(password)
@@ -162,8 +198,7 @@ def _give_password(client: ChatClient, keyboard: Keyboard, needed: PasswordNeede
 
 
 def _expect_no_refusal(client: ChatClient, keyboard: Keyboard) -> None:
-    """In the raw dialect a nickname is accepted by saying nothing, so a refusal must be waited for; and a
-    request for the password, too."""
+    """Wait for a refusal, or for a request for the password: raw accepts a nickname by silence."""
     try:
         refused = client.wait_for(lambda line: line.startswith("! "), timeout=RAW_PAUSE)
     except TimeoutError:
@@ -188,15 +223,15 @@ def _talk(client: ChatClient, keyboard: Keyboard, raw: bool) -> None:
 
 
 def _say(client: ChatClient, keyboard: Keyboard, line: str) -> None:
-    """Say it, if need be when there is a server again. Nobody who sits there is made to wait for long: they
-    may want to leave."""
+    """Say it; while there is no server, wait for one. A user at a terminal is told instead of made to wait:
+    they may want to leave."""
     while True:
         try:
-            if keyboard.asks_again and client.state == JOINING:
+            if keyboard.interactive and client.state == JOINING:
                 raise ComingBack
             return client.say(line)
         except ComingBack:
-            if keyboard.asks_again:
+            if keyboard.interactive:
                 return keyboard.show(f"# not said, there is no server yet: {line}")
 
 

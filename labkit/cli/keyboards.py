@@ -1,10 +1,10 @@
 """Keyboards: where the lines come from that are said, and where those that are heard are shown.
 
-- `Typist`, a person at a terminal: prompt_toolkit keeps the line being typed apart from what arrives.
-- `Pipe`, lines from a file or a program, as in `printf 'alice\\nhello\\n' | python -m labkit join`.
+- `TerminalKeyboard`, a user at a terminal: prompt_toolkit keeps what is typed apart from what arrives.
+- `PipeKeyboard`, a file or a program, as in `printf 'alice\\nhello\\n' | python -m labkit join`.
 
-Each is used by three threads: the main one asks for lines, another shows lines, and any may interrupt
-the asking. They know nothing of sockets. prompt_toolkit is imported only when a Typist is made.
+Three threads use a keyboard: the main one asks for lines, another shows lines, and any may interrupt the
+asking. prompt_toolkit is imported only when a TerminalKeyboard is made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from labkit.cli.console import complain, discard_output
+from labkit.cli.console import discard_output, print_error
 from labkit.wire.framing import LineFraming, TooLong
 
 if TYPE_CHECKING:
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
 LONGEST = 1 << 20
-"""Bytes of the longest line read from a pipe. The server refuses far shorter ones itself, and says so."""
+"""Bytes of the longest line read from a pipe. The server refuses far shorter ones itself."""
 
 LOOK_AROUND = 0.5
-"""Seconds; how often a waiting main thread looks up. On Windows, Ctrl-C is noticed only then."""
+"""Seconds between two looks of a main thread that waits. On Windows, Ctrl-C is noticed only then."""
 
 
 class Interrupted(Exception):
-    """There is no more to be typed, although the input has not ended."""
+    """There is nothing left to ask for, although the input has not ended."""
 
 
 class Keyboard(Protocol):
     """Where lines come from, and where those that are heard are shown."""
 
-    asks_again: bool  # whether a refused nickname may be followed by another one
+    interactive: bool  # whether a user sits there, who can be asked again
 
     def ask(self, prompt: str) -> str | None:
         """The next line; None when there are no more. Raises Interrupted after `interrupt`."""
 
     def ask_secretly(self, prompt: str) -> str | None:
-        """As `ask`, for a password: what is typed cannot be read on the screen, or be had back."""
+        """As `ask`, for a password: what is typed is neither shown nor kept in the history."""
 
     def show(self, line: str) -> None:
         """Print a line; from any thread."""
@@ -55,13 +55,13 @@ class Keyboard(Protocol):
         """Have `ask` raise Interrupted, at once if it waits; from any thread."""
 
     def close(self) -> None:
-        """Give the terminal back, and print what was not printed yet. Must be called in the end."""
+        """Restore the terminal, and print what was not printed yet. Must be called in the end."""
 
 
-class Pipe:
+class PipeKeyboard:
     """Lines from a file or another program, one at a time; what is heard goes to standard output."""
 
-    asks_again = False
+    interactive = False
 
     def __init__(self) -> None:
         self._happened: queue.SimpleQueue[str | Interrupted | None] = queue.SimpleQueue()
@@ -80,14 +80,14 @@ class Pipe:
             return what
 
     def ask_secretly(self, prompt: str) -> str | None:
-        return self.ask(prompt)  # nobody types here
+        return self.ask(prompt)  # there is no screen
 
     def show(self, line: str) -> None:
         try:
             print(line, flush=True)
         except OSError as error:
             if not isinstance(error, BrokenPipeError):  # a full disk, for one
-                complain(error)
+                print_error(error)
             discard_output()
             self.interrupt()
 
@@ -98,10 +98,10 @@ class Pipe:
         pass  # `show` has printed everything
 
     def _read(self) -> None:
-        """In a thread of its own, which may wait for a line that never comes."""
+        """Runs in a thread of its own, which may wait for a line that never comes."""
         for line in _lines_of_stdin():
             if isinstance(line, TooLong):
-                complain(f"a line of more than {line.limit} bytes was not sent")
+                print_error(f"a line of more than {line.limit} bytes was not sent")
             else:
                 self._happened.put(line)
                 self._more.acquire()
@@ -122,13 +122,13 @@ def _lines_of_stdin() -> Iterator[str | TooLong]:
     yield from framing.feed(b"\n")  # the last line may lack its end
 
 
-class Typist:
-    """A person at a terminal: what arrives is printed above the line being typed, never into it.
+class TerminalKeyboard:
+    """A user at a terminal: what arrives is printed above the line being typed, never into it.
 
     `below` gives the text of the bar at the bottom of the screen; with none there is no bar.
     """
 
-    asks_again = True
+    interactive = True
 
     def __init__(self, below: Callable[[], str]) -> None:
         import asyncio
@@ -137,10 +137,10 @@ class Typist:
 
         self._below = below
         self._session: PromptSession[str] = PromptSession()
-        # Between two prompts, too, a key is kept for the next one: no echo, and Ctrl-D is not swallowed.
+        # Raw between two prompts, too: a key is kept for the next, without echo, and Ctrl-D is not lost.
         self._raw_mode = ExitStack()
         self._raw_mode.enter_context(self._session.input.raw_mode())
-        # One event loop for all prompts: what is to be printed waits in it from one to the next.
+        # One event loop for all prompts: what is to be printed waits in it from one prompt to the next.
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._asking: asyncio.Task[str | None] | None = None
@@ -161,7 +161,7 @@ class Typist:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import DummyHistory
 
-        # Of its own: the other's history would give the password back at the next arrow up.
+        # A session of its own: the other's history would show the password at the next arrow up.
         session: PromptSession[str] = PromptSession(
             history=DummyHistory(), is_password=True, input=self._session.input, output=self._session.output
         )

@@ -1,12 +1,13 @@
 """python -m labkit lab: JupyterLab, opened on the first notebook.
 
-It starts JupyterLab as a program of its own, tells which address to open, and waits until it ends. What
-it takes off a newcomer's hands: finding the notebooks, root in a container, a machine without a browser,
+JupyterLab runs as a program of its own; this one prints the address to open, and waits for the end. It
+spares a newcomer several things: finding the notebooks, root in a container, a machine without a browser,
 the question whether Ctrl-C is meant, and the pop-up about Jupyter's news.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -22,8 +23,11 @@ from time import sleep
 
 import psutil
 
-from labkit.cli.console import complain
+from labkit.cli import options as take
+from labkit.cli.console import print_error
 from labkit.wire import sockets
+
+DETAILS = "It runs until Ctrl-C. What follows -- is handed to JupyterLab."
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
 """The first notebook of the walkthrough; the others are beside it."""
@@ -32,13 +36,23 @@ PORTS = range(8888, 8988)
 """Where to look for a free port: Jupyter's own, and those after it."""
 
 SETTINGS = {
-    # No question about news, and no look-up of newer versions. Whoever has chosen otherwise keeps it.
+    # No question about news, and no look-up of newer versions. A user's own choice comes before this one.
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 """JupyterLab's settings, where the lab's defaults differ from its own."""
 
 SHUTDOWN = 10.0
 """Seconds that JupyterLab has to end its kernels and itself."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=take.port, help="(default: the first free one from 8888 on)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address to open")
+    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options for JupyterLab itself")
+
+
+def run(options: argparse.Namespace) -> int:
+    return open_notebooks(options.port, not options.no_browser, options.more)
 
 
 def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence[str] = ()) -> int:
@@ -50,16 +64,18 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
         more: options for JupyterLab itself.
     """
     if not NOTEBOOK.exists():
-        return complain(f"no notebook at {NOTEBOOK}: the notebooks are in the repository, beside labkit/")
+        return print_error(
+            f"no notebook at {NOTEBOOK}: the notebooks are in the repository, beside labkit/"
+        )
     if importlib.util.find_spec("jupyterlab") is None:
-        return complain("JupyterLab is not installed here: pip install -r requirements.txt")
+        return print_error("JupyterLab is not installed here: pip install -r requirements.txt")
     if port:
         if not _is_free(port):
-            return complain(f"port {port} is taken; without --port a free one is found")
+            return print_error(f"port {port} is taken; without --port a free one is found")
     else:
         port = next(filter(_is_free, PORTS), None)
         if port is None:
-            return complain(
+            return print_error(
                 f"none of the ports {PORTS[0]} to {PORTS[-1]} is free; name another with --port"
             )
     browser = browser and has_browser()
@@ -70,7 +86,7 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
         child = subprocess.Popen(_command(port, browser, more), env=environment)
         try:
             if not _came_up(child, port):
-                return complain("JupyterLab did not start; what it said stands above")
+                return print_error("JupyterLab did not start; what it said stands above")
             print(
                 "\nA browser opens now. If none does, open this address in one:"
                 if browser
@@ -85,7 +101,7 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
             _end(child)
         else:
             if child.returncode:
-                return complain(f"JupyterLab ended with status {child.returncode}")
+                return print_error(f"JupyterLab ended with status {child.returncode}")
         print("JupyterLab has ended. Goodbye.", flush=True)
         return 0
 
@@ -134,7 +150,7 @@ def _command(port: int, browser: bool, more: Sequence[str]) -> list[str]:
 def _environment(folder: Path, token: str) -> dict[str, str]:
     """The child's environment: the token, and a folder with SETTINGS.
 
-    The token is not in the command line, which everybody on the machine can read (ps).
+    The token is not in the command line, which every user of the machine can read (ps).
     """
     settings = folder / "labconfig" / "default_setting_overrides.json"
     settings.parent.mkdir()
@@ -157,16 +173,16 @@ def _came_up(child: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def _listens(pid: int, port: int) -> bool:
-    """Whether it is this process that listens there: somebody else may have been quicker."""
+    """Whether it is this process that listens there: another may have been quicker."""
     try:
         connections = psutil.Process(pid).net_connections("tcp")
-    except psutil.Error:  # it has ended; or we are not told, and believe it
+    except psutil.Error:  # it has ended; or we may not look, and believe it
         return bool(psutil.pid_exists(pid))
     return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End JupyterLab. Where Ctrl-C was typed it has heard of it already; a signal to us it has not."""
+    """End JupyterLab. A typed Ctrl-C has reached it already; a signal sent to this process has not."""
     if os.name != "nt":  # on Windows this would kill it, and leave its kernels behind
         child.terminate()
     while True:
@@ -174,6 +190,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait(SHUTDOWN)
             return
         except KeyboardInterrupt:
-            continue  # it is on its way
+            continue  # it is ending
         except subprocess.TimeoutExpired:
             child.kill()

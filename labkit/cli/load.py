@@ -1,12 +1,11 @@
-"""python -m labkit load: the load from a shell, with a progress bar, a table in the end, and a drawing.
+"""python -m labkit load: a load from a shell, with a progress bar, a table in the end, and a drawing.
 
-It measures nothing itself: run.py does. The bar is for people, and is drawn only where one sits.
+instruments/load measures. The bar is drawn only on a terminal.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,18 +14,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from labkit.cli.console import complain, is_terminal, tell
+from labkit.cli import options as take
+from labkit.cli.console import is_terminal, print_error, print_notice
 from labkit.instruments.load import shared
 from labkit.instruments.load.plan import MEANS, Plan
 from labkit.instruments.load.run import compare
 from labkit.instruments.load.servers import SERVERS, Which
+
+DETAILS = "Exit status 0: every line came, once; 1: one did not, or a server could not be measured."
 
 REPEATS = 3
 """Runs of each server, where several are compared."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What the command line of `load` may say."""
     parser.add_argument(
         "server",
         nargs="?",
@@ -46,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--servers",
-        type=_numbers,
+        type=take.numbers,
         metavar="N",
         help="start so many of labkit's servers, which share their rooms, and spread the clients over "
         "them; 1,2,4 to compare these, and one server without a backplane as well",
@@ -67,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     plan = parser.add_argument_group("the load")
     for one in fields(Plan):
         if one.name == "clients":
-            read: Callable[[str], Any] = _numbers
+            read: Callable[[str], Any] = take.numbers
         else:
             read = {"kind": str, "lines": int, "talkers": int}.get(one.name, type(one.default))
         default = "" if one.default is None else f" (default: {one.default})"
@@ -87,36 +88,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"a whole number is needed, or several with commas between them, not {text!r}"
-        ) from None
-
-
-def main(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Measure what these options ask for; 0 if all was measured, and no line was lost or came twice."""
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return 130  # a load that was cut short has measured nothing
+
+
+def _run(options: argparse.Namespace) -> int:
     plan = {one.name: getattr(options, one.name) for one in fields(Plan)}
     if isinstance(plan["clients"], int):
         plan["clients"] = [plan["clients"]]
-    backplane = None
-    servers: list[Which | int] = [options.server]
-    for more in options.against:
-        servers += [more] if " " in more else [name for name in more.split(",") if name]
     try:
-        if options.servers is not None or options.backplane is not None:
-            backplane = options.backplane
-            for other in [options.server, *options.against]:
-                if other != "labkit":
-                    raise ValueError(f"--servers and --backplane are for labkit's own, not for {other!r}")
-            numbers = options.servers or [1]
-            for number in numbers:
-                shared.check(number, backplane, min(plan["clients"]))
-            # A comparison tells what the backplane costs, too.
-            alone = backplane is None or (options.servers is not None and len(numbers) == 1)
-            servers = [*([] if alone else ["labkit"]), *numbers]
+        servers = _servers(options, min(plan["clients"]))
         repeats = (REPEATS if len(servers) > 1 else 1) if options.repeats is None else options.repeats
         for clients in plan["clients"]:
             Plan(**{**plan, "clients": clients})
@@ -127,32 +112,53 @@ def main(options: argparse.Namespace) -> int:
         if options.plot is not None:
             _can_draw(options.plot)
     except ValueError as error:
-        # It speaks of Plan.clients; whoever reads this typed --clients.
-        options.parser.error(re.sub(r"Plan\.(\w+)", r"--\1", str(error)))
-    # As if it were Ctrl-C: or the server that we have started would live on.
+        options.parser.error(take.with_flags("Plan", error))
+    # As Ctrl-C does: or the server that we have started would live on.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     with _bar() as shows:
         comparison = compare(
-            servers, backplane=backplane, repeats=repeats, pid=options.pid, shows=shows, **plan
+            servers, backplane=options.backplane, repeats=repeats, pid=options.pid, shows=shows, **plan
         )
     if options.json:
-        tell(comparison.as_json())
+        print_notice(comparison.as_json())
     elif not comparison.results:
-        return complain("; ".join(comparison.missing))
+        return print_error("; ".join(comparison.missing))
     else:
-        tell(repr(comparison))
+        print_notice(repr(comparison))
     if options.plot is not None and comparison.results:
         try:
             comparison.plot().savefig(options.plot)
         except OSError as error:
-            return complain(f"{options.plot} cannot be written: {error.strerror}")
+            return print_error(f"{options.plot} cannot be written: {error.strerror}")
     return 0 if comparison.right else 1
 
 
+def _servers(options: argparse.Namespace, fewest: int) -> list[Which | int]:
+    """The servers to compare, where the smallest load has `fewest` clients.
+
+    Raises:
+        ValueError: these options do not go together.
+    """
+    if options.servers is None and options.backplane is None:
+        servers: list[Which | int] = [options.server]
+        for more in options.against:
+            servers += [more] if " " in more else [name for name in more.split(",") if name]
+        return servers
+    for other in [options.server, *options.against]:
+        if other != "labkit":
+            raise ValueError(f"--servers and --backplane are for labkit's own, not for {other!r}")
+    numbers = options.servers or [1]
+    for number in numbers:
+        shared.check(number, options.backplane, fewest)
+    # A comparison includes one server without a backplane: it shows what the backplane costs.
+    alone = options.backplane is None or (options.servers is not None and len(numbers) == 1)
+    return [*([] if alone else ["labkit"]), *numbers]
+
+
 def _can_draw(file: str) -> None:
-    """Better now than when all has been measured.
+    """Look before all is measured whether the drawing can be written.
 
     Raises:
         ValueError: there is no such folder, or no such kind of drawing.
@@ -167,7 +173,7 @@ def _can_draw(file: str) -> None:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, float], None] | None]:
-    """A progress bar, where a person sits; else nothing."""
+    """A progress bar on a terminal; elsewhere nothing."""
     if not is_terminal(sys.stderr):
         yield None
         return

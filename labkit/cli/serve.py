@@ -1,25 +1,30 @@
 """python -m labkit serve: a chat server that runs until Ctrl-C.
 
-It says where it listens, warns if strangers can reach it, and ends in good order. It is not the server:
-that is ChatServer (server.py), on which it builds.
+It says where it listens, warns if other machines can reach it, and stops the server in good order.
 """
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import shlex
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import fields
+from typing import get_args, get_type_hints
 
-from labkit.cli.console import complain, is_terminal, tell
+from labkit.cli import options as take
+from labkit.cli.console import ask_for_password, is_terminal, print_error, print_notice
 from labkit.server import PORT, ChatServer, scheduling
-from labkit.server.limits import Limits
+from labkit.server.limits import MEANS, Limits
 from labkit.wire.framing import FRAMINGS
 from labkit.wire.sockets import Address
 
+DETAILS = "It listens until Ctrl-C. Try it with: nc localhost 14901"
+
 LOOK_AROUND = 0.2
-"""Seconds; how often to look whether we were asked to stop."""
+"""Seconds between two looks whether a signal has asked the server to stop."""
 
 WARNING = "labkit: warning: this address is open to other machines.\n    "
 NEITHER = """\
@@ -32,57 +37,122 @@ NO_PASSWORD = """\
 Whoever can reach this machine can join: there is no password (--password)."""
 
 
-def serve(
-    host: str,
-    port: int,
-    framing: str,
-    limits: Limits,
-    password: str | None = None,
-    tls: tuple[str, str] | None = None,
-    backplane: str | None = None,
-) -> int:
-    """Run a server until Ctrl-C or SIGTERM; returns the exit status.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default="localhost",
+        help="the address to listen on (default: localhost, which only this machine can reach)",
+    )
+    parser.add_argument(
+        "--port", type=take.port, default=PORT, help="0 takes a free one (default: %(default)s)"
+    )
+    take.add_framing(parser)
+    take.add_password(parser, "ask whoever joins for this one")
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", help="encrypt everything (TLS), with this certificate (PEM)"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument(
+        "--backplane",
+        metavar="URL",
+        help="share the rooms with all servers that have the same Redis: redis://HOST:PORT (its password "
+        "in the environment variable REDISCLI_AUTH: everybody on the machine can read a command line)",
+    )
+    _add_limits(parser.add_argument_group("limits", "how much the server lets its clients do"))
 
-    `password`, `tls` (the files of certificate and key) and `backplane` are as for ChatServer.
-    """
-    asked_to_stop = []
-    # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_stop.append(True))
-    _allow_many_files()
-    scheduling.lengthen_switch_interval()
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    """An option for each field of Limits."""
+    kinds = get_type_hints(Limits)
+    for limit in fields(Limits):
+        kind = kinds[limit.name]
+        optional = kind not in (int, float)
+        number = int if int in (kind, *get_args(kind)) else float
+        default = (
+            "none" if limit.default is None else f"{limit.default:g}" if number is float else limit.default
+        )
+        group.add_argument(
+            "--" + limit.name.replace("_", "-"),
+            type=take.number(number, optional),
+            default=limit.default,
+            metavar="N|none" if optional else "N",
+            help=f"{MEANS[limit.name]} (default: {default})".replace("%", "%%"),
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a server until Ctrl-C or SIGTERM; returns the exit status."""
     try:
+        limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
+    except ValueError as error:
+        options.parser.error(take.with_flags("Limits", error))
+    if (options.tls_cert is None) != (options.tls_key is None):
+        options.parser.error("--tls-cert and --tls-key need each other")
+    try:
+        password = _password(options)
+        stop_asked: list[bool] = []
+        # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop_asked.append(True))
+        _allow_many_files()
+        scheduling.lengthen_switch_interval()
         server = ChatServer(
-            host,
-            port,
-            framing=FRAMINGS[framing],
+            options.host,
+            options.port,
+            framing=FRAMINGS[options.framing],
             limits=limits,
             password=password,
-            tls=tls,
-            backplane=backplane,
+            tls=None if options.tls_cert is None else (options.tls_cert, options.tls_key),
+            backplane=options.backplane,
         )
         server.start()
     except (OSError, ValueError) as error:
-        return complain(error)
+        return print_error(error)
     with server:
-        how_to_join = _how_to_join(server.address, framing, tls[0] if tls else None)
-        tell(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
-        if server.shares_through:
-            tell(f"Its rooms are shared through {server.shares_through}.")
-        if not ipaddress.ip_address(server.address[0]).is_loopback:
-            if warning := _warning(password is not None, tls is not None):
-                print(warning, file=sys.stderr, flush=True)
-        cut_off = ""
-        while not asked_to_stop and not server.wait(LOOK_AROUND):
-            if cut_off != (cut_off := server.cut_off):
-                tell(f"Cut off from other servers: {cut_off}." if cut_off else "Back with other servers.")
+        _announce(server, options, password is not None)
+        _wait(server, stop_asked)
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
-    tell(f"{end_of_line}The server has stopped. Goodbye.")
+    print_notice(f"{end_of_line}The server has stopped. Goodbye.")
     return 0
 
 
+def _wait(server: ChatServer, stop_asked: list[bool]) -> None:
+    """Wait until the server is asked to stop; say when its backplane is lost, and when it is back."""
+    cut_off = ""
+    while not stop_asked and not server.wait(LOOK_AROUND):
+        if cut_off != (cut_off := server.cut_off):
+            print_notice(
+                f"Cut off from other servers: {cut_off}." if cut_off else "Back with other servers."
+            )
+
+
+def _password(options: argparse.Namespace) -> str | None:
+    """The password to join with, asked for if it has to be.
+
+    Raises:
+        OSError, ValueError: there is none to be had; the text says why.
+    """
+    password = take.password_of(options)
+    if isinstance(password, take.Asked):
+        password = ask_for_password("Password for this server: ")
+        if ask_for_password("The same once more: ") != password:
+            raise ValueError("the two passwords differ")
+    return password
+
+
+def _announce(server: ChatServer, options: argparse.Namespace, password: bool) -> None:
+    """Say where the server listens, how to join it, and who else can."""
+    how_to_join = _how_to_join(server.address, options.framing, options.tls_cert)
+    print_notice(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
+    if server.shares_through:
+        print_notice(f"Its rooms are shared through {server.shares_through}.")
+    if not ipaddress.ip_address(server.address[0]).is_loopback:
+        if warning := _warning(password, options.tls_cert is not None):
+            print(warning, file=sys.stderr, flush=True)
+
+
 def _allow_many_files() -> None:
-    """Let this process have as many sockets as the system grants: often 1024 unless one asks for more."""
+    """Let this process have as many sockets as the system grants: often 1024 unless it asks for more."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -98,7 +168,7 @@ def _show(address: Address) -> str:
 
 
 def _warning(password: bool, tls: bool) -> str:
-    """What to beware of where other machines can reach the server; nothing if there are both."""
+    """What to beware of where other machines can reach the server; "" if it has both."""
     if password and tls:
         return ""
     return WARNING + (NO_TLS if password else NO_PASSWORD if tls else NEITHER)
@@ -110,7 +180,7 @@ def _how_to_join(address: Address, framing: str, certificate: str | None = None)
     parts = ["python -m labkit join"]
     if host.is_unspecified:
         parts.append("--host ADDRESS-OF-THIS-MACHINE")
-    elif not host.is_loopback or host.version == 6 or certificate is not None:  # it may be for this alone
+    elif not host.is_loopback or host.version == 6 or certificate is not None:  # a certificate names hosts
         parts.append(f"--host {host}")
     if port != PORT:
         parts.append(f"--port {port}")

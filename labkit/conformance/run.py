@@ -10,17 +10,13 @@ Here are the order of things and how long they may take.
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
-import signal
 import statistics
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from labkit.cli.console import use_any_letter
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
@@ -359,58 +355,3 @@ def _address(host_port: str) -> sockets.Address:
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
         raise CannotRun(f"an address is HOST:PORT, such as localhost:14901, not {host_port!r}")
     return host, int(port)
-
-
-# --- the command ---
-
-
-def main(
-    host_port: str | None, command: list[str], framing: str, as_json: bool, one_by_one: bool = False
-) -> int:
-    """Try the server at an address, or the one that a command starts; print what came out.
-
-    Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
-    nothing to try.
-    """
-    use_any_letter()
-    show = _show_nothing if as_json else lambda text: print(text, flush=True)
-    try:
-        if bool(host_port) == bool(command):
-            raise CannotRun(
-                "one of these is needed: an address, HOST:PORT, or a command that starts the server, "
-                "-- COMMAND"
-            )
-        with _ended_in_order():
-            report = (
-                check_address(host_port, framing, show)
-                if host_port
-                else check_command(command, framing, show, one_by_one)
-            )
-    except CannotRun as error:
-        print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
-        return 2
-    if as_json:
-        print(report.as_json())
-    return 0 if report.holds else 1
-
-
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Whoever ends this program by a signal ends the servers that it has started, too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    before = {
-        number: signal.signal(number, end)
-        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
-        if number is not None
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

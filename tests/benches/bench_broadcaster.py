@@ -43,8 +43,8 @@ def running(command: list[str]) -> Iterator[tuple[tuple[str, int], int]]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         host, _, port = process.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
         yield (host, int(port)), process.pid
     finally:
@@ -108,6 +108,7 @@ def a_round(
         sock.sendall(burst)
     while left:
         for key, _ in selector.select(1.0):
+            assert isinstance(key.fileobj, socket.socket)
             data = key.fileobj.recv(32768)
             if not data:
                 raise SystemExit("the server hung up on a client")

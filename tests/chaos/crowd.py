@@ -17,6 +17,7 @@ import random
 import selectors
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, Hal
 from labkit.instruments.link import Link
 from labkit.server.limits import Limits
 from labkit.server.rooms import LOBBY
-from labkit.wire.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename
+from labkit.wire.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename, Whisper
 
 ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)
 """How lines begin that answer one's own, or tell of the server: they are no deliveries."""
@@ -98,10 +99,21 @@ class Plan:
 class Shared(Protocol):
     """Several servers, and what befalls them, as the crowd sees it."""
 
-    addresses: Sequence[Address | None]  # where each listens; None: it is not there
-    outcasts: set[int]  # servers that may lose all their people, at any time
-    ends: int  # connections that were lost with their server
-    over: bool  # nothing more will happen
+    @property
+    def addresses(self) -> Sequence[Address | None]:
+        """Where each listens; None: it is not there."""
+
+    @property
+    def outcasts(self) -> set[int]:
+        """Servers that may lose all their people, at any time."""
+
+    @property
+    def ends(self) -> int:
+        """Connections that were lost with their server."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will happen."""
 
     def turn(self, done: float) -> None:
         """See to what is to happen now; so much of the run is done, from 0 to 1."""
@@ -176,7 +188,7 @@ class Crowd:
             witness = Client(self._address, name if room == LOBBY else f"walks-to-{room}")
             self._add(witness, None)
             witness.life.watches = room
-            self._until(lambda w=witness: w.state is State.IN, f"the witness of {room} is welcomed")
+            self._until(partial(_is_in, witness), f"the witness of {room} is welcomed")
             if room != LOBBY:
                 witness.do((Rename(name), f"/nick {name}".encode()), (Join(room), f"/join {room}".encode()))
             self._ask([witness])
@@ -469,9 +481,9 @@ class Crowd:
         way = self._chance.choice(ways)
         if self._chance.random() < 0.5 and not client.blocked:
             person.do([person.say() for _ in range(self._chance.randint(1, 4))])
-        if client.state is State.IN:
+        if _is_in(client):
             way()
-            if client.state is State.FROZEN:
+            if client.state is State.FROZEN:  # type: ignore[comparison-overlap]  # by way()
                 person.thaws_at = (
                     monotonic() + self._chance.choice((0.02, 2.0, 2.0)) * self._plan.limits.grace
                 )
@@ -548,7 +560,7 @@ class Crowd:
         server, address = self._somewhere()
         client = person.client = Client(address, person.nickname(), server=server)
         self._add(client, person)
-        self._until(lambda: client.state is State.IN, "one more is welcomed")
+        self._until(partial(_is_in, client), "one more is welcomed")
         return person
 
     def _until_they_are_gone(self, gone: list[Client]) -> None:
@@ -563,6 +575,7 @@ class Crowd:
             first, asked = len(client.life.heard), {}
             for name in names:
                 deed, line = self._last.whisper_to(name)
+                assert isinstance(deed, Whisper)
                 asked[f"! nobody here is called {deed.to}".encode()] = name
                 client.do((deed, line))
             self._ask([client])
@@ -596,6 +609,10 @@ class Crowd:
                 )
         client.quit()
         self._until(lambda: client.state is State.OVER, "the last one is let go")
+
+
+def _is_in(client: Client) -> bool:
+    return client.state is State.IN
 
 
 def _patiently(person: Person, now: float) -> float:

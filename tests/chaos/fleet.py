@@ -169,11 +169,11 @@ class Fleet:
         for host in [*self._launching.values(), *self._stopping.values()]:
             host.kill()
             host.stop()
-        for n, host in enumerate(self.hosts):
-            if host is not None:
+        for n, running in enumerate(self.hosts):
+            if running is not None:
                 self.hosts[n] = None
-                host.kill()
-                host.stop()
+                running.kill()
+                running.stop()
         self._stack.close()
 
     def _free_port(self) -> int:

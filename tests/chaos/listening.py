@@ -64,7 +64,7 @@ class Facts:
             ("whisper", [text for course in courses for text in course.whispers.values()]),
             ("nickname", [name for course in courses for name in course.names()]),
         ):
-            [(most, times)] = Counter(all_of_them).most_common(1) or [(None, 0)]
+            [(most, times)] = Counter[object](all_of_them).most_common(1) or [(None, 0)]
             if times > 1:
                 raise ValueError(
                     f"each {what} of a run must differ from all others; {most!r} is there {times} times"

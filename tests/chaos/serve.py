@@ -40,4 +40,9 @@ def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(eval(sys.argv[1], {"Limits": Limits}), int(sys.argv[2]), sys.argv[3], (sys.argv[4:] or [None])[0])
+    main(
+        eval(sys.argv[1], {"Limits": Limits}),
+        int(sys.argv[2]),
+        sys.argv[3],
+        sys.argv[4] if sys.argv[4:] else None,
+    )

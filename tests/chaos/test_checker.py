@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -258,10 +258,10 @@ def made_up(seed: int) -> list[Life]:
     lives: list[Life] = []
     hears: dict[int, str] = {}
 
-    def carry_out(deliveries: list[object]) -> None:
+    def carry_out(deliveries: Sequence[object]) -> None:
         for delivery in deliveries:
             if isinstance(delivery, Enters):
-                hears[delivery.who] = delivery.room
+                hears[delivery.who] = delivery.room or ""
             elif isinstance(delivery, ToOne):
                 lives[delivery.who].heard.append(delivery.message.line().encode())
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ class Verdict:
     deliveries: int = 0  # lines of others that somebody heard, and rightly
     told: Counter[str] = field(default_factory=Counter)  # leavings, by the reason that was told
 
-    def complain(self, kind: Kind, what: str, excerpt: Sequence[str] = ()) -> None:
+    def complain(self, kind: Kind, what: str, excerpt: Iterable[str] = ()) -> None:
         self.count[kind] += 1
         if self.count[kind] <= ENOUGH:
             self.complaints.append(Complaint(kind, what, tuple(excerpt)))

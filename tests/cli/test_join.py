@@ -1,4 +1,4 @@
-"""terminal.py and keyboards.py: `python -m labkit join`, on a pipe and on a terminal."""
+"""join.py and keyboards.py: `python -m labkit join`, on a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def on_terminal(server: tuple[str, int], *more: str) -> OnTerminal:
 
 @pytest.fixture
 def bob(server: ChatServer) -> Iterator[ChatClient]:
-    """Somebody who is there already, and hears what the others say."""
+    """Another client, who is in the chat already and hears what is said."""
     with ChatClient("bob", server.address) as bob:
         yield bob
 
 
 @pytest.fixture
 def stranger(bare_server: BareServer) -> BareServer:
-    """A server that the test plays itself, with the patience that a starting program needs."""
+    """A server that the test plays itself, with the time that a starting program needs."""
     bare_server.sock.settimeout(PATIENCE)
     return bare_server
 
@@ -116,10 +116,10 @@ def test_ctrl_c_on_a_pipe_leaves_properly(server: ChatServer) -> None:
 
 def test_no_nickname_on_a_pipe(server: ChatServer) -> None:
     """A pipe that ends before it gave a nickname is an error, in one line."""
-    with on_pipe(server.address) as nobody:
-        nobody.type("\n  \n")
-        nobody.hang_up()
-        assert nobody.fails() == "no nickname: the input ended before it gave one"
+    with on_pipe(server.address) as unnamed:
+        unnamed.type("\n  \n")
+        unnamed.hang_up()
+        assert unnamed.fails() == "no nickname: the input ended before it gave one"
 
 
 def test_a_closed_standard_input_is_an_input_that_has_ended(server: ChatServer) -> None:
@@ -138,8 +138,8 @@ def test_a_refused_nickname_on_a_pipe(server: ChatServer, bob: ChatClient) -> No
     assert server.roster() == ["bob"]
 
 
-def test_too_long_a_line_is_refused_and_nobody_is_thrown_out(server: ChatServer, bob: ChatClient) -> None:
-    """The server says so for a line over its limit, the keyboard for one that nobody should hold."""
+def test_too_long_a_line_is_refused_and_costs_no_connection(server: ChatServer, bob: ChatClient) -> None:
+    """The server says so for a line over its limit, the keyboard for one that is too long to keep."""
     with on_pipe(server.address, "alice") as alice:
         alice.type("x" * 5000 + "\n" + "y" * (1 << 21) + "\nstill here\n")
         bob.wait_for("alice: still here", timeout=PATIENCE)
@@ -169,24 +169,24 @@ def test_the_connection_breaks_while_a_pipe_waits(stranger: BareServer) -> None:
         assert alice.fails().startswith("the connection broke (")
 
 
-def test_the_server_loses_patience_before_there_is_a_nickname() -> None:
+def test_the_handshake_times_out() -> None:
     """Also while the nickname is awaited, the end of the connection is told at once, and its reason."""
-    with ChatServer(port=0, limits=Limits(handshake=0.3)) as server, on_pipe(server.address) as nobody:
-        assert nobody.fails() == SERVER_GONE
-        assert nobody.said == "! no nickname within 0.3 s\n"
+    with ChatServer(port=0, limits=Limits(handshake=0.3)) as server, on_pipe(server.address) as unnamed:
+        assert unnamed.fails() == SERVER_GONE
+        assert unnamed.said == "! no nickname within 0.3 s\n"
 
 
 def test_a_full_server() -> None:
-    """The server's reason for turning somebody away is in the one line."""
+    """The server's reason for turning a client away is in the one line."""
     with ChatServer(port=0, limits=Limits(max_clients=1)) as server, ChatClient("bob", server.address):
         with on_pipe(server.address, "alice") as alice:
             assert "the server is full: 1 connections" in alice.fails()
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     """One line, with the address that was tried."""
     with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        deaf.bind(("127.0.0.1", 0))  # taken, but not listening
         with on_pipe(deaf.getsockname(), "alice") as alice:
             port = deaf.getsockname()[1]
             assert alice.fails() == f"nobody listens on 127.0.0.1:{port} (is the server running?)"
@@ -213,8 +213,8 @@ def test_a_nickname_that_cannot_be_sent(server: ChatServer) -> None:
         assert "cannot hold an LF" in odd.fails()
 
 
-def test_nobody_reads_what_is_printed(server: ChatServer, bob: ChatClient) -> None:
-    """`join | head -1` ends when there is something to print that nobody wants, without a word."""
+def test_a_reader_that_is_gone(server: ChatServer, bob: ChatClient) -> None:
+    """`join | head -1` ends at the next line to print, without a complaint."""
     with Program("sh", "-c", '"$@" | head -n 1', "sh", *join_command(server.address, "alice")) as alice:
         alice.until("* you are alice, in lobby\n")
         while "alice" in server.roster():  # each line is one more chance for the pipe to break
@@ -314,7 +314,7 @@ def test_quit_on_a_terminal(server: ChatServer) -> None:
 
 
 def test_a_refused_nickname_is_asked_for_again(server: ChatServer, bob: ChatClient) -> None:
-    """On a terminal there is somebody to ask; the reason is shown once."""
+    """On a terminal there is a user to ask; the reason is shown once."""
     with on_terminal(server.address, "bob") as second:
         second.until_shown("! the nickname bob is taken")
         second.until_shown("nickname:")
@@ -336,8 +336,8 @@ def test_three_refused_nicknames(server: ChatServer, bob: ChatClient) -> None:
         assert "that was the last try" in second.shown
 
 
-def test_the_server_stops_while_somebody_types() -> None:
-    """They need not press Enter to be told: join ends by itself, in the middle of a line."""
+def test_the_server_stops_while_a_line_is_typed() -> None:
+    """The user need not press Enter to be told: join ends by itself, in the middle of a line."""
     with ChatServer(port=0) as server, on_terminal(server.address, "alice") as alice:
         alice.until_shown(PROMPT)
         alice.type("half a li")
@@ -349,11 +349,11 @@ def test_the_server_stops_while_somebody_types() -> None:
 
 def test_the_server_stops_while_a_nickname_is_typed() -> None:
     """The same before there is a nickname."""
-    with ChatServer(port=0) as server, on_terminal(server.address) as nobody:
-        nobody.until_shown("nickname:")
-        nobody.type("ali")
+    with ChatServer(port=0) as server, on_terminal(server.address) as unnamed:
+        unnamed.until_shown("nickname:")
+        unnamed.type("ali")
         server.stop()
-        assert nobody.fails() == SERVER_GONE
+        assert unnamed.fails() == SERVER_GONE
 
 
 def test_several_lines_pasted_at_once(server: ChatServer, bob: ChatClient) -> None:
@@ -365,7 +365,7 @@ def test_several_lines_pasted_at_once(server: ChatServer, bob: ChatClient) -> No
             assert bob.wait_for("alice: ", timeout=PATIENCE) == f"alice: {line}"
 
 
-def test_many_lines_arrive_in_order_while_somebody_types(server: ChatServer) -> None:
+def test_many_lines_arrive_in_order_while_a_line_is_typed(server: ChatServer) -> None:
     """Five hundred lines between keystrokes: all are shown, in order, and the typed line is whole."""
     with on_terminal(server.address, "alice") as alice:
         alice.until_shown(PROMPT)

@@ -19,9 +19,10 @@ from programs import still_run
 from support import SOON, BareServer, Wire, need
 
 from labkit import ChatClient, ChatServer
+from labkit.cli.check import check_server
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
-from labkit.conformance.run import check_address, check_command, main
+from labkit.conformance.run import check_address, check_command
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.redis_server import RedisServer
 from labkit.probe.failed import CheckFailed
@@ -258,7 +259,7 @@ def test_a_students_right_server_is_found_right(tmp_path: Path, capsys: pytest.C
     """A thread and a queue per client, no commands: exit status 0, and ✗ only where it says optional."""
     program = tmp_path / "server.py"
     program.write_text(A_STUDENTS)
-    assert main(None, [sys.executable, str(program), "{port}"], "lines", as_json=False) == 0
+    assert check_server(None, [sys.executable, str(program), "{port}"], "lines", as_json=False) == 0
     said = capsys.readouterr().out
     wrong = [line for line in said.splitlines() if " ✗ " in line]
     assert len(wrong) == 3 and all("(optional)" in line for line in wrong), said
@@ -388,7 +389,7 @@ def test_the_first_miss_is_shown_as_a_ladder(broken: Report) -> None:
 def test_the_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """One object, with a list of verdicts; the exit status is that of the text."""
     with ChatServer(port=0) as server:
-        assert main(f"127.0.0.1:{server.address[1]}", [], "lines", as_json=True) == 0
+        assert check_server(f"127.0.0.1:{server.address[1]}", [], "lines", as_json=True) == 0
     said = json.loads(capsys.readouterr().out)
     assert list(said) == ["server", "framing", "notes", "holds", "behaviours"]
     assert said["holds"] is True
@@ -416,9 +417,9 @@ def test_what_cannot_be_tried_is_told(
     arguments: tuple[str | None, list[str]], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 2, and a reason, with the last lines of a server that ended or ignores $PORT."""
-    assert main(*arguments, "lines", as_json=False) == 2
+    assert check_server(*arguments, "lines", as_json=False) == 2
     assert told in capsys.readouterr().out
-    assert main(*arguments, "lines", as_json=True) == 2
+    assert check_server(*arguments, "lines", as_json=True) == 2
     assert "error" in json.loads(capsys.readouterr().out)
 
 
@@ -427,7 +428,7 @@ def test_nobody_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{sock.getsockname()[1]}"
-        assert main(address, [], "lines", as_json=False) == 2
+        assert check_server(address, [], "lines", as_json=False) == 2
     assert address in capsys.readouterr().out
 
 

@@ -45,7 +45,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 def gone(pid: int) -> bool:
     """No such process; or one that has ended and was not waited for."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
@@ -190,7 +190,7 @@ def test_a_port_that_was_snatched_is_given_up_at_the_first_start(monkeypatch: py
                 thrown.append(dice.choice(ports) if thrown else taken)
                 return thrown[-1]
 
-        monkeypatch.setattr(redis_server.random, "SystemRandom", Dice)
+        monkeypatch.setattr("labkit.instruments.redis_server.random.SystemRandom", Dice)
         with RedisServer() as redis:
             assert thrown[0] == taken and len(thrown) > 1
             assert redis.address == ("127.0.0.1", thrown[-1])
@@ -209,7 +209,7 @@ def test_a_port_snatched_at_the_last_moment_is_noticed(monkeypatch: pytest.Monke
             def choice(self, ports: object) -> int:
                 return other.address[1]
 
-        monkeypatch.setattr(redis_server.random, "SystemRandom", Dice)
+        monkeypatch.setattr("labkit.instruments.redis_server.random.SystemRandom", Dice)
         monkeypatch.setattr(redis_server, "TRIES", 2)
         redis = RedisServer()
         with pytest.raises(RedisNotStarted, match="(?s)ended at once.*Address already in use"):

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import certificates
@@ -21,7 +22,7 @@ import pytest
 from chaos.fleet import in_memory
 from programs import Program
 from support import Wire, need_redis
-from test_backplane import ask, keys, nobody_goes_on_asking, wait_until  # noqa: F401
+from test_backplane import ask, keys, nobody_goes_on_asking, room_memory, wait_until  # noqa: F401
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.client.reconnect import LAST_WORDS
@@ -136,7 +137,7 @@ def test_talkers_wait_for_a_server_that_does_not_read(redis: RedisServer) -> Non
         # She was read no further until then, however much the kernels took.
         assert WINDOW // 2 < sum(len(line) for line in heard) < 2 * WINDOW
         bob.wait_for(f"end {n}", timeout=LONG)
-        assert store._turns.memory_usage("labkit:room:lobby") < 2 * WINDOW + 4_000_000
+        assert room_memory(store) < 2 * WINDOW + 4_000_000
         process.resume()
 
 
@@ -248,7 +249,8 @@ def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) 
             alice.wait_for(f"bob: {n}.", LONG)  # so it is done
             lost = list(link._relay.connections)
             link.reset()
-            wait_until(lambda lost=lost: all(connection.over for connection in lost))
+            for connection in lost:
+                wait_until(partial(getattr, connection, "over"))
             link.to_client.use()
             bob.say("/who")
             bob.wait_for("* in lobby", LONG)  # now the answer has come

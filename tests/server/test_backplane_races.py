@@ -18,7 +18,7 @@ from time import monotonic
 import psutil
 import pytest
 from support import BareServer, Wire, need_redis
-from test_backplane import keys, wait_until
+from test_backplane import keys, room_memory, wait_until
 from test_backplane_away import HASTY, LONG, serving
 
 from labkit import ChatClient, ChatServer, Limits
@@ -102,9 +102,9 @@ def test_a_room_is_kept_until_its_last_connection_is_closed(
         alice.hang_up()
         assert alice.to_the_end() == []
     monkeypatch.undo()
-    with ChatClient("alice", server.address) as alice:
-        alice.say("/join den")
-        alice.wait_for("in den")
+    with ChatClient("alice", server.address) as again:
+        again.say("/join den")
+        again.wait_for("in den")
 
 
 def test_rooms_are_left_and_entered_again_and_again(two: Two) -> None:
@@ -297,7 +297,7 @@ def test_a_reader_who_lags_on_another_server_makes_nothing_grow(redis: RedisServ
             alice.send(*["x" * 4000] * 250)
             present = far.present()
             assert all(person.behind < 2 * limits.behind + 1024 * 1024 for person in present)
-            assert store._turns.memory_usage("labkit:room:lobby") < 10_000_000
+            assert room_memory(store) < 10_000_000
         if isinstance(fault, Freeze):
             alice.until("bob left (was too slow)")
 

@@ -35,7 +35,7 @@ class WrittenDown(Broadcaster):
         super().__init__(Limits())
         self.readers = [Outbox(NOWHERE) for _ in range(readers)]
         self.sends: dict[Outbox, list[bytes]] = {reader: [] for reader in self.readers}
-        self._sender.send = self._written_down  # type: ignore[method-assign]
+        self._sender.send = self._written_down  # type: ignore[assignment, method-assign]
 
     def _written_down(self, readers: Iterable[Outbox], data: bytes, lines: int) -> None:
         for reader in readers:

@@ -387,10 +387,15 @@ def test_everybody_hears_the_same_in_the_same_order_but_their_own(server: ChatSe
     people = [Wire.joined(server.address, f"n{i}") for i in range(10)]
     for i, wire in enumerate(people[:-1]):
         assert [line.split()[1] for line in wire.lines(9 - i)] == [f"n{j}" for j in range(i + 1, 10)]
+
+    def talk(wire: Wire, i: int) -> None:
+        for n in range(200):
+            wire.send(f"{i} {n}")
+
     observer = Wire.joined(server.address, "observer")
     with ThreadPoolExecutor(10) as pool:
         for i, wire in enumerate(people):
-            pool.submit(lambda wire=wire, i=i: [wire.send(f"{i} {n}") for n in range(200)])
+            pool.submit(talk, wire, i)
         everything = observer.lines(2000)
         for i, wire in enumerate(people):
             assert wire.line() == "* observer joined"

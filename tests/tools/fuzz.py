@@ -331,7 +331,7 @@ def _with_outbox(delivery: Delivery[int]) -> Delivery[Numbered]:
     if isinstance(delivery, ToRoom):
         but = None if delivery.but is None else Numbered(delivery.but)
         return ToRoom(delivery.room, delivery.message, but)
-    return replace(cast(Any, delivery), who=Numbered(delivery.who))
+    return cast(Delivery[Numbered], replace(cast(Any, delivery), who=Numbered(delivery.who)))
 
 
 class Chat:
@@ -372,12 +372,12 @@ class Chat:
         for delivery in deliveries:
             note(self.journal, cast(Any, delivery), lambda who: "somebody")
         new = self.house.nickname(by) if by in self.house else old
-        for entry in as_entries(map(_with_outbox, deliveries)):
+        for entry in as_entries(cast(Any, map(_with_outbox, deliveries))):
             if isinstance(entry, ForOne):
                 check = _is_an_answer if cast(int, entry.to) == by else _is_a_whisper
                 self._look_at(entry.data, check, {old, new})
             elif isinstance(entry, ForRoom):
-                require(entry.but in (by, None), "somebody else does not hear it")
+                require(cast(int | None, entry.but) in (by, None), "somebody else does not hear it")
                 self._look_at(entry.data, _is_their_own, {old, new})
             else:
                 require(isinstance(entry, Hears) and cast(int, entry.who) == by, "somebody else is moved")

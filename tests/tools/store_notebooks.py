@@ -61,6 +61,6 @@ def store(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for path in map(Path, sys.argv[1:] or sorted(NOTEBOOKS.glob("[01]*.ipynb"))):
+    for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("[01]*.ipynb")):
         store(path.resolve())
         print(f"stored {path}")

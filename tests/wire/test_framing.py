@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +46,7 @@ def naively(data: bytes, limit: int) -> list[str | TooLong]:
 
 # --- lines ---
 
-WAYS = {
+WAYS: dict[str, Callable[[bytes], list[bytes]]] = {
     "whole": lambda data: [data],
     "by the byte": by_the_byte,
     "glued": lambda data: cut(data, [3, 4, 11]),

@@ -41,8 +41,8 @@ def _joins_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _decodes_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
     def line(self: framing.LineFraming, piece: bytes) -> str:
-        whole = bytes(self._rest) + piece
-        self._rest.clear()
+        whole = self._rest + piece
+        self._rest = b""
         self._skipping = False
         return whole.decode()
 
@@ -59,8 +59,7 @@ def _puts_the_action_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _keeps_the_whole_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def feed(self: framing.LineFraming, data: bytes) -> list[str | framing.TooLong]:
-        *ended, rest = (bytes(self._rest) + data).split(b"\n")
-        self._rest[:] = rest
+        *ended, self._rest = (self._rest + data).split(b"\n")
         return [piece.removesuffix(b"\r").decode("utf-8", "replace") for piece in ended]
 
     monkeypatch.setattr(framing.LineFraming, "feed", feed)

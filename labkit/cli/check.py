@@ -1,0 +1,198 @@
+"""python -m labkit check: is that solution right, is that server?
+
+`check EXERCISE FILE.py` checks a student's code, `check judge FILE.py` a student's test. `check server`
+tries the behaviours of conformance/ on a server: at an address, or started by a command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.cli.console import print_error, replace_unprintable
+from labkit.cli.options import add_framing
+
+if TYPE_CHECKING:
+    from labkit.conformance.report import Report
+
+DETAILS = (
+    "`check framing my.py` checks an exercise; `exercises list` names them all. "
+    "`check server HOST:PORT` tells whether the server there is right, whatever its language; "
+    "`check server -- COMMAND` starts it itself, with a free port in $PORT, and stops it. "
+    "Exit status 0: all holds; 1: something does not; 2: nothing could be checked."
+)
+
+UNUSABLE = 2
+"""The exit status when nothing could be checked at all."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("exercise", metavar="EXERCISE", help="the exercise's name, or server")
+    parser.add_argument("what", nargs="?", metavar="FILE.py|HOST:PORT", help="what to check")
+    parser.add_argument(
+        "--hints", type=int, default=1, metavar="N", help="how many hints to show (default: 1)"
+    )
+    add_framing(parser)
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="start the server for one behaviour after the other, and not for several at once: where its "
+        "processes would share something, such as a Redis",
+    )
+
+
+def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
+    """The words with all options first, and the server's command line, which follows `--`, as `program`.
+
+    argparse cannot have an option between two words of which the second may be missing.
+    """
+    program = None
+    if "--" in words:
+        words, program = words[: words.index("--")], words[words.index("--") + 1 :]
+    options: list[str] = []
+    others: list[str] = []
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith("--"):
+            others.append(word)
+            continue
+        options.append(word)
+        if word in ("--framing", "--hints"):
+            options += [value for value in [next(rest, None)] if value is not None]
+    return [words[0], *options, *others], argparse.Namespace(program=program)
+
+
+def run(options: argparse.Namespace) -> int:
+    name, what, program = options.exercise, options.what, options.program
+    if name == "server" and not (what is not None and what.endswith(".py")):
+        if (what is None) == (program is None):
+            options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
+        return check_server(what, program or [], options.framing, options.json, options.one_by_one)
+    if what is None or program is not None:
+        options.parser.error(f"check {name} needs a FILE.py")
+    return check_file(name, what, options.hints, options.json)
+
+
+# --- a solution ---
+
+
+def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
+    """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
+    from labkit.exercises import exercise_called
+    from labkit.exercises.grading.checking import check
+
+    if hints < 1:
+        return unusable(f"--hints: 1 or more is needed, not {hints}")
+    try:
+        source = Path(filename).read_text(encoding="utf-8")
+        if name != "judge":
+            exercise_called(name)
+    except OSError as error:
+        return unusable(f"cannot read {filename}: {error.strerror}")
+    except UnicodeDecodeError:
+        return unusable(f"cannot read {filename}: it is not UTF-8 text")
+    except ValueError as error:
+        return unusable(error)
+    replace_unprintable()
+    if name == "judge":
+        return _judge_file(source, filename, as_json)
+    result = check(name, source, filename=filename)
+    if as_json:
+        print(json.dumps(result.as_json(), ensure_ascii=False))
+        return 0 if result.ok else 1
+    print(result)
+    for _ in range(min(hints, len(result.hints)) - 1):
+        print(result.hint())
+    return 0 if result.ok else 1
+
+
+def _judge_file(source: str, filename: str, as_json: bool) -> int:
+    from labkit.exercises.grading.judging import judge
+
+    judgement = judge(source, filename=filename)
+    print(json.dumps(judgement.as_json(), ensure_ascii=False) if as_json else judgement)
+    return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
+
+
+def unusable(why: object) -> int:
+    """Say in one line why nothing could be checked; returns the exit status for that."""
+    print_error(why)
+    return UNUSABLE
+
+
+# --- a server ---
+
+
+def check_server(
+    host_port: str | None, command: list[str], framing: str, as_json: bool, one_by_one: bool = False
+) -> int:
+    """Try the server at an address, or the one that a command starts; print what came out.
+
+    Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
+    nothing to try.
+    """
+    from labkit.conformance.run import CannotRun
+
+    replace_unprintable()
+
+    def show(text: str) -> None:
+        if not as_json:
+            print(text, flush=True)
+
+    try:
+        with _ending_on_signals():
+            report = _report(host_port, command, framing, show, one_by_one)
+    except CannotRun as error:
+        print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
+        return UNUSABLE
+    if as_json:
+        print(report.as_json())
+    return 0 if report.holds else 1
+
+
+def _report(
+    host_port: str | None,
+    command: list[str],
+    framing: str,
+    show: Callable[[str], None],
+    one_by_one: bool,
+) -> Report:
+    from labkit.conformance.run import CannotRun, check_address, check_command
+
+    if bool(host_port) == bool(command):
+        raise CannotRun(
+            "one of these is needed: an address, HOST:PORT, or a command that starts the server, -- COMMAND"
+        )
+    if host_port:
+        return check_address(host_port, framing, show)
+    return check_command(command, framing, show, one_by_one)
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this program in order: the servers that it has started end with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {
+        number: signal.signal(number, end)
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+        if number is not None
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

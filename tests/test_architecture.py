@@ -1,0 +1,157 @@
+"""The rules of the house: what may import what, who prints, and how much a file may hold."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parent.parent
+LABKIT = ROOT / "labkit"
+FILES = sorted(LABKIT.rglob("*.py"))
+CATALOGUE = LABKIT / "exercises" / "catalogue"
+
+LINES = 450
+"""The most that a file may have; an exercise of the catalogue holds texts, and may have more."""
+
+CLASS_LINES = 300
+"""The most that a class may have."""
+
+LAYERS, PURE, CIRCLES = "Nothing imports upwards", "The pure files import no socket", "No circles"
+"""How the contracts' names begin."""
+
+
+def lint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the contracts hold for the labkit in this folder."""
+    # The linter looks the package up; without these it would find the one that the tests have imported.
+    monkeypatch.delitem(sys.modules, "labkit", raising=False)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(folder)
+    return lint_imports(str(folder / "pyproject.toml"), no_cache=True, no_logo=True) == EXIT_STATUS_SUCCESS
+
+
+def test_the_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing imports upwards, the pure files are pure, and there are no circles."""
+    assert lint(ROOT, monkeypatch), capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract", "where"),
+    [
+        ("wire/framing.py", "import socket", PURE, "labkit.wire.framing -> socket"),
+        ("server/rooms.py", "import threading", PURE, "labkit.server.rooms -> threading"),
+        (
+            "server/limits.py",
+            "from labkit.instruments import ladder",
+            LAYERS,
+            "labkit.server.limits -> labkit.instruments.ladder",
+        ),
+        (
+            "client/transcript.py",
+            "import labkit.server",
+            LAYERS,
+            "labkit.client.transcript -> labkit.server",
+        ),
+        (
+            "conformance/report.py",
+            "import labkit.conformance.run",
+            CIRCLES,
+            "No cycles are allowed in labkit.conformance.",
+        ),
+    ],
+)
+def test_a_wrong_import_is_caught(
+    file: str,
+    line: str,
+    contract: str,
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a copy with one more import the contract that it breaks is named, with the import."""
+    shutil.copytree(LABKIT, tmp_path / "labkit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "labkit" / file).open("a", encoding="utf-8") as end:
+        end.write(f"\n{line}\n")
+    assert not lint(tmp_path, monkeypatch)
+    _, _, broken = " ".join(capsys.readouterr().out.split()).partition("Broken contracts")
+    assert contract in broken and where in broken
+
+
+# --- who prints ---
+
+MAY_PRINT = {
+    "classic.py": "the assignment's own client prints what it hears",
+    "peers/asyncio_server.py": "a program of its own",
+    "peers/classic_lines.py": "a program of its own",
+    "peers/queues.py": "a program of its own",
+    "peers/selectors_server.py": "a program of its own",
+    "exercises/grading/child.py": "its standard output is what the student's code prints",
+    "exercises/grading/server_child.py": "its standard output is what the student's server prints",
+}
+"""Files outside cli/ that may print, and why."""
+
+
+STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
+
+
+def printing(tree: ast.AST) -> Iterator[int]:
+    """The lines that print, or name standard output or error."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "print":
+            yield node.lineno
+        if isinstance(node, ast.Attribute) and node.attr in STREAMS and ast.unparse(node.value) == "sys":
+            yield node.lineno
+
+
+def test_only_cli_prints() -> None:
+    """What is no command returns its result, or writes it into a journal."""
+    found = {
+        path.relative_to(LABKIT).as_posix(): lines
+        for path in FILES
+        if not path.is_relative_to(LABKIT / "cli")
+        and (lines := list(printing(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    assert {file: lines for file, lines in found.items() if file not in MAY_PRINT} == {}
+    assert set(MAY_PRINT) == set(found), "one of these prints no more"
+
+
+# --- how much there is ---
+
+
+def test_what_labkit_holds() -> None:
+    """Each folder is named in README; a new one is a decision, not an accident."""
+    assert {path.name for path in LABKIT.iterdir() if path.name != "__pycache__"} == {
+        *("__init__.py", "__main__.py", "classic.py", "journal.py"),
+        *("wire", "server", "client", "probe", "instruments", "peers", "conformance", "exercises", "cli"),
+    }
+
+
+def test_no_file_is_too_long() -> None:
+    """A file that grows beyond this holds two ideas."""
+    long = {
+        path.relative_to(LABKIT).as_posix(): count
+        for path in FILES
+        if not path.is_relative_to(CATALOGUE)
+        and (count := len(path.read_text(encoding="utf-8").splitlines())) > LINES
+    }
+    assert long == {}
+
+
+def test_no_class_is_too_long() -> None:
+    """The same of a class."""
+    long = {
+        f"{path.relative_to(LABKIT).as_posix()}: {node.name}": count
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and node.end_lineno is not None
+        and (count := node.end_lineno - node.lineno + 1) > CLASS_LINES
+    }
+    assert long == {}
