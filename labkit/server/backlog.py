@@ -1,10 +1,6 @@
 """What waits for a client because its socket would not take it, and how much memory all of that is.
 
-A `Backlog` is one client's: pieces of bytes, in order, the oldest first. A line for a hundred clients is in
-memory once, however many of them it waits for; so a `Store` counts each block of bytes once, and knows what
-all backlogs together take up.
-
-For one thread. It sends nothing; outgoing.py does.
+For one thread.
 """
 
 from __future__ import annotations
@@ -13,7 +9,7 @@ from collections import deque
 
 
 class Store:
-    """All that waits, for whomever."""
+    """The memory of all backlogs together: a block counts once, however many clients it waits for."""
 
     def __init__(self) -> None:
         self.bytes = 0  # in memory
@@ -34,7 +30,7 @@ class Store:
 
 
 class Backlog:
-    """What waits for one client. True if anything does."""
+    """What waits for one client, the oldest first. True if anything does."""
 
     def __init__(self) -> None:
         self.bytes = 0  # that this client has still to get
@@ -64,7 +60,7 @@ class Backlog:
         return True
 
     def clear(self, store: Store) -> None:
-        """Nobody will take it any more."""
+        """The client is gone."""
         for _, block in self._pieces:
             store.remove(block)
         self._pieces.clear()
