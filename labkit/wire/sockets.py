@@ -50,7 +50,7 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
             the text says which.
     """
     try:
-        family, _, _, _, address = resolve(host, port)
+        family, _, _, _, address = _resolve(host, port)
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
@@ -69,13 +69,10 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
     return listener
 
 
-def resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
+def _resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
     """What `socket.getaddrinfo` tells of the address to use for a host: its IPv4 one where it has one.
 
     `localhost` may mean ::1 first, where a server on 127.0.0.1 does not listen.
-
-    Raises:
-        OSError: there is no such host.
     """
     if not host:
         raise OSError(errno.EINVAL, "the host is empty")
@@ -88,8 +85,18 @@ def resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
     return min(found, key=lambda entry: entry[0] != socket.AF_INET)  # the first of its kind
 
 
-def connect(address: Address, timeout: float, given_up: Callable[[], bool] | None = None) -> socket.socket:
-    """Connect, or say plainly why not; `timeout` in seconds. While it waits, `given_up` can end it.
+def connect(
+    address: Address,
+    timeout: float,
+    given_up: Callable[[], bool] | None = None,
+    receive_buffer: int | None = None,
+) -> socket.socket:
+    """Connect, or say plainly why not.
+
+    Args:
+        timeout: seconds.
+        given_up: asked now and then while it waits: whether to give up.
+        receive_buffer: bytes that the kernel may keep for it, which must be set before it connects.
 
     Raises:
         ConnectionError: no server listens there, none answered in time, or it was given up.
@@ -97,12 +104,14 @@ def connect(address: Address, timeout: float, given_up: Callable[[], bool] | Non
     """
     host, port = address
     try:
-        family, kind, proto, _, where = resolve(host, port)
+        family, kind, proto, _, where = _resolve(host, port)
     except OSError as error:
         raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
     sock = socket.socket(family, kind, proto)
     trouble: OSError
     try:
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         _connect(sock, where, timeout, given_up)
         return sock
     except TimeoutError:
