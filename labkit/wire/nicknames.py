@@ -46,8 +46,6 @@ def fit(name: str) -> str:
         shown = _shown.enforce(name)
     except UnicodeEncodeError as error:
         raise BadName(_reason(error)) from None
-    if len(shown) > MAX_CHARACTERS:
-        raise BadName(f"too long: {len(shown)} characters, at most {MAX_CHARACTERS}")
     if "\ufffd" in shown:  # which bytes that are not UTF-8 have become
         raise BadName("it is not valid UTF-8")
     # U+2800, the braille pattern without a dot, looks like a space and is none to Unicode.
