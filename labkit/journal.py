@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from time import monotonic
+from itertools import takewhile
 from typing import NamedTuple
 
 from labkit.wire.text import brief
@@ -92,11 +92,7 @@ class Journal:
     def _events(self, since: int = 0) -> list[Event]:
         """The newest events, at most `limit`, and none up to number `since`. The lock must be held."""
         since = max(since, self._count - self._limit)
-        runs: list[_Run] = []
-        for run in reversed(self._runs):
-            if run.last <= since:
-                break
-            runs.append(run)
+        runs = list(takewhile(lambda run: run.last > since, reversed(self._runs)))
         return [event for run in reversed(runs) for event in run.events() if event.n > since]
 
     def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0, *, count: int = 1) -> Event:
@@ -105,22 +101,22 @@ class Journal:
         Raises:
             TimeoutError: it did not come within `timeout` seconds; the text tells what came last instead.
         """
-        give_up = monotonic() + timeout
         looked_at = found = 0
+
+        def look() -> Event | None:
+            nonlocal looked_at, found
+            for event in self._events(looked_at):  # only the new: threads that record wait meanwhile
+                found += event.kind == kind and who in (None, event.who)
+                if found == count:
+                    return event
+            looked_at = self._count
+            return None
+
         with self._lock:
             self._waiting += 1
             try:
-                while True:
-                    for event in self._events(looked_at):  # the new ones: this holds up who records
-                        found += event.kind == kind and who in (None, event.who)
-                        if found == count:
-                            return event
-                    looked_at = self._count
-                    # An event can come after `wait` has given up; so look once more.
-                    left = give_up - monotonic()
-                    if left <= 0:
-                        break
-                    self._changed.wait(left)
+                if event := self._changed.wait_for(look, timeout):  # looks again when the time is over
+                    return event
             finally:
                 self._waiting -= 1
             latest = "; ".join(" ".join(str(e).split()) for e in self._events(self._count - 3))

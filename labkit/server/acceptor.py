@@ -58,7 +58,7 @@ class Acceptor:
         self._thread.start()
 
     def abandon(self) -> None:
-        """Close a door that was never opened."""
+        """Free the port, where `open` was never called."""
         self._listener.close()
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno in NO_ROOM:
                     self._wait_for_room(error.strerror or str(error))
-                continue  # otherwise reset before it was accepted, or the door is closing
+                continue  # otherwise reset before it was accepted, or `close` woke us
             if self._closing.is_set():
                 sock.close()
                 break
