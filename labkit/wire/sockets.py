@@ -46,21 +46,18 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
     """A listening socket; port 0 takes any free one. `waiting` connections may queue for accept.
 
     Raises:
-        OSError: the port is taken, is not ours to take, or the host is not one of this machine's;
-            the text says which.
+        OSError: the port is taken, or is not ours to take; the host is none of this machine's, or there
+            is none; the text says which.
     """
-    try:
-        family, _, _, _, address = _resolve(host, port)
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
+    family, where = _resolve(host, port)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
         else:
             # Or the port stays taken for a minute after a server that had clients (TIME_WAIT, RFC 9293).
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        listener.bind(where)
         listener.listen(waiting)
     except OSError as error:
         listener.close()
@@ -69,20 +66,23 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
     return listener
 
 
-def _resolve(host: str, port: int) -> tuple[int, int, int, str, Any]:
-    """What `socket.getaddrinfo` tells of the address to use for a host: its IPv4 one where it has one.
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """The family and the address to use for a host: its IPv4 one where it has one.
 
     `localhost` may mean ::1 first, where a server on 127.0.0.1 does not listen.
     """
-    if not host:
+    if not host:  # getaddrinfo would take it for this machine
         raise OSError(errno.EINVAL, "the host is empty")
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
     except UnicodeError:  # from the idna codec: a part that is empty, or too long
-        raise OSError(errno.EINVAL, "no host can be called so") from None
-    return min(found, key=lambda entry: entry[0] != socket.AF_INET)  # the first of its kind
+        raise OSError(errno.EINVAL, f"no such host: {host} (no host can be called so)") from None
+    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return family, where
 
 
 def connect(
@@ -103,11 +103,8 @@ def connect(
         OSError: there is no such host.
     """
     host, port = address
-    try:
-        family, kind, proto, _, where = _resolve(host, port)
-    except OSError as error:
-        raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
-    sock = socket.socket(family, kind, proto)
+    family, where = _resolve(host, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
     trouble: OSError
     try:
         if receive_buffer is not None:
