@@ -5,7 +5,7 @@ For one thread.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 
 class Store:
@@ -13,19 +13,17 @@ class Store:
 
     def __init__(self) -> None:
         self.bytes = 0  # in memory
-        self._waits_for: dict[int, int] = {}  # how many pieces of a block wait, by the block's id
+        self._pieces: Counter[int] = Counter()  # how many of a block wait, by the block's id
 
     def add(self, block: bytes) -> None:
-        count = self._waits_for.get(id(block), 0)
-        if not count:
+        if id(block) not in self._pieces:
             self.bytes += len(block)
-        self._waits_for[id(block)] = count + 1
+        self._pieces[id(block)] += 1
 
     def remove(self, block: bytes) -> None:
-        count = self._waits_for.pop(id(block))
-        if count > 1:
-            self._waits_for[id(block)] = count - 1
-        else:
+        self._pieces[id(block)] -= 1
+        if not self._pieces[id(block)]:
+            del self._pieces[id(block)]
             self.bytes -= len(block)
 
 
