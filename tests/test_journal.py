@@ -1,4 +1,4 @@
-"""instruments/journal.py: what happened, in order, from any thread, and never more than it may keep."""
+"""journal.py: what happened, in order, from any thread, and never more than it may keep."""
 
 from __future__ import annotations
 

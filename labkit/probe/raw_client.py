@@ -94,7 +94,8 @@ class RawClient:
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
-        self.sock = _connect(address, receive_buffer, timeout)
+        self.sock = sockets.connect(address, timeout, receive_buffer=receive_buffer)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
 
     @property
@@ -344,23 +345,3 @@ def meet(newcomer: RawClient, present: RawClient, timeout: float | None = None) 
                 seen = f"{speaker.seen()}; " if speaker.end else ""
                 raise CheckFailed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
             nap = min(2 * nap, 0.4)
-
-
-def _connect(address: sockets.Address, receive_buffer: int | None, seconds: float) -> socket.socket:
-    """As sockets.connect does; but the receive buffer must be set before it connects."""
-    host, port = address
-    family, kind, proto, _, where = sockets.resolve(host, port)
-    sock = socket.socket(family, kind, proto)
-    try:
-        if receive_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(seconds)
-        sock.connect(where)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except TimeoutError:
-        sock.close()
-        raise ConnectionError(f"no answer from {host}:{port} within {seconds:g} s") from None
-    except OSError as error:
-        sock.close()
-        raise ConnectionError(f"cannot reach {host}:{port}: {error.strerror}") from None
-    return sock

@@ -1,11 +1,8 @@
 """The thread that accepts connections, and does nothing else.
 
-It hands over one connection after another, each with a number and the address it comes from. What is done
-with it must be quick: while it is being done, no other client comes in. That is why the server gives each
-connection a thread at once and asks for the nickname there.
-
-When the machine has no descriptor left for one more, the connection stays in the kernel's queue, and the
-acceptor tries again a little later: often enough to be soon, seldom enough to cost nothing.
+While one connection is handed over no other client comes in. So the server gives each a thread at once and
+asks for the nickname there. When the machine has no descriptor left for one more, the connection stays in
+the kernel's queue, and the acceptor soon tries again.
 """
 
 from __future__ import annotations
@@ -14,6 +11,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from labkit.server import scheduling
@@ -26,20 +24,19 @@ PAUSE = 0.1
 """Seconds to wait then, before trying again …"""
 
 SHORT_PAUSE = 0.01
-"""… and where somebody is just leaving."""
+"""… and where a connection is just being closed."""
 
 
 class Acceptor:
     """Listens from the start; `open` starts the thread, `close` ends it and frees the port.
 
     Args:
-        comes_in: called in the thread for every connection, with its number (1 for the first), and the
-            host that it comes from.
+        comes_in: called in the thread with every connection, its number (1 for the first) and its host.
         no_room: called when the machine has no room for one more, with its words for it; and then, as
-            long as that lasts and somebody waits, with "". Returns whether room is being made.
+            long as that lasts and a client waits, with "". Returns whether room is being made.
 
     Raises:
-        OSError: the port is taken, or the host is none of this machine's; the text says which.
+        OSError: it cannot listen there; the text says why.
     """
 
     def __init__(
@@ -61,19 +58,17 @@ class Acceptor:
         self._thread.start()
 
     def abandon(self) -> None:
-        """Close a door that was never opened."""
+        """Free the port, where `open` was never called."""
         self._listener.close()
 
     def close(self) -> None:
-        """Nobody comes in any more. What was accepted before has been handed over when this returns."""
+        """Let no client in any more. What was accepted before has been handed over when this returns."""
         self._closing.set()
         try:
             self._listener.shutdown(socket.SHUT_RDWR)  # on Linux enough to wake a thread in accept
-        except OSError:
-            try:  # elsewhere shutdown does not touch a listener: knock, and be let in
+        except OSError:  # elsewhere shutdown does not touch a listener: knock, and be let in
+            with suppress(OSError):  # no place in the queue: another client just woke it
                 socket.create_connection(self.address, timeout=1).close()
-            except OSError:
-                pass  # nobody can knock: then somebody else just did, and woke it
         self._thread.join()
         self._listener.close()
 
@@ -86,7 +81,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno in NO_ROOM:
                     self._wait_for_room(error.strerror or str(error))
-                continue  # otherwise reset before it was accepted, or the door is closing
+                continue  # otherwise reset before it was accepted, or `close` woke us
             if self._closing.is_set():
                 sock.close()
                 break
@@ -94,11 +89,10 @@ class Acceptor:
             self._comes_in(sock, number, address[0])
 
     def _wait_for_room(self, why: str) -> None:
-        """Who wants to come in stays in the kernel's queue, and is accepted when others have left."""
         now = monotonic()
         news, self._told_until = now > self._told_until, now + 1.0
         being_made = False
-        # Linux says that there is no room before it looks whether there is anybody to let in: accept(2).
+        # Linux says that there is no room before it looks whether a client is waiting: accept(2).
         if news or sockets.readable(self._listener, PAUSE):
             being_made = self._no_room(why if news else "")
         self._closing.wait(SHORT_PAUSE if being_made else PAUSE)

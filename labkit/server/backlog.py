@@ -1,40 +1,34 @@
 """What waits for a client because its socket would not take it, and how much memory all of that is.
 
-A `Backlog` is one client's: pieces of bytes, in order, the oldest first. A line for a hundred clients is in
-memory once, however many of them it waits for; so a `Store` counts each block of bytes once, and knows what
-all backlogs together take up.
-
-For one thread. It sends nothing; outgoing.py does.
+For one thread.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 
 class Store:
-    """All that waits, for whomever."""
+    """The memory of all backlogs together: a block counts once, however many clients it waits for."""
 
     def __init__(self) -> None:
         self.bytes = 0  # in memory
-        self._waits_for: dict[int, int] = {}  # how many pieces of a block wait, by the block's id
+        self._pieces: Counter[int] = Counter()  # how many of a block wait, by the block's id
 
     def add(self, block: bytes) -> None:
-        count = self._waits_for.get(id(block), 0)
-        if not count:
+        if id(block) not in self._pieces:
             self.bytes += len(block)
-        self._waits_for[id(block)] = count + 1
+        self._pieces[id(block)] += 1
 
     def remove(self, block: bytes) -> None:
-        count = self._waits_for.pop(id(block))
-        if count > 1:
-            self._waits_for[id(block)] = count - 1
-        else:
+        self._pieces[id(block)] -= 1
+        if not self._pieces[id(block)]:
+            del self._pieces[id(block)]
             self.bytes -= len(block)
 
 
 class Backlog:
-    """What waits for one client. True if anything does."""
+    """What waits for one client, the oldest first. True if anything does."""
 
     def __init__(self) -> None:
         self.bytes = 0  # that this client has still to get
@@ -64,7 +58,7 @@ class Backlog:
         return True
 
     def clear(self, store: Store) -> None:
-        """Nobody will take it any more."""
+        """The client is gone."""
         for _, block in self._pieces:
             store.remove(block)
         self._pieces.clear()

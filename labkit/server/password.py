@@ -1,13 +1,12 @@
-"""A password that somebody can be held against, and nobody can read.
+"""A password that an answer can be checked against, and that cannot be read.
 
-Kept is only what it comes to in SHA-256, so that no error, no `repr` and no debugger shows it. Two
-spellings that look the same count as the same: RFC 8265, the OpaqueString profile, done by `precis_i18n`,
-as for nicknames. Upper and lower case differ.
-
-It knows nothing of the wire. That is the server's: what is asked when, and how often.
+Only its SHA-256 is kept, so that no error, no `repr` and no debugger shows it. Two spellings that look the
+same are the same (RFC 8265, the OpaqueString profile, done by `precis_i18n`); upper and lower case differ.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from precis_i18n import get_profile
 
@@ -45,20 +44,18 @@ class Password:
         """Whether this is it. Takes the same time however much of it is right."""
         from hmac import compare_digest
 
-        if not isinstance(given, str) or len(given) > LONGEST:
-            given = ""
-        try:
-            given = _opaque.enforce(given)
-        except UnicodeEncodeError:
-            given = ""  # nobody's: a password is not empty
-        return compare_digest(_hashed(given), self._hash)
+        normal = ""  # which no password is
+        if isinstance(given, str) and len(given) <= LONGEST:
+            with suppress(UnicodeEncodeError):
+                normal = _opaque.enforce(given)
+        return compare_digest(_hashed(normal), self._hash)
 
     def __repr__(self) -> str:
         return "<Password>"
 
 
 def _hashed(text: str) -> bytes:
-    # Hashed, both are of one length: compare_digest tells by its time whether lengths differ.
+    # Of one length, whatever the text's: compare_digest tells by its time whether lengths differ.
     from hashlib import sha256
 
     return sha256(text.encode("utf-8", "surrogatepass")).digest()

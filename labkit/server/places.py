@@ -1,15 +1,15 @@
 """The places that a server has for connections, with a nickname or without.
 
 A connection costs its owner next to nothing, so one host can open thousands and never say a word. `Places`
-counts how many come from each address (`Limits.per_address`). And when there is room for no more, it names
-one that is in the way: of those that have given no nickname, the one that has waited longest, from where
-most of them come. So a host that fills the server with silent connections loses these, and a newcomer
-finds a place; a client with a nickname never makes way for another.
+counts how many come from each address. When all are taken, it names one that is in the way: of those
+without a nickname, the one that has waited longest, from the address that most of them come from. So a host
+that fills the server with silent connections loses these; a client with a nickname never makes way.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter, defaultdict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -26,9 +26,9 @@ class Places(Generic[C]):
         self._most = most
         self._per_address = per_address
         self._places: dict[C, str] = {}  # where each of them comes from
-        self._count: dict[str, int] = {}  # how many come from there
+        self._count: Counter[str] = Counter()  # how many come from there
         # Those without a nickname, by where they come from: first come first.
-        self._unnamed: dict[str, dict[C, None]] = {}
+        self._unnamed: defaultdict[str, dict[C, None]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -42,21 +42,20 @@ class Places(Generic[C]):
 
     def has_enough_from(self, host: str) -> bool:
         """Whether no more may come from there."""
-        return self._per_address is not None and self._count.get(_place(host), 0) >= self._per_address
+        return self._per_address is not None and self._count[_place(host)] >= self._per_address
 
     def add(self, who: C, host: str) -> None:
         """A client has connected, and has no nickname yet."""
         place = self._places[who] = _place(host)
-        self._count[place] = self._count.get(place, 0) + 1
-        self._unnamed.setdefault(place, {})[who] = None
+        self._count[place] += 1
+        self._unnamed[place][who] = None
 
     def named(self, who: C) -> None:
         """It has a nickname now. Twice does no harm."""
         place = self._places[who]
-        unnamed = self._unnamed.get(place, {})
-        unnamed.pop(who, None)
-        if not unnamed:
-            self._unnamed.pop(place, None)
+        self._unnamed[place].pop(who, None)
+        if not self._unnamed[place]:
+            del self._unnamed[place]
 
     def remove(self, who: C) -> None:
         """It has gone, or is to go. Twice does no harm."""
@@ -70,15 +69,12 @@ class Places(Generic[C]):
 
     def in_the_way(self) -> C | None:
         """Which one is to go if one must; None: all have a nickname."""
-        most: dict[C, None] = max(self._unnamed.values(), key=len, default={})
-        return next(iter(most), None)
+        return next(iter(max(self._unnamed.values(), key=len, default=())), None)
 
 
 def _place(host: str) -> str:
     """What counts as one address: of IPv6 the first 64 bits, for a home has all these (RFC 6177)."""
     address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    if address.version == 4:
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))

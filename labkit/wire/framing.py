@@ -1,16 +1,12 @@
 """Bytes in, messages out.
 
 TCP carries a stream of bytes and keeps no message apart from the next: one `send` may arrive as three
-`recv`s, and three `send`s as one. A framing is the rule by which both ends cut the stream into messages.
+`recv`s, and three `send`s as one. A framing is the rule by which both ends cut the stream into messages:
+it is fed bytes, in pieces of any size, and returns the messages that are complete.
 
-This file is the rule alone. It reads no socket: bytes are fed to it, in pieces of whatever size, and it
-hands back the messages that are complete.
-
-Two framings speak the same interface:
-
-- `LineFraming` (LINES): a message ends with LF. What the rest of the lab speaks.
-- `RawFraming` (RAW): whatever one `recv` returned is a message. What the assignment speaks; it works
-  only as long as nobody writes twice before the other side reads once.
+- `LineFraming` (LINES): a message ends with LF.
+- `RawFraming` (RAW): what one `recv` returned is a message. The assignment speaks this; it works only while
+  neither side writes twice before the other reads once.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ class TooLong:
 
 
 class Framing(Protocol):
-    """What a framing can do. Each connection needs one of its own for each direction it reads."""
+    """What a framing can do. Each connection needs one of its own."""
 
     def feed(self, data: bytes) -> list[str | TooLong]:
         """Take the bytes of one `recv`; return the messages they complete, oldest first."""
@@ -47,9 +43,9 @@ NewFraming = Callable[[], Framing]
 class LineFraming:
     """UTF-8 lines ended by LF. A CR before the LF is dropped.
 
-    Bytes that are not UTF-8 become U+FFFD, one line at a time, so that a character cut in two by `recv`
-    is whole again before anybody decodes it. A line of more than `limit` bytes comes out as `TooLong`.
-    What follows the last LF is kept for the next `feed`, never more than `limit` bytes of it.
+    Bytes that are not UTF-8 become U+FFFD. Only whole lines are decoded, so that a character which `recv`
+    cut in two is whole again. A line of more than `limit` bytes comes out as `TooLong`. What follows the
+    last LF is kept for the next `feed`, never more than `limit` bytes of it.
     """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
@@ -70,10 +66,8 @@ class LineFraming:
             # None of these lines can be too long. To decode them together changes nothing: no byte of a
             # longer UTF-8 character can be an LF, so what is broken in one line stays in that line.
             text = data[: end - 1].decode("utf-8", "replace")
-            messages += text.split("\n") if "\r" not in text else map(_without_cr, text.split("\n"))
-        if self._skipping:
-            self._rest = b""
-        elif len(self._rest) >= self.limit:  # no room left for the LF
+            messages += text.replace("\r\n", "\n").removesuffix("\r").split("\n")
+        if self._skipping or len(self._rest) >= self.limit:  # no room left for the LF
             self._rest = b""
             self._skipping = True
         return messages
@@ -82,7 +76,7 @@ class LineFraming:
         if self._skipping or len(line) >= self.limit:
             self._skipping = False
             return TooLong(self.limit)
-        return _without_cr(line.decode("utf-8", "replace"))
+        return line.decode("utf-8", "replace").removesuffix("\r")
 
     def frame(self, text: str) -> bytes:
         if "\n" in text:
@@ -90,15 +84,11 @@ class LineFraming:
         return text.encode("utf-8", "replace") + b"\n"
 
 
-def _without_cr(line: str) -> str:
-    return line.removesuffix("\r")
-
-
 class RawFraming:
     """The assignment's dialect: a recv is a message.
 
-    Line ends at the end of a message are dropped, so that `nc` can be used with it. A character cut in
-    two by `recv` is held back until its other half comes: the only repair that this dialect allows.
+    Line ends at the end of a message are dropped, so that `nc` can speak it. Half a character is held back
+    until its other half comes: the only repair that this dialect allows.
     """
 
     def __init__(self, limit: int = MAX_LINE) -> None:

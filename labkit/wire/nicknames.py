@@ -1,13 +1,11 @@
 """Which nicknames are fit to use, when two are the same, and when two look the same.
 
-Unicode makes this harder than it looks: `Alice`, `alice` and the full-width `Ａｌｉｃｅ` read alike. The
-rules are those of RFC 8266 (the Nickname profile of PRECIS), done by the library `precis_i18n`; on top
-come this chat's own: short enough, no white space, and nothing that would make a line read as another.
+`Alice`, `alice` and the full-width `Ａｌｉｃｅ` read alike. The rules for that are those of RFC 8266 (the
+Nickname profile of PRECIS), done by the library `precis_i18n`. This chat adds its own: short, no white
+space, and nothing that would make a line read as another.
 
 Different names can still look alike: `alice`, and the same with a Cyrillic а. Which letters are mistaken
 for which is a table of Unicode's (UTS #39), in the library `homoglyphs_fork`.
-
-Pure: it knows no list of who is here. That is room.py's.
 """
 
 from __future__ import annotations
@@ -22,17 +20,15 @@ MAX_CHARACTERS = 32
 """The longest nickname, in characters (code points) after normalisation."""
 
 FORBIDDEN_FIRST = "*!/#[>"
-"""First characters that stand for something else: a notice, a refusal, a command, a room, a tag; and one's
-own lines, in a transcript."""
+"""First characters that stand for something else: a notice, a refusal, a command, a room, a tag; and the
+user's own lines, in a transcript."""
 
-# In this library "Nickname" maps case (RFC 8266 section 2.4, for comparing) and
-# "NicknameCasePreserved" does not (section 2.3, for showing).
-_shown = get_profile("NicknameCasePreserved")
-_compared = get_profile("Nickname")
+_shown = get_profile("NicknameCasePreserved")  # RFC 8266, section 2.3
+_compared = get_profile("Nickname")  # section 2.4: it maps case, too
 
 
 class BadName(ValueError):
-    """The name cannot be used; the text says why, in words for the one who chose it."""
+    """The name cannot be used; the text says why, in words for the user who chose it."""
 
 
 def fit(name: str) -> str:
@@ -50,10 +46,7 @@ def fit(name: str) -> str:
         shown = _shown.enforce(name)
     except UnicodeEncodeError as error:
         raise BadName(_reason(error)) from None
-    if len(shown) > MAX_CHARACTERS:
-        raise BadName(f"too long: {len(shown)} characters, at most {MAX_CHARACTERS}")
-    # U+FFFD is what bytes that are not UTF-8 were turned into.
-    if "\ufffd" in shown:
+    if "\ufffd" in shown:  # which bytes that are not UTF-8 have become
         raise BadName("it is not valid UTF-8")
     # U+2800, the braille pattern without a dot, looks like a space and is none to Unicode.
     if any(c.isspace() or c == "\u2800" for c in shown):
@@ -67,7 +60,7 @@ def fit(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """What two names have in common when they are the same name (RFC 8266 section 2.4).
+    """What two names have in common when they are the same name (RFC 8266, section 2.4).
 
     `name` must be one that `fit` returned.
     """
@@ -81,9 +74,9 @@ def looks(name: str) -> frozenset[str]:
     for. One is of the name as it is shown, where a capital I looks like a small l; the other of the name
     in small letters, where it does not, but the Cyrillic capitals of `АLIСЕ` look like more of `alice`.
 
-    That `1` looks like `l`, `0` like `O` and `rn` like `m` counts, too, though some servers exempt plain
-    ASCII: in a class nobody needs a Cyrillic keyboard to be `AIice` or `alicel`. Honest names hardly ever
-    meet so: among the 5,163 first names of the US census of 1990, seven pairs do (Ian and Lan).
+    That `1` looks like `l` and `rn` like `m` counts, too: `AIice` and `alicel` need no Cyrillic keyboard.
+    Honest names hardly ever meet so: of the 5,163 first names of the US census of 1990, seven pairs do
+    (Ian and Lan).
 
     `name` must be one that `fit` returned.
     """
@@ -91,7 +84,7 @@ def looks(name: str) -> frozenset[str]:
 
 
 def load() -> None:
-    """Read Unicode's table now: it is a file, and later there may be no descriptor to open it with."""
+    """Read Unicode's table now: later there may be no descriptor to open its file with."""
     _mistaken()
 
 
@@ -101,7 +94,7 @@ def _skeleton(name: str) -> str:
     return normalize("NFD", normalize("NFD", name).translate(_mistaken()))
 
 
-# What the table says of plain letters: most names need no more of it.
+# What Unicode's table says of plain letters: most names need no more of it.
 _MISTAKEN_ASCII = str.maketrans(
     {"0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "`": "'", '"': "''", "%": "º/₀"}
 )
@@ -111,18 +104,15 @@ _MISTAKEN_ASCII = str.maketrans(
 def _mistaken() -> Mapping[int, str]:
     """For each letter that could be mistaken for another one, or for several: for which.
 
-    The library's file has each letter with all that look like it, both ways round. A letter for which
-    there are several is the one that the others are replaced by; of a pair, it is the first in order.
+    The library's file has each letter with all that look like it, both ways round. A letter with several
+    is the one that the others are replaced by; of a pair, it is the first in order.
     """
-    import json  # here, and not above: `import labkit` is to be quick, and most names are plain letters
+    import json  # here, for a quick `import labkit`: most names are plain letters
     from importlib.resources import files
 
-    text = (files("homoglyphs_fork") / "confusables.json").read_text("ascii")
-    # Where the letters are written from right to left, there are marks around them.
-    alike = {
-        one.strip("\u200e"): [other.strip("\u200e") for other in others]
-        for one, others in json.loads(text).items()
-    }
+    # Around letters that are written from right to left there are marks, U+200E.
+    text = (files("homoglyphs_fork") / "confusables.json").read_text("ascii").replace("\\u200e", "")
+    alike: dict[str, list[str]] = json.loads(text)
     letters: dict[int, str] = {}
     several: dict[int, str] = {}
     for one, (other, *more) in alike.items():

@@ -1,7 +1,4 @@
-"""Text that is safe to show: nothing in it moves a cursor, breaks a line, or hides.
-
-Pure.
-"""
+"""Text that is safe to show: nothing in it moves a cursor, breaks a line, or hides."""
 
 from __future__ import annotations
 
@@ -20,8 +17,7 @@ def clean(text: str) -> str:
     """`text` with every character that could disturb a screen made visible and harmless.
 
     A tab becomes a space; the C0 controls and DEL become their pictures (U+2400 and on), so that ESC
-    shows as ␛; C1 controls, bidirectional controls, line separators, invisible characters and lone
-    surrogates become U+FFFD.
+    shows as ␛; all the others become U+FFFD.
     """
     return UNSAFE.sub(_picture, text)
 

@@ -1,15 +1,13 @@
-"""TLS: bytes in, ciphertext out, and back again. What goes over the wire cannot be read along or changed.
+"""TLS: bytes in, ciphertext out, and back again. Nobody on the way can read it, or change it unnoticed.
 
-An `ssl.SSLSocket` must not be used by two threads at once, and here two use each connection: one waits in
-`recv` while another sends. So a `TlsSession` holds no socket at all. The thread that reads hands it the
-ciphertext it received and gets the plain bytes; the thread that writes hands it plain bytes and gets the
-ciphertext to send. Each does so under the session's own lock, and neither waits for a socket there.
+Two threads must not use an `ssl.SSLSocket` at once, and here two use each connection: one waits in `recv`
+while the other sends. So a `TlsSession` holds no socket. The reading thread hands it the ciphertext it
+received and gets the plain bytes; the writing thread hands it plain bytes and gets the ciphertext to send.
+Each does so under the session's own lock, and neither waits for a socket there.
 
-What OpenSSL wants to say by itself (its part of the handshake, tickets, alerts, new keys) it leaves with
-the session, too. It has its place in the stream of ciphertext, so the thread that sends everything else
-must send it: `decrypt` says through `pending` that there is some, and `encrypt(b"")` hands it over.
-
-This file knows nothing of chat and touches no socket.
+OpenSSL has messages of its own (handshake, tickets, alerts, new keys), with their place in the stream. So
+the thread that sends everything else must send these, too: `pending` says that there are some, and
+`encrypt(b"")` hands them over.
 """
 
 from __future__ import annotations
@@ -23,17 +21,15 @@ RECORD = 16384
 """Bytes of plain text that one TLS record holds at most (RFC 8446, section 5.1)."""
 
 FIRST_BYTES = (0x15, 0x16)
-"""What either side's first record begins with, an alert or a handshake (RFC 8446, section 5.1). No text
-does."""
-
+"""How either side's first record begins: an alert or a handshake (RFC 8446, section 5.1). No text does."""
 
 Path = str | os.PathLike[str]
 ForServer = ssl.SSLContext | tuple[Path, Path]
-"""What a server can be given: a context, or the files of its certificate and of its key (PEM)."""
+"""What a server takes: a context, or the files of its certificate and of its key (PEM)."""
 
 ForClient = ssl.SSLContext | Path | bool
-"""What a client can be given: a context; the file of the certificates it trusts (PEM); or True for those
-that this machine trusts anyway. None or False: no TLS."""
+"""What a client takes: a context; the file of the certificates it trusts (PEM); or True for those that this
+machine trusts anyway. None or False: no TLS."""
 
 
 class Broken(ConnectionError):
@@ -49,14 +45,14 @@ class TlsSession:
     """
 
     def __init__(self, context: ssl.SSLContext, host: str | None = None) -> None:
-        # Guards all below: OpenSSL's state of a connection is nobody's to touch while another does.
+        # Guards all below: two threads must not touch OpenSSL's state of a connection at once.
         self._lock = threading.Lock()
         self._came = ssl.MemoryBIO()  # ciphertext that was received
         self._goes = ssl.MemoryBIO()  # ciphertext that is to be sent
         self._host = host
         self._ssl = context.wrap_bio(self._came, self._goes, server_side=host is None, server_hostname=host)
         self._first = True  # nothing has come yet
-        # For anybody to read. Each changes once, except `pending`.
+        # Any thread may read these. Each changes once, except `pending`.
         self.ready = False  # the handshake is done
         self.ended = False  # the other side has said goodbye (close_notify): nothing more will come
         self.trouble = ""  # why this is no TLS connection (any more) …
@@ -72,8 +68,8 @@ class TlsSession:
     def decrypt(self, ciphertext: bytes, size: int = RECORD) -> list[bytes]:
         """Take what was received; return the plain bytes in it, a piece for each record.
 
-        Until `ready` this is the handshake: nothing, or little, comes out, but there may be something to
-        send. A piece has at most `size` bytes; a longer record is cut.
+        Until `ready` this is the handshake: little or nothing comes out, but something may be `pending`.
+        A piece has at most `size` bytes; a longer record is cut.
 
         Raises:
             Broken: it is no TLS, or not from whom it should be. An alert that says so may be `pending`.
@@ -105,15 +101,14 @@ class TlsSession:
         return pieces
 
     def encrypt(self, data: bytes | memoryview) -> bytes:
-        """The ciphertext of `data`, after all that OpenSSL had to say before.
+        """The ciphertext of `data`, after what OpenSSL has to send itself.
 
-        Before the handshake is done nothing can be said: `data` is dropped then. So it is when the other
-        side has broken TLS.
+        Before the handshake is done, and after the other side has broken TLS, `data` is dropped.
         """
         with self._lock:
             if self.ready and not self.trouble:
                 rest = memoryview(data)
-                with suppress(ssl.SSLError):  # broken in the meantime: whoever reads will say so
+                with suppress(ssl.SSLError):  # broken in the meantime: the reader will say so
                     while rest:
                         rest = rest[self._ssl.write(rest) :]
             return self._taken()
@@ -122,12 +117,12 @@ class TlsSession:
         """The last ciphertext: close_notify, which tells an end from a cut (RFC 8446, section 6.1)."""
         with self._lock:
             if self.ready and not self.trouble:
-                with suppress(ssl.SSLError):  # it would like to read theirs, too: that is not awaited
+                with suppress(ssl.SSLError):  # it wants to read theirs, too, which we do not await
                     self._ssl.unwrap()
             return self._taken()
 
     def say_plainly(self, data: bytes) -> None:
-        """Have this sent as it is, instead of an alert: to somebody who sent plain text."""
+        """Have this sent as it is, instead of an alert: to a client that sent plain text."""
         with self._lock:
             self._goes.read()
             self._goes.write(data)
@@ -146,8 +141,7 @@ class TlsSession:
 def server_context(tls: ForServer) -> ssl.SSLContext:
     """What a server needs: TLS 1.2 or newer, and a certificate with its key.
 
-    A context of your own is used as it is, but for renegotiation, which is switched off: a write could
-    have to wait for it.
+    A context of your own is used as it is, but for renegotiation, which is switched off.
 
     Raises:
         OSError: a file cannot be read; the text says which.
@@ -164,45 +158,9 @@ def server_context(tls: ForServer) -> ssl.SSLContext:
             ) from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.num_tickets = 0  # nobody comes back to this very connection
+        context.num_tickets = 0  # no client comes back to this very connection
         _load(context, certificate, key)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        TlsSession(context)
-    except ssl.SSLError:
-        raise ValueError("this SSLContext is a client's: a server needs PROTOCOL_TLS_SERVER") from None
-    return context
-
-
-def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    locked = False
-
-    def no_password() -> str:
-        nonlocal locked
-        locked = True
-        return "?"  # OpenSSL would ask at the terminal
-
-    _readable("certificate", certificate)
-    _readable("key", key)
-    try:
-        # The certificate twice: only to learn whether it is one. That it is no key is told last.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
-    except ssl.SSLError:
-        raise ValueError(f"{certificate} holds no certificate (PEM)") from None
-    try:
-        context.load_cert_chain(certificate, key, no_password)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ValueError(
-                f"the key in {key} is not the one of the certificate in {certificate}"
-            ) from None
-        if locked:
-            raise ValueError(
-                f"the key in {key} is locked by a password: make one without (-nodes)"
-            ) from None
-        if error.reason and error.reason.endswith("TOO_SMALL"):
-            raise ValueError(f"the key in {key} is too short to be safe") from None
-        raise ValueError(f"{key} holds no private key (PEM)") from None
+    return _usable(context, None, "this SSLContext is a client's: a server needs PROTOCOL_TLS_SERVER")
 
 
 def client_context(tls: ForClient) -> ssl.SSLContext:
@@ -214,67 +172,89 @@ def client_context(tls: ForClient) -> ssl.SSLContext:
     """
     if isinstance(tls, ssl.SSLContext):
         context = tls
-    elif tls is True:
-        context = ssl.create_default_context()
+    elif tls is not True and not isinstance(tls, (str, os.PathLike)):
+        raise ValueError(f"tls is the file of a certificate, True, or an SSLContext, not {tls!r}")
     else:
-        if not isinstance(tls, (str, os.PathLike)):
-            raise ValueError(f"tls is the file of a certificate, True, or an SSLContext, not {tls!r}")
-        trusted = os.fspath(tls)
-        _readable("certificate", trusted)
+        trusted = None if tls is True else _readable("certificate", os.fspath(tls))
         try:
             context = ssl.create_default_context(cafile=trusted)
         except ssl.SSLError:
             raise ValueError(f"{trusted} holds no certificate (PEM)") from None
-    if not isinstance(tls, ssl.SSLContext):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    return _usable(
+        context, "localhost", "this SSLContext is a server's: a client needs PROTOCOL_TLS_CLIENT"
+    )
+
+
+def _usable(context: ssl.SSLContext, host: str | None, otherwise: str) -> ssl.SSLContext:
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a write could have to wait for it
     try:
-        TlsSession(context, "localhost")
+        TlsSession(context, host)
     except ssl.SSLError:
-        raise ValueError("this SSLContext is a server's: a client needs PROTOCOL_TLS_CLIENT") from None
+        raise ValueError(otherwise) from None
     return context
 
 
-def _readable(what: str, path: str) -> None:
+def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    def no_password() -> str:  # OpenSSL would ask at the terminal
+        raise ValueError(f"the key in {key} is locked by a password: make one without (-nodes)")
+
+    _readable("certificate", certificate)
+    _readable("key", key)
+    try:
+        # First this alone: `load_cert_chain` does not say which of the two files is wrong.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+    except ssl.SSLError:
+        raise ValueError(f"{certificate} holds no certificate (PEM)") from None
+    try:
+        context.load_cert_chain(certificate, key, no_password)
+    except ssl.SSLError as error:
+        why = f"{key} holds no private key (PEM)"
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = f"the key in {key} is not the one of the certificate in {certificate}"
+        elif error.reason and error.reason.endswith("TOO_SMALL"):
+            why = f"the key in {key} is too short to be safe"
+        raise ValueError(why) from None
+
+
+def _readable(what: str, path: str) -> str:
+    """The path of a file that can be read: OpenSSL's own errors name none."""
     try:
         with open(path, "rb") as file:
             file.read(1)
     except OSError as error:
-        # OpenSSL's own words name no file.
         raise OSError(error.errno, f"cannot read the {what} {path}: {error.strerror}") from None
+    return path
 
 
 # --- what went wrong, in words ------------------------------------------------------------------
 
+_UNKNOWN = "is signed by nobody whom this client trusts"
+_OTHER_NAME = "is not for {host}"
 # Codes of X509_verify_cert, see openssl-verification-options(1) and x509_vfy.h.
-_UNKNOWN = (18, 19, 20, 21)  # self-signed; self-signed in its chain; no issuer here; no chain
-_OTHER_NAME = (62, 64)  # hostname mismatch, IP address mismatch
-_NOT_YET, _EXPIRED = 9, 10
+_THE_CERTIFICATE = {
+    9: "is not valid yet (is this machine's clock right?)",
+    10: "has expired",
+    18: _UNKNOWN,  # self-signed
+    19: _UNKNOWN,  # self-signed in its chain
+    20: _UNKNOWN,  # no issuer here
+    21: _UNKNOWN,  # no chain
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,  # of an IP address
+}
 
 _REASONS = {
     "WRONG_VERSION_NUMBER": "what came is no TLS",
-    "HTTP_REQUEST": "what came is no TLS",
-    "UNSUPPORTED_PROTOCOL": "the other side speaks only an old version of it",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the other side speaks another version of it",
     "TLSV1_ALERT_UNKNOWN_CA": "the other side does not trust our certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "the other side refused our certificate",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the other side refused our certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the other side says that our certificate has expired",
-    "NO_SHARED_CIPHER": "the two sides have no cipher in common",
 }
 
 
 def _why(error: ssl.SSLError, host: str | None) -> str:
-    """What the error means, in words for whoever sits at this end."""
+    """What the error means, in words for the user at this end."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _UNKNOWN:
-            return "the server's certificate is signed by nobody whom this client trusts"
-        if error.verify_code in _OTHER_NAME:
-            return f"the server's certificate is not for {host}"
-        if error.verify_code == _EXPIRED:
-            return "the server's certificate has expired"
-        if error.verify_code == _NOT_YET:
-            return "the server's certificate is not valid yet (is this machine's clock right?)"
-        return f"the server's certificate will not do: {error.verify_message}"
+        words = _THE_CERTIFICATE.get(error.verify_code, "will not do: {message}")
+        return "the server's certificate " + words.format(host=host, message=error.verify_message)
     reason = error.reason or str(error)
-    return _REASONS.get(reason, reason.lower().replace("_", " "))
+    _, alert, said = reason.partition("_ALERT_")
+    words = f"the other side says: {said}" if alert else reason
+    return _REASONS.get(reason, words.lower().replace("_", " "))
