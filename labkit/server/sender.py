@@ -20,7 +20,6 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from labkit.server import scheduling
 from labkit.server.backlog import Backlog, Store
 from labkit.server.limits import Limits
 from labkit.wire import sockets
@@ -54,7 +53,7 @@ class Outbox:
         # `Sender.telling`.
         self.failed: Reason | None = None
         # The rest is the broadcaster's own; no other thread touches it.
-        self.handle = scheduling.handle(sock)
+        self.send = sock.send
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog = Backlog()
         self.sent = 0  # bytes sent since there is a backlog …
@@ -125,18 +124,24 @@ class Sender:
 
     def _send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
         # This loop runs once for every client that is sent something: what can be done before it is.
-        whole, size, send = len(data), scheduling.size(data), scheduling.send
+        whole = len(data)
         broken: list[Outbox] = []
         with self.telling:
             for outbox in outboxes:
                 outbox.lines_out += lines
                 if not outbox.clear:
                     self._queue_up(outbox, data)
-                elif (took := send(outbox.handle, data, size, sockets.SEND_NOW)) != whole:
-                    if took >= 0 or not self._broke(outbox, scheduling.error()):
-                        self._begin_backlog(outbox, data, max(took, 0))
-                    else:
-                        broken.append(outbox)
+                    continue
+                try:
+                    took = outbox.send(data, sockets.SEND_NOW)
+                except BlockingIOError:
+                    took = 0
+                except OSError as error:
+                    self._note_the_end(outbox, error)
+                    broken.append(outbox)
+                    continue
+                if took != whole:
+                    self._begin_backlog(outbox, data, took)
         for outbox in broken:
             self._give_up(outbox)
 
@@ -157,14 +162,11 @@ class Sender:
         outbox.backlog.put(data, self._store, took)
         self._watch(outbox, selectors.EVENT_WRITE)
 
-    def _broke(self, outbox: Outbox, error: OSError) -> bool:
-        """Whether that is the end of the connection; it is noted, for its thread to find."""
+    def _note_the_end(self, outbox: Outbox, error: OSError) -> None:
+        """The connection is broken: its thread will find why."""
         assert self.telling.locked()
-        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
-            return False
         # EPIPE: their FIN came first, then RST.
         outbox.failed = HUNG_UP if error.errno == errno.EPIPE else VANISHED
-        return True
 
     def _flush(self, outbox: Outbox) -> None:
         """Send from the backlog until it is empty or the socket has had enough."""
@@ -173,7 +175,7 @@ class Sender:
                 try:
                     took = sockets.send_now(outbox.sock, outbox.backlog.next())
                 except OSError as error:
-                    self._broke(outbox, error)
+                    self._note_the_end(outbox, error)
             if outbox.failed:
                 self._give_up(outbox)
                 return

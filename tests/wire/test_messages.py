@@ -63,7 +63,8 @@ def test_what_the_server_writes_is_read_back(message: m.FromServer) -> None:
 
 def test_a_line_is_as_its_form_says() -> None:
     """Also where a class writes its own, for speed."""
-    for kind in [*m.EVENTS.values(), m.Welcome, m.Notice]:
+    kinds: list[type[m.FromServer]] = [*m.EVENTS.values(), m.Welcome, m.Notice]
+    for kind in kinds:
         fields = {name: f"<{name}>" for name in kind.__match_args__}
         assert kind(**fields).line() == kind.form.format(**fields)
 
