@@ -34,12 +34,13 @@ GOODBYE = 1.0
 class ChatClient:
     """A client of a chat server: connects, gives its nickname, and listens.
 
-    Use it as a context manager, or call `leave` in the end.
+    Use it as a context manager, or call `leave` in the end. With LINES it returns when the server has
+    accepted the nickname. In RAW no server need say so: it returns when it has answered; with a password,
+    when that has been asked for or `timeout` is over.
 
     Args:
         nickname: what to answer to the server's request. None: only connect; then call `answer`.
-        address: (host, port), as `ChatServer.address` gives it. Or a list of these, for a client that comes
-            back; see below.
+        address: (host, port). Or a list of these, for a client that comes back; see below.
         framing: LINES, or RAW for the assignment's own dialect.
         timeout: seconds for connecting, for the handshake, and for a line to be sent.
         password: what to answer if the server asks for one. It is sent then, once, and never shown.
@@ -58,18 +59,15 @@ class ChatClient:
         ValueError: the certificate's file holds none; the password cannot be sent; the list of addresses
             cannot be one, or was given with RAW.
 
-    With LINES it returns when the server has accepted the nickname. In RAW no server need say so: it
-    returns when it has answered; with a password, when that has been asked for or `timeout` is over.
-
     With a list of addresses, even of one, it goes to the first server that lets it in (ConnectionError:
     none did; the text says why of each). When that is lost, it is JOINING again, and tries them in turn,
-    from the next one on and round again, until one has given it its nickname and its room back:
+    from the next one on, until one has given it its nickname and its room back. `# lost …` and
+    `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
 
-    - Lost is a server that hung up, stopped, was cut off, or read nothing for `timeout` seconds; also one
-      that let us go, as the wire does not tell why. After `/quit` or `leave` nothing is lost.
+    - Lost is a server that ended the connection, whatever for, was cut off, or read nothing for `timeout`
+      seconds. After `/quit` or `leave` nothing is lost.
     - A nickname that is taken may still be our own: that is tried again. Any other refusal is the end, and
       so are `give_up` seconds.
-    - `# lost …` and `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
     - `say` waits meanwhile, and says it to the next server. What had gone out in the last 3 s, or since the
       server was cut off from others, is not said again, but `# it may not have heard …` names it.
     - A frozen client notices nothing, and comes back when it is thawed.
@@ -140,10 +138,8 @@ class ChatClient:
         """Answer the server's request for a nickname, and the one for a password that may follow.
 
         Raises:
-            NicknameRefused: it was refused. The server asks again: answer with another one.
-            PasswordNeeded: there is no password to give; `give_password` answers that.
-            WrongPassword, ConnectionEnded: the server refused the password; or ended the connection.
-            TimeoutError: the server neither accepted nor refused it.
+            NicknameRefused, PasswordNeeded, WrongPassword: as above; answer again, or `give_password`.
+            ConnectionEnded, TimeoutError: the server ended the connection; or said neither yes nor no.
             ValueError: it is empty (on the wire that is a heartbeat, no answer), or holds a line end.
         """
         if not nickname:
@@ -162,11 +158,8 @@ class ChatClient:
         return self._session.dialogue.asks_for_password
 
     def give_password(self, password: str) -> None:
-        """Answer the server's request for a password, which is not shown. Raises as `answer` does; also
-
-        NicknameRefused: it is right, but the nickname is refused: `answer` with another one.
-        ValueError: it is empty, or holds a line end; or the server asks for none.
-        """
+        """Answer the server's request for a password; it is not shown. Raises as `answer` does (where the
+        nickname is refused, the password was right), and ValueError if the server asks for none."""
         if not self.asks_for_password and not self._transcript.complete:
             raise ValueError("the server does not ask for a password now")
         self._session.reply(_sendable(password), is_password=True)
@@ -175,12 +168,10 @@ class ChatClient:
         """Send a line, just as if it were typed: `/who` asks who is here, `//who` says `/who`.
 
         Raises:
-            ValueError: it holds a line end, and would be two lines.
-            PasswordNeeded: the server waits for a password, and would take this for it.
+            ValueError, PasswordNeeded: it holds a line end; or the server would take it for the password.
             ConnectionEnded: this client has left, or the server is gone.
             TimeoutError: the server does not read; the line may have gone out in part.
-            ComingBack: with several servers: it was not said, as for `timeout` seconds none has read it.
-                The client goes on looking for one.
+            ComingBack: with several servers: none read it for `timeout` seconds. It looks for another one.
         """
         self._session.say(text)
 
@@ -193,11 +184,8 @@ class ChatClient:
     def wait_for(self, text: str | re.Pattern[str] | Callable[[str], bool], timeout: float = 5.0) -> str:
         """The first line that holds `text`, among those not found by an earlier `wait_for`.
 
-        It may have come already; otherwise it has `timeout` seconds to come. Lines that do not match
-        stay, for another `wait_for` to find.
-
-        Args:
-            text: a part of the line, or a pattern to search for in it, or a function of the line.
+        It may have come already, or comes within `timeout` seconds; the others stay, to be found later.
+        `text` is a part of the line, a pattern to search for in it, or a function of the line.
 
         Raises:
             TimeoutError, ConnectionEnded: it did not come; the text tells what came instead.
@@ -222,10 +210,8 @@ class ChatClient:
         return self._transcript.tail(lines)
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every line and every change of state, in whatever thread made it.
-
-        It must be quick, and must not wait for this client.
-        """
+        """Call `listener` after every line and change of state, in the thread that made it. It must be
+        quick, and must not wait for this client."""
         self._transcript.on_change(listener)
 
     @property
@@ -264,8 +250,7 @@ class ChatClient:
     def leave(self) -> None:
         """A proper goodbye: FIN, read on until the server's own FIN, close. Twice does no harm.
 
-        A server that still reads what was said before has all the time it needs. One that neither reads
-        on nor answers is left after GOODBYE seconds.
+        Waits as long as the server reads on what was said; for its answer, GOODBYE seconds.
         """
         session = self._session
         if session.begin_to_leave("you left"):

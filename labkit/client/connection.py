@@ -89,10 +89,9 @@ class ClientConnection:
 
     @property
     def no_tls(self) -> str:
-        """How to begin to say that TLS could not be agreed on; empty once it is, or if there is to be none."""
-        if self._tls is None or self._tls.ready:
-            return ""
-        return f"no TLS with {self.address[0]}:{self.address[1]}: "
+        """What to say where TLS could not be agreed on; empty once it is, and where there is to be none."""
+        agreed = self._tls is None or self._tls.ready
+        return "" if agreed else f"no TLS with {self.address[0]}:{self.address[1]}"
 
     def why_ended(self, error: OSError | None = None) -> str:
         """Why it ended, in words: by this error, or by the server's FIN."""
@@ -101,7 +100,7 @@ class ClientConnection:
         why = error.strerror or str(error) if error else ""
         if self._tls is not None and self.no_tls:
             why = "the server does not speak TLS" if self._tls.plain_text else self._tls.trouble or why
-            return self.no_tls + (why or "the server hung up (it may be full, or not speak TLS)")
+            return f"{self.no_tls}: {why or 'the server hung up (it may be full, or not speak TLS)'}"
         if error:
             return f"the connection broke ({why})"
         if self.encrypted and not self.over:
@@ -139,8 +138,7 @@ class ClientConnection:
             self._sending.release()
 
     def say_goodbye(self, seconds: float) -> None:
-        """Send TLS's own goodbye, which comes before FIN, as long as the server reads on; for so many
-        seconds it may take nothing."""
+        """Send TLS's own goodbye, before FIN; gives up once the server has taken nothing for so long."""
         if self._tls is None or not self._sending.acquire(timeout=seconds):
             return  # or another thread still sends, in vain
         try:
@@ -187,19 +185,15 @@ class ClientConnection:
                     return data
 
     def opened(self, data: bytes) -> list[bytes]:
-        """The plain bytes in what came; answers what belongs to the TLS handshake.
-
-        Raises:
-            OSError: it is no TLS (any more).
-        """
+        """The plain bytes in what came. Raises OSError: it is no TLS (any more)."""
         if self._tls is None:
             return [data]
-        agreed = self._tls.ready
+        handshake = not self._tls.ready
         try:
             return self._tls.decrypt(data)
         finally:
-            if not agreed:
-                self.send(b"")  # our part of the handshake, or an alert
+            if handshake:
+                self.send(b"")  # our part of it, or an alert
 
     def close(self) -> None:
         """Close the socket; with RST if it is unplugged. While this thread waits for the socket, the kernel

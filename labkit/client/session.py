@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -27,45 +28,39 @@ LEAST = 0.5
 """Seconds that a server gets at least to let us back in, also when we are about to give up."""
 
 
+@dataclass(eq=False, repr=False)
 class Session:
-    """One client's connection, and the next one when that is lost.
+    """One client's connection, and the next one when that is lost."""
 
-    Args:
-        framing, timeout, password: as for ChatClient; `tls` as for ClientConnection.
-        come_back: makes a Reconnection of what was lost: address, nickname, room, password. None: a lost
-            connection is the end.
-        address: of the server to connect to now.
-    """
+    new_framing: NewFraming
+    timeout: float  # seconds, as for ChatClient
+    password: str | None
+    tls: SSLContext | None
+    # Makes a Reconnection of what was lost: address, nickname, room, password. None: a loss is the end.
+    come_back: Callable[[Address, str, str, str | None], Reconnection] | None
+    address: Address  # of the first server
 
-    def __init__(
-        self,
-        framing: NewFraming,
-        timeout: float,
-        password: str | None,
-        tls: SSLContext | None,
-        come_back: Callable[[Address, str, str, str | None], Reconnection] | None,
-        address: Address,
-    ) -> None:
-        self.framed = framing is not RAW
-        self.frame = framing().frame
-        self.timeout = timeout
-        self.password = password
-        self.come_back = come_back
+    def __post_init__(self) -> None:
+        self.framed = self.new_framing is not RAW
+        self.frame = self.new_framing().frame
         self.thawed = threading.Event()
         self.thawed.set()
         self.thread: threading.Thread  # the receiving thread
         self.transcript = Transcript()
         self.changed = self.transcript.changed  # guards all below, too
-        self.dialogue = Dialogue("", password)
+        self.dialogue = Dialogue("", self.password)
         self.reconnection: Reconnection | None = None  # while we look for another server
         self.last_words = LastWords()
         self.quitting = False  # said /quit
-        self._new_framing, self._tls = framing, tls
-        self.connection = self._dial(address, timeout)  # the latest one, if it has ended
+        self.connection = self._dial(self.address, self.timeout)  # the latest one, if it has ended
 
     def _dial(self, address: Address, timeout: float) -> ClientConnection:
-        given_up = lambda: bool(self.transcript.end)  # noqa: E731
-        return ClientConnection(address, self._new_framing(), timeout, self._tls, given_up)
+        return ClientConnection(address, self.new_framing(), timeout, self.tls, lambda: self.leaving)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is over: we leave, or look no more for another server."""
+        return bool(self.transcript.end)
 
     @property
     def is_here(self) -> bool:
@@ -87,16 +82,13 @@ class Session:
             if not transcript.inbox and not self.connection.encrypted:
                 came += " (does it speak TLS?)"  # then it waits for us
             why = f"the server asked for no nickname within {self.timeout:g} s; {came}"
-            raise TimeoutError(f"{no_tls}no answer within {self.timeout:g} s" if no_tls else why)
+            raise TimeoutError(f"{no_tls}: no answer within {self.timeout:g} s" if no_tls else why)
 
     def reply(self, text: str, is_password: bool = False) -> None:
         """Answer the server's request, and wait for what it says to that. Raises as `ChatClient.answer`."""
         data = self.frame(text)
         dialogue, transcript = self.dialogue, self.transcript
         with self.changed:
-            if transcript.complete:
-                what = "the password" if is_password else f"the nickname {text!r}"
-                raise ConnectionEnded(f"{what} comes too late: {transcript.end}")
             if is_password:
                 dialogue.give_password(text)
             else:
@@ -147,21 +139,21 @@ class Session:
 
     def _begin_to_say(self, text: str, broken: ClientConnection | None, give_up: float) -> ClientConnection:
         """The connection to say it through, as soon as there is one, and not the one that broke."""
-        transcript, nickname = self.transcript, self.dialogue.nickname
+        nickname = self.dialogue.nickname
         with self.changed:
             ready = self.changed.wait_for(
-                lambda: transcript.end or (self.reconnection is None and self.connection is not broken),
+                lambda: self.leaving or (self.reconnection is None and self.connection is not broken),
                 give_up - monotonic(),
             )
             if not ready:
                 why = f"no server let it back in within {self.timeout:g} s"
                 raise ComingBack(f"{nickname} has not said {text!r}: {why}")
-            if transcript.end:
-                raise ConnectionEnded(f"{nickname} cannot say {text!r}: {transcript.end}")
+            if self.leaving:
+                raise ConnectionEnded(f"{nickname} cannot say {text!r}: {self.transcript.end}")
             if self.dialogue.asks_for_password:
                 raise PasswordNeeded("the server asks for a password: give_password, and then say")
             if text:
-                transcript.lines.append(f"> {text}")
+                self.transcript.lines.append(f"> {text}")
             with suppress(BadCommand):
                 self.quitting |= from_client(text) == Quit()
             return self.connection
@@ -171,7 +163,6 @@ class Session:
         try:
             connection.send(data)
         except TimeoutError as error:
-            # Part of a line may be out: whatever followed would be taken for the rest of it.
             with self.changed:
                 comes_back = self.come_back and (self.is_here or self.reconnection)
             if not comes_back:
@@ -180,13 +171,13 @@ class Session:
             connection.break_off(str(error))
             raise ComingBack(f"{error}; the line was not said") from None
         except OSError as error:
-            why = f"{self.dialogue.nickname} is no longer connected ({error.strerror or error})"
-            raise ConnectionEnded(why) from None
+            why = self.transcript.end or error.strerror or error
+            raise ConnectionEnded(f"{self.dialogue.nickname} is no longer connected ({why})") from None
 
     def begin_to_leave(self, why: str, unplug: bool = False) -> bool:
         """Whether there is anything left to leave."""
         with self.changed:
-            if self.transcript.end:
+            if self.leaving:
                 return False
             self.transcript.end = why
             connection, coming_back = self.connection, self.reconnection is not None
@@ -276,7 +267,7 @@ class Session:
             connection.expect(timeout)
             with self.changed:
                 self.connection, self.dialogue = connection, self.reconnection.dialogue
-                connection.deaf = bool(self.transcript.end)  # we leave
+                connection.deaf = self.leaving
             return True
         return False
 
@@ -284,15 +275,13 @@ class Session:
         """Whom to try, now that `where` is lost, or failed, and after a pause; None: nothing more."""
         transcript = self.transcript
         with self.changed:
-            if transcript.end or self.quitting or self.come_back is None:
+            if self.leaving or self.quitting or self.come_back is None:
                 return None
             if self.reconnection is not None:
                 news = [self.reconnection.failed(where, why)]
             elif self.dialogue.inside:
-                dialogue = self.dialogue
-                self.reconnection = self.come_back(
-                    where, dialogue.nickname, dialogue.room, dialogue.password
-                )
+                had = self.dialogue
+                self.reconnection = self.come_back(where, had.nickname, had.room, had.password)
                 first = self.reconnection.first
                 trying = "again" if first == where else place(first)
                 news = [f"lost {place(where)} ({why}); trying {trying}", self.last_words.lost()]
@@ -309,9 +298,9 @@ class Session:
             return None
         pause, address = turn
         with self.changed:
-            self.changed.wait_for(lambda: transcript.end, pause)
+            self.changed.wait_for(lambda: self.leaving, pause)
         self.thawed.wait()
-        return None if transcript.end else address
+        return None if self.leaving else address
 
     def _look_whether_back(self) -> None:
         """`changed` must be held."""
