@@ -1,8 +1,7 @@
 """The chat client: a thread that listens while yours speaks, and comes back when its server is lost.
 
 - client.py       ChatClient: say, wait_for, leave
-- session.py      what its threads share, and how to speak
-- receiver.py     the receiving thread's work
+- session.py      what its two threads share, and the receiving one's work
 - dialogue.py     how a client gets in, joining or coming back; pure
 - reconnect.py    whom to try next, and when to give up
 - connection.py   one connection to a server

@@ -1,8 +1,7 @@
 """ChatClient: one end of a conversation, with a thread that listens while you speak.
 
-`recv_msg` runs in that thread (its work is in receiver.py); your own thread speaks (`say`) and waits for
-what it expects (`wait_for`). There are also ways to misbehave on purpose: `vanish` pulls the plug, `freeze`
-stops reading. It works with any server that speaks the wire.
+`recv_msg` runs in that thread; your own thread speaks (`say`) and waits for what it expects (`wait_for`).
+It works with any server that speaks the wire.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from labkit.client.errors import PasswordNeeded, WrongPassword
-from labkit.client.receiver import Receiver
+from labkit.client.errors import PasswordNeeded
 from labkit.client.reconnect import Reconnection, several, told_of
 from labkit.client.session import Session
 from labkit.wire import sockets
@@ -36,19 +34,20 @@ GOODBYE = 1.0
 class ChatClient:
     """A client of a chat server: connects, gives its nickname, and listens.
 
-    Use it as a context manager, or call `leave` in the end.
+    Use it as a context manager, or call `leave` in the end. With LINES it returns when the server has
+    accepted the nickname. In RAW no server need say so: it returns when it has answered; with a password,
+    when that has been asked for or `timeout` is over.
 
     Args:
         nickname: what to answer to the server's request. None: only connect; then call `answer`.
-        address: (host, port), as `ChatServer.address` gives it. Or a list of these, for a client that comes
-            back; see below.
+        address: (host, port). Or a list of these, for a client that comes back; see below.
         framing: LINES, or RAW for the assignment's own dialect.
         timeout: seconds for connecting, for the handshake, and for a line to be sent.
         password: what to answer if the server asks for one. It is sent then, once, and never shown.
         tls: the file (PEM) of the server's certificate, or of the authority that signed it; True: any
             authority that this machine trusts; or an `ssl.SSLContext`. None: no TLS.
         give_up: seconds that a client of several servers looks for another one, once it has lost its own.
-        seed: of the dice that its pauses are thrown with; the same seed, the same throws. None: any.
+        seed: of the dice that its pauses are thrown with. None: any.
 
     Raises:
         NicknameRefused: the server refused the nickname.
@@ -57,21 +56,18 @@ class ChatClient:
             agreed on, and the text says why.
         TimeoutError: the server listens, but said nothing.
         OSError: there is no such host, or the certificate's file cannot be read.
-        ValueError: the certificate's file holds none, or the password cannot be sent; or the list of
-            addresses cannot be one, or was given with RAW.
-
-    With LINES it returns when the server has accepted the nickname. In RAW no server need say so: it
-    returns when it has answered; with a password, when that has been asked for or `timeout` is over.
+        ValueError: the certificate's file holds none; the password cannot be sent; the list of addresses
+            cannot be one, or was given with RAW.
 
     With a list of addresses, even of one, it goes to the first server that lets it in (ConnectionError:
     none did; the text says why of each). When that is lost, it is JOINING again, and tries them in turn,
-    from the next one on and round again, until one has given it its nickname and its room back:
+    from the next one on, until one has given it its nickname and its room back. `# lost …` and
+    `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
 
-    - Lost is a server that hung up, stopped, was cut off, or read nothing for `timeout` seconds; also one
-      that let us go, as the wire does not tell why. After `/quit` or `leave` nothing is lost.
+    - Lost is a server that ended the connection, whatever for, was cut off, or read nothing for `timeout`
+      seconds. After `/quit` or `leave` nothing is lost.
     - A nickname that is taken may still be our own: that is tried again. Any other refusal is the end, and
       so are `give_up` seconds.
-    - `# lost …` and `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
     - `say` waits meanwhile, and says it to the next server. What had gone out in the last 3 s, or since the
       server was cut off from others, is not said again, but `# it may not have heard …` names it.
     - A frozen client notices nothing, and comes back when it is thawed.
@@ -93,13 +89,16 @@ class ChatClient:
         servers = (address,) if isinstance(address, tuple) else several(address, framing, give_up)
         come_back = None if one else partial(Reconnection, servers, give_up, random.Random(seed))
         password = None if password is None else _sendable(password)
-        self._session = Session(framing, timeout, password, tls, come_back)
-        self._transcript = self._session.transcript
-        self._changed = self._session.changed  # guards both, and is told of every change
+        context = None
+        if tls is not None and tls is not False:
+            from labkit.wire.tls import client_context  # loaded only where there is TLS
+
+            context = client_context(tls)
         failures: list[str] = []
         for server in servers:
             try:
-                self._enter(server, nickname)
+                self._session = Session(framing, timeout, password, context, come_back, server)
+                self._enter(nickname)
                 break
             except OSError as error:  # not a refusal: that would be the same everywhere
                 if one:
@@ -108,13 +107,14 @@ class ChatClient:
         else:
             raise ConnectionError(f"no server let us in: {'; '.join(failures)}")
         with self._changed:
-            for failure in reversed(failures):
-                self._transcript.note(failure, first=True)
+            for lines in (self._transcript.lines, self._transcript.inbox):
+                lines.extendleft(f"# {failure}" for failure in reversed(failures))
 
-    def _enter(self, server: sockets.Address, nickname: str | None) -> None:
-        """Connect, be asked, and answer."""
+    def _enter(self, nickname: str | None) -> None:
+        """Be asked, and answer."""
         session = self._session
-        session.connect(server)
+        self._transcript = session.transcript
+        self._changed = session.changed  # guards both, and is told of every change
         session.thread = threading.Thread(target=self.recv_msg, name="labkit-recv_msg", daemon=True)
         session.thread.start()
         try:
@@ -127,36 +127,26 @@ class ChatClient:
 
     def recv_msg(self) -> None:
         """Listen until the connection ends; and, with several servers, until there is no other one."""
-        receiver = Receiver(self._session)
-        end = receiver.listen()
-        while receiver.reconnect(end):
-            end = receiver.listen()
-        receiver.finish(end)
+        end = self._session.listen()
+        while self._session.reconnect(end):
+            end = self._session.listen()
+        self._session.finish(end)
 
     # --- getting in, and speaking ---
 
     def answer(self, nickname: str) -> None:
-        """Answer the server's request for a nickname.
+        """Answer the server's request for a nickname, and the one for a password that may follow.
 
         Raises:
-            NicknameRefused: it was refused. The server asks again: answer with another one.
-            PasswordNeeded: the server asks for a password first; `give_password` answers that.
-            WrongPassword: it asked, and refused the one that this client has.
-            ConnectionEnded: the server ended the connection, perhaps after too many refusals.
-            TimeoutError: the server neither accepted nor refused it.
+            NicknameRefused, PasswordNeeded, WrongPassword: as above; answer again, or `give_password`.
+            ConnectionEnded, TimeoutError: the server ended the connection; or said neither yes nor no.
             ValueError: it is empty (on the wire that is a heartbeat, no answer), or holds a line end.
         """
         if not nickname:
             raise ValueError("an empty line is no nickname")
-        session, data = self._session, self._session.frame(nickname)
+        session = self._session
         session.wait_until_asked()
-        with self._changed:
-            session.check_connected(f"the nickname {nickname!r}")
-            session.dialogue.answer(nickname)
-            if not session.framed and session.password is None:
-                session.dialogue.accept()
-        session.send(session.connection, data)
-        session.settle()
+        session.reply(nickname)
         if self.asks_for_password:
             if session.password is None:
                 raise PasswordNeeded("the server asks for a password, and none was given")
@@ -168,41 +158,20 @@ class ChatClient:
         return self._session.dialogue.asks_for_password
 
     def give_password(self, password: str) -> None:
-        """Answer the server's request for a password. It is not shown, and kept only for coming back.
-
-        Raises:
-            WrongPassword: it was refused. The server asks again, or has hung up.
-            NicknameRefused: it is right, but the nickname is refused: `answer` with another one.
-            ConnectionEnded: the server ended the connection.
-            TimeoutError: the server neither accepted nor refused it.
-            ValueError: it is empty, or holds a line end; or the server asks for none.
-        """
-        session, data = self._session, self._session.frame(_sendable(password))
-        with self._changed:
-            session.check_connected("the password")
-            if not self.asks_for_password:
-                raise ValueError("the server does not ask for a password now")
-            session.dialogue.give_password(password)
-        session.send(session.connection, data)
-        before = session.password
-        if session.come_back:
-            session.password = password
-        try:
-            session.settle()
-        except WrongPassword:
-            session.password = before
-            raise
+        """Answer the server's request for a password; it is not shown. Raises as `answer` does (where the
+        nickname is refused, the password was right), and ValueError if the server asks for none."""
+        if not self.asks_for_password and not self._transcript.complete:
+            raise ValueError("the server does not ask for a password now")
+        self._session.reply(_sendable(password), is_password=True)
 
     def say(self, text: str) -> None:
         """Send a line, just as if it were typed: `/who` asks who is here, `//who` says `/who`.
 
         Raises:
-            ValueError: it holds a line end, and would be two lines.
-            PasswordNeeded: the server waits for a password, and would take this for it.
+            ValueError, PasswordNeeded: it holds a line end; or the server would take it for the password.
             ConnectionEnded: this client has left, or the server is gone.
             TimeoutError: the server does not read; the line may have gone out in part.
-            ComingBack: with several servers: it was not said, since for `timeout` seconds there was none
-                that would have read it. The client goes on looking for one.
+            ComingBack: with several servers: none read it for `timeout` seconds. It looks for another one.
         """
         self._session.say(text)
 
@@ -215,24 +184,16 @@ class ChatClient:
     def wait_for(self, text: str | re.Pattern[str] | Callable[[str], bool], timeout: float = 5.0) -> str:
         """The first line that holds `text`, among those not found by an earlier `wait_for`.
 
-        It may have come already; otherwise it has `timeout` seconds to come. Lines that do not match
-        stay, for another `wait_for` to find.
-
-        Args:
-            text: a part of the line, or a pattern to search for in it, or a function of the line.
+        It may have come already, or comes within `timeout` seconds; the others stay, to be found later.
+        `text` is a part of the line, a pattern to search for in it, or a function of the line.
 
         Raises:
-            TimeoutError: it did not come; the text tells what came instead.
-            ConnectionEnded: the connection ended before it came.
+            TimeoutError, ConnectionEnded: it did not come; the text tells what came instead.
         """
         return self._transcript.wait_for(text, timeout, self.nickname)
 
     def wait_until_gone(self, timeout: float = 5.0) -> str:
-        """Wait until the connection has ended; returns why, in words.
-
-        Raises:
-            TimeoutError: it still stands after `timeout` seconds.
-        """
+        """Wait until the connection has ended; returns why, in words. TimeoutError: it still stands."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._transcript.complete, timeout):
                 raise TimeoutError(f"{self.nickname} is still connected after {timeout:g} s")
@@ -249,10 +210,8 @@ class ChatClient:
         return self._transcript.tail(lines)
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every line and every change of state, in whatever thread made it.
-
-        It must be quick, and must not wait for this client.
-        """
+        """Call `listener` after every line and change of state, in the thread that made it. It must be
+        quick, and must not wait for this client."""
         self._transcript.on_change(listener)
 
     @property
@@ -291,8 +250,7 @@ class ChatClient:
     def leave(self) -> None:
         """A proper goodbye: FIN, read on until the server's own FIN, close. Twice does no harm.
 
-        A server that still reads what was said before has all the time it needs. One that neither reads
-        on nor answers is left after GOODBYE seconds.
+        Waits as long as the server reads on what was said; for its answer, GOODBYE seconds.
         """
         session = self._session
         if session.begin_to_leave("you left"):
@@ -307,8 +265,7 @@ class ChatClient:
 
     def vanish(self) -> None:
         """Pull the plug: the connection ends with RST, without a goodbye."""
-        if self._session.begin_to_leave("you pulled the plug", unplug=True):
-            self._session.connection.stop_reading()
+        self._session.begin_to_leave("you pulled the plug", unplug=True)
         self._session.join()
 
     def freeze(self) -> None:

@@ -38,7 +38,7 @@ class Dialogue:
 
     def __init__(self, nickname: str = "", password: str | None = None, room: str = "") -> None:
         self.nickname, self.room = nickname, room  # as the server shows them, once it has
-        self._password = password
+        self.password = password  # the latest that was given
         self._coming_back = bool(nickname)  # until we are INSIDE
         self.step = Step.CONNECTED
         self.asked = False  # the server waits for a nickname
@@ -73,12 +73,12 @@ class Dialogue:
 
     def give_password(self, password: str) -> str:
         """What to send for this password."""
-        self.step, self.refusal = Step.ANSWERED, None
+        self.step, self.refusal, self.password = Step.ANSWERED, None, password
         return password
 
     def accept(self) -> None:
-        """In RAW, silence is a yes."""
-        self.step = Step.INSIDE
+        """It is let in. In RAW, silence is a yes."""
+        self.step, self._coming_back = Step.INSIDE, False
 
     # --- what the server says ---
 
@@ -112,14 +112,14 @@ class Dialogue:
             case Welcome(who, room) if introduced:
                 return self._enter(who, room)
             case _ if self.step is Step.ANSWERED and not self.asked and not self.room:
-                self._arrive()  # a student's server may have no word of welcome
+                self.accept()  # a student's server may have no word of welcome
         return None
 
     def _password_again(self) -> str | None:
         """Give the password that was right the last time, once."""
         self._may_ask = False
-        if self._password is not None:
-            return self.give_password(self._password)
+        if self.password is not None:
+            return self.give_password(self.password)
         self.refusal = Refused("it asks for a password, and there is none")
         self._end(final=True)
         return None
@@ -141,12 +141,8 @@ class Dialogue:
             self.step = Step.WALKING
             return Join(self.room).line()
         self.room = room
-        self._arrive()
+        self.accept()
         return None
-
-    def _arrive(self) -> None:
-        self.step = Step.INSIDE
-        self._coming_back = False
 
     def _end(self, final: bool) -> None:
         self.over, self.final = True, final

@@ -1,10 +1,8 @@
 """Coming back: whom to try next and when, what failed, when to give up, and what the lost server missed.
 
-It touches no socket and no thread, and never waits: session.py does that. What to say there, a Dialogue
-knows.
-
-The pauses between the tries grow, and each is drawn by lot: when a server dies, all of its clients set out
-at the same moment, and should not all arrive at the same moment.
+It touches no socket and no thread, and never waits: session.py does that. The pauses between the tries
+grow, and each is drawn by lot: the clients of a server that dies set out at the same moment, and should
+not all arrive at the same moment.
 """
 
 from __future__ import annotations
@@ -27,9 +25,8 @@ LONGEST_PAUSE = 2.0
 """… up to this."""
 
 LAST_WORDS = 3.0
-"""Seconds; what was said so shortly before a server was lost, it may not have heard. Nor what was said
-while it was cut off from others, however long ago, or so shortly before it told so: it waits for an answer
-for two seconds first."""
+"""Seconds; what was said so shortly before a server was lost, or before it told that it was cut off from
+others, it may not have heard. (It waits for an answer for two seconds before it tells.)"""
 
 
 def place(address: Address) -> str:
@@ -45,11 +42,7 @@ def told_of(address: Address, why: object) -> str:
 
 
 def several(addresses: Sequence[Address], framing: NewFraming, give_up: float) -> tuple[Address, ...]:
-    """The addresses of several servers, if a client can come back to them.
-
-    Raises:
-        ValueError: it cannot; the text says why.
-    """
+    """The addresses of several servers. Raises ValueError: a client cannot come back to them, and why."""
     for address in addresses:
         match address:
             case (str(), int(port)) if 0 <= port <= 65535:
@@ -76,8 +69,7 @@ class Reconnection:
         give_up: seconds after which there is no further try.
         chance: what the pauses are drawn from.
         lost: the server that was lost; it is tried last in each round.
-        nickname, room: what we had there and want again. No room: the server had none to tell of.
-        password: for a server that asks. None: there is none.
+        nickname, room, password: what we had there; see Dialogue.
     """
 
     def __init__(
@@ -92,6 +84,7 @@ class Reconnection:
     ) -> None:
         after = servers.index(lost) + 1
         self._servers = [*servers[after:], *servers[:after]]
+        self.first = self._servers[0]
         self._room, self._password = room, password
         self._give_up = give_up
         self._until = monotonic() + give_up
@@ -100,11 +93,6 @@ class Reconnection:
         self._whys: dict[Address, str] = {}  # why the last try of each did not work
         self.refused = ""  # why there is to be no further try, if so
         self.dialogue = Dialogue(nickname, password, room)  # of the latest try
-
-    @property
-    def first(self) -> Address:
-        """Whom it tries first."""
-        return self._servers[0]
 
     @property
     def time_left(self) -> float:

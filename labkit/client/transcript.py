@@ -26,18 +26,12 @@ class Transcript:
     """The lines of one client, in order."""
 
     def __init__(self) -> None:
-        # Guards all below, and is told of every change in it.
-        self.changed = threading.Condition()
+        self.changed = threading.Condition()  # guards all below, and is told of every change in it
         self.lines: deque[str] = deque(maxlen=KEPT)
         self.inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
-        self._listeners: list[Callable[[], None]] = []
-        self.clear()
-
-    def clear(self) -> None:
-        self.lines.clear()
-        self.inbox.clear()
         self.end = ""  # why no more lines come, as soon as that is known …
         self.complete = False  # … and whether the last one has come
+        self._listeners: list[Callable[[], None]] = []
 
     def wait_for(self, wanted: Wanted, timeout: float, who: str) -> str:
         """The first line that matches, among those not found yet; see `ChatClient.wait_for`."""
@@ -77,9 +71,8 @@ class Transcript:
         self.lines.append(line)
         self.inbox.append(line)
 
-    def note(self, text: str, first: bool = False) -> None:
-        for lines in (self.lines, self.inbox):
-            (lines.appendleft if first else lines.append)(f"# {text}")
+    def note(self, text: str) -> None:
+        self.keep(f"# {text}")
 
     def came(self) -> str:
         """What came lately, for an error's text."""
