@@ -91,6 +91,8 @@ class Session:
         with self.changed:
             if is_password:
                 dialogue.give_password(text)
+                if self.come_back is None:
+                    dialogue.password = self.password  # the one that was typed is kept only for coming back
             else:
                 dialogue.answer(text)
                 if not self.framed and self.password is None:
