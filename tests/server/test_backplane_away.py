@@ -234,11 +234,12 @@ def test_talkers_are_read_no_further_while_redis_is_away(redis: RedisServer) -> 
 
 
 def test_an_answer_that_was_lost_makes_nothing_happen_twice(redis: RedisServer) -> None:
-    """Redis has done it, but nobody hears of that: the server asks again, under the same number."""
+    """Redis has done it, but no answer comes: the server asks again, under the same number."""
+    patient = Limits(lease=120)  # a lease that it keeps, however long this test takes to lose an answer
     with (
         Link(redis.address, client="server") as link,
-        ChatServer(port=0, backplane=redis.url) as one,
-        ChatServer(port=0, backplane=redis.url_through(link.address)) as other,
+        ChatServer(port=0, backplane=redis.url, limits=patient) as one,
+        ChatServer(port=0, backplane=redis.url_through(link.address), limits=patient) as other,
         ChatClient("alice", one.address) as alice,
         ChatClient("bob", other.address) as bob,
     ):
