@@ -3,7 +3,7 @@
 - server.py        ChatServer: start, stop, who is here
 - acceptor.py      the thread that accepts
 - admission.py     who may come in, and who makes way
-- places.py        the places for connections, counted; pure
+- slots.py         the slots for connections, counted; pure
 - handshake.py     TLS, password, nickname
 - conversation.py  what a client's thread does: reads, and has done what was read
 - connection.py    one client: what it says, and how it ends

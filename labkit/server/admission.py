@@ -23,15 +23,15 @@ the reason is sure to arrive. Of a flood of them the others are told, and closed
 
 
 class Admission:
-    """Gives connections their places, or turns them away; in the accept thread.
+    """Gives connections their slots, or turns them away; in the accept thread.
 
     Args:
-        hub: its lock guards the places.
+        hub: its lock guards the slots.
     """
 
     def __init__(self, hub: LocalHub, limits: Limits, journal: Journal) -> None:
         self._hub = hub
-        self._places = hub.places
+        self._slots = hub.slots
         self._limits = limits
         self._journal = journal
         self._turned_away: deque[float] = deque(maxlen=POLITE)  # when
@@ -39,11 +39,11 @@ class Admission:
     def admit(self, client: ServerConnection, host: str) -> str:
         """Give it a place; or say why not."""
         with self._hub.lock:
-            if self._places.has_enough_from(host):
+            if self._slots.has_enough_from(host):
                 return f"too many from your address: {self._limits.per_address} connections"
-            if self._places.full and not self._make_way():
+            if self._slots.full and not self._make_way():
                 return f"the server is full: {self._limits.max_clients} connections"
-            self._places.add(client, host)
+            self._slots.add(client, host)
         return ""
 
     def turn_away(self, client: ServerConnection, why: str) -> None:
@@ -72,10 +72,10 @@ class Admission:
         Its thread wakes, and finds that it is admitted no longer.
         """
         assert self._hub.lock.locked()
-        client = self._places.in_the_way()
+        client = self._slots.in_the_way()
         if client is None:
             return False
-        self._places.remove(client)
+        self._slots.remove(client)
         client.in_the_way = True
         refused = Refused("no nickname yet, and others need the room")
         self._hub.broadcaster.post([ForOne(client.outbox, as_bytes(refused))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 
-class Store:
+class MemoryUse:
     """The memory of all backlogs together: a block counts once, however many clients it waits for."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._pieces)
 
-    def put(self, block: bytes, store: Store, start: int = 0) -> None:
+    def put(self, block: bytes, store: MemoryUse, start: int = 0) -> None:
         """The block waits from here on, but for its first `start` bytes."""
         self._pieces.append((memoryview(block)[start:], block))
         self.bytes += len(block) - start
@@ -46,7 +46,7 @@ class Backlog:
     def next(self) -> memoryview:
         return self._pieces[0][0]
 
-    def took(self, count: int, store: Store) -> bool:
+    def took(self, count: int, store: MemoryUse) -> bool:
         """The client's socket took so many bytes of `next`; whether that was all of it."""
         self.bytes -= count
         piece, block = self._pieces[0]
@@ -57,7 +57,7 @@ class Backlog:
         store.remove(block)
         return True
 
-    def clear(self, store: Store) -> None:
+    def clear(self, store: MemoryUse) -> None:
         """The client is gone."""
         for _, block in self._pieces:
             store.remove(block)

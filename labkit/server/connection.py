@@ -126,7 +126,7 @@ class ServerConnection:
             raise Disconnected(VANISHED) from None
         return [message for piece in pieces for message in self._framing.feed(piece)]
 
-    def goes_by(self, nickname: str) -> None:
+    def set_nickname(self, nickname: str) -> None:
         """It has this nickname now, which will stand before what it says.
 
         In the raw dialect less is read at once then: with the nickname it must still fit into the

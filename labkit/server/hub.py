@@ -15,8 +15,8 @@ from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Close, Entry, ForOne, Hears, as_bytes, as_entries, note
 from labkit.server.limits import Limits
-from labkit.server.places import Places
 from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
+from labkit.server.slots import ConnectionSlots
 from labkit.wire.messages import (
     NO_NICKNAME,
     QUIT,
@@ -95,14 +95,14 @@ class LocalHub:
         ending: threading.Event,
         max_line: int,
     ) -> None:
-        # Guards the rooms and the places. What happens there and what is posted of it happen under one
+        # Guards the rooms and the slots. What happens there and what is posted of it happen under one
         # hold of the lock, so that all hear of things in the order in which they happened.
         self.lock = threading.Lock()
         self.broadcaster: Broadcaster
         self._new_broadcaster = new_broadcaster
         self._limits = limits
         self._journal = journal
-        self.places: Places[ServerConnection] = Places(limits.max_clients, limits.per_address)
+        self.slots = ConnectionSlots[ServerConnection](limits.max_clients, limits.per_address)
         self._ending = ending
         self._rooms: Rooms[ServerConnection] = Rooms(max_line)
 
@@ -136,11 +136,11 @@ class LocalHub:
 
     def join(self, client: ServerConnection, nickname: str) -> None:
         with self.lock:
-            if client not in self.places:
+            if client not in self.slots:
                 raise Disconnected(NO_NICKNAME)  # too late: it had to make way
             self._post(self._rooms.join(client, nickname))
-            self.places.named(client)
-            client.goes_by(self._rooms.nickname(client))
+            self.slots.named(client)
+            client.set_nickname(self._rooms.nickname(client))
         self.broadcaster.wake()
 
     def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
@@ -192,9 +192,9 @@ class LocalHub:
         with self.lock:
             client.leaving = True
             politely = reason.last_packet != RST
-            if client not in self.places:  # it had to make way, and its descriptor is wanted now
+            if client not in self.slots:  # it had to make way, and its descriptor is wanted now
                 reason, politely = NO_NICKNAME, False
-            self.places.remove(client)
+            self.slots.remove(client)
             self._say_goodbye(client, reason, announced=reason.announced and not self._ending.is_set())
             self.broadcaster.post(self._closing(client, politely))
         self.broadcaster.wake()

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from labkit.server.backlog import Backlog, Store
+from labkit.server.backlog import Backlog, MemoryUse
 from labkit.server.limits import Limits
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, Reason
@@ -85,7 +85,7 @@ class Sender:
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
         self.telling = threading.Lock()
         self._waiting: dict[Outbox, None] = {}  # who has a backlog, or is about to be closed
-        self._store = Store()  # what waits for them
+        self._store = MemoryUse()  # what waits for them
         self._check_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._wakes, self._wake = sockets.waker()

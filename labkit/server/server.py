@@ -297,7 +297,7 @@ class ChatServer:
         except RuntimeError:  # the machine gives us no more threads
             with self._hub.lock:
                 del self._clients[client]
-                self._hub.places.remove(client)
+                self._hub.slots.remove(client)
             self._admission.turn_away(client, "the server is full: no thread to be had")
 
     # --- a thread for each client ---

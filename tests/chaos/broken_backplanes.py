@@ -17,7 +17,7 @@ from redis import RedisError
 from chaos.hosts import SmallBuffers
 from chaos.storm import Weather
 from chaos.verdict import Kind
-from labkit.server.backplane import plane, store
+from labkit.server.backplane import backplane, store
 from labkit.server.backplane.log import Told
 from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
@@ -35,7 +35,7 @@ class Broken(SmallBuffers):
 
     def __init__(self, *args: object, **options: object) -> None:
         for name, part in self.parts.items():
-            setattr(plane, name, part)
+            setattr(backplane, name, part)
         for line, instead in self.lua.items():
             assert line in store.TURN, f"the script has no {line!r} any more"
             store.TURN = store.TURN.replace(line, instead)
@@ -45,7 +45,7 @@ class Broken(SmallBuffers):
 # --- Redis is away, and comes back ---
 
 
-class SendsAgain(plane.Writer):
+class SendsAgain(backplane.Writer):
     """What was on its way when an answer was lost is sent once more, under a new number."""
 
     lost = False
@@ -67,7 +67,7 @@ class SendsAgain(plane.Writer):
         return answers
 
 
-class Forgets(plane.Writer):
+class Forgets(backplane.Writer):
     """What could not be sent at once is not sent at all."""
 
     lost = False
@@ -86,7 +86,7 @@ class Forgets(plane.Writer):
         return answers
 
 
-class NotesTrouble(plane.Store):
+class NotesTrouble(backplane.Store):
     """Remembers that a read has failed."""
 
     lost = False
@@ -99,7 +99,7 @@ class NotesTrouble(plane.Store):
             raise
 
 
-class Skips(plane.Reader):
+class Skips(backplane.Reader):
     """After a break it goes on with what is new, and not with what came next."""
 
     def _go_on(self, session: Any, room: Any, entries: Any) -> bool:
@@ -112,7 +112,7 @@ class Skips(plane.Reader):
         return super()._go_on(session, room, entries)
 
 
-class SaysNothingWhenBack(plane.Contact):
+class SaysNothingWhenBack(backplane.Contact):
     """It is told that a server is cut off, and not that it is back."""
 
     def found(self, thread: str) -> None:
@@ -148,7 +148,7 @@ class NeverBack(Broken):
 # --- one conversation, in one order ---
 
 
-class OwnFirst(plane.Reader):
+class OwnFirst(backplane.Reader):
     """What its own people said it reads before what others said."""
 
     def _let_happen(self, session: Any, rooms: Any) -> None:
@@ -164,7 +164,7 @@ class OwnFirst(plane.Reader):
         super()._let_happen(session, rooms)
 
 
-class OnlyOwn(plane.Reader):
+class OnlyOwn(backplane.Reader):
     """It knows who is here: of its own people."""
 
     def _who(self, room: Any, member: Any) -> Any:
@@ -192,7 +192,7 @@ class TellsOnlyItsOwn(Broken):
 # --- whispers, and nicknames ---
 
 
-class OpensStrayMail(plane.Reader):
+class OpensStrayMail(backplane.Reader):
     """A whisper for somebody elsewhere it delivers to anybody."""
 
     def _open(self, session: Any, fields: Fields) -> None:
@@ -251,14 +251,14 @@ class TwoWithOneName(Broken):
 # --- a server is lost ---
 
 
-class Silent(plane.Reader):
+class Silent(backplane.Reader):
     """It strikes them out, and says nothing."""
 
     def _lose(self, session: Any, room: Any, fields: Fields, entries: Any) -> None:
         super()._lose(session, room, fields, [])
 
 
-class Twice(plane.Reader):
+class Twice(backplane.Reader):
     """It says so, and says so again."""
 
     def _lose(self, session: Any, room: Any, fields: Fields, entries: Any) -> None:

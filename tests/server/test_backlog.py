@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from labkit.server.backlog import Backlog, Store
+from labkit.server.backlog import Backlog, MemoryUse
 
 
 def test_what_waits_for_many_counts_once() -> None:
     """A block is in memory once, from the first backlog that it is put into until the last has it sent."""
-    store = Store()
+    store = MemoryUse()
     backlogs = [Backlog() for _ in range(3)]
     block = bytes(1000)
     for backlog in backlogs:
@@ -22,7 +22,7 @@ def test_what_waits_for_many_counts_once() -> None:
 
 def test_blocks_that_are_equal_but_not_the_same_count_each() -> None:
     """Two readers of a private line each: nothing is shared."""
-    store = Store()
+    store = MemoryUse()
     backlog = Backlog()
     backlog.put(bytes(bytearray(b"hello")), store)
     backlog.put(bytes(bytearray(b"hello")), store)
@@ -31,7 +31,7 @@ def test_blocks_that_are_equal_but_not_the_same_count_each() -> None:
 
 def test_pieces_are_taken_in_order_and_in_parts() -> None:
     """From where the first send ended; the memory is the whole block's until its last byte is taken."""
-    store = Store()
+    store = MemoryUse()
     backlog = Backlog()
     backlog.put(b"0123456789", store, 4)
     backlog.put(b"abc", store)
@@ -45,7 +45,7 @@ def test_pieces_are_taken_in_order_and_in_parts() -> None:
 
 def test_what_nobody_will_take_is_given_back() -> None:
     """`clear` gives back this backlog's part, and leaves to the others what waits for them, too."""
-    store = Store()
+    store = MemoryUse()
     gone, here = Backlog(), Backlog()
     shared = bytes(100)
     for backlog in (gone, here):

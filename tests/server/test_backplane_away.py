@@ -31,7 +31,7 @@ from labkit.instruments.faults import Delay, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
 from labkit.server.backplane import NoRedis
-from labkit.server.backplane.plane import GIVEN_UP
+from labkit.server.backplane.backplane import GIVEN_UP
 from labkit.server.backplane.session import WINDOW
 from labkit.server.backplane.store import PASSWORD, GivenUp
 from labkit.wire.messages import BACK, CUT_OFF

@@ -26,7 +26,7 @@ from labkit.instruments.faults import Bandwidth, Freeze
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
 from labkit.server.backplane import NoRedis, RedisHub
-from labkit.server.backplane.plane import GIVEN_UP, Backplane
+from labkit.server.backplane.backplane import GIVEN_UP, Backplane
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import Store
 from labkit.wire.messages import SERVER_LOST

@@ -204,7 +204,7 @@ def test_there_is_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         with Wire.joined(server.address, "bob"):
             assert alice.line() == "* bob joined"
         assert alice.line() == "* bob left (hung up)"
-        assert len(server._hub.places) == 1
+        assert len(server._hub.slots) == 1
 
 
 # --- holding nicknames ---

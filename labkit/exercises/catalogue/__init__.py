@@ -1,4 +1,4 @@
-"""The exercises, a file each: task, stub, answer, wrong versions, hints, and steps.
+"""The exercises, a file each: task, answer, wrong versions, hints, and steps.
 
 - accept.py      exercise `accept`
 - broadcast.py   exercise `broadcast`

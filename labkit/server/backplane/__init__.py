@@ -26,15 +26,15 @@ The files, in the order in which they are best read:
  5. contact.py    whether Redis can be reached
  6. writer.py     the thread that has things done
  7. reader.py     the thread that lets happen what stands in the streams
- 8. plane.py      Backplane: what the server sees of all this
+ 8. backplane.py      Backplane: what the server sees of all this
  9. requests.py   what a client's thread asks of the other servers, and waits for
 10. hub.py        RedisHub: what clients do to such rooms
 
 It needs redis-py, and is loaded only by a server that has a backplane.
 """
 
+from labkit.server.backplane.backplane import Backplane
 from labkit.server.backplane.hub import RedisHub
-from labkit.server.backplane.plane import Backplane
 from labkit.server.backplane.store import NoRedis
 
 __all__ = ["Backplane", "NoRedis", "RedisHub"]

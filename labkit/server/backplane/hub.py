@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from labkit.journal import Journal
-from labkit.server.backplane.plane import Backplane
+from labkit.server.backplane.backplane import Backplane
 from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
 from labkit.server.broadcaster import Broadcaster

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from labkit.server.backplane.backplane import PENDING, Backplane
 from labkit.server.backplane.log import AsksWho, Member, Reached
-from labkit.server.backplane.plane import PENDING, Backplane
 from labkit.server.backplane.session import Session, Whispering
 from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import ForOne

@@ -1,6 +1,6 @@
 """One life of a server among the others: its people, the rooms it follows, and what is to be done in Redis.
 
-Data, under one lock; the threads that work on it are in plane.py (those of the clients), writer.py and
+Data, under one lock; the threads that work on it are in backplane.py (those of the clients), writer.py and
 reader.py. A server that was given up by the others begins a new session, with no client in it.
 """
 

@@ -1,36 +1,36 @@
-"""places.py: who is connected, from where, and which one is to go when there is room for no more."""
+"""slots.py: who is connected, from where, and which one is to go when there is room for no more."""
 
 from __future__ import annotations
 
 import pytest
 
-from labkit.server.places import Places
+from labkit.server.slots import ConnectionSlots
 
 
-def a_crowd(*hosts: str, most: int = 10, per_address: int | None = None) -> Places[int]:
+def a_crowd(*hosts: str, most: int = 10, per_address: int | None = None) -> ConnectionSlots[int]:
     """Somebody from each of these hosts: 0, 1, 2 …"""
-    places: Places[int] = Places(most, per_address)
+    slots: ConnectionSlots[int] = ConnectionSlots(most, per_address)
     for who, host in enumerate(hosts):
-        places.add(who, host)
-    return places
+        slots.add(who, host)
+    return slots
 
 
 def test_it_is_full_when_as_many_are_there_as_may_be() -> None:
     """With a nickname or without; and no longer when one has gone."""
-    places = a_crowd("10.0.0.1", "10.0.0.2", most=2)
-    places.named(0)
-    assert places.full and len(places) == 2
-    places.remove(1)
-    assert not places.full and 1 not in places and 0 in places
+    slots = a_crowd("10.0.0.1", "10.0.0.2", most=2)
+    slots.named(0)
+    assert slots.full and len(slots) == 2
+    slots.remove(1)
+    assert not slots.full and 1 not in slots and 0 in slots
 
 
 def test_so_many_may_come_from_one_address() -> None:
     """One more may not, until one of them has gone; from elsewhere they may."""
-    places = a_crowd("10.0.0.1", "10.0.0.1", per_address=2)
-    assert places.has_enough_from("10.0.0.1")
-    assert not places.has_enough_from("10.0.0.2")
-    places.remove(0)
-    assert not places.has_enough_from("10.0.0.1")
+    slots = a_crowd("10.0.0.1", "10.0.0.1", per_address=2)
+    assert slots.has_enough_from("10.0.0.1")
+    assert not slots.has_enough_from("10.0.0.2")
+    slots.remove(0)
+    assert not slots.has_enough_from("10.0.0.1")
 
 
 def test_without_a_limit_any_number_may() -> None:
@@ -55,33 +55,33 @@ def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
 
 def test_who_has_waited_longest_for_a_nickname_is_in_the_way() -> None:
     """Whoever has got one is not, and when all have one nobody is."""
-    places = a_crowd("10.0.0.1", "10.0.0.1", "10.0.0.1")
-    places.named(0)
-    assert places.in_the_way() == 1
-    places.remove(1)
-    places.remove(1)
-    assert places.in_the_way() == 2
-    places.named(2)
-    places.named(2)
-    assert places.in_the_way() is None
+    slots = a_crowd("10.0.0.1", "10.0.0.1", "10.0.0.1")
+    slots.named(0)
+    assert slots.in_the_way() == 1
+    slots.remove(1)
+    slots.remove(1)
+    assert slots.in_the_way() == 2
+    slots.named(2)
+    slots.named(2)
+    assert slots.in_the_way() is None
 
 
 def test_those_go_first_of_whom_most_come_from_one_place() -> None:
     """Somebody who opens many connections crowds out himself: the others wait undisturbed."""
-    places = a_crowd("10.0.0.1", *["10.0.0.66"] * 3, "10.0.0.2")
+    slots = a_crowd("10.0.0.1", *["10.0.0.66"] * 3, "10.0.0.2")
     going = []
-    while (who := places.in_the_way()) is not None:
+    while (who := slots.in_the_way()) is not None:
         going.append(who)
-        places.remove(who)
+        slots.remove(who)
     assert going[:2] == [1, 2]  # then one is left of each
     assert sorted(going) == [0, 1, 2, 3, 4]
 
 
 def test_nothing_is_kept_of_those_who_have_gone() -> None:
     """Addresses do not pile up."""
-    places = a_crowd(*[f"10.0.{n}.1" for n in range(200)])
+    slots = a_crowd(*[f"10.0.{n}.1" for n in range(200)])
     for who in range(200):
         if who % 2:
-            places.named(who)
-        places.remove(who)
-    assert (places._places, places._count, places._unnamed) == ({}, {}, {})
+            slots.named(who)
+        slots.remove(who)
+    assert (slots._slots, slots._count, slots._unnamed) == ({}, {}, {})
