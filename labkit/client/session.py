@@ -186,7 +186,7 @@ class Session:
             self.changed.notify_all()
         if unplug:
             connection.break_off(why)
-        elif coming_back:
+        elif coming_back or connection.no_tls:
             connection.stop_reading()  # a server that has not let us in needs no goodbye
         self.thawed.set()
         return True

@@ -714,3 +714,15 @@ def test_errors_of_the_commands_are_one_line(good: Certificate, other: Certifica
         [*LABKIT, "serve", "--tls-cert", "x"], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 2 and "--tls-cert and --tls-key need each other" in done.stderr
+
+
+def test_a_server_that_never_answers_is_left_when_the_time_is_up(
+    good: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where TLS was never agreed on, no goodbye is waited for."""
+    monkeypatch.setattr("labkit.client.client.GOODBYE", 60.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = monotonic()
+        with pytest.raises(TimeoutError, match="no answer within 0.2 s"):
+            ChatClient("alice", silent.getsockname()[:2], tls=good.pem, timeout=0.2)
+        assert monotonic() - start < 60
