@@ -58,6 +58,12 @@ def test_the_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             "labkit.client.transcript -> labkit.server",
         ),
         (
+            "wire/messages.py",
+            "def late() -> None:\n    import labkit.server",
+            LAYERS,
+            "labkit.wire.messages -> labkit.server",
+        ),
+        (
             "conformance/report.py",
             "import labkit.conformance.run",
             CIRCLES,
@@ -82,6 +88,64 @@ def test_a_wrong_import_is_caught(
     assert not lint(tmp_path, monkeypatch)
     _, _, broken = " ".join(capsys.readouterr().out.split()).partition("Broken contracts")
     assert contract in broken and where in broken
+
+
+FLOORS = (
+    "wire",
+    "journal",
+    "server client probe classic",
+    "peers",
+    "instruments",
+    "conformance",
+    "exercises",
+    "cli",
+)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module of labkit that is imported anywhere in the file, for a type checker alone, too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("labkit."):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("labkit."))
+
+
+def test_nothing_imports_upwards_for_a_type_checker_either() -> None:
+    """The contracts leave out what stands under `if TYPE_CHECKING`; it has the same order."""
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
+    upwards = []
+    for path in FILES:
+        part = path.relative_to(LABKIT).parts[0].removesuffix(".py")
+        if part not in floor:
+            continue  # labkit itself, and __main__
+        for module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            other = module.split(".")[1]
+            if other != part and floor[other] >= floor[part]:
+                upwards.append(f"{path.relative_to(LABKIT).as_posix()} -> {module}")
+    assert upwards == []
+
+
+REFUSALS = ("is taken", "wrong password", "that was the last try", "looks like")
+
+
+def test_refusals_are_told_apart_in_wire_messages_alone() -> None:
+    """No other file compares with their words: `in`, `==`, `startswith` and the like, or a pattern."""
+    compared = []
+    for path in FILES:
+        if path.is_relative_to(CATALOGUE) or path == LABKIT / "wire" / "messages.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in (node for node in ast.walk(tree) if isinstance(node, ast.expr)):
+            asks = isinstance(node, ast.Compare) or (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr
+                in ("startswith", "endswith", "find", "search", "match", "fullmatch", "compile")
+            )
+            if asks and any(words in ast.unparse(node) for words in REFUSALS):
+                compared.append(f"{path.relative_to(LABKIT).as_posix()}:{node.lineno}")
+    assert compared == []
 
 
 # --- who prints ---
