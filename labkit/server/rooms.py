@@ -1,8 +1,7 @@
 """Who is here, and who hears what.
 
-`Rooms` is every client that has a nickname, and the rooms they are in. It decides; it delivers nothing.
-Tell it what a client did, and it answers with deliveries: this message to that one, that message to all
-in this room but one. The caller carries them out, in the order given.
+`Rooms` decides, and delivers nothing. Tell it what a client did, and it answers with deliveries: this
+message to that one, that message to all in this room but one. The caller carries them out, in that order.
 
 Pure: no socket, no thread, no clock. So it can be tried by hand in a notebook, and a test can hold the
 real server against it. It is not safe to share between threads: the hub keeps it under one lock.
@@ -39,12 +38,13 @@ from labkit.wire.messages import (
     Whispered,
     Who,
 )
-from labkit.wire.text import brief
+from labkit.wire.text import brief, in_lines
 
 LOBBY = "lobby"
 """The room in which every client starts."""
 
 W = TypeVar("W", bound=Hashable)  # what stands for a client: a ServerConnection, or a number in a test
+M = TypeVar("M", bound=Callable[..., Any])  # a method
 
 
 class Refusal(Exception):
@@ -97,12 +97,10 @@ class Person(Generic[W]):
 _DOES: dict[type[FromClient], Callable[..., list[Delivery[Any]]]] = {}
 
 
-def does(
-    command: type[FromClient],
-) -> Callable[[Callable[..., list[Delivery[W]]]], Callable[..., list[Delivery[W]]]]:
+def does(command: type[FromClient]) -> Callable[[M], M]:
     """This method is what the command does. (Quit and Heartbeat concern the connection alone.)"""
 
-    def register(method: Callable[..., list[Delivery[W]]]) -> Callable[..., list[Delivery[W]]]:
+    def register(method: M) -> M:
         _DOES[command] = method
         return method
 
@@ -112,8 +110,8 @@ def does(
 class Rooms(Generic[W]):
     """Every client that has a nickname, and the rooms they are in.
 
-    `max_line` is the longest line that may come out, in bytes with its LF: what a client says gets its
-    nickname before it, and must still fit.
+    Args:
+        max_line: bytes of the longest line that may come out, with its LF and the nickname before it.
     """
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
@@ -136,7 +134,8 @@ class Rooms(Generic[W]):
         return list(self._people.values())
 
     def nickname(self, who: W) -> str:
-        return self._people[who].nickname
+        """Of one that is not here: ""."""
+        return self._people[who].nickname if who in self._people else ""
 
     def room(self, who: W) -> str:
         return self._people[who].room.name
@@ -164,8 +163,7 @@ class Rooms(Generic[W]):
         person = Person(who, shown, self._room(LOBBY))
         self._people[who] = person
         self._write_down(person)
-        person.room.members[who] = None
-        return self._arrival(person, Joined(shown))
+        return self._arrival(person)
 
     def leave(self, who: W, reason: str) -> list[Delivery[W]]:
         """`who` is gone: the nickname is free, and the room is told once."""
@@ -240,15 +238,12 @@ class Rooms(Generic[W]):
             raise Refusal(f"you are in {old.name} already")
         self._walk_out(person)
         person.room = self._room(name)
-        person.room.members[person.who] = None
-        return [
-            ToRoom(old.name, Moved(person.nickname, person.room.name), person.who),
-            *self._arrival(person, Joined(person.nickname)),
-        ]
+        moved = Moved(person.nickname, person.room.name)
+        return [ToRoom(old.name, moved, person.who), *self._arrival(person)]
 
     @does(Who)
     def _tell_who(self, person: Person[W], what: Who) -> list[Delivery[W]]:
-        names = [self._people[who].nickname for who in person.room.members]
+        names = [self.nickname(who) for who in person.room.members]
         notices = who_is_here(person.room.name, names, self._max_line)
         return [ToOne(person.who, notice) for notice in notices]
 
@@ -258,12 +253,13 @@ class Rooms(Generic[W]):
 
     # --- the parts they share ---
 
-    def _arrival(self, person: Person[W], news: FromServer) -> list[Delivery[W]]:
+    def _arrival(self, person: Person[W]) -> list[Delivery[W]]:
+        person.room.members[person.who] = None
         room = person.room.name
         return [
             Enters(person.who, room),
             ToOne(person.who, Welcome(person.nickname, room)),
-            ToRoom(room, news, person.who),
+            ToRoom(room, Joined(person.nickname), person.who),
         ]
 
     def _claimable(self, nickname: str, person: Person[W] | None = None) -> str:
@@ -329,16 +325,4 @@ def who_is_here(room: str, names: Iterable[str], max_line: int) -> list[Notice]:
     """The answer to `/who`: these names, in as many lines as it takes."""
     prefix = f"in {room}: "
     budget = max_line - len(f"* {prefix}\n".encode())
-    return [Notice(prefix + part) for part in _in_lines(names, budget)]
-
-
-def _in_lines(names: Iterable[str], budget: int) -> list[str]:
-    """The names with commas between them, in as many lines of at most `budget` bytes as it takes."""
-    lines = [""]
-    for name in names:
-        longer = f"{lines[-1]}, {name}" if lines[-1] else name
-        if len(longer.encode()) <= budget:
-            lines[-1] = longer
-        else:
-            lines.append(name)
-    return lines
+    return [Notice(prefix + part) for part in in_lines(names, ", ", budget)]
