@@ -1,8 +1,7 @@
 """One client: what it says, and how its connection ends, as the thread that reads from it sees it.
 
-`receive` returns the bytes that came next, and `understand` what they say; or they raise `Disconnected`,
-with the reason. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
-giving up on it.
+All the ways in which a connection can end meet here, and raise `Disconnected`: FIN, RST, silence, and our
+own side giving up on it.
 
 With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anyone on the way who
 wants the rest not to arrive, so it counts as `vanished`. It cannot cut a line in half: a line counts when
@@ -56,7 +55,6 @@ class ServerConnection:
     Args:
         rate: lines a second that it may say; None: any number.
         telling: see `Sender.telling`.
-        tls: what decrypts what it sends, if anything does.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class ServerConnection:
         self.in_the_way = False  # it has none, and its place was given to another
         self.leaving = False  # guarded by the hub's lock: its socket is the broadcaster's to close
         self._framing = framing
-        self._rate = rate  # lines a second, or None
+        self._rate = rate
         self._paid_until = 0.0
         self._patience: float | None = None  # as the kernel was told
 
@@ -127,13 +125,9 @@ class ServerConnection:
         return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def goes_by(self, nickname: str) -> None:
-        """It has this nickname now, which will stand before what it says.
-
-        In the raw dialect less is read at once then: with the nickname it must still fit into the
-        receiver's own recv. Or what is left of it would be taken for another message.
-        """
+        """It has this nickname now, which will stand before what it says."""
         self.named = True
-        if self._raw:
+        if self._raw:  # with the nickname it must fit into a receiver's recv, or be taken for two messages
             self._chunk = SMALL_CHUNK - len(f"{nickname}: \n".encode())
 
     def paced(self, said: list[T], ending: threading.Event) -> Iterator[list[T]]:

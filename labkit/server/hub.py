@@ -36,7 +36,7 @@ LAST_LINES = 1.0
 
 
 class Hub(Protocol):
-    """What a server's threads ask for; each call in the thread of the client that it is about."""
+    """What a client's thread asks for."""
 
     def join(self, client: ServerConnection, nickname: str) -> None:
         """It asks for this nickname; if that is granted, it is in the lobby.
@@ -95,8 +95,8 @@ class LocalHub:
         ending: threading.Event,
         max_line: int,
     ) -> None:
-        # Guards the rooms and the places. What happens there and what is posted of it happen under one
-        # hold of the lock, so that all hear of things in the order in which they happened.
+        # Guards the rooms and the places. What happens there is posted under the same hold, so that all
+        # hear of it in the order in which it happened.
         self.lock = threading.Lock()
         self.broadcaster: Broadcaster
         self._new_broadcaster = new_broadcaster
@@ -113,8 +113,8 @@ class LocalHub:
         self.broadcaster = self._new_broadcaster()
 
     def close(self) -> None:
-        """Undo `open`, if nothing came of it."""
-        self.broadcaster.abandon()
+        """Undo `open`, where `start` was never called."""
+        self.broadcaster.stop()
 
     def start(self) -> None:
         self.broadcaster.start()
@@ -219,14 +219,8 @@ class LocalHub:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
     def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
-        """Have the deliveries carried out, and write down what is news.
-
-        The journal is written here, under the lock, so that it has the order that all heard.
-        """
+        """Have the deliveries carried out, and write down what is news, in the order that all hear."""
         assert self.lock.locked()
         for delivery in deliveries:
-            note(self._journal, delivery, self._called)
+            note(self._journal, delivery, self._rooms.nickname)
         self.broadcaster.post(as_entries(deliveries))
-
-    def _called(self, client: ServerConnection) -> str:
-        return self._rooms.nickname(client) if client in self._rooms else ""

@@ -1,4 +1,4 @@
-"""ChatServer: accepts connections, gives each a thread, and relays what they say.
+"""ChatServer: starts and stops, and sees that each connection that comes also goes.
 
 The threads, and what each does:
 
@@ -6,9 +6,6 @@ The threads, and what each does:
 - one for each client, in `handle_client`: shakes hands (handshake.py), reads what the client says
   (conversation.py), and in the end says goodbye for it;
 - the broadcaster, which alone writes to clients (broadcaster.py).
-
-What is said means nothing here: rooms.py decides who hears it, messages.py how it reads. What clients share
-is the hub's (hub.py); this file starts and stops, and sees that each connection that comes also goes.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from labkit.journal import Journal
@@ -66,12 +62,10 @@ class ChatServer:
         journal: where to write down what happens; by default a new one, in `journal`.
         password: what a client must know to join. None: nothing.
         tls: (certificate, key), two PEM files, or an `ssl.SSLContext`. None: no TLS.
-        backplane: the URL of a Redis; the rooms are shared with all servers that have the same one
-            (backplane/). None: they are this server's own.
+        backplane: the URL of a Redis, whose servers share their rooms. None: the rooms are its own.
 
     Raises:
-        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` or `backplane` will
-            not.
+        OSError, ValueError: `tls`, `password` or `backplane` will not do.
     """
 
     hub_class = LocalHub  # of a server whose rooms are its own
@@ -100,17 +94,9 @@ class ChatServer:
         self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
-        self._hub = self._new_hub() if backplane is None else self._shared_hub(backplane)
+        self._hub = self._own_hub() if backplane is None else self._shared_hub(backplane)
         self._conversation = Conversation(self._hub, self.limits, self._ending)
-        self._handshake = Handshake(
-            self._hub,
-            self._conversation,
-            self.limits,
-            self.journal,
-            None if password is None else Password(password),
-            framing is RAW,
-            self._ending,
-        )
+        self._password = None if password is None else Password(password)
         self._admission = Admission(self._hub, self.limits, self.journal)
         # The hub's lock guards these two, too.
         self._clients: dict[ServerConnection, None] = {}
@@ -119,35 +105,18 @@ class ChatServer:
         self._switch = threading.Lock()
         self._acceptor: Acceptor | None = None
 
-    def _new_hub(self) -> LocalHub:
-        return self.hub_class(
-            self.limits,
-            self.journal,
-            self._new_broadcaster,
-            self._ending,
-            self._longest,
-        )
+    def _own_hub(self) -> LocalHub:
+        return self.hub_class(self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _shared_hub(self, url: str) -> LocalHub:
         """A hub on Redis. Loaded only where there is one."""
         from labkit.server.backplane import RedisHub
 
-        return RedisHub(
-            url,
-            self.limits,
-            self.journal,
-            self._new_broadcaster,
-            self._ending,
-            self._longest,
-        )
+        return RedisHub(url, self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _new_broadcaster(self) -> Broadcaster:
-        return Broadcaster(
-            self.limits,
-            "labkit-broadcaster",
-            raw=self._framing is RAW,
-            encrypted=self._new_tls is not None,
-        )
+        raw, encrypted = self._framing is RAW, self._new_tls is not None
+        return Broadcaster(self.limits, "labkit-broadcaster", raw, encrypted)
 
     # --- for the program that runs it ---
 
@@ -165,15 +134,13 @@ class ChatServer:
             if self._acceptor is None:
                 nicknames.load()
                 self._hub.open()  # before a client can knock: it would knock in vain
+                acceptor = None
                 try:
                     acceptor = Acceptor(self._host, self._port, self._come_in, self._admission.no_room)
-                except OSError:
-                    self._hub.close()
-                    raise
-                try:
                     self._hub.start()
                 except OSError:
-                    acceptor.abandon()
+                    if acceptor is not None:
+                        acceptor.close()
                     self._hub.close()
                     raise
                 self._acceptor = acceptor
@@ -218,9 +185,7 @@ class ChatServer:
     def __enter__(self) -> ChatServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -250,16 +215,10 @@ class ChatServer:
 
     def present(self) -> list[Present]:
         """All who are here, first come first, each with how it fares."""
+        people = [(p, p.who, p.who.outbox) for p in self._hub.present()]
         return [
-            Present(
-                person.nickname,
-                person.room.name,
-                person.who.thread.name,
-                person.who.lines_in,
-                person.who.outbox.lines_out,
-                person.who.outbox.behind,
-            )
-            for person in self._hub.present()
+            Present(p.nickname, p.room.name, who.thread.name, who.lines_in, outbox.lines_out, outbox.behind)
+            for p, who, outbox in people
         ]
 
     def __repr__(self) -> str:
@@ -306,7 +265,7 @@ class ChatServer:
         """All of one client's life, from the request for its nickname to its goodbye."""
         reason = VANISHED
         try:
-            said = self._handshake.shake_hands(client)
+            said = self._new_handshake(client).shake_hands()
             while True:
                 self._conversation.hear(client, said)
                 said = self._conversation.read(client, self.limits.silence)
@@ -315,6 +274,10 @@ class ChatServer:
         finally:
             self._hub.leave(client, reason)
             self._forget(client)
+
+    def _new_handshake(self, client: ServerConnection) -> Handshake:
+        raw = self._framing is RAW
+        return Handshake(client, self._conversation, self.journal, self._password, raw)
 
     def _forget(self, client: ServerConnection) -> None:
         """A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
