@@ -19,11 +19,8 @@ from labkit.wire import sockets
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` says when the machine has no room for one more connection."""
 
-PAUSE = 0.1
-"""Seconds to wait then, before trying again …"""
-
-SHORT_PAUSE = 0.01
-"""… and where a connection is just being closed."""
+PAUSE, SHORT_PAUSE = 0.1, 0.01
+"""Seconds to wait then, before trying again; the short one where a connection is just being closed."""
 
 
 class Acceptor:

@@ -118,9 +118,7 @@ class Broadcaster:
 
     def holds(self, who: Outbox, whispered_to: Iterable[Outbox] = ()) -> bool:
         """Whether this one must wait now: the log is too long, or it talks to one that is far behind."""
-        if self._unread > UNREAD:
-            return True
-        return who in self._feeding or not self._far.isdisjoint(whispered_to)
+        return self._unread > UNREAD or who in self._feeding or not self._far.isdisjoint(whispered_to)
 
     @property
     def full(self) -> bool:
@@ -190,7 +188,6 @@ class Broadcaster:
                 self.flowing.set()
 
     def _deliver(self, batch: list[Entry]) -> None:
-        """Bring all up to date with one batch of the log."""
         touched: dict[_Room, None] = {}  # rooms in which something is new
         plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
         for entry in batch:

@@ -1,7 +1,6 @@
-"""What a client's thread does with its client, once and again: read what it says, and have that done.
+"""What a client's thread does, once and again: read what its client says, and have that done.
 
-A client that is held is read no further, and TCP slows it down. One that says much at once gets its turn,
-and then others get theirs.
+A client that is held is read no further, and TCP slows it down.
 """
 
 from __future__ import annotations
@@ -29,22 +28,14 @@ MUCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Reads and does what clients say, each call in that client's own thread.
-
-    Args:
-        ending: set when the server is being stopped.
-    """
+    """Reads and does what clients say, each call in that client's own thread."""
 
     hub: Hub
     limits: Limits
-    ending: threading.Event
+    ending: threading.Event  # set when the server is being stopped
 
     def read(self, client: ServerConnection, seconds: float | None) -> list[str | TooLong]:
-        """What the client said next; it has so many seconds for it (None: any number).
-
-        Raises:
-            Disconnected: it is, or must be.
-        """
+        """What the client said next; it has so many seconds for it (None: any number)."""
         data = client.receive(seconds, self.ending)
         # Held here, with its bytes in hand: as lines they would take many times the memory.
         while self.hub.holds(client):

@@ -8,6 +8,7 @@ thinking about the password.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 
 from labkit.journal import Journal
@@ -24,6 +25,7 @@ from labkit.wire.messages import (
     NO_TLS,
     WENT_SILENT,
     WRONG_PASSWORD,
+    FromServer,
     PasswordRequest,
     Reason,
     Refused,
@@ -31,32 +33,22 @@ from labkit.wire.messages import (
 )
 
 RAW_PAUSE = 0.2
-"""Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
-own, and nothing but time keeps two messages apart there."""
+"""Seconds between a refusal and the next request in the raw dialect, where only time keeps two apart."""
 
 Answer = str | TooLong
 
 
+@dataclass(slots=True)
 class Handshake:
     """`shake_hands` with one client, in its own thread."""
 
-    def __init__(
-        self,
-        client: ServerConnection,
-        conversation: Conversation,
-        journal: Journal,
-        password: Password | None,
-        raw: bool,
-    ) -> None:
-        self._client = client
-        self._conversation = conversation
-        self._hub = conversation.hub
-        self._limits = conversation.limits
-        self._journal = journal
-        self._password = password
-        self._raw = raw
-        self._give_up = monotonic() + self._limits.handshake
-        self._said: list[Answer] = []  # and not yet looked at
+    client: ServerConnection
+    conversation: Conversation
+    journal: Journal
+    password: Password | None
+    raw: bool
+    _said: list[Answer] = field(default_factory=list, init=False)  # and not yet looked at
+    _give_up: float = field(default=0.0, init=False)
 
     def shake_hands(self) -> list[Answer]:
         """Ask for a nickname until one is granted; returns what was said in the same breath.
@@ -64,11 +56,12 @@ class Handshake:
         Raises:
             Disconnected: it gave none in time, or too many that were refused; or it has gone.
         """
+        self._give_up = monotonic() + self.conversation.limits.handshake
         self._agree_on_keys()
-        self._hub.tell(self._client, Request())
+        self._tell(Request())
         nickname = self._next_answer(NO_NICKNAME)
-        if self._password is not None:
-            self._hub.tell(self._client, PasswordRequest())
+        if self.password is not None:
+            self._tell(PasswordRequest())
             self._ask(self._check, PasswordRequest(), NO_PASSWORD)
         self._said.insert(0, nickname)
         self._ask(self._join, Request(), NO_NICKNAME)
@@ -76,18 +69,18 @@ class Handshake:
 
     def _agree_on_keys(self) -> None:
         """The TLS handshake, if there is to be one."""
-        tls = self._client.tls
+        tls = self.client.tls
         while tls is not None and not tls.ready:
             try:
                 self._said += self._read()
             except Disconnected as end:
                 if end.reason == WENT_SILENT:
-                    why = f"within {self._limits.handshake:g} s"
+                    why = f"within {self.conversation.limits.handshake:g} s"
                 elif tls.trouble:
                     why = f"({tls.trouble})"
                 else:
                     raise
-                self._journal.record("refused", what=f"{NO_TLS} {why}")
+                self.journal.record("refused", what=f"{NO_TLS} {why}")
                 if tls.plain_text:
                     tls.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
                 raise Disconnected(NO_TLS) from None
@@ -96,28 +89,28 @@ class Handshake:
         self, accept: Callable[[Answer], None], request: Request | PasswordRequest, lacking: Reason
     ) -> None:
         """Hand on the answers until one is accepted. After each refusal but the last, ask again."""
-        for tries in range(self._limits.refusals, 0, -1):
+        for tries in range(self.conversation.limits.refusals, 0, -1):
             try:
                 return accept(self._next_answer(lacking))
             except Refusal as refusal:
                 why = str(refusal)
             if tries == 1:
-                self._hub.tell(self._client, Refused(why + LAST_TRY))
-            elif self._raw:
-                self._hub.tell(self._client, Refused(why))
-                self._conversation.ending.wait(RAW_PAUSE)
-                self._hub.tell(self._client, request)
+                self._tell(Refused(why + LAST_TRY))
+            elif self.raw:
+                self._tell(Refused(why))
+                self.conversation.ending.wait(RAW_PAUSE)
+                self._tell(request)
             else:
-                self._hub.tell(self._client, Refused(why), request)
+                self._tell(Refused(why), request)
         raise Disconnected(lacking)
 
     def _join(self, nickname: Answer) -> None:
         if isinstance(nickname, TooLong):
             raise Refusal("that nickname will not do: too long")
-        self._hub.join(self._client, nickname)
+        self.conversation.hub.join(self.client, nickname)
 
     def _check(self, given: Answer) -> None:
-        if self._password is not None and not self._password.fits(given):
+        if self.password is not None and not self.password.fits(given):
             raise Refusal(WRONG_PASSWORD)
 
     def _next_answer(self, lacking: Reason) -> Answer:
@@ -131,9 +124,12 @@ class Handshake:
             except Disconnected as end:
                 if end.reason != WENT_SILENT:
                     raise
-                self._hub.tell(self._client, Refused(f"{lacking} within {self._limits.handshake:g} s"))
+                self._tell(Refused(f"{lacking} within {self.conversation.limits.handshake:g} s"))
                 raise Disconnected(lacking) from None
+
+    def _tell(self, *messages: FromServer) -> None:
+        self.conversation.hub.tell(self.client, *messages)
 
     def _read(self) -> list[Answer]:
         # Each byte of a slow answer starts a new recv, but not a new minute.
-        return self._conversation.read(self._client, max(0.0, self._give_up - monotonic()))
+        return self.conversation.read(self.client, max(0.0, self._give_up - monotonic()))

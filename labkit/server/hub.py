@@ -1,7 +1,6 @@
 """What a client does to what all clients share, under one lock.
 
-`Hub` says what a server needs of it. `LocalHub` is the rooms of one server, and a broadcaster;
-backplane/hub.py has the same on Redis, for rooms that several servers share.
+`LocalHub` is the rooms of one server, and a broadcaster; backplane/hub.py has the same on Redis.
 """
 
 from __future__ import annotations
@@ -39,22 +38,14 @@ class Hub(Protocol):
     """What a client's thread asks for."""
 
     def join(self, client: ServerConnection, nickname: str) -> None:
-        """It asks for this nickname; if that is granted, it is in the lobby.
-
-        Raises:
-            Refusal: it cannot have it.
-            Disconnected: it had to make way, or the server stops.
-        """
+        """It gets this nickname, and is in the lobby. Raises Refusal if it cannot have it, and Disconnected
+        if it had to make way or the server stops."""
 
     def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
         """It said all this at once. False: a line needs a closer look (`do`), and none was said."""
 
     def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
-        """Do what these lines ask for, one after the other.
-
-        Raises:
-            Disconnected: they ask for the end.
-        """
+        """Do what these lines ask for, one after the other. Raises Disconnected if that is the end."""
 
     def tell(self, client: ServerConnection, *messages: FromServer) -> None:
         """Answer a client that has no nickname yet."""
@@ -76,13 +67,7 @@ class Hub(Protocol):
 
 
 class LocalHub:
-    """The rooms of one server.
-
-    Args:
-        new_broadcaster: makes what delivers; `open`, `start` and `stop` are those of both.
-        ending: set when the server is being stopped.
-        max_line: bytes of the longest line that may be told.
-    """
+    """The rooms of one server."""
 
     where = ""  # the Redis behind it
     trouble = ""  # why that cannot be used just now
@@ -92,7 +77,7 @@ class LocalHub:
         limits: Limits,
         journal: Journal,
         new_broadcaster: Callable[[], Broadcaster],
-        ending: threading.Event,
+        ending: threading.Event,  # set when the server is being stopped
         max_line: int,
     ) -> None:
         # Guards the rooms and the places. What happens there is posted under the same hold, so that all

@@ -81,8 +81,6 @@ Delivery = ToOne[W] | ToRoom[W] | Enters[W]
 
 @dataclass(slots=True)
 class Room(Generic[W]):
-    """A room, while a client is in it."""
-
     name: str
     members: dict[W, None] = field(default_factory=dict)  # a dict for its order: first come first
 
@@ -108,14 +106,10 @@ def does(command: type[FromClient]) -> Callable[[M], M]:
 
 
 class Rooms(Generic[W]):
-    """Every client that has a nickname, and the rooms they are in.
-
-    Args:
-        max_line: bytes of the longest line that may come out, with its LF and the nickname before it.
-    """
+    """Every client that has a nickname, and the rooms they are in."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
-        self._max_line = max_line
+        self._max_line = max_line  # bytes of the longest line that may come out, nickname, LF and all
         self._people: dict[W, Person[W]] = {}
         self._names: dict[str, Person[W]] = {}  # by nicknames.key
         self._looks: dict[str, Person[W]] = {}  # by each of nicknames.looks
@@ -141,11 +135,7 @@ class Rooms(Generic[W]):
         return self._people[who].room.name
 
     def whispered(self, nickname: str, text: str) -> FromServer:
-        """What a client hears to whom `nickname` whispers this.
-
-        Raises:
-            Refusal: it is too long.
-        """
+        """What one hears to whom `nickname` whispers this. Raises Refusal if it is too long."""
         return self._short_enough(Whispered(nickname, text))
 
     # --- doing ---
@@ -306,11 +296,7 @@ class Rooms(Generic[W]):
 
 
 def presentable(nickname: str) -> str:
-    """The name as it will be shown, whether or not it is taken.
-
-    Raises:
-        Refusal: it is not fit.
-    """
+    """The name as it will be shown, whether or not it is taken. Raises Refusal if it is not fit."""
     try:
         shown = nicknames.fit(nickname)
     except nicknames.BadName as error:

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from labkit.wire.tls import TlsSession
 
 PATIENCE = 0.05
-"""Seconds for which a client that takes nothing may slow the talkers; after that they go on without it.
-More for one that has shown to breathe more slowly: see `_see_what_was_taken`."""
+"""Seconds for which a client that takes nothing may slow the talkers; after that they go on without it …"""
 
 BREATHS = 3
-"""Times its own longest pause so far that a slow outbox may pause."""
+"""… or, if that is more, so many times the longest pause that it has made so far."""
 
 CHECK = 0.01
 """Seconds between two looks at who has taken what: each costs a system call for each who waits."""
@@ -66,17 +65,14 @@ class Outbox:
 
 
 class Sender:
-    """What goes out, for all outboxes of one broadcaster.
-
-    Args:
-        raw: no LF goes out at the end of a send (the assignment's dialect, in which a `recv` is a message).
-        encrypted: every outbox has a TLS session; what goes out, waits and is counted is ciphertext.
-    """
+    """What goes out, for all outboxes of one broadcaster."""
 
     def __init__(self, limits: Limits, raw: bool = False, encrypted: bool = False) -> None:
         self._limits = limits
-        self._raw = raw
-        self._encrypted = encrypted
+        self._raw = (
+            raw  # no LF at the end of a send: the assignment's dialect, in which a recv is a message
+        )
+        self._encrypted = encrypted  # each outbox has a TLS session; all that waits is ciphertext
         # Guards `Outbox.failed` together with the send that finds it out: the kernel tells of a reset
         # once, to the send or to the recv; the thread that was not told must not guess before the other has
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
@@ -90,7 +86,7 @@ class Sender:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits to be sent, and no connection to be closed."""
+        """Whether nothing waits to be sent or closed."""
         return not self._waiting
 
     def wake(self) -> None:
@@ -103,10 +99,7 @@ class Sender:
         self._wake.close()
 
     def send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        """Give each of them these bytes; what a socket does not take now waits.
-
-        With TLS, what that has to say goes before; without bytes, alone.
-        """
+        """Give each these bytes (none: only what TLS itself has to say); what it does not take waits."""
         if self._raw:
             data = data[:-1]
         if not self._encrypted:
@@ -181,9 +174,8 @@ class Sender:
         else:
             self._say_goodbye(outbox)
 
-    # --- those who wait: for room in their socket, or to be closed ---
-
     def look_around(self, timeout: float | None) -> None:
+        """See to those who wait: for room in their socket, or to be closed."""
         for key, events in self._selector.select(timeout):
             outbox = key.data
             if outbox is None:
@@ -242,7 +234,6 @@ class Sender:
     def _give_up(self, outbox: Outbox) -> None:
         """Send nothing more, and wake the client's thread, which then leaves and says why."""
         outbox.clear = False
-        outbox.backlog.clear(self._store)
         self._forget(outbox)
         if outbox.close_by is None:
             sockets.shut(outbox.sock, socket.SHUT_RD)  # RDWR would say FIN, as if all had been told
@@ -275,7 +266,6 @@ class Sender:
 
     def _close(self, outbox: Outbox) -> None:
         self._forget(outbox)
-        outbox.backlog.clear(self._store)
         outbox.sock.close()
 
     def _watch(self, outbox: Outbox, events: int) -> None:
@@ -286,6 +276,7 @@ class Sender:
             self._selector.register(outbox.sock, events, outbox)
 
     def _forget(self, outbox: Outbox) -> None:
+        outbox.backlog.clear(self._store)
         if outbox in self._waiting:
             del self._waiting[outbox]
             self._selector.unregister(outbox.sock)

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.journal import Journal
@@ -87,11 +88,15 @@ class ChatServer:
         if framing is RAW and backplane is not None:
             raise ValueError("a backplane carries lines: it needs framing=LINES")
         self._host, self._port = host, port
-        self._framing = framing
+        self._raw = framing is RAW
         self.limits = limits or Limits()
         self.journal = Journal() if journal is None else journal
-        self._new_tls = None if tls is None else _encrypting(tls)
-        self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
+        self._new_tls: Callable[[], TlsSession] | None = None
+        if tls is not None:  # loaded only where there is TLS
+            from labkit.wire.tls import TlsSession, server_context
+
+            self._new_tls = partial(TlsSession, server_context(tls))
+        self._longest = min(self.limits.line, SMALL_CHUNK) if self._raw else self.limits.line
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
         self._hub = self._own_hub() if backplane is None else self._shared_hub(backplane)
@@ -109,14 +114,12 @@ class ChatServer:
         return self.hub_class(self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _shared_hub(self, url: str) -> LocalHub:
-        """A hub on Redis. Loaded only where there is one."""
-        from labkit.server.backplane import RedisHub
+        from labkit.server.backplane import RedisHub  # loaded only where there is a Redis
 
         return RedisHub(url, self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _new_broadcaster(self) -> Broadcaster:
-        raw, encrypted = self._framing is RAW, self._new_tls is not None
-        return Broadcaster(self.limits, "labkit-broadcaster", raw, encrypted)
+        return Broadcaster(self.limits, "labkit-broadcaster", self._raw, self._new_tls is not None)
 
     # --- for the program that runs it ---
 
@@ -124,8 +127,7 @@ class ChatServer:
         """Listen, and start the threads; returns when clients can connect.
 
         Raises:
-            OSError: the port is taken, or the host is none of this machine's; the text says which. Or there
-                is no Redis.
+            OSError: it cannot listen there, or there is no Redis; the text says why.
             RuntimeError: it was stopped before. Make a new one.
         """
         with self._switch:
@@ -151,7 +153,7 @@ class ChatServer:
         """Tell all clients, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if a client does not
-        read them; with a backplane whose Redis does not answer, a few seconds more.
+        read them; a few seconds more if the backplane's Redis does not answer.
         """
         with self._switch:
             if self._ending.is_set():
@@ -179,7 +181,7 @@ class ChatServer:
             self._stopped.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Until the server has stopped, or `timeout` seconds have passed; whether it has."""
+        """Wait until it has stopped, for `timeout` seconds at most; whether it has."""
         return self._stopped.wait(timeout)
 
     def __enter__(self) -> ChatServer:
@@ -235,14 +237,9 @@ class ChatServer:
         except OSError:  # reset already
             sock.close()
             return
-        framing = LineFraming if self._framing is LINES else RawFraming
-        client = ServerConnection(
-            sock,
-            framing(self._longest),
-            self.limits.messages,
-            self._hub.broadcaster.telling,
-            None if self._new_tls is None else self._new_tls(),
-        )
+        framing = (RawFraming if self._raw else LineFraming)(self._longest)
+        tls = None if self._new_tls is None else self._new_tls()
+        client = ServerConnection(sock, framing, self.limits.messages, self._hub.broadcaster.telling, tls)
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
@@ -265,7 +262,8 @@ class ChatServer:
         """All of one client's life, from the request for its nickname to its goodbye."""
         reason = VANISHED
         try:
-            said = self._new_handshake(client).shake_hands()
+            handshake = Handshake(client, self._conversation, self.journal, self._password, self._raw)
+            said = handshake.shake_hands()
             while True:
                 self._conversation.hear(client, said)
                 said = self._conversation.read(client, self.limits.silence)
@@ -275,23 +273,10 @@ class ChatServer:
             self._hub.leave(client, reason)
             self._forget(client)
 
-    def _new_handshake(self, client: ServerConnection) -> Handshake:
-        raw = self._framing is RAW
-        return Handshake(client, self._conversation, self.journal, self._password, raw)
-
     def _forget(self, client: ServerConnection) -> None:
-        """A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
-        waits for the last: no thread is left behind."""
+        """Wait for the thread that ended before this one; `stop` waits for the last: none is left."""
         with self._hub.lock:
             del self._clients[client]
             before, self._last_ended = self._last_ended, client.thread
         if before is not None:
             before.join()
-
-
-def _encrypting(tls: ForServer) -> Callable[[], TlsSession]:
-    """What makes the TLS of a new connection. Loaded only where there is TLS."""
-    from labkit.wire.tls import TlsSession, server_context
-
-    context = server_context(tls)
-    return lambda: TlsSession(context)
