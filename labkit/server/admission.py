@@ -29,15 +29,18 @@ class Admission:
         self._journal = journal
         self._turned_away: deque[float] = deque(maxlen=POLITE)  # when
 
-    def admit(self, client: ServerConnection, host: str) -> str:
-        """Give it a place; or say why not."""
+    def admit(self, client: ServerConnection, host: str) -> bool:
+        """Give it a place, or turn it away."""
         with self._hub.lock:
             if self._places.has_enough_from(host):
-                return f"too many from your address: {self._limits.per_address} connections"
-            if self._places.full and not self._make_way():
-                return f"the server is full: {self._limits.max_clients} connections"
-            self._places.add(client, host)
-        return ""
+                why = f"too many from your address: {self._limits.per_address} connections"
+            elif self._places.full and not self._make_way():
+                why = f"the server is full: {self._limits.max_clients} connections"
+            else:
+                self._places.add(client, host)
+                return True
+        self.turn_away(client, why)
+        return False
 
     def turn_away(self, client: ServerConnection, why: str) -> None:
         self._journal.record("refused", what=why)

@@ -10,6 +10,7 @@ real server against it. It is not safe to share between threads: the hub keeps i
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -196,7 +197,9 @@ class Rooms(Generic[W]):
 
     @does(Whisper)
     def _whisper(self, person: Person[W], what: Whisper) -> list[Delivery[W]]:
-        other = self._called(what.to)
+        other = None
+        with suppress(nicknames.BadName):  # no client can have such a name
+            other = self._names.get(nicknames.key(nicknames.fit(what.to)))
         if other is None:
             raise Refusal(f"nobody here is called {brief(what.to)}")
         if other is person:
@@ -272,12 +275,6 @@ class Rooms(Generic[W]):
         del self._names[nicknames.key(person.nickname)]
         for look in nicknames.looks(person.nickname):
             del self._looks[look]
-
-    def _called(self, nickname: str) -> Person[W] | None:
-        try:
-            return self._names.get(nicknames.key(nicknames.fit(nickname)))
-        except nicknames.BadName:
-            return None  # no client can have such a name
 
     def _room(self, name: str) -> Room[W]:
         return self._rooms.setdefault(nicknames.key(name), Room(name))

@@ -1,12 +1,4 @@
-"""ChatServer: starts and stops, and sees that each connection that comes also goes.
-
-The threads, and what each does:
-
-- one accepts connections, and does nothing else (acceptor.py): no newcomer can hold it up;
-- one for each client, in `handle_client`: shakes hands (handshake.py), reads what the client says
-  (conversation.py), and in the end says goodbye for it;
-- the broadcaster, which alone writes to clients (broadcaster.py).
-"""
+"""ChatServer: starts and stops, and sees that each connection that comes also goes."""
 
 from __future__ import annotations
 
@@ -243,8 +235,7 @@ class ChatServer:
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
-        if why_not := self._admission.admit(client, host):
-            self._admission.turn_away(client, why_not)
+        if not self._admission.admit(client, host):
             return
         with self._hub.lock:
             self._clients[client] = None
