@@ -1,8 +1,7 @@
 """The thread that accepts connections, and does nothing else.
 
-While one connection is handed over no other client comes in. So the server gives each a thread at once and
-asks for the nickname there. When the machine has no descriptor left for one more, the connection stays in
-the kernel's queue, and the acceptor soon tries again.
+While one connection is handed over no other client comes in. When the machine has no descriptor left for
+one more, the connection stays in the kernel's queue, and the acceptor soon tries again.
 """
 
 from __future__ import annotations
@@ -20,11 +19,8 @@ from labkit.wire import sockets
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` says when the machine has no room for one more connection."""
 
-PAUSE = 0.1
-"""Seconds to wait then, before trying again …"""
-
-SHORT_PAUSE = 0.01
-"""… and where a connection is just being closed."""
+PAUSE, SHORT_PAUSE = 0.1, 0.01
+"""Seconds to wait then, before trying again; the short one where a connection is just being closed."""
 
 
 class Acceptor:
@@ -57,10 +53,6 @@ class Acceptor:
     def open(self) -> None:
         self._thread.start()
 
-    def abandon(self) -> None:
-        """Free the port, where `open` was never called."""
-        self._listener.close()
-
     def close(self) -> None:
         """Let no client in any more. What was accepted before has been handed over when this returns."""
         self._closing.set()
@@ -69,7 +61,8 @@ class Acceptor:
         except OSError:  # elsewhere shutdown does not touch a listener: knock, and be let in
             with suppress(OSError):  # no place in the queue: another client just woke it
                 socket.create_connection(self.address, timeout=1).close()
-        self._thread.join()
+        if self._thread.ident is not None:  # it was opened
+            self._thread.join()
         self._listener.close()
 
     def _accept(self) -> None:

@@ -1,7 +1,4 @@
-"""Who may come in, and who makes way.
-
-In the accept thread: quick, for no other client comes in meanwhile.
-"""
+"""Who may come in, and who makes way. In the accept thread: no other client comes in meanwhile."""
 
 from __future__ import annotations
 
@@ -18,16 +15,12 @@ from labkit.wire import sockets
 from labkit.wire.messages import Refused
 
 POLITE = 32
-"""How many may be turned away politely in a second: each of them is waited for, up to a second, so that
-the reason is sure to arrive. Of a flood of them the others are told, and closed at once."""
+"""How many a second are waited for when turned away, so that the reason is sure to arrive. All others are
+told, and closed at once."""
 
 
 class Admission:
-    """Gives connections their slots, or turns them away; in the accept thread.
-
-    Args:
-        hub: its lock guards the slots.
-    """
+    """Gives connections their slots, which the hub's lock guards, or turns them away."""
 
     def __init__(self, hub: LocalHub, limits: Limits, journal: Journal) -> None:
         self._hub = hub
@@ -36,28 +29,30 @@ class Admission:
         self._journal = journal
         self._turned_away: deque[float] = deque(maxlen=POLITE)  # when
 
-    def admit(self, client: ServerConnection, host: str) -> str:
-        """Give it a place; or say why not."""
+    def admit(self, client: ServerConnection, host: str) -> bool:
+        """Give it a slot, or turn it away."""
         with self._hub.lock:
             if self._slots.has_enough_from(host):
-                return f"too many from your address: {self._limits.per_address} connections"
-            if self._slots.full and not self._make_way():
-                return f"the server is full: {self._limits.max_clients} connections"
-            self._slots.add(client, host)
-        return ""
+                why = f"too many from your address: {self._limits.per_address} connections"
+            elif self._slots.full and not self._make_way():
+                why = f"the server is full: {self._limits.max_clients} connections"
+            else:
+                self._slots.add(client, host)
+                return True
+        self.turn_away(client, why)
+        return False
 
     def turn_away(self, client: ServerConnection, why: str) -> None:
         self._journal.record("refused", what=why)
-        now = monotonic()
+        now, outbox = monotonic(), client.outbox
         polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
         if polite:
             self._turned_away.append(now)
-        outbox = client.outbox
         self._hub.broadcaster.post([ForOne(outbox, as_bytes(Refused(why))), Close(outbox, polite)])
         self._hub.broadcaster.wake()
 
     def no_room(self, why: str) -> bool:
-        """The machine has no room for one more. One without a nickname gives up its own, if this lasts."""
+        """The machine has no room for one more. If this lasts, one without a nickname makes way."""
         if why:
             self._journal.record("full", what=why)
             return False
@@ -67,10 +62,7 @@ class Admission:
         return made
 
     def _make_way(self) -> bool:
-        """Let go of a client without a nickname, if there is one. The lock must be held.
-
-        Its thread wakes, and finds that it is admitted no longer.
-        """
+        """Let go of a client without a nickname, if there is one. The lock must be held."""
         assert self._hub.lock.locked()
         client = self._slots.in_the_way()
         if client is None:

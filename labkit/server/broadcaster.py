@@ -1,10 +1,9 @@
 """The broadcaster: one thread that alone writes to clients, and brings each of them up to date.
 
 If every thread that has read a line also sent it to all, one line among n clients would cost n `send`s,
-each line again, and one reader that stopped reading would block them all. Here the threads only write down
-what is to be heard, in one log. The broadcaster takes all that was written since it last looked, joins it
-into one block of bytes for each room, and gives each client that block with a single `send` that never
-waits. A hundred lines cost a client one `send`, and all who hear the same share the same bytes.
+and one reader that stopped reading would block them all. Here the threads only write down what is to be
+heard, in one log. The broadcaster joins all that was written since it last looked into one block of bytes
+for each room, and gives each client that block with a single `send` that never waits.
 
 Some clients need a block of their own: a talker does not hear its own part, a private line goes in
 between, a newcomer hears only what came after. For these a plan is kept: pieces of the room's block, with
@@ -19,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from labkit.server import scheduling
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
@@ -29,38 +29,24 @@ UNREAD = 4 * 1024 * 1024
 """Bytes of log that may wait for the broadcaster itself before talkers are slowed."""
 
 
+@dataclass(slots=True, eq=False)
 class _Room:
     """Who hears a room, and what is new in it."""
 
-    __slots__ = ("name", "outboxes", "parts", "size", "block")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.outboxes: dict[Outbox, None] = {}
-        self.clear()
-
-    def add(self, data: bytes) -> None:
-        self.parts.append(data)
-        self.size += len(data)
-
-    def close(self) -> None:
-        self.block = b"".join(self.parts)
-
-    def clear(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.block = b""
+    name: str
+    outboxes: dict[Outbox, None] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0  # of the parts together
+    block: bytes = b""  # the parts joined, while they are sent
 
 
+@dataclass(slots=True)
 class _Plan:
     """What one outbox hears of a batch, where that is not just its room's block."""
 
-    __slots__ = ("room", "mark", "pieces")
-
-    def __init__(self, room: _Room | None) -> None:
-        self.room = room
-        self.mark = 0  # up to here in the room's block it is planned
-        self.pieces: list[bytes | tuple[_Room, int, int]] = []
+    room: _Room | None
+    mark: int = 0  # up to here in the room's block it is planned
+    pieces: list[bytes | tuple[_Room, int, int]] = field(default_factory=list)
 
     def catch_up(self) -> None:
         """Plan in what the room has by now."""
@@ -69,7 +55,7 @@ class _Plan:
             self.mark = self.room.size
 
     def carried_out(self) -> bytes:
-        """The bytes it comes to. The rooms' blocks must be closed."""
+        """The bytes it comes to. The rooms' parts must be joined."""
         self.catch_up()
         return b"".join(p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces)
 
@@ -111,10 +97,7 @@ class Broadcaster:
         self._thread.start()
 
     def post(self, entries: list[Entry]) -> None:
-        """Write in the log; the order of the log is the order in which all hear it.
-
-        It only writes, so it may be called under a lock. The broadcaster may sleep on until `wake`.
-        """
+        """Write in the log, in the order in which all are to hear it. May be called under a lock."""
         size = sum(len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
         with self._lock:
             self._log += entries
@@ -134,17 +117,12 @@ class Broadcaster:
         self._sender.wake()
 
     def holds(self, who: Outbox, whispered_to: Iterable[Outbox] = ()) -> bool:
-        """Whether this one must wait now: the log is too long, or it talks to one that is far behind.
-
-        A slow reader, or one that pretends to be slow, is a trouble to its own room alone.
-        """
-        if self._unread > UNREAD:
-            return True
-        return who in self._feeding or not self._far.isdisjoint(whispered_to)
+        """Whether this one must wait now: the log is too long, or it talks to one that is far behind."""
+        return self._unread > UNREAD or who in self._feeding or not self._far.isdisjoint(whispered_to)
 
     @property
     def full(self) -> bool:
-        """The log is so long that talkers must wait. A backplane asks before it reads on."""
+        """The log is so long that talkers, and a backplane, must wait."""
         return self._unread > UNREAD
 
     def is_slow(self, room: str) -> bool:
@@ -156,18 +134,12 @@ class Broadcaster:
         return who in self._far
 
     def stop(self) -> None:
-        """Deliver what is in the log, close what was to be closed, and end the thread.
-
-        Nothing may be posted any more.
-        """
+        """Deliver what is in the log, close what was to be closed, and end the thread."""
         with self._lock:
             self._stopping = True
         self.wake()
-        self._thread.join()
-        self._sender.end()
-
-    def abandon(self) -> None:
-        """Let go of one that was never started."""
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
         self._sender.end()
 
     # --- its own thread ---
@@ -196,9 +168,7 @@ class Broadcaster:
 
     def _let_others_write(self) -> None:
         """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read
-        something are ready to run, and do so when this one steps aside. On a busy machine other programs do
-        so, too, and then it takes a while.
-        """
+        something are ready to run, and do so when this one steps aside."""
         seen = 0
         while len(self._log) > seen:
             seen = len(self._log)
@@ -218,7 +188,6 @@ class Broadcaster:
                 self.flowing.set()
 
     def _deliver(self, batch: list[Entry]) -> None:
-        """Bring all up to date with one batch of the log."""
         touched: dict[_Room, None] = {}  # rooms in which something is new
         plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
         for entry in batch:
@@ -228,24 +197,25 @@ class Broadcaster:
                     continue  # no one is there to hear it
                 touched[room] = None
                 if entry.but is not None and self._hears.get(entry.but) is room:
-                    plan = self._planned(entry.but, plans)
-                    plan.mark += len(entry.data)  # no client hears its own line
-                room.add(entry.data)
+                    self._planned(entry.but, plans).mark += len(entry.data)  # no client hears its own line
+                room.parts.append(entry.data)
+                room.size += len(entry.data)
             elif isinstance(entry, ForOne):
                 self._planned(entry.to, plans).pieces.append(entry.data)
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
         for room in touched:
-            room.close()
+            room.block = b"".join(room.parts)
         for outbox, plan in plans.items():
-            self._send(outbox, plan.carried_out())
+            data = plan.carried_out()
+            if data or outbox.tls is not None:  # TLS may have something to say by itself
+                self._sender.send((outbox,), data, data.count(b"\n"))
         for room in touched:
-            lines = room.block.count(b"\n")
             outboxes = room.outboxes.copy()
             for outbox in plans:
                 outboxes.pop(outbox, None)
-            self._sender.send(outboxes, room.block, lines)
-            room.clear()
+            self._sender.send(outboxes, room.block, room.block.count(b"\n"))
+            room.parts, room.size, room.block = [], 0, b""
         for entry in batch:
             if isinstance(entry, Close):
                 self._sender.close(entry.who, entry.politely)
@@ -267,13 +237,7 @@ class Broadcaster:
                 del self._rooms[old.name]
         plan.room = None
         if entry.room is not None:
-            room = self._rooms.get(entry.room)
-            if room is None:
-                room = self._rooms[entry.room] = _Room(entry.room)
+            room = self._rooms.setdefault(entry.room, _Room(entry.room))
             room.outboxes[entry.who] = None
             self._hears[entry.who] = plan.room = room
             plan.mark = room.size
-
-    def _send(self, outbox: Outbox, data: bytes) -> None:
-        if data or outbox.tls is not None:  # TLS may have something to say by itself
-            self._sender.send((outbox,), data, data.count(b"\n"))

@@ -1,8 +1,7 @@
 """One client: what it says, and how its connection ends, as the thread that reads from it sees it.
 
-`receive` returns the bytes that came next, and `understand` what they say; or they raise `Disconnected`,
-with the reason. All the ways in which a connection can end meet here: FIN, RST, silence, and our own side
-giving up on it.
+All the ways in which a connection can end meet here, and raise `Disconnected`: FIN, RST, silence, and our
+own side giving up on it.
 
 With TLS, a goodbye is what TLS calls one, close_notify. A FIN alone can come from anyone on the way who
 wants the rest not to arrive, so it counts as `vanished`. It cannot cut a line in half: a line counts when
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
     from labkit.wire.tls import TlsSession
 
 SMALL_CHUNK = 1024
-"""Bytes read at once: each thread that waits in `recv` holds so much memory for what may come. In the raw
-dialect it is also the longest message (and the assignment's own number)."""
+"""Bytes read at once: each thread that waits in `recv` holds so much memory. In the raw dialect, also the
+longest message (the assignment's own number)."""
 
 CHUNK = 65536
-"""Bytes read at once from a client that has ever filled the small chunk: it has much to say. Not from one
-whose lines are counted: what it must wait for stays unread, and TCP slows it down."""
+"""Bytes read at once from a client that has ever filled the small chunk. Not from one whose lines are
+counted: what it must wait for stays unread, and TCP slows it down."""
 
 LOOK_AROUND = 0.1
 """Seconds between two looks of a thread that is made to wait at whether its client is still there."""
@@ -51,20 +50,14 @@ class Disconnected(Exception):
 
 
 class ServerConnection:
-    """A client, as its server has it. `receive`, `understand` and `paced` are for its own thread alone.
-
-    Args:
-        rate: lines a second that it may say; None: any number.
-        telling: see `Sender.telling`.
-        tls: what decrypts what it sends, if anything does.
-    """
+    """A client, as its server has it. `receive`, `understand` and `paced` are for its own thread alone."""
 
     def __init__(
         self,
         sock: socket.socket,
         framing: Framing,
-        rate: float | None,
-        telling: threading.Lock,
+        rate: float | None,  # lines a second that it may say; None: any number
+        telling: threading.Lock,  # the Sender's
         tls: TlsSession | None = None,
     ) -> None:
         self.sock = sock
@@ -74,23 +67,19 @@ class ServerConnection:
         self._raw = isinstance(framing, RawFraming)
         self._chunk = SMALL_CHUNK
         self._may_grow = rate is None and not self._raw
+        self.thread: threading.Thread
         self.lines_in = 0
         self.whispered_to: set[Outbox] = set()  # with its last commands; whom it may have to wait for
-        self.thread: threading.Thread
         self.named = False  # it has a nickname, so it is in a room
         self.in_the_way = False  # it has none, and its place was given to another
         self.leaving = False  # guarded by the hub's lock: its socket is the broadcaster's to close
         self._framing = framing
-        self._rate = rate  # lines a second, or None
+        self._rate = rate
         self._paid_until = 0.0
         self._patience: float | None = None  # as the kernel was told
 
     def receive(self, seconds: float | None, ending: threading.Event) -> bytes:
-        """What one `recv` brought; `ending` is set when the server stops.
-
-        Raises:
-            Disconnected: it hung up, vanished, or said nothing for so many seconds; or it was let go.
-        """
+        """What one `recv` brought, within so many seconds; `ending` is set when the server stops."""
         if seconds != self._patience:
             sockets.patience(self.sock, seconds)
             self._patience = seconds
@@ -113,11 +102,7 @@ class ServerConnection:
         raise Disconnected(reason)
 
     def understand(self, data: bytes) -> list[str | TooLong]:
-        """The messages that these bytes complete.
-
-        Raises:
-            Disconnected: they should be TLS, and are not.
-        """
+        """The messages that these bytes complete. Disconnected: they should be TLS, and are not."""
         if self.tls is None:
             return self._framing.feed(data)
         try:
@@ -127,21 +112,13 @@ class ServerConnection:
         return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def set_nickname(self, nickname: str) -> None:
-        """It has this nickname now, which will stand before what it says.
-
-        In the raw dialect less is read at once then: with the nickname it must still fit into the
-        receiver's own recv. Or what is left of it would be taken for another message.
-        """
+        """It has this nickname now, which will stand before what it says."""
         self.named = True
-        if self._raw:
+        if self._raw:  # with the nickname it must fit into a receiver's recv, or be taken for two messages
             self._chunk = SMALL_CHUNK - len(f"{nickname}: \n".encode())
 
     def paced(self, said: list[T], ending: threading.Event) -> Iterator[list[T]]:
-        """What was said, in parts, each when the rate allows it; a second's worth may come at once.
-
-        Raises:
-            Disconnected: the client is gone, or the server stops, while something still had to wait.
-        """
+        """What was said, in parts, each when the rate allows it; a second's worth may come at once."""
         assert self._rate is not None
         at_once = max(1, int(self._rate))
         ahead = max(1.0, 1.0 / self._rate)

@@ -1,12 +1,12 @@
-"""What a client's thread does with its client, once and again: read what it says, and have that done.
+"""What a client's thread does, once and again: read what its client says, and have that done.
 
-A client that is held is read no further, and TCP slows it down. One that says much at once gets its turn,
-and then others get theirs.
+A client that is held is read no further, and TCP slows it down.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from labkit.server import scheduling
 from labkit.server.connection import Disconnected, ServerConnection
@@ -26,45 +26,36 @@ MUCH = 500
 """Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
 
 
+@dataclass(frozen=True, slots=True)
 class Conversation:
-    """Reads and does what clients say, each call in that client's own thread.
+    """Reads and does what clients say, each call in that client's own thread."""
 
-    Args:
-        ending: set when the server is being stopped.
-    """
-
-    def __init__(self, hub: Hub, limits: Limits, ending: threading.Event) -> None:
-        self._hub = hub
-        self._limits = limits
-        self._ending = ending
+    hub: Hub
+    limits: Limits
+    ending: threading.Event  # set when the server is being stopped
 
     def read(self, client: ServerConnection, seconds: float | None) -> list[str | TooLong]:
-        """What the client said next; it has so many seconds for it (None: any number).
-
-        Raises:
-            Disconnected: it is, or must be.
-        """
-        data = client.receive(seconds, self._ending)
-        # Held here, with its bytes in hand, because here they are fewest: as lines they are many times as
-        # many.
-        while self._hub.holds(client):
-            self._hub.wait_for_flow(HELD_FOR)
-            if self._ending.is_set():
+        """What the client said next; it has so many seconds for it (None: any number)."""
+        data = client.receive(seconds, self.ending)
+        # Held here, with its bytes in hand: as lines they would take many times the memory.
+        while self.hub.holds(client):
+            self.hub.wait_for_flow(HELD_FOR)
+            if self.ending.is_set():
                 raise Disconnected(SERVER_STOPPED)
             if client.outbox.failed:
                 break  # the next receive will say so
         said = client.understand(data)
         if client.tls is not None and client.tls.pending:
-            self._hub.flush_tls(client)
+            self.hub.flush_tls(client)
         return said
 
     def hear(self, client: ServerConnection, said: list[str | TooLong]) -> None:
         """Do what one recv's worth of lines asks for."""
         client.lines_in += len(said)
-        if self._limits.messages is not None:
-            for part in client.paced(said, self._ending):
+        if self.limits.messages is not None:
+            for part in client.paced(said, self.ending):
                 self._do(client, part)
-        elif not ((texts := plain_texts(said)) and self._hub.say(client, texts)):
+        elif not ((texts := plain_texts(said)) and self.hub.say(client, texts)):
             for start in range(0, len(said), TURN):
                 if start:
                     scheduling.make_way()
@@ -73,7 +64,7 @@ class Conversation:
             scheduling.make_way()
 
     def _do(self, client: ServerConnection, said: list[str | TooLong]) -> None:
-        self._hub.do(client, [_understood(line) for line in said])
+        self.hub.do(client, [_understood(line) for line in said])
 
 
 def _understood(line: str | TooLong) -> FromClient | Refusal:

@@ -1,8 +1,4 @@
-"""What the rooms decided, as entries for the broadcaster's log and as events for the journal.
-
-rooms.py answers in deliveries: messages, and who gets them. The broadcaster takes bytes, and outboxes to
-put them in.
-"""
+"""What the rooms decided, as entries for the broadcaster's log and as events for the journal."""
 
 from __future__ import annotations
 
@@ -72,13 +68,10 @@ def as_bytes(message: FromServer) -> bytes:
 
 
 def as_entries(deliveries: Iterable[Delivery[C]]) -> list[Entry]:
-    """The deliveries as the log has them, in the same order.
-
-    What one client said in one breath becomes one entry: the broadcaster's work is counted in entries.
-    """
+    """The deliveries, in their order; what one client said in one breath is one entry, for speed."""
     entries: list[Entry] = []
     run: list[bytes] = []  # lines in a row for the same room, from the same client
-    to: tuple[str, C | None] | None = None  # which room that is, and which client
+    to: tuple[str, C | None] | None = None  # that room, and that client
     for delivery in deliveries:
         same = isinstance(delivery, ToRoom) and to == (delivery.room, delivery.but)
         if to is not None and not same:

@@ -7,15 +7,14 @@ thinking about the password.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 
 from labkit.journal import Journal
 from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.conversation import Conversation
 from labkit.server.delivery import as_bytes
-from labkit.server.hub import Hub
-from labkit.server.limits import Limits
 from labkit.server.password import Password
 from labkit.server.rooms import Refusal
 from labkit.wire.framing import TooLong
@@ -26,6 +25,7 @@ from labkit.wire.messages import (
     NO_TLS,
     WENT_SILENT,
     WRONG_PASSWORD,
+    FromServer,
     PasswordRequest,
     Reason,
     Refused,
@@ -33,125 +33,103 @@ from labkit.wire.messages import (
 )
 
 RAW_PAUSE = 0.2
-"""Seconds between a refusal and the next request in the raw dialect: the request must be a recv of its
-own, and nothing but time keeps two messages apart there."""
+"""Seconds between a refusal and the next request in the raw dialect, where only time keeps two apart."""
 
-Lines = list[str | TooLong]
+Answer = str | TooLong
 
 
+@dataclass(slots=True)
 class Handshake:
-    """`shake_hands` with a client, in its own thread."""
+    """`shake_hands` with one client, in its own thread."""
 
-    def __init__(
-        self,
-        hub: Hub,
-        conversation: Conversation,
-        limits: Limits,
-        journal: Journal,
-        password: Password | None,
-        raw: bool,
-        ending: threading.Event,
-    ) -> None:
-        self._hub = hub
-        self._conversation = conversation
-        self._limits = limits
-        self._journal = journal
-        self._password = password
-        self._raw = raw
-        self._ending = ending
+    client: ServerConnection
+    conversation: Conversation
+    journal: Journal
+    password: Password | None
+    raw: bool
+    _said: list[Answer] = field(default_factory=list, init=False)  # and not yet looked at
+    _give_up: float = field(default=0.0, init=False)
 
-    def shake_hands(self, client: ServerConnection) -> Lines:
+    def shake_hands(self) -> list[Answer]:
         """Ask for a nickname until one is granted; returns what was said in the same breath.
 
         Raises:
             Disconnected: it gave none in time, or too many that were refused; or it has gone.
         """
-        give_up = monotonic() + self._limits.handshake
-        said = self._agree_on_keys(client, give_up)
-        trusted = self._password is None
-        refused = 0
-        self._hub.tell(client, Request())
-        while True:
-            while said:
-                nickname = said.pop(0)
-                if nickname == "":
-                    continue  # a heartbeat, not a nickname
-                if not trusted:
-                    said = self._ask_for_password(client, said, give_up)
-                    trusted = True
-                try:
-                    if isinstance(nickname, TooLong):
-                        raise Refusal("that nickname will not do: too long")
-                    self._hub.join(client, nickname)
-                except Refusal as refusal:
-                    refused += 1
-                    self._refuse(client, str(refusal), Request(), refused, NO_NICKNAME)
-                else:
-                    return said
-            said = self._read_in_time(client, give_up, NO_NICKNAME)
+        self._give_up = monotonic() + self.conversation.limits.handshake
+        self._agree_on_keys()
+        self._tell(Request())
+        nickname = self._next_answer(NO_NICKNAME)
+        if self.password is not None:
+            self._tell(PasswordRequest())
+            self._ask(self._check, PasswordRequest(), NO_PASSWORD)
+        self._said.insert(0, nickname)
+        self._ask(self._join, Request(), NO_NICKNAME)
+        return self._said
 
-    def _agree_on_keys(self, client: ServerConnection, give_up: float) -> Lines:
-        """The TLS handshake, if there is to be one; returns what was said in the same breath."""
-        tls = client.tls
-        said: Lines = []
+    def _agree_on_keys(self) -> None:
+        """The TLS handshake, if there is to be one."""
+        tls = self.client.tls
         while tls is not None and not tls.ready:
             try:
-                said += self._conversation.read(client, max(0.0, give_up - monotonic()))
+                self._said += self._read()
             except Disconnected as end:
                 if end.reason == WENT_SILENT:
-                    why = f"within {self._limits.handshake:g} s"
+                    why = f"within {self.conversation.limits.handshake:g} s"
                 elif tls.trouble:
                     why = f"({tls.trouble})"
                 else:
                     raise
-                self._journal.record("refused", what=f"{NO_TLS} {why}")
+                self.journal.record("refused", what=f"{NO_TLS} {why}")
                 if tls.plain_text:
                     tls.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
                 raise Disconnected(NO_TLS) from None
-        return said
 
-    def _ask_for_password(self, client: ServerConnection, said: Lines, give_up: float) -> Lines:
-        """Ask until it is given; `said` is what is unread, before and after."""
-        assert self._password is not None
-        refused = 0
-        self._hub.tell(client, PasswordRequest())
-        while True:
-            while said:
-                given = said.pop(0)
-                if given == "":
-                    continue
-                if self._password.fits(given):
-                    return said
-                refused += 1
-                self._refuse(client, WRONG_PASSWORD, PasswordRequest(), refused, NO_PASSWORD)
-            said = self._read_in_time(client, give_up, NO_PASSWORD)
-
-    def _refuse(
-        self,
-        client: ServerConnection,
-        why: str,
-        request: Request | PasswordRequest,
-        times: int,
-        lacking: Reason,
+    def _ask(
+        self, accept: Callable[[Answer], None], request: Request | PasswordRequest, lacking: Reason
     ) -> None:
-        """Refuse, for the so-manieth time, and ask again; or end it, if that was the last try."""
-        if times == self._limits.refusals:
-            self._hub.tell(client, Refused(why + LAST_TRY))
-            raise Disconnected(lacking)
-        if self._raw:
-            self._hub.tell(client, Refused(why))
-            self._ending.wait(RAW_PAUSE)
-            self._hub.tell(client, request)
-        else:
-            self._hub.tell(client, Refused(why), request)
+        """Hand on the answers until one is accepted. After each refusal but the last, ask again."""
+        for tries in range(self.conversation.limits.refusals, 0, -1):
+            try:
+                return accept(self._next_answer(lacking))
+            except Refusal as refusal:
+                why = str(refusal)
+            if tries == 1:
+                self._tell(Refused(why + LAST_TRY))
+            elif self.raw:
+                self._tell(Refused(why))
+                self.conversation.ending.wait(RAW_PAUSE)
+                self._tell(request)
+            else:
+                self._tell(Refused(why), request)
+        raise Disconnected(lacking)
 
-    def _read_in_time(self, client: ServerConnection, give_up: float, lacking: Reason) -> Lines:
-        """What the client answers, if it does before its time for the handshake is up."""
-        try:
-            # Each byte of a slow answer starts a new recv, but not a new minute.
-            return self._conversation.read(client, max(0.0, give_up - monotonic()))
-        except Disconnected as end:
-            if end.reason != WENT_SILENT:
-                raise
-            self._hub.tell(client, Refused(f"{lacking} within {self._limits.handshake:g} s"))
-            raise Disconnected(lacking) from None
+    def _join(self, nickname: Answer) -> None:
+        if isinstance(nickname, TooLong):
+            raise Refusal("that nickname will not do: too long")
+        self.conversation.hub.join(self.client, nickname)
+
+    def _check(self, given: Answer) -> None:
+        if self.password is not None and not self.password.fits(given):
+            raise Refusal(WRONG_PASSWORD)
+
+    def _next_answer(self, lacking: Reason) -> Answer:
+        """What the client says next, but for heartbeats, if it does before its time is up."""
+        while True:
+            while self._said:
+                if (answer := self._said.pop(0)) != "":
+                    return answer
+            try:
+                self._said = self._read()
+            except Disconnected as end:
+                if end.reason != WENT_SILENT:
+                    raise
+                self._tell(Refused(f"{lacking} within {self.conversation.limits.handshake:g} s"))
+                raise Disconnected(lacking) from None
+
+    def _tell(self, *messages: FromServer) -> None:
+        self.conversation.hub.tell(self.client, *messages)
+
+    def _read(self) -> list[Answer]:
+        # Each byte of a slow answer starts a new recv, but not a new minute.
+        return self.conversation.read(self.client, max(0.0, self._give_up - monotonic()))

@@ -1,7 +1,6 @@
 """What a client does to what all clients share, under one lock.
 
-`Hub` says what a server needs of it. `LocalHub` is the rooms of one server, and a broadcaster;
-backplane/hub.py has the same on Redis, for rooms that several servers share.
+`LocalHub` is the rooms of one server, and a broadcaster; backplane/hub.py has the same on Redis.
 """
 
 from __future__ import annotations
@@ -36,25 +35,17 @@ LAST_LINES = 1.0
 
 
 class Hub(Protocol):
-    """What a server's threads ask for; each call in the thread of the client that it is about."""
+    """What a client's thread asks for."""
 
     def join(self, client: ServerConnection, nickname: str) -> None:
-        """It asks for this nickname; if that is granted, it is in the lobby.
-
-        Raises:
-            Refusal: it cannot have it.
-            Disconnected: it had to make way, or the server stops.
-        """
+        """It gets this nickname, and is in the lobby. Raises Refusal if it cannot have it, and Disconnected
+        if it had to make way or the server stops."""
 
     def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
         """It said all this at once. False: a line needs a closer look (`do`), and none was said."""
 
     def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
-        """Do what these lines ask for, one after the other.
-
-        Raises:
-            Disconnected: they ask for the end.
-        """
+        """Do what these lines ask for, one after the other. Raises Disconnected if that is the end."""
 
     def tell(self, client: ServerConnection, *messages: FromServer) -> None:
         """Answer a client that has no nickname yet."""
@@ -76,13 +67,7 @@ class Hub(Protocol):
 
 
 class LocalHub:
-    """The rooms of one server.
-
-    Args:
-        new_broadcaster: makes what delivers; `open`, `start` and `stop` are those of both.
-        ending: set when the server is being stopped.
-        max_line: bytes of the longest line that may be told.
-    """
+    """The rooms of one server."""
 
     where = ""  # the Redis behind it
     trouble = ""  # why that cannot be used just now
@@ -92,11 +77,11 @@ class LocalHub:
         limits: Limits,
         journal: Journal,
         new_broadcaster: Callable[[], Broadcaster],
-        ending: threading.Event,
+        ending: threading.Event,  # set when the server is being stopped
         max_line: int,
     ) -> None:
-        # Guards the rooms and the slots. What happens there and what is posted of it happen under one
-        # hold of the lock, so that all hear of things in the order in which they happened.
+        # Guards the rooms and the slots. What happens there is posted under the same hold, so that all
+        # hear of it in the order in which it happened.
         self.lock = threading.Lock()
         self.broadcaster: Broadcaster
         self._new_broadcaster = new_broadcaster
@@ -113,8 +98,8 @@ class LocalHub:
         self.broadcaster = self._new_broadcaster()
 
     def close(self) -> None:
-        """Undo `open`, if nothing came of it."""
-        self.broadcaster.abandon()
+        """Undo `open`, where `start` was never called."""
+        self.broadcaster.stop()
 
     def start(self) -> None:
         self.broadcaster.start()
@@ -219,14 +204,8 @@ class LocalHub:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
     def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
-        """Have the deliveries carried out, and write down what is news.
-
-        The journal is written here, under the lock, so that it has the order that all heard.
-        """
+        """Have the deliveries carried out, and write down what is news, in the order that all hear."""
         assert self.lock.locked()
         for delivery in deliveries:
-            note(self._journal, delivery, self._called)
+            note(self._journal, delivery, self._rooms.nickname)
         self.broadcaster.post(as_entries(deliveries))
-
-    def _called(self, client: ServerConnection) -> str:
-        return self._rooms.nickname(client) if client in self._rooms else ""

@@ -1,8 +1,7 @@
 """Who is here, and who hears what.
 
-`Rooms` is every client that has a nickname, and the rooms they are in. It decides; it delivers nothing.
-Tell it what a client did, and it answers with deliveries: this message to that one, that message to all
-in this room but one. The caller carries them out, in the order given.
+`Rooms` decides, and delivers nothing. Tell it what a client did, and it answers with deliveries: this
+message to that one, that message to all in this room but one. The caller carries them out, in that order.
 
 Pure: no socket, no thread, no clock. So it can be tried by hand in a notebook, and a test can hold the
 real server against it. It is not safe to share between threads: the hub keeps it under one lock.
@@ -11,6 +10,7 @@ real server against it. It is not safe to share between threads: the hub keeps i
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -39,12 +39,13 @@ from labkit.wire.messages import (
     Whispered,
     Who,
 )
-from labkit.wire.text import brief
+from labkit.wire.text import brief, in_lines
 
 LOBBY = "lobby"
 """The room in which every client starts."""
 
 W = TypeVar("W", bound=Hashable)  # what stands for a client: a ServerConnection, or a number in a test
+M = TypeVar("M", bound=Callable[..., Any])  # a method
 
 
 class Refusal(Exception):
@@ -81,8 +82,6 @@ Delivery = ToOne[W] | ToRoom[W] | Enters[W]
 
 @dataclass(slots=True)
 class Room(Generic[W]):
-    """A room, while a client is in it."""
-
     name: str
     members: dict[W, None] = field(default_factory=dict)  # a dict for its order: first come first
 
@@ -97,12 +96,10 @@ class Person(Generic[W]):
 _DOES: dict[type[FromClient], Callable[..., list[Delivery[Any]]]] = {}
 
 
-def does(
-    command: type[FromClient],
-) -> Callable[[Callable[..., list[Delivery[W]]]], Callable[..., list[Delivery[W]]]]:
+def does(command: type[FromClient]) -> Callable[[M], M]:
     """This method is what the command does. (Quit and Heartbeat concern the connection alone.)"""
 
-    def register(method: Callable[..., list[Delivery[W]]]) -> Callable[..., list[Delivery[W]]]:
+    def register(method: M) -> M:
         _DOES[command] = method
         return method
 
@@ -110,14 +107,10 @@ def does(
 
 
 class Rooms(Generic[W]):
-    """Every client that has a nickname, and the rooms they are in.
-
-    `max_line` is the longest line that may come out, in bytes with its LF: what a client says gets its
-    nickname before it, and must still fit.
-    """
+    """Every client that has a nickname, and the rooms they are in."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
-        self._max_line = max_line
+        self._max_line = max_line  # bytes of the longest line that may come out, nickname, LF and all
         self._people: dict[W, Person[W]] = {}
         self._names: dict[str, Person[W]] = {}  # by nicknames.key
         self._looks: dict[str, Person[W]] = {}  # by each of nicknames.looks
@@ -136,17 +129,14 @@ class Rooms(Generic[W]):
         return list(self._people.values())
 
     def nickname(self, who: W) -> str:
-        return self._people[who].nickname
+        """Of one that is not here: ""."""
+        return self._people[who].nickname if who in self._people else ""
 
     def room(self, who: W) -> str:
         return self._people[who].room.name
 
     def whispered(self, nickname: str, text: str) -> FromServer:
-        """What a client hears to whom `nickname` whispers this.
-
-        Raises:
-            Refusal: it is too long.
-        """
+        """What one hears to whom `nickname` whispers this. Raises Refusal if it is too long."""
         return self._short_enough(Whispered(nickname, text))
 
     # --- doing ---
@@ -164,8 +154,7 @@ class Rooms(Generic[W]):
         person = Person(who, shown, self._room(LOBBY))
         self._people[who] = person
         self._write_down(person)
-        person.room.members[who] = None
-        return self._arrival(person, Joined(shown))
+        return self._arrival(person)
 
     def leave(self, who: W, reason: str) -> list[Delivery[W]]:
         """`who` is gone: the nickname is free, and the room is told once."""
@@ -208,7 +197,9 @@ class Rooms(Generic[W]):
 
     @does(Whisper)
     def _whisper(self, person: Person[W], what: Whisper) -> list[Delivery[W]]:
-        other = self._called(what.to)
+        other = None
+        with suppress(nicknames.BadName):  # no client can have such a name
+            other = self._names.get(nicknames.key(nicknames.fit(what.to)))
         if other is None:
             raise Refusal(f"nobody here is called {brief(what.to)}")
         if other is person:
@@ -240,15 +231,12 @@ class Rooms(Generic[W]):
             raise Refusal(f"you are in {old.name} already")
         self._walk_out(person)
         person.room = self._room(name)
-        person.room.members[person.who] = None
-        return [
-            ToRoom(old.name, Moved(person.nickname, person.room.name), person.who),
-            *self._arrival(person, Joined(person.nickname)),
-        ]
+        moved = Moved(person.nickname, person.room.name)
+        return [ToRoom(old.name, moved, person.who), *self._arrival(person)]
 
     @does(Who)
     def _tell_who(self, person: Person[W], what: Who) -> list[Delivery[W]]:
-        names = [self._people[who].nickname for who in person.room.members]
+        names = [self.nickname(who) for who in person.room.members]
         notices = who_is_here(person.room.name, names, self._max_line)
         return [ToOne(person.who, notice) for notice in notices]
 
@@ -258,12 +246,13 @@ class Rooms(Generic[W]):
 
     # --- the parts they share ---
 
-    def _arrival(self, person: Person[W], news: FromServer) -> list[Delivery[W]]:
+    def _arrival(self, person: Person[W]) -> list[Delivery[W]]:
+        person.room.members[person.who] = None
         room = person.room.name
         return [
             Enters(person.who, room),
             ToOne(person.who, Welcome(person.nickname, room)),
-            ToRoom(room, news, person.who),
+            ToRoom(room, Joined(person.nickname), person.who),
         ]
 
     def _claimable(self, nickname: str, person: Person[W] | None = None) -> str:
@@ -287,12 +276,6 @@ class Rooms(Generic[W]):
         for look in nicknames.looks(person.nickname):
             del self._looks[look]
 
-    def _called(self, nickname: str) -> Person[W] | None:
-        try:
-            return self._names.get(nicknames.key(nicknames.fit(nickname)))
-        except nicknames.BadName:
-            return None  # no client can have such a name
-
     def _room(self, name: str) -> Room[W]:
         return self._rooms.setdefault(nicknames.key(name), Room(name))
 
@@ -310,11 +293,7 @@ class Rooms(Generic[W]):
 
 
 def presentable(nickname: str) -> str:
-    """The name as it will be shown, whether or not it is taken.
-
-    Raises:
-        Refusal: it is not fit.
-    """
+    """The name as it will be shown, whether or not it is taken. Raises Refusal if it is not fit."""
     try:
         shown = nicknames.fit(nickname)
     except nicknames.BadName as error:
@@ -329,16 +308,4 @@ def who_is_here(room: str, names: Iterable[str], max_line: int) -> list[Notice]:
     """The answer to `/who`: these names, in as many lines as it takes."""
     prefix = f"in {room}: "
     budget = max_line - len(f"* {prefix}\n".encode())
-    return [Notice(prefix + part) for part in _in_lines(names, budget)]
-
-
-def _in_lines(names: Iterable[str], budget: int) -> list[str]:
-    """The names with commas between them, in as many lines of at most `budget` bytes as it takes."""
-    lines = [""]
-    for name in names:
-        longer = f"{lines[-1]}, {name}" if lines[-1] else name
-        if len(longer.encode()) <= budget:
-            lines[-1] = longer
-        else:
-            lines.append(name)
-    return lines
+    return [Notice(prefix + part) for part in in_lines(names, ", ", budget)]

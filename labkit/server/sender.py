@@ -1,12 +1,8 @@
 """Bytes out of the server, without ever waiting.
 
-`Sender` gives each outbox its bytes with one `send` that never waits. What a socket does not take at
-once stays in its backlog, and goes out when the socket has room again. Three things can end
-that: the connection breaks, the outbox takes nothing for too long (`Limits.grace`, `Limits.behind`), or
-it is to be closed.
-
-Everything here runs in the broadcaster's thread. It knows bytes and sockets; what is sent to whom, and in
-which order, broadcaster.py decides.
+What a socket does not take at once stays in its backlog, and goes out when the socket has room again. Three
+things can end that: the connection breaks, the client takes nothing for too long (`Limits.grace`,
+`Limits.behind`), or it is to be closed. Everything here runs in the broadcaster's thread.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,11 +26,10 @@ if TYPE_CHECKING:
     from labkit.wire.tls import TlsSession
 
 PATIENCE = 0.05
-"""Seconds for which a client that takes nothing may slow the talkers; after that they go on without it.
-More for one that has shown to breathe more slowly: see `_see_what_was_taken`."""
+"""Seconds for which a client that takes nothing may slow the talkers; after that they go on without it …"""
 
 BREATHS = 3
-"""Times its own longest pause so far that a slow outbox may pause."""
+"""… or, if that is more, so many times the longest pause that it has made so far."""
 
 CHECK = 0.01
 """Seconds between two looks at who has taken what: each costs a system call for each who waits."""
@@ -43,7 +39,7 @@ LINGER = 1.0
 
 
 class Outbox:
-    """One client, seen from the server's writing side: a socket, and what that has not taken yet."""
+    """A client's socket, and what that has not taken yet."""
 
     def __init__(self, sock: socket.socket, tls: TlsSession | None = None) -> None:
         self.sock = sock
@@ -69,17 +65,14 @@ class Outbox:
 
 
 class Sender:
-    """What goes out, for all outboxes of one broadcaster.
-
-    With `raw`, no LF goes out at the end of a send: the assignment's dialect, in which a `recv` is a
-    message. Lines that must share a send keep the LF between them. With `encrypted`, every outbox has
-    a TLS session (tls.py), and what goes out, waits and is counted is ciphertext.
-    """
+    """What goes out, for all outboxes of one broadcaster."""
 
     def __init__(self, limits: Limits, raw: bool = False, encrypted: bool = False) -> None:
         self._limits = limits
-        self._raw = raw
-        self._encrypted = encrypted
+        self._raw = (
+            raw  # no LF at the end of a send: the assignment's dialect, in which a recv is a message
+        )
+        self._encrypted = encrypted  # each outbox has a TLS session; all that waits is ciphertext
         # Guards `Outbox.failed` together with the send that finds it out: the kernel tells of a reset
         # once, to the send or to the recv; the thread that was not told must not guess before the other has
         # written it down. Held while sending, and that is allowed only because no send here ever waits.
@@ -93,12 +86,11 @@ class Sender:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits to be sent, and no connection to be closed."""
+        """Whether nothing waits to be sent or closed."""
         return not self._waiting
 
     def wake(self) -> None:
-        """Make `look_around` return, or the next one if none is going on. The one call that any thread
-        may make."""
+        """Make `look_around` return, or the next one. The one call that any thread may make."""
         sockets.wake(self._wake)
 
     def end(self) -> None:
@@ -107,16 +99,12 @@ class Sender:
         self._wake.close()
 
     def send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        """Give each of them these bytes; what a socket does not take now waits."""
+        """Give each these bytes (none: only what TLS itself has to say); what it does not take waits."""
         if self._raw:
             data = data[:-1]
-        if self._encrypted:
-            self._encrypt_and_send(outboxes, data, lines)
-        else:
+        if not self._encrypted:
             self._send(outboxes, data, lines)
-
-    def _encrypt_and_send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        """To each a ciphertext of its own, with what TLS had to say before; no data: that alone."""
+            return
         for outbox in outboxes:
             if outbox.tls is not None and not outbox.failed and outbox.close_by is None:
                 if encrypted := outbox.tls.encrypt(data):
@@ -153,7 +141,6 @@ class Sender:
             outbox.backlog.put(data, self._store)
 
     def _begin_backlog(self, outbox: Outbox, data: bytes, took: int) -> None:
-        """The socket has had enough for now: it took so many bytes of this."""
         outbox.clear = False
         outbox.sent = 0
         outbox.acked = -sockets.unsent(outbox.sock)
@@ -163,7 +150,6 @@ class Sender:
         self._watch(outbox, selectors.EVENT_WRITE)
 
     def _note_the_end(self, outbox: Outbox, error: OSError) -> None:
-        """The connection is broken: its thread will find why."""
         assert self.telling.locked()
         # EPIPE: their FIN came first, then RST.
         outbox.failed = HUNG_UP if error.errno == errno.EPIPE else VANISHED
@@ -188,13 +174,13 @@ class Sender:
         else:
             self._say_goodbye(outbox)
 
-    # --- those who wait: for room in their socket, or to be closed ---
-
     def look_around(self, timeout: float | None) -> None:
+        """See to those who wait: for room in their socket, or to be closed."""
         for key, events in self._selector.select(timeout):
             outbox = key.data
             if outbox is None:
-                self._drain_wakes()
+                with suppress(BlockingIOError):  # drained already
+                    self._wakes.recv(64)
             elif events & selectors.EVENT_WRITE and outbox.backlog:
                 self._flush(outbox)
             elif outbox.close_by is not None:
@@ -211,9 +197,9 @@ class Sender:
     def _see_what_was_taken(self, outbox: Outbox, now: float) -> None:
         """Let the outbox go if its time is up; else learn how slowly it reads.
 
-        A socket with a backlog is reported to have room again only when a good part of its buffer is
-        free, which for one that reads slowly is megabytes and seconds away. What the peer's kernel
-        acknowledges tells sooner; on loopback and Linux it does so about every 64 kB.
+        The selector reports a socket only when a good part of its buffer is free: of a slow reader,
+        megabytes and seconds away. What the peer's kernel acknowledges tells sooner; on loopback and Linux
+        about every 64 kB.
         """
         acked = outbox.sent - sockets.unsent(outbox.sock)
         if acked > outbox.acked:
@@ -223,13 +209,11 @@ class Sender:
         idle = now - outbox.took
         full = outbox.behind > min(self._limits.behind, self._share())
         if idle > self._limits.grace or (full and idle > outbox.patience):
-            self._let_go(outbox)
-
-    def _drain_wakes(self) -> None:
-        try:
-            self._wakes.recv(64)
-        except BlockingIOError:
-            pass  # drained already
+            with self.telling:
+                outbox.failed = TOO_SLOW
+            # RST, or the kernel would hold its unread megabytes for as long as it likes.
+            sockets.reset_on_close(outbox.sock)
+            self._give_up(outbox)
 
     def held(self) -> list[Outbox]:
         """Those that are reading, and far behind: talkers to them should be slowed."""
@@ -242,23 +226,14 @@ class Sender:
         ]
 
     def _share(self) -> float:
-        """Bytes that may wait for one outbox because of all the others: when half of the memory is taken,
-        its even share. So there is always one who has more, and is let go, or slows the talkers."""
+        """Bytes that may wait for one outbox: its even share, when half of the memory for all is taken. So
+        there is always one that has more, and is let go, or slows the talkers."""
         half = self._limits.waiting // 2
         return half / len(self._waiting) if self._store.bytes > half else math.inf
-
-    def _let_go(self, outbox: Outbox) -> None:
-        """It stopped reading: its time is up, or its backlog full."""
-        with self.telling:
-            outbox.failed = TOO_SLOW
-        # RST, or the kernel would hold its unread megabytes for as long as it likes.
-        sockets.reset_on_close(outbox.sock)
-        self._give_up(outbox)
 
     def _give_up(self, outbox: Outbox) -> None:
         """Send nothing more, and wake the client's thread, which then leaves and says why."""
         outbox.clear = False
-        outbox.backlog.clear(self._store)
         self._forget(outbox)
         if outbox.close_by is None:
             sockets.shut(outbox.sock, socket.SHUT_RD)  # RDWR would say FIN, as if all had been told
@@ -274,28 +249,23 @@ class Sender:
         outbox.close_by = monotonic() + LINGER
         if outbox.failed or not politely:
             self._close(outbox)
-        elif outbox.backlog:
-            pass  # _flush will say goodbye
-        else:
+        elif not outbox.backlog:  # else `_flush` will say goodbye
             self._say_goodbye(outbox)
 
     def _say_goodbye(self, outbox: Outbox) -> None:
-        """FIN; then read on until theirs. Closing with something unread would send RST instead, and
-        that can wipe out the last lines before they are read (RFC 9293, section 3.10.4)."""
+        """FIN; then read on until theirs. Closing with something unread would send RST instead, and that
+        can wipe out the last lines before they are read (RFC 9293, section 3.10.4)."""
         sockets.shut(outbox.sock, socket.SHUT_WR)
         self._watch(outbox, selectors.EVENT_READ)
 
     def _discard(self, outbox: Outbox) -> None:
-        try:
+        with suppress(OSError):  # reset: gone all the same
             if sockets.receive_now(outbox.sock, 65536) != b"":
                 return  # more may come: FIN has not
-        except OSError:
-            pass  # reset: gone all the same
         self._close(outbox)
 
     def _close(self, outbox: Outbox) -> None:
         self._forget(outbox)
-        outbox.backlog.clear(self._store)
         outbox.sock.close()
 
     def _watch(self, outbox: Outbox, events: int) -> None:
@@ -306,6 +276,7 @@ class Sender:
             self._selector.register(outbox.sock, events, outbox)
 
     def _forget(self, outbox: Outbox) -> None:
+        outbox.backlog.clear(self._store)
         if outbox in self._waiting:
             del self._waiting[outbox]
             self._selector.unregister(outbox.sock)

@@ -1,15 +1,4 @@
-"""ChatServer: accepts connections, gives each a thread, and relays what they say.
-
-The threads, and what each does:
-
-- one accepts connections, and does nothing else (acceptor.py): no newcomer can hold it up;
-- one for each client, in `handle_client`: shakes hands (handshake.py), reads what the client says
-  (conversation.py), and in the end says goodbye for it;
-- the broadcaster, which alone writes to clients (broadcaster.py).
-
-What is said means nothing here: rooms.py decides who hears it, messages.py how it reads. What clients share
-is the hub's (hub.py); this file starts and stops, and sees that each connection that comes also goes.
-"""
+"""ChatServer: starts and stops, and sees that each connection that comes also goes."""
 
 from __future__ import annotations
 
@@ -17,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.journal import Journal
@@ -66,12 +55,10 @@ class ChatServer:
         journal: where to write down what happens; by default a new one, in `journal`.
         password: what a client must know to join. None: nothing.
         tls: (certificate, key), two PEM files, or an `ssl.SSLContext`. None: no TLS.
-        backplane: the URL of a Redis; the rooms are shared with all servers that have the same one
-            (backplane/). None: they are this server's own.
+        backplane: the URL of a Redis, whose servers share their rooms. None: the rooms are its own.
 
     Raises:
-        OSError, ValueError: a file of `tls` cannot be read, or will not do; `password` or `backplane` will
-            not.
+        OSError, ValueError: `tls`, `password` or `backplane` will not do.
     """
 
     hub_class = LocalHub  # of a server whose rooms are its own
@@ -93,24 +80,20 @@ class ChatServer:
         if framing is RAW and backplane is not None:
             raise ValueError("a backplane carries lines: it needs framing=LINES")
         self._host, self._port = host, port
-        self._framing = framing
+        self._raw = framing is RAW
         self.limits = limits or Limits()
         self.journal = Journal() if journal is None else journal
-        self._new_tls = None if tls is None else _encrypting(tls)
-        self._longest = self.limits.line if framing is LINES else min(self.limits.line, SMALL_CHUNK)
+        self._new_tls: Callable[[], TlsSession] | None = None
+        if tls is not None:  # loaded only where there is TLS
+            from labkit.wire.tls import TlsSession, server_context
+
+            self._new_tls = partial(TlsSession, server_context(tls))
+        self._longest = min(self.limits.line, SMALL_CHUNK) if self._raw else self.limits.line
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
-        self._hub = self._new_hub() if backplane is None else self._shared_hub(backplane)
+        self._hub = self._own_hub() if backplane is None else self._shared_hub(backplane)
         self._conversation = Conversation(self._hub, self.limits, self._ending)
-        self._handshake = Handshake(
-            self._hub,
-            self._conversation,
-            self.limits,
-            self.journal,
-            None if password is None else Password(password),
-            framing is RAW,
-            self._ending,
-        )
+        self._password = None if password is None else Password(password)
         self._admission = Admission(self._hub, self.limits, self.journal)
         # The hub's lock guards these two, too.
         self._clients: dict[ServerConnection, None] = {}
@@ -119,35 +102,16 @@ class ChatServer:
         self._switch = threading.Lock()
         self._acceptor: Acceptor | None = None
 
-    def _new_hub(self) -> LocalHub:
-        return self.hub_class(
-            self.limits,
-            self.journal,
-            self._new_broadcaster,
-            self._ending,
-            self._longest,
-        )
+    def _own_hub(self) -> LocalHub:
+        return self.hub_class(self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _shared_hub(self, url: str) -> LocalHub:
-        """A hub on Redis. Loaded only where there is one."""
-        from labkit.server.backplane import RedisHub
+        from labkit.server.backplane import RedisHub  # loaded only where there is a Redis
 
-        return RedisHub(
-            url,
-            self.limits,
-            self.journal,
-            self._new_broadcaster,
-            self._ending,
-            self._longest,
-        )
+        return RedisHub(url, self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
 
     def _new_broadcaster(self) -> Broadcaster:
-        return Broadcaster(
-            self.limits,
-            "labkit-broadcaster",
-            raw=self._framing is RAW,
-            encrypted=self._new_tls is not None,
-        )
+        return Broadcaster(self.limits, "labkit-broadcaster", self._raw, self._new_tls is not None)
 
     # --- for the program that runs it ---
 
@@ -155,8 +119,7 @@ class ChatServer:
         """Listen, and start the threads; returns when clients can connect.
 
         Raises:
-            OSError: the port is taken, or the host is none of this machine's; the text says which. Or there
-                is no Redis.
+            OSError: it cannot listen there, or there is no Redis; the text says why.
             RuntimeError: it was stopped before. Make a new one.
         """
         with self._switch:
@@ -165,15 +128,13 @@ class ChatServer:
             if self._acceptor is None:
                 nicknames.load()
                 self._hub.open()  # before a client can knock: it would knock in vain
+                acceptor = None
                 try:
                     acceptor = Acceptor(self._host, self._port, self._come_in, self._admission.no_room)
-                except OSError:
-                    self._hub.close()
-                    raise
-                try:
                     self._hub.start()
                 except OSError:
-                    acceptor.abandon()
+                    if acceptor is not None:
+                        acceptor.close()
                     self._hub.close()
                     raise
                 self._acceptor = acceptor
@@ -184,7 +145,7 @@ class ChatServer:
         """Tell all clients, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if a client does not
-        read them; with a backplane whose Redis does not answer, a few seconds more.
+        read them; a few seconds more if the backplane's Redis does not answer.
         """
         with self._switch:
             if self._ending.is_set():
@@ -212,15 +173,13 @@ class ChatServer:
             self._stopped.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Until the server has stopped, or `timeout` seconds have passed; whether it has."""
+        """Wait until it has stopped, for `timeout` seconds at most; whether it has."""
         return self._stopped.wait(timeout)
 
     def __enter__(self) -> ChatServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -250,16 +209,10 @@ class ChatServer:
 
     def present(self) -> list[Present]:
         """All who are here, first come first, each with how it fares."""
+        people = [(p, p.who, p.who.outbox) for p in self._hub.present()]
         return [
-            Present(
-                person.nickname,
-                person.room.name,
-                person.who.thread.name,
-                person.who.lines_in,
-                person.who.outbox.lines_out,
-                person.who.outbox.behind,
-            )
-            for person in self._hub.present()
+            Present(p.nickname, p.room.name, who.thread.name, who.lines_in, outbox.lines_out, outbox.behind)
+            for p, who, outbox in people
         ]
 
     def __repr__(self) -> str:
@@ -276,19 +229,13 @@ class ChatServer:
         except OSError:  # reset already
             sock.close()
             return
-        framing = LineFraming if self._framing is LINES else RawFraming
-        client = ServerConnection(
-            sock,
-            framing(self._longest),
-            self.limits.messages,
-            self._hub.broadcaster.telling,
-            None if self._new_tls is None else self._new_tls(),
-        )
+        framing = (RawFraming if self._raw else LineFraming)(self._longest)
+        tls = None if self._new_tls is None else self._new_tls()
+        client = ServerConnection(sock, framing, self.limits.messages, self._hub.broadcaster.telling, tls)
         client.thread = threading.Thread(
             target=self.handle_client, args=(client,), name=f"labkit-handle-{number}", daemon=True
         )
-        if why_not := self._admission.admit(client, host):
-            self._admission.turn_away(client, why_not)
+        if not self._admission.admit(client, host):
             return
         with self._hub.lock:
             self._clients[client] = None
@@ -306,7 +253,8 @@ class ChatServer:
         """All of one client's life, from the request for its nickname to its goodbye."""
         reason = VANISHED
         try:
-            said = self._handshake.shake_hands(client)
+            handshake = Handshake(client, self._conversation, self.journal, self._password, self._raw)
+            said = handshake.shake_hands()
             while True:
                 self._conversation.hear(client, said)
                 said = self._conversation.read(client, self.limits.silence)
@@ -317,18 +265,9 @@ class ChatServer:
             self._forget(client)
 
     def _forget(self, client: ServerConnection) -> None:
-        """A thread cannot wait for its own end. So each waits for the one that ended before it, and stop
-        waits for the last: no thread is left behind."""
+        """Wait for the thread that ended before this one; `stop` waits for the last: none is left."""
         with self._hub.lock:
             del self._clients[client]
             before, self._last_ended = self._last_ended, client.thread
         if before is not None:
             before.join()
-
-
-def _encrypting(tls: ForServer) -> Callable[[], TlsSession]:
-    """What makes the TLS of a new connection. Loaded only where there is TLS."""
-    from labkit.wire.tls import TlsSession, server_context
-
-    context = server_context(tls)
-    return lambda: TlsSession(context)

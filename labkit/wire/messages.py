@@ -2,7 +2,7 @@
 
 A line is text without its LF; framing.py puts that on and takes it off. Each class writes its form once
 (`"* {who} left ({reason})"`). From the form come the line, its parser, and what a ladder shows; `event` is
-the journal's word for it. A command names its word, what must follow it, and its help.
+the journal's word for it.
 
 One rule keeps a client from forging a line. What a client says begins with its nickname, and only the
 server can begin a line with `*` or `!`. Control characters, which could move the cursor or break a line
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from labkit.wire.text import UNSAFE, brief, clean
+from labkit.wire.text import UNSAFE, brief, clean, in_lines
 
 # --- why a connection ended ---------------------------------------------------------------------
 
@@ -76,7 +76,9 @@ class FromClient:
     words: ClassVar[str] = ""  # … what must follow it, a name for each field …
     help: ClassVar[str] = ""  # … and what it does
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, command: str = "", words: str = "", help: str = "") -> None:
+        if command:  # not where dataclass(slots=True) makes the class again: it has them
+            cls.command, cls.words, cls.help = command, words, help
         if cls.command:
             _COMMANDS[cls.command] = cls
 
@@ -101,53 +103,39 @@ class Heartbeat(FromClient):
 
 
 @dataclass(frozen=True, slots=True)
-class Who(FromClient):
-    command = "/who"
-    help = "who is here"
+class Who(FromClient, command="/who", help="who is here"):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
-class Whisper(FromClient):
-    command = "/msg"
-    words = "NICK TEXT"
-    help = "to one alone"
+class Whisper(FromClient, command="/msg", words="NICK TEXT", help="to one alone"):
     to: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rename(FromClient):
-    command = "/nick"
-    words = "NEW"
-    help = "another nickname"
+class Rename(FromClient, command="/nick", words="NEW", help="another nickname"):
     new: str
 
 
 @dataclass(frozen=True, slots=True)
-class Act(FromClient):
-    command = "/me"
-    words = "ACTION"
-    help = "say what you do"
+class Act(FromClient, command="/me", words="ACTION", help="say what you do"):
     action: str
 
 
 @dataclass(frozen=True, slots=True)
-class Join(FromClient):
-    command = "/join"
-    words = "ROOM"
-    help = "another room"
+class Join(FromClient, command="/join", words="ROOM", help="another room"):
     room: str
 
 
 @dataclass(frozen=True, slots=True)
-class Quit(FromClient):
-    command = "/quit"
-    help = "leave"
+class Quit(FromClient, command="/quit", help="leave"):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
-class Help(FromClient):
-    command = "/help"
+class Help(FromClient, command="/help"):
+    pass
 
 
 def from_client(line: str) -> FromClient:
@@ -190,16 +178,8 @@ def plain_texts(lines: Sequence[object]) -> tuple[str, ...] | None:
     return texts if safe else tuple(map(clean, texts))
 
 
-def _help_lines(width: int) -> tuple[str, ...]:
-    helps = [f"{c.command} {c.words}".rstrip() + f": {c.help}" for c in _COMMANDS.values() if c.help]
-    lines = [""]
-    for text in [*helps, "//TEXT: says /TEXT"]:
-        longer = f"{lines[-1]}    {text}".lstrip()
-        lines[-1:] = [longer] if len(longer) <= width else [lines[-1], text]
-    return tuple(lines)
-
-
-HELP = _help_lines(98)
+_HELPS = [f"{c.command} {c.words}".rstrip() + f": {c.help}" for c in _COMMANDS.values() if c.help]
+HELP = tuple(in_lines([*_HELPS, "//TEXT: says /TEXT"], "    ", 98))
 """The answer to `/help`: every command with its help, in lines that are short enough for a terminal."""
 
 
@@ -228,7 +208,9 @@ class FromServer:
     private: ClassVar[bool] = False  # … and whether it is news told to one client, or to a room
     asked_by: ClassVar[type[FromClient] | None] = None  # the command that brings it about
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **row: str | bool | type[FromClient]) -> None:
+        for name, value in row.items():
+            setattr(cls, name, value)
         # dataclass(slots=True) makes a second class of the same name; that one counts.
         if cls.form:
             _FORMS[cls.form] = _pattern(cls.form), cls
@@ -259,19 +241,13 @@ EVENTS: dict[str, type[FromServer]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Request(FromServer):
+class Request(FromServer, form="nickname", event="asked", private=True):
     """Who are you? Sent at connect, and again after a refused nickname."""
-
-    form = "nickname"
-    event = "asked"
-    private = True
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordRequest(FromServer):
+class PasswordRequest(FromServer, form="password"):
     """And the password? Sent after the nickname was answered, by a server that has one."""
-
-    form = "password"
 
 
 WRONG_PASSWORD = "wrong password"
@@ -280,13 +256,9 @@ LAST_TRY = "; that was the last try"
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(FromServer):
+class Refused(FromServer, form="! {why}", event="refused", told="{why}", private=True):
     """Your last line was refused, and why."""
 
-    form = "! {why}"
-    event = "refused"
-    told = "{why}"
-    private = True
     why: str
 
     # What a client must tell apart, of our own server and of a student's: all reading of English is here.
@@ -307,11 +279,7 @@ class Refused(FromServer):
 
 
 @dataclass(frozen=True, slots=True)
-class Said(FromServer):
-    form = "{who}: {text}"
-    event = "said"
-    told = "{text}"
-    asked_by = Say
+class Said(FromServer, form="{who}: {text}", event="said", told="{text}", asked_by=Say):
     who: str
     text: str
 
@@ -333,79 +301,56 @@ class Speech(FromServer):
 
 
 @dataclass(frozen=True, slots=True)
-class Acted(FromServer):
+class Acted(FromServer, form="{who} * {action}", event="acted", told="{action}", asked_by=Act):
     """`/me waves`. The name comes first: `* alice waves` could be made to look like a notice."""
 
-    form = "{who} * {action}"
-    event = "acted"
-    told = "{action}"
-    asked_by = Act
     who: str
     action: str
 
 
 @dataclass(frozen=True, slots=True)
-class Whispered(FromServer):
-    form = "{who} -> you: {text}"
-    event = "whispered"
-    told = "{text}"
-    private = True
+class Whispered(FromServer, form="{who} -> you: {text}", event="whispered", told="{text}", private=True):
     who: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome(FromServer):
+class Welcome(FromServer, form="* you are {who}, in {room}"):
     """The nickname is accepted (as it will be shown), and this is the room you are in now."""
 
-    form = "* you are {who}, in {room}"
     who: str
     room: str
 
 
 @dataclass(frozen=True, slots=True)
-class Joined(FromServer):
-    form = "* {who} joined"
-    event = "joined"
+class Joined(FromServer, form="* {who} joined", event="joined"):
     who: str
 
 
 @dataclass(frozen=True, slots=True)
-class Left(FromServer):
-    form = "* {who} left ({reason})"
-    event = "left"
-    told = "{reason}"
+class Left(FromServer, form="* {who} left ({reason})", event="left", told="{reason}"):
     who: str
     reason: str  # one of REASONS
 
 
 @dataclass(frozen=True, slots=True)
-class Moved(FromServer):
+class Moved(FromServer, form="* {who} went to {room}", event="moved", told="to {room}", asked_by=Join):
     """Told in the room that `who` has left for another one."""
 
-    form = "* {who} went to {room}"
-    event = "moved"
-    told = "to {room}"
-    asked_by = Join
     who: str
     room: str
 
 
 @dataclass(frozen=True, slots=True)
-class Renamed(FromServer):
-    form = "* {who} is now {new}"
-    event = "renamed"
-    told = "to {new}"
-    asked_by = Rename
+class Renamed(FromServer, form="* {who} is now {new}", event="renamed", told="to {new}", asked_by=Rename):
     who: str
     new: str
 
 
 @dataclass(frozen=True, slots=True)
-class Notice(FromServer):
+class Notice(FromServer, form="* {text}"):
     """Anything else that the server has to say."""
 
-    form = "* {text}"
     text: str
 
 

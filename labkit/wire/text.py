@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
 # line end, invisible characters (but not U+200D, which joins emoji), and lone surrogates: a str can hold
@@ -34,3 +35,15 @@ def _picture(match: re.Match[str]) -> str:
 def brief(text: str, characters: int = 40) -> str:
     """`text` short enough to be quoted in an answer."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def in_lines(parts: Iterable[str], between: str, budget: int) -> list[str]:
+    """The parts, with `between` between two, in as many lines of at most `budget` bytes as it takes."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}{between}{part}" if lines[-1] else part
+        if len(longer.encode()) <= budget:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
