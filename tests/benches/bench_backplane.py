@@ -1,6 +1,6 @@
 """What a backplane costs, and how long a line takes from one server to another.
 
-    python tests/benches/bench_backbackplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
+    python tests/benches/bench_backplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
         [--repeats 5] [--crossings 1000] [--rooms 400]
 
 First the same rounds as in bench_broadcaster.py, on a server with the backplane and on one without, pair by

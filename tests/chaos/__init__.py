@@ -7,7 +7,7 @@ proves from what each heard that nobody else noticed.
 - checker.py: holds what everybody heard against it. Pure, like the three before it
 - client.py: one connection of the crowd, and all that can be done to it
 - person.py: what somebody does next, by dice
-- crowd.py: everybody, on one selector
+- people.py: everybody, on one selector
 - hosts.py: a server to be tried, in this process or in one of its own (serve.py)
 - fleet.py: several servers on one Redis
 - storm.py: what befalls them: killed, cut off, Redis restarted

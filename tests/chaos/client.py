@@ -2,7 +2,7 @@
 
 A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no
 more of it than it must: that it was asked for a nickname, welcomed, refused, answered. What to do,
-person.py decides, and crowd.py when.
+person.py decides, and people.py when.
 """
 
 from __future__ import annotations

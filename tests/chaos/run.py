@@ -35,8 +35,8 @@ from time import monotonic
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.arena import run, run_servers  # noqa: E402
-from chaos.crowd import Plan  # noqa: E402
 from chaos.hosts import SmallBuffers  # noqa: E402
+from chaos.people import Plan  # noqa: E402
 from chaos.storm import Weather  # noqa: E402
 
 

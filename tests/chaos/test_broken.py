@@ -6,7 +6,7 @@ import pytest
 
 from chaos.arena import run
 from chaos.broken import ALSO, BROKEN, Broken, BrokenHub, with_hub
-from chaos.crowd import Plan
+from chaos.people import Plan
 from chaos.verdict import Kind
 from labkit import Limits
 

@@ -9,7 +9,7 @@ from support import need_redis
 
 from chaos.arena import run_servers
 from chaos.broken_backplanes import ALSO, BROKEN, Broken
-from chaos.crowd import Plan
+from chaos.people import Plan
 from chaos.storm import Weather
 
 SEEDS = range(1, 21)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.arena import run
-from chaos.crowd import Plan
+from chaos.people import Plan
 from labkit.wire.messages import HUNG_UP, QUIT, TOO_SLOW, VANISHED, WENT_SILENT
 
 

@@ -7,7 +7,7 @@ import pytest
 from support import need_redis
 
 from chaos.arena import run_servers
-from chaos.crowd import Plan
+from chaos.people import Plan
 from chaos.storm import Weather
 from labkit.wire.messages import SERVER_LOST
 

@@ -190,22 +190,22 @@ def test_all_backlogs_together_have_an_end() -> None:
     limits = Limits(waiting=400_000, behind=10_000_000, grace=1000)
     broadcaster = Broadcaster(limits, "labkit-broadcaster")
     broadcaster.start()
-    crowd = [pair(buffer=4096) for _ in range(10)]
+    readers = [pair(buffer=4096) for _ in range(10)]
     small, one_more = pair(buffer=4096)
     post(broadcaster, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
     for n in range(20):
-        post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
+        post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in readers))
     give_up = monotonic() + SOON
     # 200 kB each: one could stay. Who has failed gives its memory back a moment later.
     while (
-        sum(reader.failed == TOO_SLOW for reader, _ in crowd) < 9
-        or sum(reader.behind for reader, _ in crowd) > limits.waiting // 2
+        sum(reader.failed == TOO_SLOW for reader, _ in readers) < 9
+        or sum(reader.behind for reader, _ in readers) > limits.waiting // 2
     ):
         assert monotonic() < give_up
         Event().wait(0.01)
     assert not small.failed
     assert one_more.line() == "x" * 18_000
-    for reader, wire in (*crowd, (small, one_more)):
+    for reader, wire in (*readers, (small, one_more)):
         wire.close()
         post(broadcaster, Close(reader, politely=False))
     broadcaster.stop()

@@ -109,7 +109,7 @@ def from_elsewhere(address: tuple[str, int], host: str = "127.0.0.2") -> Wire:
 
 
 def test_those_without_a_nickname_make_way_for_newcomers() -> None:
-    """A house full of silent connections lets newcomers in: who has waited longest is told, and goes."""
+    """A server full of silent connections lets newcomers in: who has waited longest is told, and goes."""
     with ChatServer(port=0, limits=Limits(max_clients=20)) as server:
         with Wire.joined(server.address, "alice") as alice, silent_ones(server.address, 60) as silent:
             for wire in silent[:41]:

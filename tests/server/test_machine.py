@@ -1,7 +1,7 @@
-"""The server through real sockets, beside a house (room.py) that does the same: everybody hears the same.
+"""The server through real sockets, beside Rooms (rooms.py) told the same: each client hears the same.
 
 Hypothesis plays: people come, talk, whisper, take other names, change rooms, and leave in three ways, in
-any order. After each step everybody who is connected must have heard exactly what the house says that
+any order. After each step every connected client must have heard exactly what Rooms says
 they hear, in that order, and nothing else. Nobody waits for what may not come: each asks the server one
 thing more, and what comes before the answer is all there is.
 """
@@ -65,14 +65,14 @@ OBSERVER = 0  # always here: somebody must be, to tell when a reset was noticed
 
 
 class Machine(RuleBasedStateMachine):
-    """A server and a house, told the same."""
+    """A server and Rooms, told the same."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server = ChatServer(port=0).start()
-        self.house: Rooms[int] = Rooms()
+        self.rooms: Rooms[int] = Rooms()
         self.wires: dict[int, Wire] = {}
-        self.hears: dict[int, str] = {}  # in which room, as the house's deliveries have told
+        self.hears: dict[int, str] = {}  # in which room, as the deliveries of Rooms have told
         self.due: dict[int, list[str]] = {}  # what each is to hear next
         self.numbers = count()
         self.probes = count()
@@ -84,7 +84,7 @@ class Machine(RuleBasedStateMachine):
         self.server.stop()
         assert self.server.roster() == []
 
-    # --- the house, and what it says that everybody hears ---
+    # --- what Rooms says that each client hears ---
 
     def carry_out(self, deliveries: list[Delivery[int]]) -> None:
         for delivery in deliveries:
@@ -101,11 +101,11 @@ class Machine(RuleBasedStateMachine):
                         self.due[who] += delivery.message.line().split("\n")
 
     def tell(self, who: int, line: str) -> None:
-        """The house and the server are told the same."""
+        """Tells Rooms and the server the same."""
         try:
             asked = from_client(line)
             if line:
-                self.carry_out(self.house.do(who, asked))
+                self.carry_out(self.rooms.do(who, asked))
         except (Refusal, BadCommand) as no:
             self.due[who].append(Refused(str(no)).line())
         self.wires[who].send(line)
@@ -116,9 +116,9 @@ class Machine(RuleBasedStateMachine):
             name = f"nobody.{next(self.probes)}"
             self.wires[who].send(Whisper(name, "?").line())
             heard = self.wires[who].until(f"! nobody here is called {name}")
-            assert heard[:-1] == self.due[who], f"{self.house.nickname(who)} (number {who})"
+            assert heard[:-1] == self.due[who], f"{self.rooms.nickname(who)} (number {who})"
             self.due[who].clear()
-        here = [(person.nickname, person.room.name) for person in self.house.people()]
+        here = [(person.nickname, person.room.name) for person in self.rooms.people()]
         assert [(person.nickname, person.room) for person in self.server.present()] == here
 
     def anybody(self, data: st.DataObject) -> int:
@@ -133,7 +133,7 @@ class Machine(RuleBasedStateMachine):
         wire.send(nickname)
         self.due[who] = []
         try:
-            self.carry_out(self.house.join(who, nickname))
+            self.carry_out(self.rooms.join(who, nickname))
         except Refusal as refusal:
             assert wire.lines(2) == [Refused(str(refusal)).line(), "nickname"]
             wire.close()
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         wire, sent = self.wires[who], []
         for text in texts:
             try:
-                self.carry_out(self.house.do(who, from_client(text)))
+                self.carry_out(self.rooms.do(who, from_client(text)))
             except Refusal as no:
                 self.due[who].append(Refused(str(no)).line())
             sent.append(text)
@@ -208,7 +208,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def vanish(self, data: st.DataObject) -> None:
         who = self.anybody(data)
-        nickname = self.house.nickname(who)
+        nickname = self.rooms.nickname(who)
         self.wires.pop(who).reset()
         observer = self.wires[OBSERVER]
         refused = f"! nobody here is called {nickname}"
@@ -219,7 +219,7 @@ class Machine(RuleBasedStateMachine):
             observer.send(Whisper(nickname, "?").line(), Whisper(name, "?").line())
             early += observer.until(f"! nobody here is called {name}")[:-1]
         early.remove(refused)
-        self.carry_out(self.house.leave(who, VANISHED))
+        self.carry_out(self.rooms.leave(who, VANISHED))
         assert early == self.due[OBSERVER]
         self.due[OBSERVER].clear()
         del self.due[who]
@@ -229,7 +229,7 @@ class Machine(RuleBasedStateMachine):
         said = [line for line in lines if line is not None]
         for line in said:
             if line != Quit().line():
-                self.carry_out(self.house.do(who, Say(line)))
+                self.carry_out(self.rooms.do(who, Say(line)))
         if said:
             self.wires[who].send(*said)
 
@@ -238,10 +238,10 @@ class Machine(RuleBasedStateMachine):
         wire = self.wires.pop(who)
         assert wire.to_the_end() == self.due.pop(who)
         wire.close()
-        self.carry_out(self.house.leave(who, reason))
+        self.carry_out(self.rooms.leave(who, reason))
         self.everybody_heard_just_this()
 
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(settings(), max_examples=60, stateful_step_count=40)
-TestMachine.__doc__ = "Whatever people do, the server and the house let everybody hear the same."
+TestMachine.__doc__ = "Whatever people do, clients hear the same from the server as from Rooms."

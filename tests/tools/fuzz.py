@@ -339,39 +339,39 @@ class Chat:
 
     def __init__(self, raw: bool) -> None:
         self.framings: list[Framing] = [RawFraming(1024) if raw else LineFraming() for _ in range(3)]
-        self.house: Rooms[int] = Rooms()
+        self.rooms: Rooms[int] = Rooms()
         self.journal = Journal(200)
 
     def recv(self, who: int, data: bytes) -> None:
         """One of them has sent this."""
         said = self.framings[who].feed(data)
-        while said and who not in self.house:
+        while said and who not in self.rooms:
             with suppress(Refusal):
                 nickname = said.pop(0)
                 if isinstance(nickname, str):
-                    self._post(who, "", self.house.join(who, nickname))
+                    self._post(who, "", self.rooms.join(who, nickname))
         if not said:
             return
         if (texts := m.plain_texts(said)) is not None:
             with suppress(Refusal):
-                return self._post(who, self.house.nickname(who), self.house.say(who, texts))
+                return self._post(who, self.rooms.nickname(who), self.rooms.say(who, texts))
         for line in said:
-            nickname = self.house.nickname(who)
+            nickname = self.rooms.nickname(who)
             try:
                 if isinstance(line, TooLong):
                     raise Refusal(f"too long: a line has at most {line.limit} bytes")
                 asked = m.from_client(line)
                 if isinstance(asked, m.Quit):
-                    return self._post(who, nickname, self.house.leave(who, m.QUIT))
+                    return self._post(who, nickname, self.rooms.leave(who, m.QUIT))
                 if not isinstance(asked, m.Heartbeat):
-                    self._post(who, nickname, self.house.do(who, asked))
+                    self._post(who, nickname, self.rooms.do(who, asked))
             except (Refusal, m.BadCommand) as refusal:
                 self._post(who, nickname, [ToOne(who, m.Refused(str(refusal)))])
 
     def _post(self, by: int, old: str, deliveries: list[Delivery[int]]) -> None:
         for delivery in deliveries:
             note(self.journal, cast(Any, delivery), lambda who: "somebody")
-        new = self.house.nickname(by) if by in self.house else old
+        new = self.rooms.nickname(by) if by in self.rooms else old
         for entry in as_entries(cast(Any, map(_with_outbox, deliveries))):
             if isinstance(entry, ForOne):
                 check = _is_an_answer if cast(int, entry.to) == by else _is_a_whisper

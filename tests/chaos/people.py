@@ -126,7 +126,7 @@ class Stuck(Exception):
     """Something that must happen did not, within `Plan.soon`."""
 
 
-class Crowd:
+class People:
     """`enter`, `rage`, `settle`, `leave`: in this order. `lives` has all that happened."""
 
     def __init__(
