@@ -4,7 +4,7 @@
 
 The server is `labkit serve`, a process of its own on the first processor; the clients are sockets on one
 selector, on the second, where there are two. Printed: the seconds until all have joined and been welcomed;
-the seconds until everybody has heard one line (median of three lines); the server's memory for each client
+the seconds until each has heard one line (median of three lines); the server's memory for each client
 (its unique set size, from psutil); and how many threads and descriptors are left when all have gone.
 
 Each process needs as many descriptors as there are clients, and a few more (`ulimit -n`).

@@ -1,10 +1,10 @@
-"""One run: a server, links with faults before it, a crowd, and then the checker.
+"""One run: a server, links with faults before it, many clients, and then the checker.
 
 The server runs in this process, where it can be any ChatServer; or in a process of its own, which is
-quicker: the crowd has a processor for itself then. Besides what was heard it is checked that the server is
-afterwards as it was before: nobody on its roster, no thread and no descriptor more.
+quicker: the clients have a processor for themselves then. Besides what was heard it is checked that the
+server is afterwards as it was before: no client on its roster, no thread and no descriptor more.
 
-Or there are several servers on one Redis, and things befall them while the crowd is there (`run_servers`).
+Or there are several servers on one Redis, and things befall them during the run (`run_servers`).
 Then it is also checked that no server wrote to stderr, and that nothing is left in Redis.
 """
 
@@ -34,7 +34,7 @@ class Outcome:
     seconds: float
     ends: int
     here: bool  # the server ran in this process
-    longest_turn: float  # seconds for which the crowd itself left its sockets alone
+    longest_turn: float  # seconds for which the clients left their sockets alone
     weather: Weather | None = None
     blows: tuple[str, ...] = ()  # what befell the servers
 

@@ -14,7 +14,7 @@ from chaos.storm import Weather
 
 SEEDS = range(1, 21)
 """As many as it takes: what is wrong for an instant only, when Redis goes or two come at once, may meet
-nobody who talks then."""
+no client that talks then."""
 
 
 @pytest.fixture(autouse=True)

@@ -216,14 +216,14 @@ def test_a_lie_is_found(change: Callable[[Lives], None], kind: Kind, words: str)
 
 
 @pytest.mark.parametrize("left", range(1, 8))
-def test_who_left_may_not_have_heard_the_last_of_it(left: int) -> None:
+def test_one_that_left_may_not_have_heard_the_last_of_it(left: int) -> None:
     """Cut off anywhere, what alice has heard proves nothing wrong; a hole in it does."""
     lives = a_story()
     del lives["alice"].heard[left:]
     assert not check(list(lives.values())).count
 
 
-def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
+def test_one_that_vanished_may_not_have_been_heard_to_the_last() -> None:
     """What carol sent last may be unread; but not with something read that she sent afterwards."""
     lives = a_story()
     lives["carol"].deeds += [Rename("carlotta"), Join("lobby"), Say("four")]
@@ -234,7 +234,7 @@ def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
 
 
 def test_lines_that_read_alike_are_no_history() -> None:
-    """Nobody could tell whether one was lost and the other heard twice."""
+    """The checker could not tell whether one was lost and the other heard twice."""
     lives = a_story()
     lives["alice"].deeds.insert(0, Say("one"))
     with pytest.raises(ValueError, match="each line of a run must differ"):
@@ -242,7 +242,7 @@ def test_lines_that_read_alike_are_no_history() -> None:
 
 
 def test_without_a_witness_there_is_no_order() -> None:
-    """Nobody would be sure to have heard it all."""
+    """No client would be sure to have heard it all."""
     lives = a_story()
     lives["witness"].watches = ""
     with pytest.raises(ValueError, match="witness in the lobby"):
@@ -326,13 +326,13 @@ def test_made_up_histories_are_true(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_is_lost_repeated_or_exchanged_is_noticed(seed: int) -> None:
-    """Anywhere in what anybody heard who stayed and was no witness."""
+    """Anywhere in what any client heard that stayed and was no witness."""
     true, dice = made_up(seed), random.Random(seed)
     for _ in range(10):
         lives = copy.deepcopy(true)
         life = dice.choice([life for life in lives[2:] if life.settled is not None and len(life.heard) > 3])
         at = dice.randrange(1, len(life.heard) - 1)
-        # What is not said aloud has no place among what is: nobody else knows when it was due.
+        # What is not said aloud has no place among what is: no other client knows when it was due.
         if any(line.startswith((b"! ", b"* in ")) or b" -> " in line for line in life.heard[at : at + 2]):
             continue
         match dice.randrange(3):

@@ -379,7 +379,7 @@ def test_the_slider_walks_through_the_steps() -> None:
     assert explore(lambda: {"count": 0}, [take, take]).run is None
 
 
-def test_a_slider_at_a_deadlock_shows_who_waits() -> None:
+def test_a_slider_at_a_deadlock_shows_the_waiting_threads() -> None:
     """Both stand where they wait."""
     case, _ = WRONG["two orders"]
     panel = explore(*case).slider()

@@ -101,7 +101,7 @@ def test_batches_change_nothing_of_what_is_heard(
 
 
 def test_all_who_hear_the_same_share_the_same_bytes() -> None:
-    """One block for everybody, not one each; and one send each, however many lines it holds."""
+    """One block for all, not one each; and one send each, however many lines it holds."""
     broadcaster = WrittenDown(4)
     broadcaster._deliver([Hears(reader, "lobby") for reader in broadcaster.readers])
     broadcaster._deliver([ForRoom("lobby", b"line %d\n" % n, broadcaster.readers[0]) for n in range(100)])
@@ -112,7 +112,7 @@ def test_all_who_hear_the_same_share_the_same_bytes() -> None:
     assert blocks[1][0] is blocks[2][0] is blocks[3][0]
 
 
-def test_rooms_nobody_hears_are_forgotten() -> None:
+def test_rooms_without_a_listener_are_forgotten() -> None:
     """A room costs nothing once all have left it."""
     broadcaster = WrittenDown(1)
     for n in range(100):
@@ -225,7 +225,7 @@ def test_one_that_takes_nothing_is_let_go_after_its_grace() -> None:
 
 
 def test_closing_politely_delivers_what_waits_and_says_fin(broadcaster: Broadcaster) -> None:
-    """Also when the other side has sent something that nobody will read: no RST wipes out the last line."""
+    """Also when the other side has sent something that will not be read: no RST wipes out the last line."""
     reader, wire = pair()
     with wire:
         wire.send("nobody reads this")

@@ -2,7 +2,7 @@
 
 Hypothesis plays: people come, talk, whisper, take other names, change rooms, and leave in three ways, in
 any order. After each step every connected client must have heard exactly what Rooms says
-they hear, in that order, and nothing else. Nobody waits for what may not come: each asks the server one
+it hears, in that order, and nothing else. No client waits for what may not come: each asks the server one
 thing more, and what comes before the answer is all there is.
 """
 
@@ -61,7 +61,7 @@ TEXTS = [
     "/msg bob",
     "",
 ]
-OBSERVER = 0  # always here: somebody must be, to tell when a reset was noticed
+OBSERVER = 0  # always here, to tell when a reset was noticed
 
 
 class Machine(RuleBasedStateMachine):
@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
             self.due[who].append(Refused(str(no)).line())
         self.wires[who].send(line)
 
-    def everybody_heard_just_this(self, *first: int) -> None:
+    def all_heard_just_this(self, *first: int) -> None:
         """The one who did something asks first: when it has its answer, all others have theirs as well."""
         for who in [*first, *(who for who in self.wires if who not in first)]:
             name = f"nobody.{next(self.probes)}"
@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         here = [(person.nickname, person.room.name) for person in self.rooms.people()]
         assert [(person.nickname, person.room) for person in self.server.present()] == here
 
-    def anybody(self, data: st.DataObject) -> int:
+    def any_client(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.wires)[1:]))
 
     # --- what people do ---
@@ -138,26 +138,26 @@ class Machine(RuleBasedStateMachine):
             assert wire.lines(2) == [Refused(str(refusal)).line(), "nickname"]
             wire.close()
             del self.due[who]
-            return self.everybody_heard_just_this()
+            return self.all_heard_just_this()
         self.wires[who] = wire
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) < 6)
     @rule(nickname=st.sampled_from(NICKNAMES))
-    def somebody_comes(self, nickname: str) -> None:
+    def a_client_comes(self, nickname: str) -> None:
         self.come(nickname)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), text=st.sampled_from(TEXTS))
     def say(self, data: st.DataObject, text: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, text)
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), texts=st.lists(st.sampled_from(TEXTS[:8]), min_size=2, max_size=5))
     def say_in_one_breath(self, data: st.DataObject, texts: list[str]) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         wire, sent = self.wires[who], []
         for text in texts:
             try:
@@ -166,40 +166,40 @@ class Machine(RuleBasedStateMachine):
                 self.due[who].append(Refused(str(no)).line())
             sent.append(text)
         wire.send(*sent)
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), to=st.sampled_from(NICKNAMES), text=st.sampled_from(TEXTS[:5]))
     def whisper(self, data: st.DataObject, to: str, text: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, f"/msg {to} {text}")
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), new=st.sampled_from(NICKNAMES))
     def rename(self, data: st.DataObject, new: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, Rename(new).line())
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), room=st.sampled_from(ROOMS))
     def move(self, data: st.DataObject, room: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, f"/join {room}")
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), last=st.sampled_from([None, "goodbye"]))
     def quit(self, data: st.DataObject, last: str | None) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.speak_last(who, last, Quit().line())
         self.gone(who, QUIT)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), last=st.sampled_from([None, "goodbye"]))
     def hang_up(self, data: st.DataObject, last: str | None) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.speak_last(who, last)
         self.wires[who].hang_up()
         self.gone(who, HUNG_UP)
@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data())
     def vanish(self, data: st.DataObject) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         nickname = self.rooms.nickname(who)
         self.wires.pop(who).reset()
         observer = self.wires[OBSERVER]
@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
         assert early == self.due[OBSERVER]
         self.due[OBSERVER].clear()
         del self.due[who]
-        self.everybody_heard_just_this()
+        self.all_heard_just_this()
 
     def speak_last(self, who: int, *lines: str | None) -> None:
         said = [line for line in lines if line is not None]
@@ -239,7 +239,7 @@ class Machine(RuleBasedStateMachine):
         assert wire.to_the_end() == self.due.pop(who)
         wire.close()
         self.carry_out(self.rooms.leave(who, reason))
-        self.everybody_heard_just_this()
+        self.all_heard_just_this()
 
 
 TestMachine = Machine.TestCase

@@ -86,8 +86,8 @@ def test_a_refused_newcomer_changes_nothing(nickname: str, why: str) -> None:
     assert snapshot(rooms) == [(1, "alice", LOBBY)] and 2 not in rooms
 
 
-def test_nobody_joins_twice() -> None:
-    """Whoever is here already cannot join again, under a second name: that is the caller's mistake."""
+def test_no_client_joins_twice() -> None:
+    """A client cannot join again under a second name: that is the caller's mistake."""
     rooms = rooms_with("alice")
     with pytest.raises(ValueError, match="1 is here already, as alice"):
         rooms.join(1, "bob")
@@ -108,7 +108,7 @@ def test_leave() -> None:
     "act", [lambda h: h.leave(1, "quit"), lambda h: h.do(1, Say("hello")), lambda h: h.room(1)]
 )
 def test_only_those_who_are_here(act: object) -> None:
-    """Asking anything of somebody who is not here is the caller's mistake."""
+    """Asking anything of a client that is not here is the caller's mistake."""
     with pytest.raises(KeyError):
         act(rooms_with())  # type: ignore[operator]
 
@@ -174,8 +174,8 @@ def test_the_longest_line_that_will_do(what: FromClient) -> None:
     assert len(delivery.message.line().encode()) + 1 == 4096
 
 
-def test_the_limit_is_the_houses() -> None:
-    """Rooms with shorter lines refuse earlier, and says so."""
+def test_rooms_with_shorter_lines() -> None:
+    """Rooms with shorter lines refuse earlier, and say so."""
     rooms: Rooms[int] = Rooms(max_line=512)
     rooms.join(1, "alice")
     rooms.do(1, Say("x" * 504))
@@ -207,7 +207,7 @@ def test_rename() -> None:
 
 
 def test_rename_in_other_letters() -> None:
-    """One's own name in other letters is a new name, and still nobody else's."""
+    """A client's own name in other letters is a new name, and still taken for all others."""
     rooms = rooms_with("alice")
     rooms.do(1, Rename("ALICE"))
     assert rooms.nickname(1) == "ALICE"
@@ -231,7 +231,7 @@ def test_move() -> None:
     assert rooms.do(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
 
 
-def test_a_room_is_there_while_anybody_is_in_it() -> None:
+def test_a_room_exists_while_a_client_is_in_it() -> None:
     """An empty room is forgotten, its way to be written too; ten thousand of them leave nothing behind."""
     rooms = rooms_with("alice", "bob")
     rooms.do(1, Join("Tea"))
@@ -257,8 +257,8 @@ def test_the_lobby_comes_back() -> None:
     assert notices(rooms.do(2, Who())) == ["* in lobby: bob"]
 
 
-def test_who_tells_of_this_room() -> None:
-    """/who names all in the room, the one who asks too, first come first, and nobody else hears of it."""
+def test_who_names_those_in_this_room() -> None:
+    """/who names all in the room, the one that asks too, first come first; no other client hears of it."""
     rooms = rooms_with("alice", "bob", "carol")
     rooms.do(2, Join("tea"))
     rooms.do(1, Join("tea"))
@@ -316,7 +316,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.rooms: Rooms[int] = Rooms()
-        self.nick: dict[int, str] = {}  # the model: everybody's nickname …
+        self.nick: dict[int, str] = {}  # the model: each client's nickname …
         self.room: dict[int, str] = {}  # … and room, as the first comer wrote it
         self.hears: dict[int, str | None] = {}  # what the deliveries have told so far
 

@@ -8,7 +8,7 @@ from labkit.server.slots import ConnectionSlots
 
 
 def slots_taken_from(*hosts: str, most: int = 10, per_address: int | None = None) -> ConnectionSlots[int]:
-    """Somebody from each of these hosts: 0, 1, 2 …"""
+    """Slots with a connection from each of these hosts: 0, 1, 2 …"""
     slots: ConnectionSlots[int] = ConnectionSlots(most, per_address)
     for who, host in enumerate(hosts):
         slots.add(who, host)
@@ -53,8 +53,8 @@ def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
     assert slots_taken_from(one, per_address=1).has_enough_from(other) is same
 
 
-def test_who_has_waited_longest_for_a_nickname_is_in_the_way() -> None:
-    """Whoever has got one is not, and when all have one nobody is."""
+def test_the_longest_without_a_nickname_makes_way() -> None:
+    """A client with a nickname never does; when all have one, none does."""
     slots = slots_taken_from("10.0.0.1", "10.0.0.1", "10.0.0.1")
     slots.named(0)
     assert slots.in_the_way() == 1
@@ -67,7 +67,7 @@ def test_who_has_waited_longest_for_a_nickname_is_in_the_way() -> None:
 
 
 def test_those_go_first_of_whom_most_come_from_one_place() -> None:
-    """Somebody who opens many connections crowds out himself: the others wait undisturbed."""
+    """A host that opens many connections crowds out itself: the others wait undisturbed."""
     slots = slots_taken_from("10.0.0.1", *["10.0.0.66"] * 3, "10.0.0.2")
     going = []
     while (who := slots.in_the_way()) is not None:

@@ -302,7 +302,7 @@ def test_help_names_every_command() -> None:
 
 
 def outcome(rooms: Rooms[str], line: str) -> list[m.FromServer]:
-    """All that anybody is sent when alice sends this line."""
+    """All that any client is sent when alice sends this line."""
     try:
         command = m.from_client(line)
         if isinstance(command, m.Quit | m.Heartbeat):
@@ -335,7 +335,7 @@ def rooms_with(sender: str = "alice") -> Rooms[str]:
 @example("/nick bob\r")
 @example("/join \x1b[31m")
 def test_nothing_said_looks_like_another_line(line: str) -> None:
-    """Whatever somebody sends, all that others are sent is one harmless line that reads as what it is."""
+    """Whatever a client sends, all that others are sent is one harmless line that reads as what it is."""
     for message in outcome(rooms_with(), line):
         assert harmless(message.line())
         message.line().encode()
@@ -344,7 +344,7 @@ def test_nothing_said_looks_like_another_line(line: str) -> None:
 
 @given(NAMES, TEXTS)
 def test_what_is_said_is_heard_as_said_by_its_sender(sender: str, text: str) -> None:
-    """Whoever speaks, and whatever the words: others read Said, of exactly that name and cleaned text."""
+    """Whatever the speaker and the words: others read Said, of exactly that name and cleaned text."""
     if text:
         [delivery] = rooms_with(sender).do("alice", m.from_client("/" + text if text[0] == "/" else text))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
@@ -363,7 +363,7 @@ def test_an_action_is_heard_as_its_senders(text: str) -> None:
 
 @given(TEXTS.filter(bool))
 def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
-    """/msg: the one it is for, and nobody else, reads Whispered, of exactly that name and cleaned text."""
+    """/msg: the one it is for, and no other, reads Whispered, of exactly that name and cleaned text."""
     [delivery] = rooms_with().do("alice", m.from_client(f"/msg bob {text}"))
     assert isinstance(delivery, ToOne) and delivery.who == "bob"
     assert m.from_server(delivery.message.line()) == m.Whispered("alice", clean(text))
@@ -371,7 +371,7 @@ def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
 
 @given(TEXTS)
 def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
-    """A nickname, fit or not: what anybody is told of it is one harmless line."""
+    """A nickname, fit or not: what any client is told of it is one harmless line."""
     rooms: Rooms[str] = Rooms()
     rooms.join("bob", "bob")
     try:
@@ -402,5 +402,5 @@ def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
 
 @given(NAMES, st.lists(TEXTS.map(clean), min_size=1, max_size=4))
 def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
-    """On the wire nobody can tell it from as many single lines."""
+    """On the wire it looks like as many single lines."""
     assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)
