@@ -104,7 +104,7 @@ class ClientConnection:
         if error:
             return f"the connection broke ({why})"
         if self.encrypted and not self.over:
-            # Any router on the way can forge a FIN; only the server can say close_notify.
+            # An attacker on the way can forge a FIN; only the server can say close_notify.
             return "the connection was cut: no goodbye (close_notify) came before its end"
         return "the server hung up"
 

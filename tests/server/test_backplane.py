@@ -66,7 +66,7 @@ def keys(redis: RedisServer) -> list[str]:
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    """For what no event tells."""
+    """For what no event announces."""
     give_up = monotonic() + 4 * SOON
     while not holds():
         assert monotonic() < give_up
