@@ -1,4 +1,4 @@
-"""The rules of the house: what may import what, who prints, and how much a file may hold."""
+"""The code's rules: what may import what, what may print, and how much a file may hold."""
 
 from __future__ import annotations
 

@@ -90,15 +90,15 @@ def test_S3_in_the_assignments_own_dialect() -> None:
 
 
 def test_S4_two_lists_pair_each_socket_with_its_name() -> None:
-    """In classic.py `clients` and `nicknames` hold socket and name at the same place, whoever leaves."""
+    """In classic.py `clients` and `nicknames` hold socket and name at the same index, whichever leaves."""
     with ClassicServer("127.0.0.1", 0) as server:
         before, wires = set(threading.enumerate()), {}
         for name in ("alice", "bob", "carol"):
             wires[name] = Wire(server.address)
             assert wires[name].recv() == "nickname"  # so the one before has been put on both lists
             wires[name].send_bytes(name.encode())
-        door = Wire(server.address)
-        assert door.recv() == "nickname"
+        unnamed = Wire(server.address)
+        assert unnamed.recv() == "nickname"
         assert server.nicknames == ["alice", "bob", "carol"]
         assert [c.getpeername() for c in server.clients] == [w.sock.getsockname() for w in wires.values()]
         handlers = [t for t in threading.enumerate() if "handle_client" in t.name and t not in before]
@@ -117,7 +117,7 @@ def test_S4_two_lists_pair_each_socket_with_its_name() -> None:
         assert server.nicknames == ["alice", "carol"]
         left = [wires["alice"], wires["carol"]]
         assert [c.getpeername() for c in server.clients] == [w.sock.getsockname() for w in left]
-        door.reset()
+        unnamed.reset()
     for wire in left:
         wire.close()
 
@@ -135,7 +135,7 @@ def test_S5_a_thread_per_client_relays_to_all_the_others(server: ChatServer) -> 
         for name in names:
             if name != speaker:
                 assert wires[name].line() == f"{speaker}: hello from {speaker}"
-    # Nobody heard themselves: the next that comes is something else.
+    # No sender heard itself: what comes next is something else.
     for name in names:
         wires[name].send("/help")
         assert wires[name].line().startswith("* /who")
@@ -168,14 +168,14 @@ def test_S6_in_the_classic_server_both_lists_shrink() -> None:
         before, wire = set(threading.enumerate()), Wire(server.address)
         assert wire.recv() == "nickname"
         wire.send_bytes(b"alice")
-        door = Wire(server.address)
-        assert door.recv() == "nickname"  # so alice is on both lists
+        unnamed = Wire(server.address)
+        assert unnamed.recv() == "nickname"  # so alice is on both lists
         [handler] = [t for t in threading.enumerate() if "handle_client" in t.name and t not in before]
         wire.reset()
         handler.join(SOON)
         assert not handler.is_alive()
         assert server.clients == [] and server.nicknames == []
-        door.reset()
+        unnamed.reset()
 
 
 def test_S7_recv_msg_answers_the_request_and_shows_the_rest(
@@ -242,7 +242,7 @@ def test_S8_the_main_thread_reads_the_keyboard_and_sends(server: ChatServer) -> 
                 pipe.close()  # type: ignore[union-attr]
 
 
-def test_S9_every_message_reaches_everybody_else_with_the_right_name(server: ChatServer) -> None:
+def test_S9_every_message_reaches_all_others_with_the_right_name(server: ChatServer) -> None:
     """Twenty clients at once, ten lines each in no agreed order: all hear all others' lines, in order."""
     names = [f"client{i}" for i in range(20)]
     wires = {name: Wire.joined(server.address, name) for name in names}

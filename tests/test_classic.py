@@ -20,7 +20,7 @@ from labkit.classic import HOST, PORT, ClassicClient, ClassicServer
 
 
 class Watched(list[socket.socket]):
-    """A list of clients that tells when somebody was put on it or taken off."""
+    """A list of clients that tells when one was put on it or taken off."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def joined(classic: tuple[ClassicServer, Watched], nickname: str) -> tuple[Class
     return client, ears
 
 
-def test_everybody_else_hears_it(classic: tuple[ClassicServer, Watched]) -> None:
+def test_all_others_hear_it(classic: tuple[ClassicServer, Watched]) -> None:
     """Three of the assignment's clients: each message reaches the other two, with the right name."""
     people = {name: joined(classic, name) for name in ("alice", "bob", "carol")}
     assert classic[0].nicknames == list(people)

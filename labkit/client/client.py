@@ -47,7 +47,7 @@ class ChatClient:
         tls: the file (PEM) of the server's certificate, or of the authority that signed it; True: any
             authority that this machine trusts; or an `ssl.SSLContext`. None: no TLS.
         give_up: seconds that a client of several servers looks for another one, once it has lost its own.
-        seed: of the dice that its pauses are thrown with. None: any.
+        seed: seeds the random pauses between attempts. None: any.
 
     Raises:
         NicknameRefused: the server refused the nickname.
@@ -64,8 +64,8 @@ class ChatClient:
     from the next one on, until one has given it its nickname and its room back. `# lost …` and
     `# back at …, in ROOM` in the transcript tell of it, and `wait_for` finds them.
 
-    - Lost is a server that ended the connection, whatever for, was cut off, or read nothing for `timeout`
-      seconds. After `/quit` or `leave` nothing is lost.
+    - A server counts as lost when it ends the connection for any reason, is cut off, or reads nothing for
+      `timeout` seconds. After `/quit` or `leave` nothing is lost.
     - A nickname that is taken may still be our own: that is tried again. Any other refusal is the end, and
       so are `give_up` seconds.
     - `say` waits meanwhile, and says it to the next server. What had gone out in the last 3 s, or since the

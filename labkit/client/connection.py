@@ -73,7 +73,7 @@ class ClientConnection:
         try:
             sockets.prepare(self.sock)
             self.sock.setblocking(False)  # to wait is poll's business, so that it can be interrupted
-            self.opened(b"")  # begins TLS
+            self.decrypted(b"")  # begins TLS
         except OSError as error:
             self.sock.close()
             raise ConnectionError(f"the connection broke at once ({error.strerror})") from None
@@ -104,7 +104,7 @@ class ClientConnection:
         if error:
             return f"the connection broke ({why})"
         if self.encrypted and not self.over:
-            # A FIN can come from anybody on the way; only the server can say close_notify.
+            # An attacker on the way can forge a FIN; only the server can say close_notify.
             return "the connection was cut: no goodbye (close_notify) came before its end"
         return "the server hung up"
 
@@ -184,7 +184,7 @@ class ClientConnection:
                 if data is not None:
                     return data
 
-    def opened(self, data: bytes) -> list[bytes]:
+    def decrypted(self, data: bytes) -> list[bytes]:
         """The plain bytes in what came. Raises OSError: it is no TLS (any more)."""
         if self._tls is None:
             return [data]

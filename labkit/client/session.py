@@ -203,7 +203,7 @@ class Session:
         connection = self.connection
         try:
             while not connection.over and (data := connection.receive(self.thawed, self._heartbeat())):
-                self._hear(connection.opened(data))
+                self._hear(connection.decrypted(data))
             if connection.over:
                 connection.say_goodbye(0)
             end = connection.why_ended()

@@ -168,7 +168,7 @@ def _arrows(events: list[Event]) -> Iterator[Arrow]:
     rooms: dict[str, str] = {}  # nickname -> room, of all who are here
 
     for e in events:
-        me = e.who or names.get(e.thread, "somebody")
+        me = e.who or names.get(e.thread, "a client")
         message = from_event(e.kind, me, e.what)
         others = [name for name, room in rooms.items() if room == e.where and name != me]
         if e.kind in ("bytes", FIN, RST):

@@ -31,7 +31,7 @@ class Link:
         address: (host, port) of the server.
         client, server: what the two ends are called in the journal and in pictures of it.
         journal: records what passes; by default a new one, in `journal`.
-        seed: of the dice that faults throw; the same seed, the same throws.
+        seed: seeds the random faults; the same seed, the same faults.
 
     `to_server` and `to_client` are its two directions: `use` puts faults on them.
     """

@@ -1,13 +1,13 @@
 """What a backplane costs, and how long a line takes from one server to another.
 
-    python tests/benches/bench_backbackplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
+    python tests/benches/bench_backplane.py [--clients 100] [--talkers 10] [--lines 10] [--rounds 40]
         [--repeats 5] [--crossings 1000] [--rooms 400]
 
 First the same rounds as in bench_broadcaster.py, on a server with the backplane and on one without, pair by
 pair: deliveries a second, and the ratio. Then a client of one server says a line when a client of another
 has heard the one before, 1000 times: how long each took, from before the send to after the recv. The same
 with both at one server, with the backplane and without, to compare with; and from one server to another
-once more, when there are many rooms in which somebody of each server is, and says nothing. It starts the
+once more, when there are many rooms, each with a silent client of every server. It starts the
 Redis that it needs.
 
 The servers are on the first processor, the load is on the second, where there are two; Redis is where
@@ -118,7 +118,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def quiet_rooms(count: int, *addresses: tuple[str, int]) -> Iterator[None]:
-    """So many rooms, each with somebody of each server."""
+    """So many rooms, each with a client of every server."""
     with contextlib.ExitStack() as people:
         for number in range(count):
             for address in addresses:

@@ -56,7 +56,7 @@ def running(command: list[str]) -> Iterator[tuple[tuple[str, int], int]]:
 def deliveries_a_second(
     address: tuple[str, int], clients: int, talkers: int, lines: int, rounds: int
 ) -> float:
-    """One repeat: connect everybody, do the rounds, and leave."""
+    """One repeat: connect all clients, do the rounds, and leave."""
     socks = [join(address, f"client{i:04}") for i in range(clients)]
     selector = selectors.DefaultSelector()
     for i, sock in enumerate(socks):
@@ -99,7 +99,7 @@ def wait_until_all_are_in(socks: list[socket.socket]) -> None:
 def a_round(
     selector: selectors.BaseSelector, socks: list[socket.socket], bursts: list[bytes], lines: int
 ) -> None:
-    """Every talker sends its burst; over when everybody has heard all the others."""
+    """Every talker sends its burst; over when each has heard all the others."""
     wanted = [lines * (len(bursts) - (i < len(bursts))) for i in range(len(socks))]
     left = sum(wanted)
     tails = [b""] * len(socks)  # what may be the beginning of the words that are counted
@@ -121,7 +121,7 @@ def a_round(
         if time.perf_counter() > give_up:
             raise SystemExit(f"{left} deliveries are missing after {TIME_LIMIT:g} s")
     if any(wanted):
-        raise SystemExit("somebody heard what was not meant for them")
+        raise SystemExit("a client heard what was not meant for it")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 The server is `labkit serve`, a process of its own on the first processor; the clients are sockets on one
 selector, on the second, where there are two. Printed: the seconds until all have joined and been welcomed;
-the seconds until everybody has heard one line (median of three lines); the server's memory for each client
+the seconds until each has heard one line (median of three lines); the server's memory for each client
 (its unique set size, from psutil); and how many threads and descriptors are left when all have gone.
 
 Each process needs as many descriptors as there are clients, and a few more (`ulimit -n`).
@@ -29,7 +29,7 @@ TIME_LIMIT = 120.0  # seconds for each of the three parts
 QUIET = 0.5  # seconds without a byte: everything that was under way has come
 
 
-class Crowd:
+class ManyClients:
     """All the clients, on one selector."""
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -100,15 +100,15 @@ def main() -> None:
         watched = psutil.Process(number)
         memory, threads = watched.memory_full_info().uss, watched.num_threads()
         descriptors = watched.num_fds()
-        crowd = Crowd(address)
-        print(f"{count:,} clients joined in {crowd.join(count):.1f} s")
-        crowd.settle()
-        heard = statistics.median(crowd.hear(b"line number %d" % n) for n in range(3))
+        clients = ManyClients(address)
+        print(f"{count:,} clients joined in {clients.join(count):.1f} s")
+        clients.settle()
+        heard = statistics.median(clients.hear(b"line number %d" % n) for n in range(3))
         print(f"all heard one line in {heard:.3f} s (median of 3)")
         each = (watched.memory_full_info().uss - memory) / count
         print(f"{each / 1000:.1f} kB of memory for each")
         start = time.perf_counter()
-        crowd.leave()
+        clients.leave()
         while (watched.num_threads(), watched.num_fds()) != (threads, descriptors):
             if time.perf_counter() - start > TIME_LIMIT:
                 break

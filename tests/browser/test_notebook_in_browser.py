@@ -53,7 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
             }
         )
     )
-    # Nothing of whoever runs this: no settings, no workspace, no history.
+    # Nothing of the user who runs this: no settings, no workspace, no history.
     own = {
         name: str(folder / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
@@ -77,7 +77,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
                 break
         else:
             pytest.fail("JupyterLab ended:\n" + "".join(said))
-        # Somebody must go on reading, or it would wait for ever to be read.
+        # Its output must be read, or it would wait for that for ever.
         reader = threading.Thread(target=lambda: said.extend(jupyter.stderr or ()), daemon=True)
         reader.start()
         yield f"{found[1]}/tree/{{}}?{found[2]}&reset", copied  # reset: no tabs of the test before
@@ -196,8 +196,8 @@ def test_run_all_then_play(page: Any) -> None:
     picture(page, "board-dark")
 
     carol.get_by_role("button", name="Pull the plug").click()
-    for somebody in (alice, bob):
-        expect(somebody.get_by_role("log")).to_contain_text("* carol left (vanished)")
+    for person in (alice, bob):
+        expect(person.get_by_role("log")).to_contain_text("* carol left (vanished)")
     expect(carol).to_contain_text("gone: you pulled the plug")
     expect(carol.get_by_role("textbox")).to_be_disabled()
     bob.get_by_role("button", name="Freeze").click()

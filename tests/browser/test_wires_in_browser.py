@@ -60,7 +60,7 @@ def page(lab: tuple[str, Path]) -> Iterator[Any]:  # noqa: F811
 
 
 def wire(page: Any, nickname: str) -> Any:
-    """The panel of somebody's wire."""
+    """The panel of a person's wire."""
     return page.locator(".labkit-wire", has_text=f"{nickname}'s wire")
 
 
@@ -89,8 +89,8 @@ def test_pieces_and_silence(page: Any) -> None:
     wire(page, "carol").get_by_role("button", name="Silence").click()
     expect(wire(page, "carol")).to_contain_text("silent, nothing passes")
     expect(in_roster).to_have_count(1)
-    for somebody in (alice, bob):
-        expect(somebody.get_by_role("log")).to_contain_text("* carol left (went silent)")
+    for person in (alice, bob):
+        expect(person.get_by_role("log")).to_contain_text("* carol left (went silent)")
     expect(in_roster).to_have_count(0)
     expect(carol).to_contain_text("here, in lobby")
     ladder.get_by_role("combobox").select_option("carol")

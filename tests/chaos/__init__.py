@@ -1,17 +1,17 @@
 """Chaos: many clients do their worst to a server, or to several that share their rooms, and a checker
-proves from what each heard that nobody else noticed.
+proves from what each heard that no other noticed.
 
 - history.py: what one client sent and heard, from its nickname to its end
 - verdict.py: what a checker finds wrong
 - order.py: what happened in one room, in the order that its witness heard
-- checker.py: holds what everybody heard against it. Pure, like the three before it
-- client.py: one connection of the crowd, and all that can be done to it
-- person.py: what somebody does next, by dice
-- crowd.py: everybody, on one selector
+- checker.py: holds what each client heard against it. Pure, like the three before it
+- client.py: one connection, and all that can be done to it
+- person.py: what a person does next, by dice
+- people.py: all of them, on one selector
 - hosts.py: a server to be tried, in this process or in one of its own (serve.py)
 - fleet.py: several servers on one Redis
 - storm.py: what befalls them: killed, cut off, Redis restarted
-- arena.py: a server, links with faults before it, a crowd; then the checker. One run; also on a fleet
+- arena.py: a server, links with faults before it, many clients; then the checker. One run; also on a fleet
 - broken.py: servers that are made wrong, each in one way, for the checker to catch
 - broken_backplanes.py: the same for what several servers share
 - run.py: a program: many runs, as long as you like

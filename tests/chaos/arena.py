@@ -1,10 +1,10 @@
-"""One run: a server, links with faults before it, a crowd, and then the checker.
+"""One run: a server, links with faults before it, many clients, and then the checker.
 
 The server runs in this process, where it can be any ChatServer; or in a process of its own, which is
-quicker: the crowd has a processor for itself then. Besides what was heard it is checked that the server is
-afterwards as it was before: nobody on its roster, no thread and no descriptor more.
+quicker: the clients have a processor for themselves then. Besides what was heard it is checked that the
+server is afterwards as it was before: no client on its roster, no thread and no descriptor more.
 
-Or there are several servers on one Redis, and things befall them while the crowd is there (`run_servers`).
+Or there are several servers on one Redis, and things befall them during the run (`run_servers`).
 Then it is also checked that no server wrote to stderr, and that nothing is left in Redis.
 """
 
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 
 from chaos.checker import check
-from chaos.crowd import Crowd, Plan, Stuck
 from chaos.fleet import Fleet
 from chaos.hosts import Elsewhere, Here, Host, SmallBuffers
+from chaos.people import People, Plan, Stuck
 from chaos.storm import Storm, Weather
 from chaos.verdict import Kind, Verdict
 from labkit import ChatServer
@@ -34,7 +34,7 @@ class Outcome:
     seconds: float
     ends: int
     here: bool  # the server ran in this process
-    longest_turn: float  # seconds for which the crowd itself left its sockets alone
+    longest_turn: float  # seconds for which the clients left their sockets alone
     weather: Weather | None = None
     blows: tuple[str, ...] = ()  # what befell the servers
 
@@ -71,23 +71,23 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
             stack.enter_context(Link(host.address, client=f"link {n}", seed=plan.seed + n))
             for n in range(plan.links)
         ]
-        crowd = Crowd(host.address, links, plan, verdict)
-        stack.callback(crowd.close)
+        people = People(host.address, links, plan, verdict)
+        stack.callback(people.close)
         try:
-            crowd.enter()
+            people.enter()
             before = host.resources()
-            crowd.rage()
-            crowd.settle()
-            crowd.leave()
-            _check_what_is_left(host, before, crowd, verdict)
+            people.rage()
+            people.settle()
+            people.leave()
+            _check_what_is_left(host, before, people, verdict)
             host.stop()
-            crowd.farewell()
+            people.farewell()
         except Stuck as stuck:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(crowd, verdict)
-    return Outcome(plan, verdict, monotonic() - start, crowd.ends, server is not None, crowd.longest_turn)
+            verdict = _checked(people, verdict)
+    return Outcome(plan, verdict, monotonic() - start, people.ends, server is not None, people.longest_turn)
 
 
 def run_servers(plan: Plan, weather: Weather) -> Outcome:
@@ -105,48 +105,50 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
             stack.enter_context(Link(steady.address, client=f"link {n}", seed=plan.seed + n))
             for n in range(plan.links)
         ]
-        crowd = Crowd(steady.address, links, plan, verdict)
-        storm = Storm(fleet, weather, plan.limits.lease, plan.seed, crowd.concerned)
-        crowd.shared = storm
-        stack.callback(crowd.close)
+        people = People(steady.address, links, plan, verdict)
+        storm = Storm(fleet, weather, plan.limits.lease, plan.seed, people.concerned)
+        people.shared = storm
+        stack.callback(people.close)
         try:
-            crowd.enter()
+            people.enter()
             before = steady.resources()
-            crowd.rage()
-            crowd.settle()
-            crowd.leave()
-            _check_what_is_left(steady, before, crowd, verdict)
+            people.rage()
+            people.settle()
+            people.leave()
+            _check_what_is_left(steady, before, people, verdict)
             fleet.stop_all()
-            crowd.farewell()
+            people.farewell()
         except Stuck as stuck:
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(crowd, verdict)
+            verdict = _checked(people, verdict)
             if keys := fleet.left_in_redis():
                 verdict.complain(Kind.LEFT_BEHIND, f"in Redis: {', '.join(keys)}")
         if printed := fleet.complaints():
             verdict.complain(Kind.LEFT_BEHIND, f"on stderr: … {printed[-500:]}")
     seconds = monotonic() - start
-    return Outcome(plan, verdict, seconds, crowd.ends, False, crowd.longest_turn, weather, tuple(storm.log))
+    return Outcome(
+        plan, verdict, seconds, people.ends, False, people.longest_turn, weather, tuple(storm.log)
+    )
 
 
-def _checked(crowd: Crowd, verdict: Verdict) -> Verdict:
+def _checked(people: People, verdict: Verdict) -> Verdict:
     """What the checker finds, and what was found before."""
-    found = check(crowd.lives)
+    found = check(people.lives)
     for complaint in verdict.complaints:
         found.complain(complaint.kind, complaint.what, complaint.excerpt)
     return found
 
 
-def _check_what_is_left(host: Host, before: tuple[int, int], crowd: Crowd, verdict: Verdict) -> None:
+def _check_what_is_left(host: Host, before: tuple[int, int], people: People, verdict: Verdict) -> None:
     """Roster, threads and descriptors are as they were when only the witnesses were here."""
-    witnesses = sorted(f"witness-{room}" for room in crowd.rooms)
+    witnesses = sorted(f"witness-{room}" for room in people.rooms)
     for what, is_now, should_be in (
         ("roster", host.roster, (None, witnesses)),
         ("threads and descriptors", host.resources, (before,)),
     ):
         # The server closes after the client has: a little later.
-        seen = next((now for now in _looks(is_now, crowd.patience) if now in should_be), is_now())
+        seen = next((now for now in _looks(is_now, people.patience) if now in should_be), is_now())
         if seen not in should_be:
             verdict.complain(Kind.LEFT_BEHIND, f"{what}: {seen}, and not {should_be[-1]}")
 

@@ -91,7 +91,7 @@ class SkipsOne(BrokenHub):
 
 
 class RepeatsAfterARename(BrokenHub):
-    """Whoever took another nickname hears the next line twice: they are on the list twice."""
+    """A client that took another nickname hears the next line twice: it is on the list twice."""
 
     renamed: ServerConnection | None = None
 
@@ -127,7 +127,7 @@ class TwoOrders(BrokenHub):
 
     def _post(self, deliveries: Deliveries) -> None:
         super()._post(deliveries)
-        if self.held is not None and len(deliveries) > 1:  # nobody may wait for it in vain
+        if self.held is not None and len(deliveries) > 1:  # no client may wait for it in vain
             held, self.held = self.held, None
             super(BrokenHub, self)._post([held])
 
@@ -143,7 +143,7 @@ class Echoes(BrokenHub):
 
 
 class Leaks(BrokenHub):
-    """A line is heard in another room too: by whoever has moved out last."""
+    """A line is heard in another room too: by the client that moved out last."""
 
     moved: tuple[ServerConnection, str] | None = None
 
@@ -160,7 +160,7 @@ class Leaks(BrokenHub):
 
 
 class NewcomersAreLate(BrokenHub):
-    """Whoever comes hears the room only from the second line on."""
+    """A newcomer hears the room only from the second line on."""
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
@@ -179,7 +179,7 @@ class NewcomersAreLate(BrokenHub):
 
 
 class LeavesTwice(BrokenHub):
-    """Two threads notice that somebody vanished, and both tell."""
+    """Two threads notice that a client vanished, and both tell."""
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
@@ -195,7 +195,7 @@ class WrongReason(BrokenHub):
 
 
 class LeavesUntold(BrokenHub):
-    """Who vanished is taken off the roster, and nobody is told."""
+    """A client that vanished is taken off the roster, and no other is told."""
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if isinstance(delivery, ToRoom) and isinstance(delivery.message, Left):
@@ -204,7 +204,7 @@ class LeavesUntold(BrokenHub):
 
 
 class JoinsTwice(BrokenHub):
-    """Whoever comes from another room is announced twice."""
+    """A client that comes from another room is announced twice."""
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         if (
@@ -327,7 +327,7 @@ BROKEN: dict[type[BrokenHub], set[Kind]] = {
     LeavesUntold: {Kind.LOST},
     JoinsTwice: {Kind.TWICE},
     WhispersAloud: {Kind.WHISPER},
-    Trusts: {Kind.FORGED, Kind.LOST},  # and what was said in fact was heard by nobody
+    Trusts: {Kind.FORGED, Kind.LOST},  # and what was said in fact was not heard
     KeepsNicknames: {Kind.TAKEN},
     ThrowsOut: {Kind.THROWN_OUT},
     LeaksThreads: {Kind.LEFT_BEHIND},
@@ -337,7 +337,7 @@ BROKEN: dict[type[BrokenHub], set[Kind]] = {
 
 ALSO: dict[type[BrokenHub], set[Kind]] = {
     LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
-    ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and nobody read
-    TwoOrders: {Kind.LOST},  # by somebody who leaves while the line is held back
+    ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and was not read
+    TwoOrders: {Kind.LOST},  # by a client that leaves while the line is held back
 }
 """Complaints that are right, too, and not made each time."""

@@ -75,7 +75,7 @@ class Forgets(backplane.Writer):
     def _ask(self, things: Any) -> list[Any]:
         if self.lost:
             for n, ((name, those), handler) in enumerate(things):
-                if name == "append" and not those[2]:  # and nobody comes or goes with it
+                if name == "append" and not those[2]:  # and no client comes or goes with it
                     things[n] = ((name, (those[0], b"", "")), handler)
         try:
             answers = super()._ask(things)
@@ -168,13 +168,13 @@ class OnlyOwn(backplane.Reader):
     """It knows who is here: of its own people."""
 
     def _who(self, room: Any, member: Any) -> Any:
-        everybody = room.members
+        members = room.members
         server = member.id.partition(".")[0]
-        room.members = {who: name for who, name in everybody.items() if who.partition(".")[0] == server}
+        room.members = {who: name for who, name in members.items() if who.partition(".")[0] == server}
         try:
             return super()._who(room, member)
         finally:
-            room.members = everybody
+            room.members = members
 
 
 class HearsItsOwnFirst(Broken):
@@ -193,7 +193,7 @@ class TellsOnlyItsOwn(Broken):
 
 
 class OpensStrayMail(backplane.Reader):
-    """A whisper for somebody elsewhere it delivers to anybody."""
+    """It delivers a whisper for a client elsewhere to any client."""
 
     def _open(self, session: Any, fields: Fields) -> None:
         if b"stray" not in fields:
@@ -204,7 +204,7 @@ class OpensStrayMail(backplane.Reader):
 
 
 class StaysHome(Requests):
-    """It looks for nobody on other servers."""
+    """It looks for no client on other servers."""
 
     def whisper(self, client: Any, key: str, line: bytes, whispering: Whispering) -> None:
         with self._lock:
@@ -230,7 +230,7 @@ class WhispersOnTwoServers(Broken):
 
 
 class WhispersStayHome(Broken):
-    """A whisper for somebody on another server is refused."""
+    """A whisper for a client on another server is refused."""
 
     def _shared_hub(self, url: str) -> Any:
         hub: Any = super()._shared_hub(url)
@@ -239,7 +239,7 @@ class WhispersStayHome(Broken):
 
 
 class TwoWithOneName(Broken):
-    """Each server grants by itself the nicknames that everybody wants."""
+    """Each server grants by itself the nicknames that all want."""
 
     lua: ClassVar = {
         "            if who ~= person then return": """
@@ -268,7 +268,7 @@ class Twice(backplane.Reader):
 
 
 class NeverTellsOfTheLost(Broken):
-    """Nobody is told who was lost with a server."""
+    """No client is told who was lost with a server."""
 
     parts: ClassVar = {"Reader": Silent}
 
@@ -288,7 +288,7 @@ class KeepsNicknamesOfTheLost(Broken):
 
 
 def _is_talk(fields: Fields) -> bool:
-    """An entry with which nobody comes or goes."""
+    """An entry with which no client comes or goes."""
     return b"x" not in fields and not fields.get(b"m")
 
 
@@ -313,7 +313,7 @@ BROKEN: dict[type[Broken], tuple[Weather, set[Kind]]] = {
 """Each with the weather that brings it to light, and the kinds of complaint that it must lead to."""
 
 ALSO: dict[type[Broken], set[Kind]] = {
-    RepeatsABatch: {Kind.LEAK},  # to whoever came between the two, and hears only the second
+    RepeatsABatch: {Kind.LEAK},  # to a client that came between the two, and hears only the second
     NeverTellsOfTheLost: {Kind.ANSWER},  # to /who: by what was told, they are still here
     KeepsNicknamesOfTheLost: {Kind.LEFT_BEHIND},  # in Redis
 }

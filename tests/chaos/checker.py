@@ -1,26 +1,26 @@
-"""The checker: from what everybody sent and heard it proves that nobody was told anything but the truth.
+"""The checker: from what all clients sent and heard it proves that they were told nothing but the truth.
 
 It sees no server, only histories (history.py). What must hold:
 
 - All who are in a room hear all that happens there, once, and in one order for all; except what they said
-  or did themselves. Somebody is in a room from the line `* you are NAME, in ROOM` on, until they leave
+  or did themselves. A client is in a room from the line `* you are NAME, in ROOM` on, until they leave
   it: for another room, as they learn by the next such line, or for good.
-- Whoever left for good, in whatever way, may not have heard the last of it: what it heard must then be
-  all up to some line, and nothing after that. Nobody else may miss anything: not those who went to
+- A client that left for good, in whatever way, may not have heard the last of it: what it heard must be
+  all up to some line, and nothing after that. No other may miss anything: not those who went to
   another room, and not those who were still here when all had gone quiet (`Life.settled`).
 - A sender's lines come in the order in which they were sent, and none in between is missing. Only the
   last of one who vanished, or was let go, may not have been done at all.
-- A whisper reaches whoever has the nickname at that moment, once, and nobody else; or the sender is
-  refused. (Both, if the server of whoever heard it was lost.)
-- Nobody has a nickname while somebody else has it.
+- A whisper reaches the client that has the nickname at that moment, once, and no other; or the sender is
+  refused. (Both, if the server of its reader was lost.)
+- No client has a nickname while another has it.
 - Each coming, going and renaming is told once; each leaving with the reason for which it happened.
-- Nothing is heard that nobody said or did.
+- Nothing is heard that no client said or did.
 
 Where several servers share the rooms, all this holds over all of them. Nothing else may be heard there but
 that its server is cut off, and back again, in turns; and that it was given up, as the last thing.
 
-For what happens at the same time, the order decides: whoever is seen to come before a line hears it,
-whoever comes after it does not. The order of a room is what its witness heard (order.py); if somebody
+For what happens at the same time, the order decides: a client seen to come before a line hears it,
+one that comes after it does not. The order of a room is what its witness heard (order.py); if somebody
 else's differs, then one of the two was told wrongly, and it is no matter which.
 
 Pure. This file is about what was said; what was heard is listening.py's.
@@ -42,7 +42,7 @@ def check(lives: Sequence[Life]) -> Verdict:
     """What is wrong with these histories, which must be all of one run.
 
     Raises:
-        ValueError: two things that were said or done read alike, so that nobody can tell them apart; or
+        ValueError: two things that were said or done read alike, so that they cannot be told apart; or
             there is no witness in the lobby.
     """
     verdict = Verdict()
@@ -76,13 +76,13 @@ def _order_of(witness: Life, facts: Facts) -> Order:
             inside = line.endswith(b", in " + witness.watches.encode())
         elif inside and line not in order.at and facts.belongs(line, order.room):
             order.add(line)
-            _note_who_is_here(order, line, facts)
+            _note_the_roster(order, line, facts)
     if witness.settled == len(witness.heard):
         order.settled = len(order.lines)
     return order
 
 
-def _note_who_is_here(order: Order, line: bytes, facts: Facts) -> None:
+def _note_the_roster(order: Order, line: bytes, facts: Facts) -> None:
     if left := LEFT.fullmatch(line):
         order.goes(left[1].decode())
         return
@@ -173,7 +173,7 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
 
 
 def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
-    """Each that was done reached somebody, or was refused, or was for one who left without hearing it."""
+    """Each that was done reached a client, or was refused, or was for one who left without hearing it."""
     life = course.life
     for n, text in course.whispers.items():
         deed = life.deeds[n - 1]
@@ -204,7 +204,7 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
 
 
 def _check_nicknames(facts: Facts, verdict: Verdict) -> None:
-    """Whoever was let in was the only one to have the nickname, for as long as that is sure."""
+    """A client that was let in was the only one to have the nickname, for as long as that is sure."""
     came: dict[str, list[Life]] = {}
     for course in facts.courses:
         if course.life.since is not None:

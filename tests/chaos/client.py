@@ -1,8 +1,8 @@
-"""One connection of the crowd: bytes in, bytes out, and all the ways in which it can end.
+"""One of the many connections: bytes in, bytes out, and all the ways in which it can end.
 
 A bare socket that never waits. It writes down what it hears in its life (history.py), and looks at no
 more of it than it must: that it was asked for a nickname, welcomed, refused, answered. What to do,
-person.py decides, and crowd.py when.
+person.py decides, and people.py when.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from labkit.wire.messages import (
 )
 
 PROBE = "nobody."
-"""How the nicknames begin that nobody has: a whisper to one of them is refused, and the refusal is a sign
+"""How the nicknames begin that no client has: a whisper to one of them is refused, and the refusal shows
 that all that was said before has been done."""
 
 _REFUSED_PROBE = f"! nobody here is called {PROBE}".encode()
@@ -45,10 +45,10 @@ class State(Enum):
 
 
 class Client:
-    """A connection to `address`, as whoever is called `nickname`.
+    """A connection to `address`, under the nickname `nickname`.
 
     `server` is the number of the server that it comes to. With `small`, its kernel keeps no more
-    bytes than about so many, so that whoever sends to it notices soon that it does not read.
+    bytes than about so many, so that a sender notices soon that it does not read.
     """
 
     def __init__(self, address: tuple[str, int], nickname: str, *, small: int = 0, server: int = 0) -> None:
@@ -57,7 +57,7 @@ class Client:
         self.small = small
         self.server = server
         self.closed_at = 0.0
-        self.refused = False  # somebody has the nickname; to be asked for again
+        self.refused = False  # the nickname is taken; to be asked for again
         self.unanswered = 0  # probes
         self.settling = False  # the next probe that is answered settles it
         self.before_closing: Callable[[Client], None] = lambda client: None  # the selector lets go of it

@@ -32,7 +32,7 @@ TRIES = 5
 @contextlib.contextmanager
 def in_memory() -> Iterator[None]:
     """Temporary folders that are made meanwhile are in memory, where there is room for that (Linux): Redis
-    writes down each command, and is away for seconds while somebody else keeps the disk busy."""
+    writes down each command, and is away for seconds while another program keeps the disk busy."""
     before, memory = tempfile.tempdir, "/dev/shm"
     with contextlib.suppress(OSError):
         if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 500_000_000:
@@ -116,7 +116,7 @@ class Fleet:
                 self._failed += 1
                 if self._failed > TRIES:
                     raise
-                self.launch(n)  # somebody else on this machine was faster to take its port
+                self.launch(n)  # another program was faster to take its port
                 continue
             if listens:
                 self.hosts[n] = self._launching.pop(n)

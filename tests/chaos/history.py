@@ -1,14 +1,14 @@
-"""What one client of the crowd sent and heard, from its nickname to its end: a life.
+"""What one client sent and heard, from its nickname to its end: a life.
 
 Data, and nothing else. The clients (client.py) write it while they run; the checker (checker.py) reads it
 when all is over.
 
-What somebody did is a list of deeds, in the order in which they were sent. A deed is one of the messages
+What a client did is a list of deeds, in the order in which they were sent. A deed is one of the messages
 that a client can send, with the text as the others are to hear it; or a `Refused`: something was sent
-that the server must answer with just this refusal. An empty line is no deed: nobody hears of it.
+that the server must answer with just this refusal. An empty line is no deed: no client hears of it.
 
 To tell every line from every other, all are different: a text is said once in a run, and a nickname, in
-just these letters, belongs to one life, and enters one room. Whoever comes back with the same nickname
+just these letters, belongs to one life, and enters one room. One that comes back with the same nickname
 writes it in other letters (`Bob`, `bOb`), which to the server is the same (RFC 8266).
 """
 
@@ -40,13 +40,13 @@ class Life:
     over: bool = False  # the connection is closed
     thrown_out: bool = False  # the server ended it, and it had given no reason
     whole: bool = True  # all that it sent was sent to the end: none of it may be missing
-    # How many lines it had heard when everybody had gone quiet, and it had asked the server one thing
+    # How many lines it had heard when all had gone quiet, and it had asked the server one thing
     # more, and had the answer: all that was said before is among them. None: it did not live so long.
     settled: int | None = None
     # Its server shares the rooms with others, and may be cut off from them: that is told, and no news.
     shared: bool = False
     # When it heard that the nickname it came with is its own, and when it first did, or its server
-    # suffered, what could free that again: in between nobody else may have it. Seconds, monotonic.
+    # suffered, what could free that again: in between no other may have it. Seconds, monotonic.
     since: float | None = None
     until: float = inf
     watches: str = ""  # it is the witness of this room: there from the first to the last, and silent

@@ -44,7 +44,7 @@ class Host:
         return self.process.num_threads(), descriptors
 
     def roster(self) -> list[str] | None:
-        """Who is here; None if nobody can tell."""
+        """Who is here; None if unknown."""
         return None
 
     def stop(self) -> None: ...
@@ -124,7 +124,7 @@ class Elsewhere(Host):
             self._popen.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """It ends at once, without a word to anybody."""
+        """It ends at once, without a word to any client."""
         self._popen.kill()
         self._popen.wait()
 

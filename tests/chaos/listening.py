@@ -1,4 +1,4 @@
-"""What one of them heard, line by line, held against what happened in the rooms it was in.
+"""What one client heard, line by line, held against what happened in the rooms it was in.
 
 Each line is one of three kinds. An answer to something of its own: a welcome, a refusal, who is here. A
 whisper to it. Or something that happened in the room. Answers must come in the order of the deeds that
@@ -58,7 +58,7 @@ class Facts:
         self.whispered: dict[bytes, str] = {}  # whispers that were heard, and by whom
         self.refused: set[tuple[str, int]] = set()  # whispers that were refused: whose, and which deed
         self.answered: dict[str, int] = {}  # by nickname: the last deed that was answered
-        self.heard_by: dict[bytes, str] = {}  # what a witness did not hear, and somebody who did
+        self.heard_by: dict[bytes, str] = {}  # what a witness did not hear, and a client that did
         for what, all_of_them in (
             ("line", [step.text for course in courses for step in course.steps]),
             ("whisper", [text for course in courses for text in course.whispers.values()]),

@@ -1,10 +1,10 @@
 """What happened in one room, in the one order in which its witness heard it.
 
-A witness enters a room before anybody else, says nothing, and stays to the end. So it hears all that
-happens there, and what it heard is the order in which everybody else must have heard it too. Should it be
+A witness enters a room before all others, says nothing, and stays to the end. So it hears all that
+happens there, and what it heard is the order in which all others must have heard it too. Should it be
 the witness who was told wrongly, then all others disagree with it, and that is noticed as well.
 
-`Step` is one thing that happened; `steps` tells which ones somebody's deeds come to. Pure.
+`Step` is one thing that happened; `steps` tells which ones a client's deeds come to. Pure.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What somebody is called, and the room they are in."""
+    """A client's nickname, and the room it is in."""
 
     name: str
     room: str
@@ -106,7 +106,7 @@ class Order:
         self.witness = witness
         self.lines: list[bytes] = []
         self.at: dict[bytes, int] = {}
-        self.settled = 0  # how many there were when everybody had gone quiet
+        self.settled = 0  # how many there were when all had gone quiet
         self._here = [Course(witness).places[-1].name]
         self._changed: list[int] = [-1]
         self._rosters: list[list[str]] = [self._here]

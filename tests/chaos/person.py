@@ -1,4 +1,4 @@
-"""What somebody does next, by dice: talk, whisper, rename, change rooms, send garbage.
+"""What a person does next, at random: talk, whisper, rename, change rooms, send garbage.
 
 A person outlives its connections: it comes back, often with the nickname that it had. It sees to it that
 all it says differs from all that is said in the run, and that it takes each nickname in letters of its
@@ -18,7 +18,7 @@ from labkit.wire.messages import Act, Join, Refused, Rename, Say, Whisper, Who
 
 WORDS = "well then so what about the tea is it cold привет как дела 你好 🍵 and again".split()
 IN_FLIGHT = 3
-"""Probes that may be unanswered: somebody who has so many says nothing more until one is."""
+"""Probes that may be unanswered: a person that has so many says nothing more until one is."""
 
 Done = tuple[Deed, bytes]
 
@@ -55,7 +55,7 @@ class Names:
 
 
 class Person:
-    """Somebody; `client` is their connection, while they have one."""
+    """One user; `client` is its connection, while it has one."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Person:
         return Say(text), line
 
     def wrong(self, taken: list[str]) -> Done:
-        """What must be refused, and heard by nobody."""
+        """What must be refused, and heard by no client."""
         name = self.chance.choice(taken)
         return self.chance.choice(
             [
@@ -210,7 +210,7 @@ class Person:
         return [(Rename(self.name), f"/nick {self.name}".encode())]
 
     def move(self) -> list[Done]:
-        """To another room; sometimes to one of its own, where nobody else is."""
+        """To another room; sometimes to one of its own, where it is alone."""
         # Its own, and of this life: who vanished in there may be still about when it comes back.
         closet = f"closet-{self.key}.{self._lives}"
         rooms = [room for room in (*self.rooms, closet) if room != self.room]
@@ -220,7 +220,7 @@ class Person:
         return [*done, (Join(self.room), f"/join {wanted}".encode())]
 
     def start_anew(self) -> None:
-        """Its nickname was not to be had again: with another one."""
+        """Its nickname is still taken: with another one."""
         self._renamed += 1
         self._keys = [f"{self.key}.{self._renamed}"]
         self.refused_since = None

@@ -6,8 +6,8 @@
                               [--lease 2] [--server CLASS] …
 
 Deliveries and abrupt ends are those of all seeds together: each seed does its share, and at least that. A
-delivery is a line of somebody else's that one client heard, and that the checker has found right. An
-abrupt end is one that nobody announced: vanished, frozen until it was let go, fallen silent, closed
+delivery is a line of another's that one client heard, and that the checker has found right. An
+abrupt end is one that no client announced: vanished, frozen until it was let go, fallen silent, closed
 unread, cut off with its link, lost with its server.
 
 The server runs in a process of its own; with --here, in this one. With --servers, as many share their rooms
@@ -35,8 +35,8 @@ from time import monotonic
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.arena import run, run_servers  # noqa: E402
-from chaos.crowd import Plan  # noqa: E402
 from chaos.hosts import SmallBuffers  # noqa: E402
+from chaos.people import Plan  # noqa: E402
 from chaos.storm import Weather  # noqa: E402
 
 

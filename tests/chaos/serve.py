@@ -1,4 +1,4 @@
-"""A server for the crowd, in a process of its own: `python serve.py "Limits(…)" PORT CLASS [REDIS_URL]`.
+"""A server for the clients, in a process of its own: `python serve.py "Limits(…)" PORT CLASS [REDIS_URL]`.
 
 CLASS is SmallBuffers, or one of the servers with a backplane that is made wrong (broken_backplanes.py).
 Ends with SIGTERM, and with the program that started it.

@@ -1,12 +1,12 @@
-"""What befalls the servers and their Redis while the crowd rages: by dice, and one blow after the other.
+"""Strikes the servers and their Redis while the clients rage: at random, one blow after the other.
 
-A server is killed, or stopped in good order, and comes back after a while, on its old port or another.
-Redis is killed or stopped, and started again; or it hangs for a while. A server loses its connections to
-Redis, or gets them slow, or is cut off: for a moment; or for so long that the others must give it up.
+A server is killed, or stopped cleanly, and comes back after a while, on its old port or another.
+Redis is killed or stopped, and started again; or it hangs for a while. A server's connections to
+Redis are reset, or slow, or cut off: for a moment, or for so long that the others must give it up.
 
-Before each blow all those are told of (`Concerned`) whom it may cost their connection, and what they said
-last. Nobody else may notice anything; but that their server is cut off, and back. So Redis is never away
-for long, beside the lease.
+Before each blow it tells (`Concerned`) which server may lose its clients, and why. No other client may
+notice anything but that its server is cut off, and back. So Redis is never away for long, compared with
+the lease.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from labkit.instruments.faults import Bandwidth, Delay, Silence
 from labkit.wire.messages import SERVER_LOST, SERVER_STOPPED
 
 Concerned = Callable[[int, str], int]
-"""The server of this number may be lost, for this reason; how many of its people were connected."""
+"""Takes the number of a server that may be lost, and the reason; returns how many clients it had."""
 
 
 @dataclass(frozen=True)
 class Weather:
-    """How many servers there are, and what is to befall them."""
+    """How many servers there are, and what happens to them."""
 
     servers: int = 3
     kills: int = 1  # servers killed
-    stops: int = 0  # servers stopped in good order
+    stops: int = 0  # servers stopped cleanly
     restarts: int = 1  # Redis killed, or stopped, and started again
     cuts: int = 0  # Redis hangs, is slow, or out of reach for one server; not for long
     exiles: int = 0  # … for longer than the lease
@@ -45,20 +45,20 @@ class Weather:
 
 
 class Storm:
-    """`turn` is to be called often, with how much of the run is over; at its end, `calm` until it is so.
+    """Call `turn` often, with how much of the run is over; at its end, `calm` until it returns True.
 
     Args:
         fleet: the servers, started.
         weather: how much of what.
         lease: seconds after which a server that gives no sign of life is given up.
-        seed: of the dice.
-        concerned: is told before each blow.
+        seed: seeds its random choices.
+        concerned: called before each blow.
     """
 
     def __init__(
         self, fleet: Fleet, weather: Weather, lease: float, seed: int, concerned: Concerned
     ) -> None:
-        self.log: list[str] = []  # what happened, for who reads about a complaint
+        self.log: list[str] = []  # what happened, for the reader of a complaint
         self.ends = 0  # connections that were lost with their server
         self.outcasts: set[int] = set()  # servers that are cut off for too long
         self._fleet, self._lease, self._concerned = fleet, lease, concerned
@@ -88,7 +88,7 @@ class Storm:
         return not self._blows
 
     def turn(self, done: float) -> None:
-        """Mend what is to be mended; and the next blow, if its time has come: `done` is from 0 to 1."""
+        """Mend what is due, and strike the next blow if its time has come; `done` is from 0 to 1."""
         for n in self._fleet.look():
             self._come_back_later(n)
         now = monotonic()
@@ -111,7 +111,7 @@ class Storm:
         self.log.append(f"{monotonic() - self._start:.2f} s: {what}")
 
     def _a_while(self) -> float:
-        """Seconds that Redis may be away without costing anybody the lease; some notice it, some do not."""
+        """Seconds that Redis may be away with no server losing its lease; some notice it, some do not."""
         return self._lease * self._chance.choice(
             (self._chance.uniform(0.01, 0.1), self._chance.uniform(0.2, 0.3))
         )
@@ -119,7 +119,7 @@ class Storm:
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
         self._later.append((monotonic() + seconds, act))
 
-    # --- the blows: False, if it cannot be done just now ---
+    # --- the blows; False: not possible just now ---
 
     def _victim(self) -> int | None:
         up = [n for n, host in enumerate(self._fleet.hosts) if n and host and n not in self.outcasts]
@@ -241,5 +241,5 @@ class Storm:
 
     def _exile_ends(self, n: int) -> None:
         self._mend(n)
-        # It finds out soon, and lets go of its people.
+        # It soon notices, and lets go of its clients.
         self._after(self._lease, lambda: self.outcasts.discard(n))

@@ -6,14 +6,14 @@ import pytest
 
 from chaos.arena import run
 from chaos.broken import ALSO, BROKEN, Broken, BrokenHub, with_hub
-from chaos.crowd import Plan
+from chaos.people import Plan
 from chaos.verdict import Kind
 from labkit import Limits
 
 SEEDS = (1, 2, 3)
 
 
-# Nobody freezes or falls silent; and nobody is to be let go whom this process keeps waiting for a moment.
+# No client freezes or falls silent; and none is to be let go that this process keeps waiting for a moment.
 LIMITS = Limits(silence=20.0, grace=15.0, behind=16 * 1024 * 1024, handshake=20.0)
 
 

@@ -9,12 +9,12 @@ from support import need_redis
 
 from chaos.arena import run_servers
 from chaos.broken_backplanes import ALSO, BROKEN, Broken
-from chaos.crowd import Plan
+from chaos.people import Plan
 from chaos.storm import Weather
 
 SEEDS = range(1, 21)
 """As many as it takes: what is wrong for an instant only, when Redis goes or two come at once, may meet
-nobody who talks then."""
+no client that talks then."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The checker itself: right about histories written by hand, and about those of a house that is made up."""
+"""The checker itself: right about histories written by hand, and about made-up ones."""
 
 from __future__ import annotations
 
@@ -216,14 +216,14 @@ def test_a_lie_is_found(change: Callable[[Lives], None], kind: Kind, words: str)
 
 
 @pytest.mark.parametrize("left", range(1, 8))
-def test_who_left_may_not_have_heard_the_last_of_it(left: int) -> None:
+def test_one_that_left_may_not_have_heard_the_last_of_it(left: int) -> None:
     """Cut off anywhere, what alice has heard proves nothing wrong; a hole in it does."""
     lives = a_story()
     del lives["alice"].heard[left:]
     assert not check(list(lives.values())).count
 
 
-def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
+def test_one_that_vanished_may_not_have_been_heard_to_the_last() -> None:
     """What carol sent last may be unread; but not with something read that she sent afterwards."""
     lives = a_story()
     lives["carol"].deeds += [Rename("carlotta"), Join("lobby"), Say("four")]
@@ -234,7 +234,7 @@ def test_who_vanished_may_not_have_been_heard_to_the_last() -> None:
 
 
 def test_lines_that_read_alike_are_no_history() -> None:
-    """Nobody could tell whether one was lost and the other heard twice."""
+    """The checker could not tell whether one was lost and the other heard twice."""
     lives = a_story()
     lives["alice"].deeds.insert(0, Say("one"))
     with pytest.raises(ValueError, match="each line of a run must differ"):
@@ -242,19 +242,19 @@ def test_lines_that_read_alike_are_no_history() -> None:
 
 
 def test_without_a_witness_there_is_no_order() -> None:
-    """Nobody would be sure to have heard it all."""
+    """No client would be sure to have heard it all."""
     lives = a_story()
     lives["witness"].watches = ""
     with pytest.raises(ValueError, match="witness in the lobby"):
         check(list(lives.values()))
 
 
-# --- histories that nobody has written: a house, and dice ---
+# --- made-up histories: Rooms, and dice ---
 
 
 def made_up(seed: int) -> list[Life]:
-    """What a few people hear of each other in a house (room.py) that is told everything in one order."""
-    dice, house = random.Random(seed), Rooms[int]()
+    """What a few people hear of each other in Rooms (rooms.py), told everything in one order."""
+    dice, rooms = random.Random(seed), Rooms[int]()
     lives: list[Life] = []
     hears: dict[int, str] = {}
 
@@ -271,12 +271,12 @@ def made_up(seed: int) -> list[Life]:
 
     def come(nickname: str) -> None:
         lives.append(Life(nickname))
-        carry_out(house.join(len(lives) - 1, nickname))
+        carry_out(rooms.join(len(lives) - 1, nickname))
 
     def do(who: int, what: FromClient) -> None:
         lives[who].deeds.append(what)  # type: ignore[arg-type]
         try:
-            carry_out(house.do(who, what))
+            carry_out(rooms.do(who, what))
         except Refusal as refusal:
             if not isinstance(what, Whisper) or str(refusal) == "that is you":
                 lives[who].deeds[-1] = Refused(str(refusal))
@@ -288,7 +288,7 @@ def made_up(seed: int) -> list[Life]:
     do(1, Join("den"))
     lives[0].watches, lives[1].watches = "lobby", "den"
     for n in range(200):
-        here = [who for who in range(2, len(lives)) if who in house]
+        here = [who for who in range(2, len(lives)) if who in rooms]
         if len(here) < 3 or dice.random() < 0.1:
             come(f"p{n}")
             continue
@@ -296,15 +296,15 @@ def made_up(seed: int) -> list[Life]:
         match dice.randrange(8):
             case 0:
                 do(who, Rename(f"r{n}"))
-                do(who, Join("den" if house.room(who) == "lobby" else "lobby"))
+                do(who, Join("den" if rooms.room(who) == "lobby" else "lobby"))
             case 1:
-                do(who, Whisper(house.nickname(dice.choice(here)) if n % 3 else f"x{n}", f"psst {n}"))
+                do(who, Whisper(rooms.nickname(dice.choice(here)) if n % 3 else f"x{n}", f"psst {n}"))
             case 2:
                 do(who, Who())
             case 3:
                 lives[who].ends = {dice.choice((QUIT, HUNG_UP, VANISHED, TOO_SLOW))}
                 lives[who].over = True
-                carry_out(house.leave(who, *lives[who].ends))
+                carry_out(rooms.leave(who, *lives[who].ends))
             case _:
                 do(who, dice.choice((Say, Act))(f"text {n}"))
     for life in lives:
@@ -314,7 +314,7 @@ def made_up(seed: int) -> list[Life]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_a_house_tells_is_true(seed: int) -> None:
+def test_made_up_histories_are_true(seed: int) -> None:
     """Nothing to complain about; nor when those who left have not heard the last of it."""
     lives, dice = made_up(seed), random.Random(seed)
     assert not (verdict := check(lives)).count, verdict
@@ -326,13 +326,13 @@ def test_what_a_house_tells_is_true(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_is_lost_repeated_or_exchanged_is_noticed(seed: int) -> None:
-    """Anywhere in what anybody heard who stayed and was no witness."""
+    """Anywhere in what any client heard that stayed and was no witness."""
     true, dice = made_up(seed), random.Random(seed)
     for _ in range(10):
         lives = copy.deepcopy(true)
         life = dice.choice([life for life in lives[2:] if life.settled is not None and len(life.heard) > 3])
         at = dice.randrange(1, len(life.heard) - 1)
-        # What is not said aloud has no place among what is: nobody else knows when it was due.
+        # What is not said aloud has no place among what is: no other client knows when it was due.
         if any(line.startswith((b"! ", b"* in ")) or b" -> " in line for line in life.heard[at : at + 2]):
             continue
         match dice.randrange(3):

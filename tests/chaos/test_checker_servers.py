@@ -185,12 +185,12 @@ def many() -> tuple[Life, Life, list[str]]:
     ("first", "last", "right"),
     [(120, 152, True), (120, 151, False), (5, 152, False), (121, 152, False)],
 )
-def test_who_is_here_may_take_more_than_a_line(first: int, last: int, right: bool) -> None:
+def test_the_roster_may_take_more_than_a_line(first: int, last: int, right: bool) -> None:
     """All of them, in order, and a line that goes on is full."""
     witness, ann, names = many()
     rest = 120 if first == 121 else first  # one of them is told in both lines
     for part in (names[:first], names[rest:last]):
         ann.heard.append(f"* in lobby: {', '.join(part)}".encode())
-    everybody = [a_life(name, [], f"* you are {name}, in lobby") for name in names[1:-1]]
-    verdict = check([witness, ann, *everybody])
+    others = [a_life(name, [], f"* you are {name}, in lobby") for name in names[1:-1]]
+    verdict = check([witness, ann, *others])
     assert (Kind.ANSWER in verdict.kinds) is not right, verdict

@@ -17,19 +17,19 @@ SHOWN = 3
 class Kind(StrEnum):
     """What can be wrong."""
 
-    LOST = "lost"  # somebody who was there did not hear it
+    LOST = "lost"  # a client that was there did not hear it
     TWICE = "heard twice"
     ORDER = "out of order"  # two heard it in two orders, or a sender's lines changed places
     OWN = "heard by its own sender"
-    LEAK = "heard outside its room"  # or by somebody who was not there yet, or no more
-    FORGED = "never said"  # nobody said it, and nothing like it happened
+    LEAK = "heard outside its room"  # or by a client that was not there yet, or no more
+    FORGED = "never said"  # no client said it, and nothing like it happened
     WHISPER = "heard by the wrong one"
     REASON = "left for another reason"
     THROWN_OUT = "thrown out"
     ANSWER = "answered wrongly"
     SHARED = "one nickname for two"
-    TAKEN = "still taken"  # a nickname, after whoever had it is gone
-    LEFT_BEHIND = "left behind"  # somebody on the roster, a thread, a descriptor
+    TAKEN = "still taken"  # a nickname, after its client is gone
+    LEFT_BEHIND = "left behind"  # a client on the roster, a thread, a descriptor
     STUCK = "stuck"  # something that must happen did not
 
 
@@ -49,7 +49,7 @@ class Verdict:
 
     complaints: list[Complaint] = field(default_factory=list)
     count: Counter[Kind] = field(default_factory=Counter)
-    deliveries: int = 0  # lines of others that somebody heard, and rightly
+    deliveries: int = 0  # lines of others that a client heard, and rightly
     told: Counter[str] = field(default_factory=Counter)  # leavings, by the reason that was told
 
     def complain(self, kind: Kind, what: str, excerpt: Iterable[str] = ()) -> None:

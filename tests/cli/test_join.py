@@ -282,7 +282,7 @@ def test_what_arrives_does_not_cut_through_what_is_typed(server: ChatServer, bob
         assert alice.complaints() == ""
 
 
-def test_the_bar_shows_who_and_where(server: ChatServer) -> None:
+def test_the_bar_shows_nickname_and_room(server: ChatServer) -> None:
     """Below what is typed stands who you are and in which room, also after it has changed."""
     with on_terminal(server.address, "alice") as alice:
         alice.until_shown("alice in lobby")

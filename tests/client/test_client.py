@@ -210,8 +210,8 @@ def test_answering_a_raw_server_gone(bare_server: BareServer, elsewhere: ThreadP
 # --- addresses ---
 
 
-def test_nobody_listens_there() -> None:
-    """A port where nobody listens: ConnectionRefusedError, with the address and a question worth asking."""
+def test_no_server_listens_there() -> None:
+    """No server listens there: ConnectionRefusedError, with the address and a question worth asking."""
     with socket.socket() as bound:  # taken, and not listening
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -249,7 +249,7 @@ def test_a_port_that_cannot_be_one(port: int) -> None:
 # --- saying and hearing ---
 
 
-def test_everybody_else_hears_it(server: ChatServer) -> None:
+def test_all_others_hear_it(server: ChatServer) -> None:
     """A line goes to all others with the sender's name; a whisper to one alone."""
     with (
         ChatClient("alice", server.address) as alice,
@@ -569,7 +569,7 @@ def test_the_server_stops(server: ChatServer) -> None:
 
 
 def test_the_server_goes_without_a_word(fake: Callable[..., tuple[ChatClient, Wire]]) -> None:
-    """FIN from the server, nothing before it: noticed at once, and whoever waits is told."""
+    """FIN from the server, nothing before it: noticed at once, and waiting threads are told."""
     alice, peer = fake()
     peer.close()
     with pytest.raises(ConnectionEnded, match="^alice waited for 'x', but the server hung up; "):

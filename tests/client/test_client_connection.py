@@ -52,13 +52,13 @@ def test_a_deadline_ends_it(bare_server: BareServer) -> None:
 
 
 def test_connecting_is_given_up(elsewhere: ThreadPoolExecutor) -> None:
-    """Whoever changes their mind need not wait until the other side answers, or does not."""
+    """A caller that changes its mind need not wait until the other side answers, or does not."""
     wanted = threading.Event()
     wanted.set()
     with socket.socket() as busy, socket.socket() as one, socket.socket() as two, socket.socket() as three:
         busy.bind(("127.0.0.1", 0))
         busy.listen(0)
-        for waiting in (one, two, three):  # its queue is full then, and the kernel answers nobody (Linux)
+        for waiting in (one, two, three):  # its queue is full then, and the kernel answers no more (Linux)
             waiting.setblocking(False)
             waiting.connect_ex(busy.getsockname())
         calling = elsewhere.submit(
@@ -69,7 +69,7 @@ def test_connecting_is_given_up(elsewhere: ThreadPoolExecutor) -> None:
             calling.result(SOON)
 
 
-def test_nobody_listens_there() -> None:
+def test_no_server_listens_there() -> None:
     """Also one who looks around while connecting is told so, in the same words."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -77,7 +77,7 @@ def test_nobody_listens_there() -> None:
             ClientConnection(bound.getsockname(), LineFraming(), SOON, None, lambda: False)
 
 
-def test_closed_while_somebody_waits_to_send(
+def test_closed_while_a_thread_waits_to_send(
     bare_server: BareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The receiving thread closes the socket at the worst moment: an error of the connection, no other."""

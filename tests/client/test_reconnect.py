@@ -54,7 +54,7 @@ def second() -> Iterator[ChatServer]:
 
 @pytest.fixture
 def nobody() -> Iterator[tuple[str, int]]:
-    """An address where nobody listens."""
+    """An address where no server listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()
@@ -179,7 +179,7 @@ def test_the_first_one_that_answers(
     assert alice.end == "you left"
 
 
-def test_nobody_answers(nobody: tuple[str, int], bare_server: BareServer) -> None:
+def test_no_server_answers(nobody: tuple[str, int], bare_server: BareServer) -> None:
     """One error names each of them and why; no thread is left."""
     with pytest.raises(ConnectionError) as error:
         ChatClient("alice", [nobody, bare_server.address, ("127.0.0.1", 1)], timeout=0.1)
@@ -191,7 +191,7 @@ def test_nobody_answers(nobody: tuple[str, int], bare_server: BareServer) -> Non
 
 
 def test_a_full_server_is_passed_by(second: ChatServer) -> None:
-    """Whoever is turned away before being asked goes to the next one."""
+    """A client turned away before being asked goes to the next server."""
     with ChatServer(port=0, limits=Limits(max_clients=1)) as full, ChatClient("bob", full.address):
         with ChatClient("alice", [full.address, second.address]) as alice:
             assert alice.address == second.address
@@ -217,7 +217,7 @@ def test_a_refusal_is_not_taken_elsewhere(server: ChatServer, second: ChatServer
     ],
 )
 def test_lists_that_cannot_be_one(addresses: list, options: dict, complaint: str) -> None:  # type: ignore[type-arg]
-    """What cannot be right is said before anybody is called."""
+    """What cannot be right is said before any server is called."""
     with pytest.raises(ValueError, match=complaint):
         ChatClient("alice", addresses, **options)
 
@@ -387,8 +387,8 @@ def test_a_server_that_goes_while_it_lets_us_in(
         assert [person.room for person in second.present()] == ["den"]
 
 
-def test_nobody_is_left(server: ChatServer, second: ChatServer, elsewhere: ThreadPoolExecutor) -> None:
-    """After `give_up` seconds it is over: the end names each of them, and whoever waits is told."""
+def test_no_server_is_left(server: ChatServer, second: ChatServer, elsewhere: ThreadPoolExecutor) -> None:
+    """After `give_up` seconds it is over: the end names each of them, and waiting threads are told."""
     alice = ChatClient("alice", [server.address, second.address], seed=1, give_up=1.5)
     waiting = elsewhere.submit(alice.wait_for, "nothing", 2 * SOON)
     second.stop()
@@ -425,7 +425,7 @@ def test_quit_is_no_loss(server: ChatServer, second: ChatServer) -> None:
             assert second.roster() == [] and alice.address == server.address
 
 
-def test_one_who_has_no_nickname_yet_is_not_brought_back(second: ChatServer) -> None:
+def test_a_client_without_a_nickname_is_not_brought_back(second: ChatServer) -> None:
     """There is nothing to take back: the end is the end, as with one server."""
     with ChatServer(port=0, limits=Limits(handshake=0.5)) as server:
         with ChatClient(None, [server.address, second.address]) as nobody:
@@ -576,7 +576,7 @@ def test_leaving_while_it_looks_for_a_server(
     elsewhere: ThreadPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In a pause, connecting in vain, waiting for a word: it leaves at once, and whoever waits is told."""
+    """In a pause, connecting in vain, waiting for a word: it leaves at once; waiting threads are told."""
     monkeypatch.setattr(labkit.client.client, "GOODBYE", 60.0)
     with ExitStack() as stack:
         address = other(server, nobody, stack)

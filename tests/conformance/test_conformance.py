@@ -206,7 +206,7 @@ def test_nothing_is_wrong_with_labkit_started_as_a_command(framing: str) -> None
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_nothing_is_wrong_with_labkit_at_its_address(framing: str) -> None:
-    """One server for all behaviours, with somebody else in the room; it is left as it was found."""
+    """One server for all behaviours, with another client in the room; it is left as it was found."""
     with ChatServer(port=0, framing=FRAMINGS[framing]) as server:
         with Wire(server.address) as resident:
             resident.send("resident")
@@ -224,7 +224,7 @@ def test_nothing_is_wrong_with_labkit_at_its_address(framing: str) -> None:
 
 
 def test_nothing_is_wrong_with_labkit_on_a_backplane(redis: RedisServer) -> None:
-    """Unchanged, at its address, while another server has somebody in the same room."""
+    """Unchanged, at its address, while another server has a client in the same room."""
     with (
         ChatServer(port=0, backplane=redis.url) as other,
         ChatServer(port=0, backplane=redis.url) as server,
@@ -295,7 +295,7 @@ def test_nothing_is_made_up_once_a_server_is_broken() -> None:
     with running([sys.executable, "-c", code]) as address:
         report = check_address(address, "raw")
     assert missed(report) < OF_THE_ASSIGNMENT, str(report)
-    last = called("a goodbye is noticed").number  # or a thread spins, and everybody hears it for ever
+    last = called("a goodbye is noticed").number  # or a thread spins, and all hear it for ever
     assert report.missed[-1] == last
     rest = [v for v in report.verdicts if v.behaviour.number > last]
     assert {v.verdict for v in rest} == {NOT_TRIED}
@@ -304,7 +304,7 @@ def test_nothing_is_made_up_once_a_server_is_broken() -> None:
     assert report.seconds < LONGEST
 
 
-def test_a_server_that_takes_nobody_is_told_once() -> None:
+def test_a_server_that_takes_no_client_is_told_once() -> None:
     """It listens, and never asks: two ✗, for asking and for being heard; the rest is not tried."""
     with BareServer() as silent:
         report = check_address(f"localhost:{silent.address[1]}")
@@ -423,7 +423,7 @@ def test_what_cannot_be_tried_is_told(
     assert "error" in json.loads(capsys.readouterr().out)
 
 
-def test_nobody_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_server_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 2, and the address."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -500,7 +500,7 @@ def test_a_raw_client_writes_down_what_passes(bare_server: BareServer) -> None:
     ]
 
 
-def test_two_who_do_not_hear_each_other_have_not_met(bare_server: BareServer) -> None:
+def test_two_that_do_not_hear_each_other_have_not_met(bare_server: BareServer) -> None:
     """What they would have heard is told."""
     with RawClient(bare_server.address, "alice") as alice, RawClient(bare_server.address, "bob") as bob:
         with bare_server.accept() as one, bare_server.accept() as two:

@@ -81,7 +81,7 @@ def test_too_long_a_line_is_refused() -> None:
 
 
 def test_without_a_limit_the_queue_grows() -> None:
-    """One who does not read holds up nobody; and hears all of it, in order, once they read on."""
+    """A client that does not read holds up no other; and hears all of it, in order, once it reads on."""
     with QueueServer(port=0) as server:
         alice, bob, carol = people(server, "alice", "bob", "carol")
         talk(alice, carol, MANY)
@@ -120,7 +120,7 @@ def test_let_go() -> None:
 
 
 def test_wait(elsewhere: ThreadPoolExecutor) -> None:
-    """Whoever speaks is read no further while one does not read; then everybody hears everything."""
+    """A sender is read no further while one client does not read; then all hear everything."""
     with QueueServer(port=0, limit=10, when_full="wait") as server:
         alice, bob, carol = people(server, "alice", "bob", "carol")
         talking = elsewhere.submit(alice.send_bytes, f"{LONG}\n".encode() * 5 * MANY)

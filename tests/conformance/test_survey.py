@@ -4,7 +4,7 @@ Twelve student servers were run and probed; fourteen faults were counted. For ea
 behaviour (labkit/conformance/behaviours.py) that a server with the fault does not have, tried through bare
 sockets, in either dialect. labkit's server must have them all. The assignment's own server (classic.py)
 shows eleven of the faults: this proves that those behaviours can see what they look for. It is free of
-the other three by its making: it sends to all but the sender, has no lock, and removes nobody inside a
+the other three by its making: it sends to all but the sender, has no lock, and removes no client inside a
 loop. So for these it is made worse, one fault at a time.
 """
 
@@ -75,7 +75,7 @@ def test_labkit_is_free_of_it(fault: str, framing: str) -> None:
 
 
 def test_raw_cannot_promise_to_keep_messages_apart() -> None:
-    """So nobody is judged by it there; and the reason is told."""
+    """So no server is judged by it there; and the reason is told."""
     with pytest.raises(NotJudged, match="a recv is a message"):
         called(FAULTS[FRAMING]).judge(ServerUnderTest(("localhost", 0), "raw"))
 
@@ -91,7 +91,7 @@ def test_the_assignments_own_server_shows_it(fault: str) -> None:
 
 
 class Echoes(ClassicServer):
-    """Sends to everybody, the sender included."""
+    """Sends to all, the sender included."""
 
     def broadcast(self, message: bytes, sender: socket.socket) -> None:
         for client in self.clients:
@@ -99,7 +99,7 @@ class Echoes(ClassicServer):
 
 
 class RemovesInTheLoop(ClassicServer):
-    """A client's thread just ends; whoever finds a client dead takes it off the lists it is walking."""
+    """A client's thread just ends; one that finds a client dead takes it off the lists it is walking."""
 
     def handle_client(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError):

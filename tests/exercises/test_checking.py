@@ -371,13 +371,13 @@ def test_the_model_test_catches_every_bug(answer: Judgement) -> None:
 
 
 def test_a_test_that_accepts_everything() -> None:
-    """It accuses nobody, and catches nothing."""
+    """It accuses no server, and catches none."""
     judgement = judge(lambda address: None)
     assert (judgement.accused, judgement.caught, judgement.score) == (0, 0, 0)
     assert "catches 0 of 10 bugs" in str(judgement)
 
 
-def test_a_test_that_accuses_everybody() -> None:
+def test_a_test_that_accuses_every_server() -> None:
     """Points for bugs would be free: so it gets none, and is tried no further."""
 
     def no(address: tuple[str, int]) -> None:

@@ -25,7 +25,7 @@ def wire(*rows: tuple[str, str, str, str]) -> Journal:
     return journal
 
 
-def test_the_text_tells_who_sent_what_to_whom() -> None:
+def test_the_text_shows_sender_receiver_and_content() -> None:
     """Lines in order of appearance, arrows with their bytes, FIN and RST told apart."""
     journal = wire(
         ("bytes", "server", "'nickname\\n' (9)", "alice"),
@@ -83,7 +83,7 @@ _rows = st.lists(
 
 @given(_rows)
 def test_the_text_lines_up(rows: list[tuple[str, str, str, str]]) -> None:
-    """Everybody's line stands in one column from top to bottom, whatever the names and labels are."""
+    """Each end's line stands in one column from top to bottom, whatever the names and labels are."""
     rows = [row for row in rows if row[1] != row[3]]
     if not rows:
         return
@@ -94,7 +94,7 @@ def test_the_text_lines_up(rows: list[tuple[str, str, str, str]]) -> None:
     for line in body:
         if "⋮" in line:
             continue
-        # A label may hold a │ of nobody's; these rows have none, being ASCII.
+        # A label may hold a │ of its own; these rows have none, being ASCII.
         here = {wcswidth(line[:i]) for i, c in enumerate(line) if c == "│"}
         columns = here if columns is None else columns | here
     assert columns is not None
@@ -210,7 +210,7 @@ def test_every_reason_is_drawn() -> None:
         assert last.sender == ("server" if reason.ended_by == "server" else "alice")
 
 
-def test_who_leaves_by_an_announced_reason_is_told_to_the_others_and_no_one_else_is() -> None:
+def test_only_leaving_for_an_announced_reason_is_told_to_the_others() -> None:
     """A server that stops tells all by one line, and a stranger is told to none."""
     for reason in REASONS.values():
         journal = Journal()

@@ -275,7 +275,7 @@ def test_a_flood_of_so_many_lines() -> None:
     assert not result.cut_short
 
 
-def test_of_many_who_hear_a_flood_some_are_looked_at() -> None:
+def test_of_many_readers_of_a_flood_some_are_measured() -> None:
     """The others' lines are counted; and the table says so."""
     with ChatServer(port=0) as server:
         result = load(server, kind="flood", lines=200, clients=25, talkers=2)

@@ -93,29 +93,29 @@ def both_are_counted(state: Counter) -> bool:
 
 
 @dataclass
-class House:
+class Audience:
     clients: list[str] = field(default_factory=lambda: ["alice", "bob", "carol"])
     heard: list[str] = field(default_factory=list)
     lock: Any = field(default_factory=lambda: threading.Lock())
 
 
-def broadcast(house: House) -> None:
-    for client in house.clients:
-        house.heard.append(client)
+def broadcast(audience: Audience) -> None:
+    for client in audience.clients:
+        audience.heard.append(client)
 
 
-def broadcast_to_a_copy(house: House) -> None:
-    for client in list(house.clients):
-        house.heard.append(client)
+def broadcast_to_a_copy(audience: Audience) -> None:
+    for client in list(audience.clients):
+        audience.heard.append(client)
 
 
-def alice_leaves(house: House) -> None:
-    house.clients.remove("alice")
+def alice_leaves(audience: Audience) -> None:
+    audience.clients.remove("alice")
 
 
-def who_stays_hears(house: House) -> None:
+def who_stays_hears(audience: Audience) -> None:
     for client in ("bob", "carol"):
-        assert client in house.heard, f"{client} was here all the time, and heard nothing"
+        assert client in audience.heard, f"{client} was here all the time, and heard nothing"
 
 
 @dataclass
@@ -200,7 +200,7 @@ WRONG: dict[str, tuple[Case, str]] = {
         "both_are_counted does not hold: count=1, lock=<free lock>",
     ),
     "live list": (
-        (House, {"bob": broadcast, "alice": alice_leaves}, who_stays_hears),
+        (Audience, {"bob": broadcast, "alice": alice_leaves}, who_stays_hears),
         "bob was here all the time, and heard nothing",
     ),
     "one nickname": (
@@ -222,7 +222,7 @@ WRONG: dict[str, tuple[Case, str]] = {
 RIGHT: dict[str, Case] = {
     "two lists": (Room, {"alice": first_leaves_locked, "bob": second_leaves_locked}, only_carol_is_left),
     "lost update": (Counter, {"alice": add_one_locked, "bob": add_one_locked}, both_are_counted),
-    "live list": (House, {"bob": broadcast_to_a_copy, "alice": alice_leaves}, who_stays_hears),
+    "live list": (Audience, {"bob": broadcast_to_a_copy, "alice": alice_leaves}, who_stays_hears),
     "one nickname": (Names, {"alice": claim_locked, "bob": claim_locked}, one_neo),
     "lock taken twice": (lambda: Chat(threading.RLock()), {"alice": leave, "bob": say}, None),
     "two orders": (Rooms, {"alice": to_the_library, "bob": to_the_lobby_in_the_same_order}, None),
@@ -379,7 +379,7 @@ def test_the_slider_walks_through_the_steps() -> None:
     assert explore(lambda: {"count": 0}, [take, take]).run is None
 
 
-def test_a_slider_at_a_deadlock_shows_who_waits() -> None:
+def test_a_slider_at_a_deadlock_shows_the_waiting_threads() -> None:
     """Both stand where they wait."""
     case, _ = WRONG["two orders"]
     panel = explore(*case).slider()

@@ -43,7 +43,7 @@ def test_pieces_are_taken_in_order_and_in_parts() -> None:
     assert bytes(backlog.next()) == b"abc" and store.bytes == 3
 
 
-def test_what_nobody_will_take_is_given_back() -> None:
+def test_what_will_never_be_taken_is_given_back() -> None:
     """`clear` gives back this backlog's part, and leaves to the others what waits for them, too."""
     store = MemoryUse()
     gone, here = Backlog(), Backlog()

@@ -1,4 +1,4 @@
-"""The backplane: several servers, one conversation. What happens when something is away: test_away.py."""
+"""The backplane: several servers, one conversation. When something is away: test_backplane_away.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Two = tuple[ChatServer, ChatServer]
 
 
 def ask(redis: RedisServer) -> Store:
-    """Somebody else who asks this Redis. Closed when the Redis is."""
+    """Another client of this Redis. Closed when the Redis is."""
     store = Store(redis.url, 5.0)
     _asking.append(store)
     return store
@@ -47,7 +47,7 @@ _asking: list[Store] = []
 
 
 @pytest.fixture(autouse=True)
-def nobody_goes_on_asking() -> Iterator[None]:
+def stores_are_closed() -> Iterator[None]:
     yield
     while _asking:
         _asking.pop().close()
@@ -66,7 +66,7 @@ def keys(redis: RedisServer) -> list[str]:
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    """For what nobody tells of."""
+    """For what no event announces."""
     give_up = monotonic() + 4 * SOON
     while not holds():
         assert monotonic() < give_up
@@ -143,8 +143,8 @@ def test_rooms_are_apart(two: Two) -> None:
         ]
 
 
-def test_who_is_told_over_all_servers_in_the_order_of_coming(two: Two) -> None:
-    """`/who` counts everybody in the room; and an own line before it has been done."""
+def test_slash_who_names_the_clients_of_all_servers_in_the_order_of_coming(two: Two) -> None:
+    """`/who` counts every client in the room; and a line said before it has gone out."""
     with ExitStack() as stack:
         names = ["dora", "alice", "carol", "bob"]
         people = [
@@ -157,7 +157,7 @@ def test_who_is_told_over_all_servers_in_the_order_of_coming(two: Two) -> None:
         assert people[0].line() == "* in lobby: dora, alice, carol, bo"
 
 
-def test_a_whisper_finds_whoever_has_the_name(two: Two) -> None:
+def test_a_whisper_finds_the_client_of_that_name(two: Two) -> None:
     """On the same server or the other; or it is refused, in the order in which it was asked for."""
     with (
         Wire.joined(two[0].address, "alice") as alice,
@@ -217,7 +217,7 @@ def test_a_nickname_is_free_when_its_leaving_is_heard(two: Two) -> None:
             alice.until("rob left")
 
 
-def test_of_two_who_want_one_name_at_once_one_gets_it(two: Two) -> None:
+def test_of_two_that_want_one_name_at_once_one_gets_it(two: Two) -> None:
     """On two servers at the same moment, again and again."""
     barrier = threading.Barrier(2)
 
@@ -244,7 +244,7 @@ def test_of_two_who_want_one_name_at_once_one_gets_it(two: Two) -> None:
 
 
 def test_nothing_is_left_of_rooms_and_servers_that_are_gone(redis: RedisServer) -> None:
-    """A room nobody is in takes up no key, and neither does a server that has stopped."""
+    """An empty room takes up no key, and neither does a server that has stopped."""
     with ChatServer(port=0, backplane=redis.url) as server:
         with Wire.joined(server.address, "alice") as alice:
             before = keys(redis)
@@ -390,7 +390,7 @@ def test_a_batch_has_what_the_others_need() -> None:
 
 
 def test_a_lost_server_takes_its_people_along() -> None:
-    """And nobody else, in the order in which they had come."""
+    """And no others, in the order in which they had come."""
     room, _ = a_room()
     room.change("+", "b.12", "ben")
     room.change("=", "b.1", "rob")

@@ -23,7 +23,7 @@ import pytest
 from chaos.fleet import in_memory
 from programs import Program
 from support import Wire, need_redis
-from test_backplane import ask, keys, nobody_goes_on_asking, room_memory, wait_until  # noqa: F401
+from test_backplane import ask, keys, room_memory, stores_are_closed, wait_until  # noqa: F401
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.client.reconnect import LAST_WORDS
@@ -71,7 +71,7 @@ def serving(url: str, *options: str) -> Iterator[tuple[tuple[str, int], psutil.P
 
 
 def let_in(address: tuple[str, int], nickname: str) -> Wire:
-    """Somebody who comes while Redis comes back, and may be told of that first."""
+    """A client that comes while Redis comes back, and may be told of that first."""
     wire = Wire(address, LONG)
     assert wire.line() == "nickname"
     wire.send(nickname)
@@ -280,7 +280,7 @@ def test_an_answer_that_was_lost_makes_nothing_happen_twice(
 
 
 def test_a_slow_redis_makes_slow_and_no_more(redis: RedisServer) -> None:
-    """Every answer comes 0.1 s late: all is heard, in order, and nobody is told of a trouble."""
+    """Every answer comes 0.1 s late: all is heard, in order, and no client is told of a trouble."""
     with (
         Link(redis.address, client="server") as link,
         ChatServer(port=0, backplane=redis.url_through(link.address)) as server,
@@ -297,7 +297,7 @@ def test_a_slow_redis_makes_slow_and_no_more(redis: RedisServer) -> None:
 
 @pytest.mark.parametrize("how", ["emptied", "started anew"])
 def test_a_redis_that_has_forgotten_everything(redis: RedisServer, how: str) -> None:
-    """Nobody can go on from what is not there any more: all are let go, and then it works again."""
+    """No server can go on from what is gone: all clients are let go, and then it works again."""
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as one,
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as other,
@@ -429,7 +429,7 @@ def _starts(url: str) -> bool:
 
 
 def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -> None:
-    """Somebody else writes into our keys: a turn is not done twice for it, and nobody is left hanging."""
+    """Another program writes into our keys: no turn is done twice for it, and no client is left hanging."""
     store = ask(redis)
     with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
         store._turns.delete("labkit:room:lobby:state")
@@ -441,7 +441,7 @@ def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -
             assert bob.line() == "* in lobby: bob"
 
 
-def test_an_entry_that_is_none_of_ours_lets_nobody_seem_well(redis: RedisServer) -> None:
+def test_a_foreign_entry_lets_no_server_seem_well(redis: RedisServer) -> None:
     """A server that cannot read on lets its people go, and begins anew."""
     with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
         ask(redis)._turns.xadd("labkit:room:lobby", {"foo": "bar"})
@@ -464,7 +464,7 @@ def test_a_url_that_does_not_say_what_it_seems_to_is_refused(redis: RedisServer)
         with pytest.raises(ValueError, match="not the URL of a Redis") as trouble:
             ChatServer(port=0, backplane=wrong)
         assert "s3cr" not in str(trouble.value) and "pw" not in str(trouble.value).replace("password", "")
-    with pytest.raises(NoRedis, match="an option that is none"):
+    with pytest.raises(NoRedis, match="an unknown option"):
         ChatServer(port=0, backplane=f"{url}?nonsense=1").start()
 
 
@@ -521,7 +521,7 @@ def test_a_client_names_what_was_said_before_it_could_know(
         )
 
 
-def test_whoever_runs_a_server_is_told_why_it_is_cut_off(redis: RedisServer) -> None:
+def test_the_operator_is_told_why_a_server_is_cut_off(redis: RedisServer) -> None:
     """`serve` prints the words of Redis, and when it is over; the journal has them, too."""
     store = ask(redis)
     command = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--backplane", redis.url]
@@ -537,7 +537,7 @@ def test_whoever_runs_a_server_is_told_why_it_is_cut_off(redis: RedisServer) -> 
 
 
 def test_a_redis_that_throws_away_what_it_likes_is_refused(redis: RedisServer) -> None:
-    """It could throw away the nicknames, and somebody could come in with one that is taken."""
+    """It could throw away the nicknames, and a client could come in with one that is taken."""
     store = ask(redis)
     store._turns.config_set("maxmemory", 10_000_000)
     ChatServer(port=0, backplane=redis.url).start().stop()
@@ -548,7 +548,7 @@ def test_a_redis_that_throws_away_what_it_likes_is_refused(redis: RedisServer) -
     ChatServer(port=0, backplane=redis.url).start().stop()
 
 
-def test_nobody_can_knock_where_there_is_no_redis(
+def test_no_client_can_connect_where_there_is_no_redis(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server asks for Redis before it listens."""

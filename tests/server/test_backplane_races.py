@@ -1,4 +1,4 @@
-"""The backplane against whoever wishes it ill: races, moments of giving up, slow readers, URLs that leak.
+"""The backplane at its worst: races, moments of giving up, slow readers, URLs that leak.
 
 Each of these was once a hang, a leak, or a lie; where the moment is short, it is made long by hand.
 """
@@ -108,7 +108,7 @@ def test_a_room_is_kept_until_its_last_connection_is_closed(
 
 
 def test_rooms_are_left_and_entered_again_and_again(two: Two) -> None:
-    """By two, at once, with a third who talks there from another server: nobody hears anything twice, or
+    """By two, at once, with a third who talks there from another server: no client hears anything twice, or
     is thrown out; and two moves in one breath are two moves."""
     with ExitWires() as wires, Wire.joined(two[1].address, "talker") as talker:
         talker.send("/join den")
@@ -187,7 +187,7 @@ def test_a_server_that_slept_does_not_tell_its_own_people_that_they_are_lost(red
 
 
 @pytest.mark.parametrize("how", ["given up", "stopped"])
-def test_who_has_just_left_is_closed_though_nobody_can_be_told(how: str) -> None:
+def test_a_client_that_left_is_closed_though_no_other_can_be_told(how: str) -> None:
     """Its last line waits for a Redis that does not answer, and then the session is over, or the server."""
     need_redis()
     with (
@@ -209,13 +209,13 @@ def test_who_has_just_left_is_closed_though_nobody_can_be_told(how: str) -> None
         assert alice.to_the_end() in ([], [f"* {GIVEN_UP}"])
 
 
-def test_who_asks_at_the_moment_of_giving_up_is_let_go(redis: RedisServer) -> None:
-    """The session is over between two steps of a claim: nobody would ever answer it."""
+def test_a_client_that_asks_at_the_moment_of_giving_up_is_let_go(redis: RedisServer) -> None:
+    """The session is over between two steps of a claim: no server would ever answer it."""
     with ChatServer(port=0, backplane=redis.url, limits=HASTY) as server:
         plane = backplane_of(server)
         with Wire(server.address) as newcomer:
             assert newcomer.line() == "nickname"
-            over = Session(plane.lock)  # nobody writes for this one
+            over = Session(plane.lock)  # no thread writes for this one
             over.over = True
             now, plane.session = plane.session, over
             newcomer.send("alice")
@@ -224,7 +224,7 @@ def test_who_asks_at_the_moment_of_giving_up_is_let_go(redis: RedisServer) -> No
 
 
 def test_a_talker_who_never_pauses_is_let_go_too(redis: RedisServer) -> None:
-    """What it goes on sending is heard by nobody; it is not read on until it happens to pause."""
+    """No client hears what it goes on sending; the server does not wait for it to pause."""
     done = threading.Event()
     with (
         ChatServer(port=0, backplane=redis.url, limits=HASTY) as server,
@@ -303,8 +303,8 @@ def test_a_reader_who_lags_on_another_server_makes_nothing_grow(redis: RedisServ
 
 
 def test_talkers_go_on_when_a_server_reads_on(redis: RedisServer) -> None:
-    """It did not read for a while, but kept its lease: nobody is lost, and nothing. Nor do they wait until
-    something else happens."""
+    """It did not read for a while, but kept its lease: no client is lost, and no line. Nor do they wait
+    until something else happens."""
     with (
         ChatServer(port=0, backplane=redis.url, limits=Limits(lease=480)) as server,
         Wire.joined(server.address, "alice") as alice,
@@ -345,10 +345,10 @@ def test_a_mailbox_does_not_grow(redis: RedisServer) -> None:
         wait_until(lambda: all(store._turns.xlen(key) <= 200 for key in mail))
 
 
-# --- whoever vanishes, at every step ---
+# --- clients that vanish, at every step ---
 
 
-def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two, redis: RedisServer) -> None:
+def test_vanishing_at_any_step_leaves_nothing_behind(two: Two, redis: RedisServer) -> None:
     """With FIN or RST, in the middle of a claim, a renaming, a move, a whisper: the names are free, and the
     rooms empty; who stays hears of each who was let in that it left, once."""
     dice = random.Random(5)
@@ -406,7 +406,7 @@ def test_whoever_vanishes_at_any_step_leaves_nothing_behind(two: Two, redis: Red
 
 
 def test_newcomers_who_wait_for_redis_take_no_more_places_than_there_are() -> None:
-    """Whoever has to make way is told, and closed, though the nickname is still being asked for."""
+    """A client that must make way is told, and closed, though its nickname is still being asked for."""
     need_redis()
     with (
         RedisServer() as redis,
@@ -431,7 +431,7 @@ def test_newcomers_who_wait_for_redis_take_no_more_places_than_there_are() -> No
 
 
 def test_a_start_that_fails_leaves_nothing_open(bare_server: BareServer) -> None:
-    """No socket, no selector, no thread; neither where nobody answers."""
+    """No socket, no selector, no thread; not even where no Redis answers."""
     here = psutil.Process()
     with pytest.raises(NoRedis):  # whatever is loaded at the first time
         ChatServer(port=0, backplane="redis://127.0.0.1:1").start()

@@ -101,7 +101,7 @@ def test_batches_change_nothing_of_what_is_heard(
 
 
 def test_all_who_hear_the_same_share_the_same_bytes() -> None:
-    """One block for everybody, not one each; and one send each, however many lines it holds."""
+    """One block for all, not one each; and one send each, however many lines it holds."""
     broadcaster = WrittenDown(4)
     broadcaster._deliver([Hears(reader, "lobby") for reader in broadcaster.readers])
     broadcaster._deliver([ForRoom("lobby", b"line %d\n" % n, broadcaster.readers[0]) for n in range(100)])
@@ -112,7 +112,7 @@ def test_all_who_hear_the_same_share_the_same_bytes() -> None:
     assert blocks[1][0] is blocks[2][0] is blocks[3][0]
 
 
-def test_rooms_nobody_hears_are_forgotten() -> None:
+def test_rooms_without_a_listener_are_forgotten() -> None:
     """A room costs nothing once all have left it."""
     broadcaster = WrittenDown(1)
     for n in range(100):
@@ -190,22 +190,22 @@ def test_all_backlogs_together_have_an_end() -> None:
     limits = Limits(waiting=400_000, behind=10_000_000, grace=1000)
     broadcaster = Broadcaster(limits, "labkit-broadcaster")
     broadcaster.start()
-    crowd = [pair(buffer=4096) for _ in range(10)]
+    readers = [pair(buffer=4096) for _ in range(10)]
     small, one_more = pair(buffer=4096)
     post(broadcaster, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
     for n in range(20):
-        post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in crowd))
+        post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in readers))
     give_up = monotonic() + SOON
     # 200 kB each: one could stay. Who has failed gives its memory back a moment later.
     while (
-        sum(reader.failed == TOO_SLOW for reader, _ in crowd) < 9
-        or sum(reader.behind for reader, _ in crowd) > limits.waiting // 2
+        sum(reader.failed == TOO_SLOW for reader, _ in readers) < 9
+        or sum(reader.behind for reader, _ in readers) > limits.waiting // 2
     ):
         assert monotonic() < give_up
         Event().wait(0.01)
     assert not small.failed
     assert one_more.line() == "x" * 18_000
-    for reader, wire in (*crowd, (small, one_more)):
+    for reader, wire in (*readers, (small, one_more)):
         wire.close()
         post(broadcaster, Close(reader, politely=False))
     broadcaster.stop()
@@ -225,7 +225,7 @@ def test_one_that_takes_nothing_is_let_go_after_its_grace() -> None:
 
 
 def test_closing_politely_delivers_what_waits_and_says_fin(broadcaster: Broadcaster) -> None:
-    """Also when the other side has sent something that nobody will read: no RST wipes out the last line."""
+    """Also when the other side has sent something that will not be read: no RST wipes out the last line."""
     reader, wire = pair()
     with wire:
         wire.send("nobody reads this")

@@ -109,7 +109,7 @@ def from_elsewhere(address: tuple[str, int], host: str = "127.0.0.2") -> Wire:
 
 
 def test_those_without_a_nickname_make_way_for_newcomers() -> None:
-    """A house full of silent connections lets newcomers in: who has waited longest is told, and goes."""
+    """A server full of silent connections lets newcomers in: the one longest there is told, and goes."""
     with ChatServer(port=0, limits=Limits(max_clients=20)) as server:
         with Wire.joined(server.address, "alice") as alice, silent_ones(server.address, 60) as silent:
             for wire in silent[:41]:
@@ -123,8 +123,8 @@ def test_those_without_a_nickname_make_way_for_newcomers() -> None:
         assert "no nickname" in repr(server.journal)
 
 
-def test_whoever_has_a_nickname_never_makes_way() -> None:
-    """When all have one, a newcomer is turned away, and nobody is let go."""
+def test_a_client_with_a_nickname_never_makes_way() -> None:
+    """When all have one, a newcomer is turned away, and no client is let go."""
     with ChatServer(port=0, limits=Limits(max_clients=2)) as server, ExitStack() as stack:
         alice, bob = (stack.enter_context(Wire.joined(server.address, n)) for n in ("alice", "bob"))
         for _ in range(3):
@@ -134,7 +134,7 @@ def test_whoever_has_a_nickname_never_makes_way() -> None:
         assert alice.lines(2) == ["* bob joined", "bob: still here"]
 
 
-def test_he_who_opens_many_crowds_out_himself() -> None:
+def test_a_host_that_opens_many_crowds_out_itself() -> None:
     """A newcomer from elsewhere has time to type, though connections come faster than that."""
     with ChatServer(port=0, limits=Limits(max_clients=10)) as server:
         with from_elsewhere(server.address) as slow, silent_ones(server.address, 60):
@@ -187,7 +187,7 @@ def test_a_flood_from_one_address_costs_neither_threads_nor_descriptors(
 
 
 def test_there_is_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newcomer is told so and the next one may come in; nobody else notices."""
+    """The newcomer is told so and the next one may come in; no other client notices."""
     start = threading.Thread.start
 
     def fails(thread: threading.Thread) -> None:
@@ -213,10 +213,10 @@ def test_there_is_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("alice", "аlice"), ("Alice", "AIice"), ("alice1", "alicel"), ("tom", "torn")]
 )
-def test_a_nickname_that_looks_like_somebody_here_is_refused(
+def test_a_nickname_that_looks_like_a_present_one_is_refused(
     server: ChatServer, one: str, other: str
 ) -> None:
-    """At the door and by /nick; and when the first one has left, it may be had."""
+    """When joining and by /nick; and when the first one has left, it may be had."""
     with Wire.joined(server.address, one) as first, Wire(server.address) as second:
         second.send(other, "mallory", f"/nick {other}")
         assert second.lines(5) == [
@@ -233,7 +233,7 @@ def test_a_nickname_that_looks_like_somebody_here_is_refused(
 
 
 def test_ones_own_look_alike_may_be_had(server: ChatServer) -> None:
-    """It is nobody else's; and the name before it is free then, but what looks like the new one is not."""
+    """It belongs to the client; the name before it is free then, but what looks like the new one is not."""
     with Wire.joined(server.address, "alice1") as alice, Wire(server.address) as bob:
         alice.send("/nick alicel", "/nick bob", "/nick b0b")
         assert alice.lines(3) == [f"* you are {name}, in lobby" for name in ("alicel", "bob", "b0b")]
@@ -270,7 +270,7 @@ def test_a_dead_machine_is_asked_after(server: ChatServer) -> None:
             assert idle + every * times <= 60
 
 
-def test_a_flood_of_joins_and_leaves_is_told_once_each_and_holds_up_nobody(server: ChatServer) -> None:
+def test_a_flood_of_joins_and_leaves_is_told_once_each_and_holds_up_no_client(server: ChatServer) -> None:
     """Three come and go as fast as they can; two others talk, and read all of it in order."""
     rounds = 60
 
@@ -333,7 +333,7 @@ class Tags(HTMLParser):
 
 
 def plain(people: list[str]) -> set[tuple[str, str]]:
-    """What is in the HTML of a panel, and of a server's table, when nobody does anything nasty."""
+    """What is in the HTML of a panel, and of a server's table, when no client does anything nasty."""
     lines = ["> own", "alice: hello", "alice * waves", "alice -> you: psst", "* bob joined", "! no"]
     rows = [(name, "lobby", "labkit-handle-1", 1, 2, 3) for name in people]
     html = look.head("a", "here", "b") + look.log("a", lines, more=True) + look.trouble("t")
@@ -367,7 +367,7 @@ def test_what_is_said_disturbs_no_screen(server: ChatServer, nasty: str) -> None
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
-def test_what_somebody_is_called_disturbs_no_screen(server: ChatServer, name: str) -> None:
+def test_a_nickname_disturbs_no_screen(server: ChatServer, name: str) -> None:
     """A nickname and a room with HTML or Mermaid in them: panels, the server's table, /who, the ladder."""
     with Wire.joined(server.address, name) as nasty, ChatClient("alice", server.address) as alice:
         nasty.send(f"/join {name}")
@@ -505,7 +505,7 @@ def _clients_of(stack: ExitStack) -> list[ChatClient]:
 # --- idle hordes ---
 
 
-def test_two_thousand_who_only_sit_there_cost_little_and_disturb_nobody() -> None:
+def test_two_thousand_silent_connections_cost_little_and_disturb_no_client() -> None:
     """Half of them without a nickname: at most 64 kB each, and a line takes no longer than it did."""
     horde = 2000
     many_files(horde + 200)
@@ -529,8 +529,8 @@ def test_two_thousand_who_only_sit_there_cost_little_and_disturb_nobody() -> Non
 # --- no descriptors left ---
 
 
-def test_without_descriptors_it_waits_and_nobody_inside_notices() -> None:
-    """Full of people: accepting pauses, and costs nothing; when somebody leaves, who waits comes in.
+def test_without_descriptors_it_waits_and_no_client_inside_notices() -> None:
+    """Full of people: accepting pauses, and costs nothing; when a client leaves, one that waits comes in.
 
     Nothing that those inside do needs a descriptor, not even a first name in other letters.
     """
@@ -563,7 +563,7 @@ def test_without_descriptors_it_waits_and_nobody_inside_notices() -> None:
 
 
 def test_without_descriptors_those_without_a_nickname_make_way() -> None:
-    """Full of silent connections: who waits outside comes in, and nobody with a nickname goes."""
+    """Full of silent connections: those outside come in, and no client with a nickname goes."""
     need(sys.platform == "linux", "how many descriptors a process has open, and may have, as on Linux")
     with serving(descriptors=40) as server, Wire.joined(server.address, "alice") as alice:
         with silent_ones(server.address, 60):
@@ -616,8 +616,8 @@ def test_a_flood_from_one_talker_leaves_the_others_their_turn() -> None:
             bob.close()
 
 
-def test_one_who_reads_too_slowly_is_a_trouble_to_its_own_room_alone() -> None:
-    """It asks for /help without an end and reads a little now and then; in the lobby nobody is held, and
+def test_a_reader_that_is_too_slow_troubles_its_own_room_alone() -> None:
+    """It asks for /help without an end and reads a little now and then; in the lobby no client is held, and
     newcomers get in. It is held itself: it cannot send all that it would like to."""
     with ChatServer(port=0, limits=Limits(behind=100_000, grace=SOON)) as server, ExitStack() as stack:
         bob = stack.enter_context(Wire.joined(server.address, "bob"))

@@ -21,7 +21,7 @@ def test_every_limit_says_what_it_means() -> None:
 
 
 def test_the_defaults() -> None:
-    """What a server allows when nobody says otherwise; three are off, for nc's sake and a class's."""
+    """What a server allows by default; three are off, for nc's sake and a class's."""
     limits = Limits()
     assert (limits.max_clients, limits.refusals, limits.handshake) == (10_000, 3, 60.0)
     assert limits.line == MAX_LINE == 4096
@@ -30,7 +30,7 @@ def test_the_defaults() -> None:
 
 
 def test_limits_do_not_change() -> None:
-    """Limits belong to a running server and its threads: nobody changes them under its feet."""
+    """Limits belong to a running server and its threads: they cannot be changed under its feet."""
     with pytest.raises(FrozenInstanceError):
         Limits().line = 600  # type: ignore[misc]
 
@@ -44,7 +44,7 @@ def test_limits_do_not_change() -> None:
         ("per_address", 0, "Limits.per_address is a whole number, at least 1, not 0"),
         ("per_address", 2.0, "Limits.per_address is a whole number, at least 1, not 2.0"),
         ("refusals", 0, "Limits.refusals is a whole number, at least 1, not 0"),
-        # Never reached by counting: nobody would be shown the door.
+        # Never reached by counting: no client would be let go.
         ("refusals", 2.5, "Limits.refusals is a whole number, at least 1, not 2.5"),
         ("behind", 8191, "Limits.behind is a whole number, at least 8192, not 8191"),
         ("behind", "8192", "Limits.behind is a whole number, at least 8192, not '8192'"),

@@ -1,8 +1,8 @@
-"""The server through real sockets, beside a house (room.py) that does the same: everybody hears the same.
+"""The server through real sockets, beside Rooms (rooms.py) told the same: each client hears the same.
 
 Hypothesis plays: people come, talk, whisper, take other names, change rooms, and leave in three ways, in
-any order. After each step everybody who is connected must have heard exactly what the house says that
-they hear, in that order, and nothing else. Nobody waits for what may not come: each asks the server one
+any order. After each step every connected client must have heard exactly what Rooms says
+it hears, in that order, and nothing else. No client waits for what may not come: each asks the server one
 thing more, and what comes before the answer is all there is.
 """
 
@@ -61,18 +61,18 @@ TEXTS = [
     "/msg bob",
     "",
 ]
-OBSERVER = 0  # always here: somebody must be, to tell when a reset was noticed
+OBSERVER = 0  # always here, to tell when a reset was noticed
 
 
 class Machine(RuleBasedStateMachine):
-    """A server and a house, told the same."""
+    """A server and Rooms, told the same."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server = ChatServer(port=0).start()
-        self.house: Rooms[int] = Rooms()
+        self.rooms: Rooms[int] = Rooms()
         self.wires: dict[int, Wire] = {}
-        self.hears: dict[int, str] = {}  # in which room, as the house's deliveries have told
+        self.hears: dict[int, str] = {}  # in which room, as the deliveries of Rooms have told
         self.due: dict[int, list[str]] = {}  # what each is to hear next
         self.numbers = count()
         self.probes = count()
@@ -84,7 +84,7 @@ class Machine(RuleBasedStateMachine):
         self.server.stop()
         assert self.server.roster() == []
 
-    # --- the house, and what it says that everybody hears ---
+    # --- what Rooms says that each client hears ---
 
     def carry_out(self, deliveries: list[Delivery[int]]) -> None:
         for delivery in deliveries:
@@ -101,27 +101,27 @@ class Machine(RuleBasedStateMachine):
                         self.due[who] += delivery.message.line().split("\n")
 
     def tell(self, who: int, line: str) -> None:
-        """The house and the server are told the same."""
+        """Tells Rooms and the server the same."""
         try:
             asked = from_client(line)
             if line:
-                self.carry_out(self.house.do(who, asked))
+                self.carry_out(self.rooms.do(who, asked))
         except (Refusal, BadCommand) as no:
             self.due[who].append(Refused(str(no)).line())
         self.wires[who].send(line)
 
-    def everybody_heard_just_this(self, *first: int) -> None:
+    def all_heard_just_this(self, *first: int) -> None:
         """The one who did something asks first: when it has its answer, all others have theirs as well."""
         for who in [*first, *(who for who in self.wires if who not in first)]:
             name = f"nobody.{next(self.probes)}"
             self.wires[who].send(Whisper(name, "?").line())
             heard = self.wires[who].until(f"! nobody here is called {name}")
-            assert heard[:-1] == self.due[who], f"{self.house.nickname(who)} (number {who})"
+            assert heard[:-1] == self.due[who], f"{self.rooms.nickname(who)} (number {who})"
             self.due[who].clear()
-        here = [(person.nickname, person.room.name) for person in self.house.people()]
+        here = [(person.nickname, person.room.name) for person in self.rooms.people()]
         assert [(person.nickname, person.room) for person in self.server.present()] == here
 
-    def anybody(self, data: st.DataObject) -> int:
+    def any_client(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.wires)[1:]))
 
     # --- what people do ---
@@ -133,73 +133,73 @@ class Machine(RuleBasedStateMachine):
         wire.send(nickname)
         self.due[who] = []
         try:
-            self.carry_out(self.house.join(who, nickname))
+            self.carry_out(self.rooms.join(who, nickname))
         except Refusal as refusal:
             assert wire.lines(2) == [Refused(str(refusal)).line(), "nickname"]
             wire.close()
             del self.due[who]
-            return self.everybody_heard_just_this()
+            return self.all_heard_just_this()
         self.wires[who] = wire
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) < 6)
     @rule(nickname=st.sampled_from(NICKNAMES))
-    def somebody_comes(self, nickname: str) -> None:
+    def a_client_comes(self, nickname: str) -> None:
         self.come(nickname)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), text=st.sampled_from(TEXTS))
     def say(self, data: st.DataObject, text: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, text)
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), texts=st.lists(st.sampled_from(TEXTS[:8]), min_size=2, max_size=5))
     def say_in_one_breath(self, data: st.DataObject, texts: list[str]) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         wire, sent = self.wires[who], []
         for text in texts:
             try:
-                self.carry_out(self.house.do(who, from_client(text)))
+                self.carry_out(self.rooms.do(who, from_client(text)))
             except Refusal as no:
                 self.due[who].append(Refused(str(no)).line())
             sent.append(text)
         wire.send(*sent)
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), to=st.sampled_from(NICKNAMES), text=st.sampled_from(TEXTS[:5]))
     def whisper(self, data: st.DataObject, to: str, text: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, f"/msg {to} {text}")
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), new=st.sampled_from(NICKNAMES))
     def rename(self, data: st.DataObject, new: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, Rename(new).line())
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), room=st.sampled_from(ROOMS))
     def move(self, data: st.DataObject, room: str) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.tell(who, f"/join {room}")
-        self.everybody_heard_just_this(who)
+        self.all_heard_just_this(who)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), last=st.sampled_from([None, "goodbye"]))
     def quit(self, data: st.DataObject, last: str | None) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.speak_last(who, last, Quit().line())
         self.gone(who, QUIT)
 
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data(), last=st.sampled_from([None, "goodbye"]))
     def hang_up(self, data: st.DataObject, last: str | None) -> None:
-        who = self.anybody(data)
+        who = self.any_client(data)
         self.speak_last(who, last)
         self.wires[who].hang_up()
         self.gone(who, HUNG_UP)
@@ -207,8 +207,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.wires) > 1)
     @rule(data=st.data())
     def vanish(self, data: st.DataObject) -> None:
-        who = self.anybody(data)
-        nickname = self.house.nickname(who)
+        who = self.any_client(data)
+        nickname = self.rooms.nickname(who)
         self.wires.pop(who).reset()
         observer = self.wires[OBSERVER]
         refused = f"! nobody here is called {nickname}"
@@ -219,17 +219,17 @@ class Machine(RuleBasedStateMachine):
             observer.send(Whisper(nickname, "?").line(), Whisper(name, "?").line())
             early += observer.until(f"! nobody here is called {name}")[:-1]
         early.remove(refused)
-        self.carry_out(self.house.leave(who, VANISHED))
+        self.carry_out(self.rooms.leave(who, VANISHED))
         assert early == self.due[OBSERVER]
         self.due[OBSERVER].clear()
         del self.due[who]
-        self.everybody_heard_just_this()
+        self.all_heard_just_this()
 
     def speak_last(self, who: int, *lines: str | None) -> None:
         said = [line for line in lines if line is not None]
         for line in said:
             if line != Quit().line():
-                self.carry_out(self.house.do(who, Say(line)))
+                self.carry_out(self.rooms.do(who, Say(line)))
         if said:
             self.wires[who].send(*said)
 
@@ -238,10 +238,10 @@ class Machine(RuleBasedStateMachine):
         wire = self.wires.pop(who)
         assert wire.to_the_end() == self.due.pop(who)
         wire.close()
-        self.carry_out(self.house.leave(who, reason))
-        self.everybody_heard_just_this()
+        self.carry_out(self.rooms.leave(who, reason))
+        self.all_heard_just_this()
 
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(settings(), max_examples=60, stateful_step_count=40)
-TestMachine.__doc__ = "Whatever people do, the server and the house let everybody hear the same."
+TestMachine.__doc__ = "Whatever people do, clients hear the same from the server as from Rooms."

@@ -114,7 +114,7 @@ def test_in_one_breath(server: ChatServer) -> None:
 
 
 def test_three_wrong_ones_end_it(server: ChatServer) -> None:
-    """The third is the last; somebody else may go on trying, and get in."""
+    """The third is the last; another client may go on trying, and get in."""
     with asked(server.address, "mallory") as mallory, asked(server.address, "alice") as alice:
         mallory.send("1", "2", "x" * 5000)
         assert mallory.to_the_end() == [
@@ -129,9 +129,9 @@ def test_three_wrong_ones_end_it(server: ChatServer) -> None:
         assert alice.line() == "* you are alice, in lobby"
 
 
-def test_strangers_do_not_learn_who_is_here(server: ChatServer) -> None:
-    """A taken nickname, and one that cannot be, are answered by `password` like any other: only whoever
-    knows it is told. It is asked for once."""
+def test_strangers_learn_no_nicknames(server: ChatServer) -> None:
+    """A taken nickname, and one that cannot be, are answered by `password` like any other: only a client
+    that knows it is told. It is asked for once."""
     with ChatClient("alice", server.address, password=SECRET):
         for nickname in ("alice", "*", "bob"):
             with asked(server.address, nickname) as stranger:
@@ -144,8 +144,8 @@ def test_strangers_do_not_learn_who_is_here(server: ChatServer) -> None:
             assert friend.line() == "* you are bob, in lobby"
 
 
-def test_a_nickname_is_not_kept_for_whoever_thinks_about_the_password(server: ChatServer) -> None:
-    """Somebody who knows it gets the nickname meanwhile; nor do the others hear of who is asked."""
+def test_no_nickname_is_kept_while_the_password_is_awaited(server: ChatServer) -> None:
+    """A client that knows it gets the nickname meanwhile; the others do not hear of the one asked."""
     with asked(server.address, "alice") as squatter:
         assert server.roster() == []
         with ChatClient("alice", server.address, password=SECRET) as alice:
@@ -161,7 +161,7 @@ def test_a_nickname_is_not_kept_for_whoever_thinks_about_the_password(server: Ch
 
 
 def test_it_counts_in_the_time_of_the_handshake() -> None:
-    """Whoever takes too long is let go, and told what was lacking; a sign of life gives no more time."""
+    """A client that takes too long is let go, and told what was lacking; a heartbeat gives no more time."""
     with ChatServer(port=0, password=SECRET, limits=Limits(handshake=1.5)) as server:
         started = monotonic()
         with asked(server.address, "alice") as alice:
@@ -182,13 +182,13 @@ def test_leaving_instead_of_answering(server: ChatServer) -> None:
 
 
 def test_the_line_password_is_a_request_and_nothing_else_is() -> None:
-    """What somebody says begins with a nickname, so no room line can be taken for it."""
+    """What a client says begins with a nickname, so no room line can be taken for it."""
     assert from_server("password") == PasswordRequest()
     assert PasswordRequest().line() == "password"
     assert from_server("alice: password") == Said("alice", "password")
 
 
-def test_without_a_password_nobody_is_asked() -> None:
+def test_without_a_password_no_client_is_asked() -> None:
     """As ever; a client that has one keeps it to itself."""
     with ChatServer(port=0) as server, Link(server.address) as link:
         with ChatClient("alice", link.address, password=SECRET) as alice:
@@ -255,7 +255,7 @@ def test_the_right_password_and_a_taken_nickname(server: ChatServer) -> None:
             assert server.roster() == ["alice", "bob"]
 
 
-def test_nobody_gets_it_by_saying_password(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
+def test_saying_password_gets_no_password(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> None:
     """Only right behind the nickname is `password` a request: later it is a line, as it may be on a server
     that relays what it was sent, line ends and all."""
     joining = elsewhere.submit(ChatClient, "alice", bare_server.address, password=SECRET)
@@ -339,7 +339,7 @@ def test_raw_with_the_assignments_own_server() -> None:
         with ChatClient("bob", classic.address, framing=RAW) as bob:
             with ChatClient("alice", classic.address, framing=RAW, password=SECRET, timeout=1.5) as alice:
                 assert alice.state == HERE
-                bob.say("look\npassword")  # nobody makes one line of it
+                bob.say("look\npassword")  # stays two lines
                 alice.wait_for("bob: look")
                 alice.say("I looked")
                 assert bob.wait_for("alice") == "alice: I looked"

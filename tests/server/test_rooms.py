@@ -1,4 +1,4 @@
-"""room.py: who is here and who hears what, without a socket or a thread in sight."""
+"""rooms.py: who is here and who hears what, without a socket or a thread in sight."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from labkit.wire.messages import (
 )
 
 
-def a_house(*nicknames: str) -> Rooms[int]:
-    """A house with these people in the lobby: 1 is the first of them."""
-    house: Rooms[int] = Rooms()
+def rooms_with(*nicknames: str) -> Rooms[int]:
+    """Rooms with these people in the lobby: 1 is the first of them."""
+    rooms: Rooms[int] = Rooms()
     for who, nickname in enumerate(nicknames, 1):
-        house.join(who, nickname)
-    return house
+        rooms.join(who, nickname)
+    return rooms
 
 
-def snapshot(house: Rooms[int]) -> list[tuple[int, str, str]]:
-    return [(p.who, p.nickname, p.room.name) for p in house.people()]
+def snapshot(rooms: Rooms[int]) -> list[tuple[int, str, str]]:
+    return [(p.who, p.nickname, p.room.name) for p in rooms.people()]
 
 
 def notices(deliveries: list[Delivery[int]]) -> list[str]:
@@ -54,15 +54,15 @@ def notices(deliveries: list[Delivery[int]]) -> list[str]:
 
 def test_join() -> None:
     """A newcomer hears the lobby from then on, is welcomed by the name as shown, and is announced."""
-    house = a_house("alice")
-    assert house.join(2, " Ｂｏｂ ") == [
+    rooms = rooms_with("alice")
+    assert rooms.join(2, " Ｂｏｂ ") == [
         Enters(2, LOBBY),
         ToOne(2, Welcome("Bob", LOBBY)),
         ToRoom(LOBBY, Joined("Bob"), but=2),
     ]
-    assert snapshot(house) == [(1, "alice", LOBBY), (2, "Bob", LOBBY)]
-    assert len(house) == 2 and 2 in house and 3 not in house
-    assert house.nickname(2) == "Bob" and house.room(2) == LOBBY
+    assert snapshot(rooms) == [(1, "alice", LOBBY), (2, "Bob", LOBBY)]
+    assert len(rooms) == 2 and 2 in rooms and 3 not in rooms
+    assert rooms.nickname(2) == "Bob" and rooms.room(2) == LOBBY
 
 
 @pytest.mark.parametrize(
@@ -78,39 +78,39 @@ def test_join() -> None:
     ],
 )
 def test_a_refused_newcomer_changes_nothing(nickname: str, why: str) -> None:
-    """A name that is taken, in whatever letters, or not fit: told why, and the house is as before."""
-    house = a_house("alice")
+    """A name that is taken, in whatever letters, or not fit: the reason is told, and nothing changes."""
+    rooms = rooms_with("alice")
     with pytest.raises(Refusal) as refused:
-        house.join(2, nickname)
+        rooms.join(2, nickname)
     assert str(refused.value) == why
-    assert snapshot(house) == [(1, "alice", LOBBY)] and 2 not in house
+    assert snapshot(rooms) == [(1, "alice", LOBBY)] and 2 not in rooms
 
 
-def test_nobody_joins_twice() -> None:
-    """Whoever is here already cannot join again, under a second name: that is the caller's mistake."""
-    house = a_house("alice")
+def test_no_client_joins_twice() -> None:
+    """A client cannot join again under a second name: that is the caller's mistake."""
+    rooms = rooms_with("alice")
     with pytest.raises(ValueError, match="1 is here already, as alice"):
-        house.join(1, "bob")
-    assert snapshot(house) == [(1, "alice", LOBBY)]
-    house.join(2, "bob")
+        rooms.join(1, "bob")
+    assert snapshot(rooms) == [(1, "alice", LOBBY)]
+    rooms.join(2, "bob")
 
 
 def test_leave() -> None:
     """The room is told once, with the reason, and the nickname is free again, in any letters."""
-    house = a_house("alice", "bob")
-    assert house.leave(1, "hung up") == [Enters(1, None), ToRoom(LOBBY, Left("alice", "hung up"))]
-    assert 1 not in house and snapshot(house) == [(2, "bob", LOBBY)]
-    house.join(3, "ALICE")
-    assert house.nickname(3) == "ALICE"
+    rooms = rooms_with("alice", "bob")
+    assert rooms.leave(1, "hung up") == [Enters(1, None), ToRoom(LOBBY, Left("alice", "hung up"))]
+    assert 1 not in rooms and snapshot(rooms) == [(2, "bob", LOBBY)]
+    rooms.join(3, "ALICE")
+    assert rooms.nickname(3) == "ALICE"
 
 
 @pytest.mark.parametrize(
     "act", [lambda h: h.leave(1, "quit"), lambda h: h.do(1, Say("hello")), lambda h: h.room(1)]
 )
 def test_only_those_who_are_here(act: object) -> None:
-    """Asking anything of somebody who is not here is the caller's mistake."""
+    """Asking anything of a client that is not here is the caller's mistake."""
     with pytest.raises(KeyError):
-        act(a_house())  # type: ignore[operator]
+        act(rooms_with())  # type: ignore[operator]
 
 
 # --- saying ---
@@ -118,17 +118,17 @@ def test_only_those_who_are_here(act: object) -> None:
 
 def test_say_and_act() -> None:
     """What is said goes to all in the room but the one who said it."""
-    house = a_house("alice", "bob")
-    assert house.do(1, Say("hello")) == [ToRoom(LOBBY, Said("alice", "hello"), but=1)]
-    assert house.do(2, Act("waves")) == [ToRoom(LOBBY, Acted("bob", "waves"), but=2)]
+    rooms = rooms_with("alice", "bob")
+    assert rooms.do(1, Say("hello")) == [ToRoom(LOBBY, Said("alice", "hello"), but=1)]
+    assert rooms.do(2, Act("waves")) == [ToRoom(LOBBY, Acted("bob", "waves"), but=2)]
 
 
 def test_whisper() -> None:
     """A whisper goes to the one it is for, by any way to write the name, in whatever room."""
-    house = a_house("alice", "Bob")
-    house.do(2, Join("tea"))
+    rooms = rooms_with("alice", "Bob")
+    rooms.do(2, Join("tea"))
     for name in ("Bob", "bob", "ＢＯＢ"):
-        assert house.do(1, Whisper(name, "psst")) == [ToOne(2, Whispered("alice", "psst"))]
+        assert rooms.do(1, Whisper(name, "psst")) == [ToOne(2, Whispered("alice", "psst"))]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_whisper() -> None:
     ],
 )
 def test_a_refusal_changes_nothing(what: FromClient, why: str) -> None:
-    """What cannot be done is told to the one who asked, and the house is as before."""
-    house = a_house("alice", "bob")
-    before = snapshot(house)
+    """What cannot be done is told to the client that asked, and nothing changes."""
+    rooms = rooms_with("alice", "bob")
+    before = snapshot(rooms)
     with pytest.raises(Refusal) as refused:
-        house.do(1, what)
+        rooms.do(1, what)
     assert str(refused.value) == why
-    assert snapshot(house) == before
-    assert house.do(2, Whisper("alice", "hi")) == [ToOne(1, Whispered("bob", "hi"))]
+    assert snapshot(rooms) == before
+    assert rooms.do(2, Whisper("alice", "hi")) == [ToOne(1, Whispered("bob", "hi"))]
 
 
 @pytest.mark.parametrize(
@@ -169,24 +169,24 @@ def test_a_refusal_changes_nothing(what: FromClient, why: str) -> None:
 )
 def test_the_longest_line_that_will_do(what: FromClient) -> None:
     """With the nickname before it and the LF after it, a line may have 4096 bytes and not one more."""
-    [delivery] = a_house("alice", "bob").do(1, what)
+    [delivery] = rooms_with("alice", "bob").do(1, what)
     assert isinstance(delivery, ToRoom | ToOne)
     assert len(delivery.message.line().encode()) + 1 == 4096
 
 
-def test_the_limit_is_the_houses() -> None:
-    """A house with shorter lines refuses earlier, and says so."""
-    house: Rooms[int] = Rooms(max_line=512)
-    house.join(1, "alice")
-    house.do(1, Say("x" * 504))
+def test_rooms_with_shorter_lines() -> None:
+    """Rooms with shorter lines refuse earlier, and say so."""
+    rooms: Rooms[int] = Rooms(max_line=512)
+    rooms.join(1, "alice")
+    rooms.do(1, Say("x" * 504))
     with pytest.raises(Refusal, match="over 512 bytes"):
-        house.do(1, Say("x" * 505))
+        rooms.do(1, Say("x" * 505))
 
 
 @pytest.mark.parametrize("line", ["* bob joined", "! no", "nickname", "bob: hi", "//who"])
 def test_said_is_said(line: str) -> None:
     """Words that look like another line are words."""
-    [delivery] = a_house("alice").do(1, from_client(line))
+    [delivery] = rooms_with("alice").do(1, from_client(line))
     assert isinstance(delivery, ToRoom) and delivery.message.line() == f"alice: {line.removeprefix('/')}"
 
 
@@ -195,86 +195,86 @@ def test_said_is_said(line: str) -> None:
 
 def test_rename() -> None:
     """A new name is told to its owner and to the room; the old one is free, the new one taken."""
-    house = a_house("alice", "bob")
-    assert house.do(1, Rename("al")) == [
+    rooms = rooms_with("alice", "bob")
+    assert rooms.do(1, Rename("al")) == [
         ToOne(1, Welcome("al", LOBBY)),
         ToRoom(LOBBY, Renamed("alice", "al"), but=1),
     ]
-    assert snapshot(house) == [(1, "al", LOBBY), (2, "bob", LOBBY)]
-    house.join(3, "alice")
+    assert snapshot(rooms) == [(1, "al", LOBBY), (2, "bob", LOBBY)]
+    rooms.join(3, "alice")
     with pytest.raises(Refusal, match="the nickname AL is taken"):
-        house.join(4, "AL")
+        rooms.join(4, "AL")
 
 
 def test_rename_in_other_letters() -> None:
-    """One's own name in other letters is a new name, and still nobody else's."""
-    house = a_house("alice")
-    house.do(1, Rename("ALICE"))
-    assert house.nickname(1) == "ALICE"
+    """A client's own name in other letters is a new name, and still taken for all others."""
+    rooms = rooms_with("alice")
+    rooms.do(1, Rename("ALICE"))
+    assert rooms.nickname(1) == "ALICE"
     with pytest.raises(Refusal, match="is taken"):
-        house.join(2, "alice")
-    house.leave(1, "quit")
-    house.join(2, "alice")
+        rooms.join(2, "alice")
+    rooms.leave(1, "quit")
+    rooms.join(2, "alice")
 
 
 def test_move() -> None:
     """Who goes to another room hears that one, is welcomed there, and both rooms are told."""
-    house = a_house("alice", "bob", "carol")
-    house.do(3, Join("Tea"))
-    assert house.do(1, Join("ｔｅａ")) == [
+    rooms = rooms_with("alice", "bob", "carol")
+    rooms.do(3, Join("Tea"))
+    assert rooms.do(1, Join("ｔｅａ")) == [
         ToRoom(LOBBY, Moved("alice", "Tea"), but=1),
         Enters(1, "Tea"),  # the room's name is the first comer's way to write it
         ToOne(1, Welcome("alice", "Tea")),
         ToRoom("Tea", Joined("alice"), but=1),
     ]
-    assert house.do(1, Say("hi")) == [ToRoom("Tea", Said("alice", "hi"), but=1)]
-    assert house.do(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
+    assert rooms.do(1, Say("hi")) == [ToRoom("Tea", Said("alice", "hi"), but=1)]
+    assert rooms.do(2, Say("hi")) == [ToRoom(LOBBY, Said("bob", "hi"), but=2)]
 
 
-def test_a_room_is_there_while_anybody_is_in_it() -> None:
+def test_a_room_exists_while_a_client_is_in_it() -> None:
     """An empty room is forgotten, its way to be written too; ten thousand of them leave nothing behind."""
-    house = a_house("alice", "bob")
-    house.do(1, Join("Tea"))
-    house.do(1, Join("coffee"))
-    house.do(2, Join("TEA"))
-    assert house.room(2) == "TEA"
-    house.leave(2, "quit")
-    house.do(1, Join("tea"))
-    assert house.room(1) == "tea"
+    rooms = rooms_with("alice", "bob")
+    rooms.do(1, Join("Tea"))
+    rooms.do(1, Join("coffee"))
+    rooms.do(2, Join("TEA"))
+    assert rooms.room(2) == "TEA"
+    rooms.leave(2, "quit")
+    rooms.do(1, Join("tea"))
+    assert rooms.room(1) == "tea"
     for i in range(10_000):
-        house.do(1, Join(f"room{i}"))
-    assert len(house._rooms) == 1
-    house.leave(1, "quit")
-    assert len(house._rooms) == 0
+        rooms.do(1, Join(f"room{i}"))
+    assert len(rooms._rooms) == 1
+    rooms.leave(1, "quit")
+    assert len(rooms._rooms) == 0
 
 
 def test_the_lobby_comes_back() -> None:
     """When all have left the lobby, the next newcomer is in it all the same."""
-    house = a_house("alice")
-    house.do(1, Join("tea"))
-    house.join(2, "bob")
-    assert house.room(2) == LOBBY
-    assert notices(house.do(2, Who())) == ["* in lobby: bob"]
+    rooms = rooms_with("alice")
+    rooms.do(1, Join("tea"))
+    rooms.join(2, "bob")
+    assert rooms.room(2) == LOBBY
+    assert notices(rooms.do(2, Who())) == ["* in lobby: bob"]
 
 
-def test_who_tells_of_this_room() -> None:
-    """/who names all in the room, the one who asks too, first come first, and nobody else hears of it."""
-    house = a_house("alice", "bob", "carol")
-    house.do(2, Join("tea"))
-    house.do(1, Join("tea"))
-    assert house.do(1, Who()) == [ToOne(1, Notice("in tea: bob, alice"))]
-    assert house.do(3, Who()) == [ToOne(3, Notice("in lobby: carol"))]
+def test_who_names_those_in_this_room() -> None:
+    """/who names all in the room, the one that asks too, first come first; no other client hears of it."""
+    rooms = rooms_with("alice", "bob", "carol")
+    rooms.do(2, Join("tea"))
+    rooms.do(1, Join("tea"))
+    assert rooms.do(1, Who()) == [ToOne(1, Notice("in tea: bob, alice"))]
+    assert rooms.do(3, Who()) == [ToOne(3, Notice("in lobby: carol"))]
 
 
 @pytest.mark.parametrize("max_line", [512, 4096])
 @pytest.mark.parametrize("name", ["{}", "nick-{}-" + "🙂" * 20, "a,{},"])
 def test_who_with_a_thousand_people(name: str, max_line: int) -> None:
     """However many are here, /who tells of each once, in order, in as few lines as fit within the limit."""
-    house: Rooms[int] = Rooms(max_line)
+    rooms: Rooms[int] = Rooms(max_line)
     nicknames = [name.format(i) for i in range(1000)]
     for who, nickname in enumerate(nicknames):
-        house.join(who, nickname)
-    lines = notices(house.do(500, Who()))
+        rooms.join(who, nickname)
+    lines = notices(rooms.do(500, Who()))
     assert all(line.startswith("* in lobby: ") for line in lines)
     assert all(len(line.encode()) + 1 <= max_line for line in lines)
     parts = [line.removeprefix("* in lobby: ") for line in lines]
@@ -287,16 +287,16 @@ def test_who_with_a_thousand_people(name: str, max_line: int) -> None:
 def test_the_longest_names_fit_the_shortest_lines() -> None:
     """With lines of 512 bytes, the least allowed, every notice about the longest names still fits."""
     nick, other, room = "🙂" * 32, "🙃" * 32, "🚪" * 32
-    house: Rooms[int] = Rooms(max_line=512)
-    said = house.join(1, nick) + house.do(1, Join(room)) + house.do(1, Who()) + house.do(1, Rename(other))
-    said += house.leave(1, "server stopped")
+    rooms: Rooms[int] = Rooms(max_line=512)
+    said = rooms.join(1, nick) + rooms.do(1, Join(room)) + rooms.do(1, Who()) + rooms.do(1, Rename(other))
+    said += rooms.leave(1, "server stopped")
     lines = [d.message.line() for d in said if not isinstance(d, Enters)]
     assert max(len(line.encode()) + 1 for line in lines) <= 512
 
 
 def test_help() -> None:
     """/help goes to the one who asks."""
-    assert a_house("alice").do(1, Help()) == [ToOne(1, Notice(line)) for line in HELP]
+    assert rooms_with("alice").do(1, Help()) == [ToOne(1, Notice(line)) for line in HELP]
 
 
 # --- against a model ---
@@ -315,8 +315,8 @@ class RoomsBesideAModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.house: Rooms[int] = Rooms()
-        self.nick: dict[int, str] = {}  # the model: everybody's nickname …
+        self.rooms: Rooms[int] = Rooms()
+        self.nick: dict[int, str] = {}  # the model: each client's nickname …
         self.room: dict[int, str] = {}  # … and room, as the first comer wrote it
         self.hears: dict[int, str | None] = {}  # what the deliveries have told so far
 
@@ -348,18 +348,18 @@ class RoomsBesideAModel(RuleBasedStateMachine):
 
     def refused(self, who: int, what: FromClient) -> None:
         with pytest.raises(Refusal):
-            self.house.do(who, what)
+            self.rooms.do(who, what)
 
     @rule(who=PEOPLE, nickname=st.sampled_from(NICKNAMES))
     def join(self, who: int, nickname: str) -> None:
         if who in self.nick:
             with pytest.raises(ValueError):
-                self.house.join(who, nickname)
+                self.rooms.join(who, nickname)
         elif nickname in UNFIT or self.taken(nickname, who):
             with pytest.raises(Refusal):
-                self.house.join(who, nickname)
+                self.rooms.join(who, nickname)
         else:
-            heard = self.carry_out(self.house.join(who, nickname))
+            heard = self.carry_out(self.rooms.join(who, nickname))
             self.nick[who] = shown = SHOWN.get(nickname, nickname)
             self.room[who] = LOBBY
             lobby = next((r for w, r in self.room.items() if w != who and r.lower() == LOBBY), LOBBY)
@@ -373,7 +373,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
     @rule(data=st.data(), reason=st.sampled_from(["quit", "vanished"]))
     def leave(self, data: st.DataObject, reason: str) -> None:
         who = data.draw(st.sampled_from(sorted(self.nick)))
-        heard = self.carry_out(self.house.leave(who, reason))
+        heard = self.carry_out(self.rooms.leave(who, reason))
         assert heard == {other: [Left(self.nick[who], reason)] for other in self.others(who)}
         del self.nick[who], self.room[who]
 
@@ -386,7 +386,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
         if len(message.line()) + 1 > 4096:
             self.refused(who, kind(text))
         else:
-            heard = self.carry_out(self.house.do(who, kind(text)))
+            heard = self.carry_out(self.rooms.do(who, kind(text)))
             assert heard == {other: [message] for other in self.others(who)}
 
     @precondition(lambda self: self.nick)
@@ -398,7 +398,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
         if found in ([], [who]):
             self.refused(who, Whisper(to, "psst"))
         else:
-            heard = self.carry_out(self.house.do(who, Whisper(to, "psst")))
+            heard = self.carry_out(self.rooms.do(who, Whisper(to, "psst")))
             assert heard == {found[0]: [Whispered(self.nick[who], "psst")]}
 
     @precondition(lambda self: self.nick)
@@ -409,7 +409,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
         if new in UNFIT or shown == old or self.taken(new, who):
             self.refused(who, Rename(new))
         else:
-            heard = self.carry_out(self.house.do(who, Rename(new)))
+            heard = self.carry_out(self.rooms.do(who, Rename(new)))
             self.nick[who] = shown
             assert heard == {
                 who: [Welcome(shown, self.room[who])],
@@ -424,7 +424,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
             self.refused(who, Join(room))
         else:
             nick, left = self.nick[who], self.others(who)
-            heard = self.carry_out(self.house.do(who, Join(room)))
+            heard = self.carry_out(self.rooms.do(who, Join(room)))
             self.room[who] = next((r for r in self.room.values() if r.lower() == room.lower()), room)
             assert heard == {
                 who: [Welcome(nick, self.room[who])],
@@ -436,7 +436,7 @@ class RoomsBesideAModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def ask_who(self, data: st.DataObject) -> None:
         who = data.draw(st.sampled_from(sorted(self.nick)))
-        heard = self.carry_out(self.house.do(who, Who()))
+        heard = self.carry_out(self.rooms.do(who, Who()))
         [line] = heard.pop(who)
         assert heard == {} and isinstance(line, Notice)
         room, _, names = line.text.partition(": ")
@@ -446,11 +446,11 @@ class RoomsBesideAModel(RuleBasedStateMachine):
 
     @invariant()
     def the_house_is_as_the_model(self) -> None:
-        assert {p.who: p.nickname for p in self.house.people()} == self.nick
-        assert {p.who: p.room.name for p in self.house.people()} == self.room
+        assert {p.who: p.nickname for p in self.rooms.people()} == self.nick
+        assert {p.who: p.room.name for p in self.rooms.people()} == self.room
         assert {who: room for who, room in self.hears.items() if room is not None} == self.room
-        assert len(self.house) == len(self.nick)
-        assert len(self.house._rooms) == len(set(self.room.values()))
+        assert len(self.rooms) == len(self.nick)
+        assert len(self.rooms._rooms) == len(set(self.room.values()))
 
 
 TestRooms = RoomsBesideAModel.TestCase
@@ -459,11 +459,11 @@ TestRooms.settings = settings(settings(), max_examples=60, stateful_step_count=4
 
 def test_several_lines_at_once_go_where_single_ones_go() -> None:
     """One delivery, with all of them in it; for the same room, and not for the one who speaks."""
-    house: Rooms[str] = Rooms()
-    house.join("A", "alice")
-    house.do("A", Join("garden"))
-    (single,) = house.do("A", Say("one"))
-    (several,) = house.say("A", ["one", "two"])
+    rooms: Rooms[str] = Rooms()
+    rooms.join("A", "alice")
+    rooms.do("A", Join("garden"))
+    (single,) = rooms.do("A", Say("one"))
+    (several,) = rooms.say("A", ["one", "two"])
     assert isinstance(single, ToRoom) and isinstance(several, ToRoom)
     assert (several.room, several.but) == (single.room, single.but) == ("garden", "A")
     assert several.message == Speech("alice", ("one", "two"))
@@ -472,12 +472,12 @@ def test_several_lines_at_once_go_where_single_ones_go() -> None:
 @pytest.mark.parametrize("length", [10, 20, 40, 60, 80, 100])
 def test_at_once_nothing_is_let_through_that_is_too_long(length: int) -> None:
     """Where one alone would be refused, all of them need a closer look; and perhaps already before."""
-    house: Rooms[str] = Rooms(100)
-    house.join("A", "alice")
+    rooms: Rooms[str] = Rooms(100)
+    rooms.join("A", "alice")
     for letter in "xж🙂":
         text = letter * length
         try:
-            house.say("A", ["short", text])
+            rooms.say("A", ["short", text])
         except Refusal:
             continue
-        house.do("A", Say(text))
+        rooms.do("A", Say(text))

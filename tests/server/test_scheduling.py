@@ -26,7 +26,7 @@ def test_a_thread_that_yields_lets_others_run(way: str, monkeypatch: pytest.Monk
     other.join()
 
 
-def test_who_waits_for_its_turn_passes_that_on() -> None:
+def test_a_thread_that_waits_for_its_turn_passes_that_on() -> None:
     """The thread has the policy for batches, and so has one that it starts; the others keep theirs."""
     need(hasattr(os, "SCHED_BATCH"), "scheduling policies, which Linux has")
     policies: list[int] = []

@@ -1,4 +1,4 @@
-"""server.py, door.py and connection.py: coming, staying and going, through bare sockets."""
+"""server.py, acceptor.py and connection.py: coming, staying and going, through bare sockets."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_stop_leaves_no_thread_and_no_descriptor(any_system: None) -> None:
         assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-def test_stop_tells_everybody_once_and_says_fin() -> None:
+def test_stop_tells_every_client_once_and_says_fin() -> None:
     """One line, not one for each who was here."""
     server = ChatServer(port=0).start()
     wires = [Wire.joined(server.address, f"n{i}") for i in range(3)]
@@ -155,7 +155,7 @@ def frozen_client(server: ChatServer, nickname: str) -> socket.socket:
 # --- the handshake ---
 
 
-def test_a_silent_newcomer_holds_up_nobody(server: ChatServer) -> None:
+def test_a_silent_newcomer_holds_up_no_client(server: ChatServer) -> None:
     """The handshake is done in the newcomer's own thread."""
     silent = [Wire(server.address) for _ in range(20)]
     with Wire.joined(server.address, "alice"):
@@ -180,7 +180,7 @@ def test_a_refused_nickname_is_asked_for_again(server: ChatServer) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfe\n", b"x" * 5000 + b"\n", b"a b\n", b"*\n", b"\x1b[31m\n"])
-def test_three_bad_nicknames_end_the_connection_and_nobody_hears_of_it(
+def test_three_bad_nicknames_end_the_connection_and_no_client_hears_of_it(
     server: ChatServer, bad: bytes
 ) -> None:
     """The last refusal arrives, then FIN."""
@@ -218,7 +218,7 @@ def test_the_handshake_takes_no_longer_than_allowed(any_system: None) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "hang_up"])
 def test_a_newcomer_that_leaves_at_once_ends_nothing(server: ChatServer, how: str) -> None:
-    """Others still join, and nobody is told of somebody who never was here."""
+    """Others still join, and no client is told of one that never was here."""
     with Wire.joined(server.address, "alice") as alice:
         for _ in range(20):
             newcomer = Wire(server.address)
@@ -267,7 +267,7 @@ def test_running_out_of_descriptors_pauses_accepting_and_no_more(
             server.journal.wait_for("full")
             alice.send("still here")
             assert bob.line() == "alice: still here"
-            assert len(server.present()) == 2  # nor does whoever looks on need one
+            assert len(server.present()) == 2  # nor does the one that looks on need one
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for fd in spare:
@@ -306,7 +306,7 @@ def test_a_reset_is_told_as_vanished(server: ChatServer, any_system: None) -> No
 
 
 def test_a_reset_is_told_as_vanished_while_lines_are_on_their_way(server: ChatServer) -> None:
-    """Whoever finds out first, the reader or the courier, the reason is the same; 50 times."""
+    """Whether the reader or the broadcaster finds out first, the reason is the same; 50 times."""
     with Wire.joined(server.address, "alice") as alice:
         for n in range(50):
             bob = Wire.joined(server.address, "bob")
@@ -341,7 +341,7 @@ def test_silence_is_told_as_went_silent(any_system: None) -> None:
             assert server.roster() == ["alice"]
 
 
-def test_one_that_stops_reading_is_let_go_as_too_slow_and_holds_up_nobody() -> None:
+def test_one_that_stops_reading_is_let_go_as_too_slow_and_holds_up_no_client() -> None:
     """The others hear every line; the frozen one's nickname is free afterwards."""
     with ChatServer(port=0, limits=Limits(behind=100_000)) as server:
         frozen = frozen_client(server, "frozen")
@@ -382,7 +382,7 @@ def test_one_that_reads_slowly_loses_nothing(pause: float) -> None:
 # --- talking ---
 
 
-def test_everybody_hears_the_same_in_the_same_order_but_their_own(server: ChatServer) -> None:
+def test_all_hear_the_same_in_the_same_order_but_their_own(server: ChatServer) -> None:
     """Ten talk at once, 200 lines each: one common order, each sender's lines in theirs."""
     people = [Wire.joined(server.address, f"n{i}") for i in range(10)]
     for i, wire in enumerate(people[:-1]):
@@ -408,7 +408,7 @@ def test_everybody_hears_the_same_in_the_same_order_but_their_own(server: ChatSe
         wire.close()
 
 
-def test_nobody_is_thrown_out_for_what_they_send(server: ChatServer) -> None:
+def test_no_client_is_thrown_out_for_what_it_sends(server: ChatServer) -> None:
     """Over-long lines, bytes that are not UTF-8, control characters, unknown commands."""
     with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob") as bob:
         bob.send_bytes(

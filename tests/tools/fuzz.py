@@ -1,4 +1,4 @@
-"""A fuzzer for all that reads bytes from strangers: nothing may fail, hang, or pass for somebody else's.
+"""A fuzzer for all that reads bytes from strangers: nothing may fail, hang, or pass for another client's.
 
     python tests/tools/fuzz.py --inputs 1000000 --seed 1
     python tests/tools/fuzz.py --seed 1 --input 4711          that one again
@@ -64,7 +64,7 @@ PIECES: tuple[bytes, ...] = tuple(
         *("/help", "/quit", "//", "/", "/ ", "/WHO", "/msg", "/join lobby", "/nick bob\n/nick alice\n"),
         # ends of lines, and what some take for one
         *("\n", "\r\n", "\r", "\n\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"),
-        # orders to a terminal, and what nobody can see
+        # orders to a terminal, and what cannot be seen
         *(
             "\x1b[31m",
             "\x1b]0;title\x07",
@@ -284,7 +284,7 @@ def lines_of_a_server(rng: random.Random, data: bytes) -> None:
         require(clean(cleaned) == cleaned, "clean is not yet clean")
         tags = _Tags()
         tags.feed(
-            look.log("somebody", [cleaned], more=False) + look.head(line, "here", line) + look.trouble(line)
+            look.log("alice", [cleaned], more=False) + look.head(line, "here", line) + look.trouble(line)
         )
         require(tags.seen <= {"div", "span", "b", "i"}, f"tags: {tags.seen}")
 
@@ -339,58 +339,58 @@ class Chat:
 
     def __init__(self, raw: bool) -> None:
         self.framings: list[Framing] = [RawFraming(1024) if raw else LineFraming() for _ in range(3)]
-        self.house: Rooms[int] = Rooms()
+        self.rooms: Rooms[int] = Rooms()
         self.journal = Journal(200)
 
     def recv(self, who: int, data: bytes) -> None:
         """One of them has sent this."""
         said = self.framings[who].feed(data)
-        while said and who not in self.house:
+        while said and who not in self.rooms:
             with suppress(Refusal):
                 nickname = said.pop(0)
                 if isinstance(nickname, str):
-                    self._post(who, "", self.house.join(who, nickname))
+                    self._post(who, "", self.rooms.join(who, nickname))
         if not said:
             return
         if (texts := m.plain_texts(said)) is not None:
             with suppress(Refusal):
-                return self._post(who, self.house.nickname(who), self.house.say(who, texts))
+                return self._post(who, self.rooms.nickname(who), self.rooms.say(who, texts))
         for line in said:
-            nickname = self.house.nickname(who)
+            nickname = self.rooms.nickname(who)
             try:
                 if isinstance(line, TooLong):
                     raise Refusal(f"too long: a line has at most {line.limit} bytes")
                 asked = m.from_client(line)
                 if isinstance(asked, m.Quit):
-                    return self._post(who, nickname, self.house.leave(who, m.QUIT))
+                    return self._post(who, nickname, self.rooms.leave(who, m.QUIT))
                 if not isinstance(asked, m.Heartbeat):
-                    self._post(who, nickname, self.house.do(who, asked))
+                    self._post(who, nickname, self.rooms.do(who, asked))
             except (Refusal, m.BadCommand) as refusal:
                 self._post(who, nickname, [ToOne(who, m.Refused(str(refusal)))])
 
     def _post(self, by: int, old: str, deliveries: list[Delivery[int]]) -> None:
         for delivery in deliveries:
-            note(self.journal, cast(Any, delivery), lambda who: "somebody")
-        new = self.house.nickname(by) if by in self.house else old
+            note(self.journal, cast(Any, delivery), lambda who: "alice")
+        new = self.rooms.nickname(by) if by in self.rooms else old
         for entry in as_entries(cast(Any, map(_with_outbox, deliveries))):
             if isinstance(entry, ForOne):
                 check = _is_an_answer if cast(int, entry.to) == by else _is_a_whisper
                 self._look_at(entry.data, check, {old, new})
             elif isinstance(entry, ForRoom):
-                require(cast(int | None, entry.but) in (by, None), "somebody else does not hear it")
+                require(cast(int | None, entry.but) in (by, None), "another client does not hear it")
                 self._look_at(entry.data, _is_their_own, {old, new})
             else:
-                require(isinstance(entry, Hears) and cast(int, entry.who) == by, "somebody else is moved")
+                require(isinstance(entry, Hears) and cast(int, entry.who) == by, "another client is moved")
 
     def _look_at(
         self, data: bytes, check: Callable[[m.FromServer, set[str]], object], who: set[str]
     ) -> None:
         require(data.endswith(b"\n"), "a line without an end")
         for line in data.decode().removesuffix("\n").split("\n"):
-            require_harmless(line, "what somebody hears")
+            require_harmless(line, "what a client hears")
             require(len(line.encode()) < 4096, "a line that is too long")
             message = m.from_server(line)
-            require(check(message, who), f"from {who} somebody hears {message}")
+            require(check(message, who), f"from {who} a client hears {message}")
 
 
 def _is_an_answer(message: m.FromServer, who: set[str]) -> bool:

@@ -301,25 +301,25 @@ def test_help_names_every_command() -> None:
 # --- nothing said can look like another line ---
 
 
-def outcome(house: Rooms[str], line: str) -> list[m.FromServer]:
-    """All that anybody is sent when alice sends this line."""
+def outcome(rooms: Rooms[str], line: str) -> list[m.FromServer]:
+    """All that any client is sent when alice sends this line."""
     try:
         command = m.from_client(line)
         if isinstance(command, m.Quit | m.Heartbeat):
             return []
-        deliveries = house.do("alice", command)
+        deliveries = rooms.do("alice", command)
     except (m.BadCommand, Refusal) as refused:
         return [m.Refused(str(refused))]
     return [d.message for d in deliveries if not isinstance(d, Enters)]
 
 
-def a_house(sender: str = "alice") -> Rooms[str]:
-    house: Rooms[str] = Rooms()
-    house.join("alice", sender)
+def rooms_with(sender: str = "alice") -> Rooms[str]:
+    rooms: Rooms[str] = Rooms()
+    rooms.join("alice", sender)
     if sender.lower() not in ("bob", "carol"):
-        house.join("bob", "bob")
-        house.join("carol", "carol")
-    return house
+        rooms.join("bob", "bob")
+        rooms.join("carol", "carol")
+    return rooms
 
 
 @given(LINES | TEXTS)
@@ -335,8 +335,8 @@ def a_house(sender: str = "alice") -> Rooms[str]:
 @example("/nick bob\r")
 @example("/join \x1b[31m")
 def test_nothing_said_looks_like_another_line(line: str) -> None:
-    """Whatever somebody sends, all that others are sent is one harmless line that reads as what it is."""
-    for message in outcome(a_house(), line):
+    """Whatever a client sends, all that others are sent is one harmless line that reads as what it is."""
+    for message in outcome(rooms_with(), line):
         assert harmless(message.line())
         message.line().encode()
         assert m.from_server(message.line()) == message
@@ -344,9 +344,9 @@ def test_nothing_said_looks_like_another_line(line: str) -> None:
 
 @given(NAMES, TEXTS)
 def test_what_is_said_is_heard_as_said_by_its_sender(sender: str, text: str) -> None:
-    """Whoever speaks, and whatever the words: others read Said, of exactly that name and cleaned text."""
+    """Whatever the speaker and the words: others read Said, of exactly that name and cleaned text."""
     if text:
-        [delivery] = a_house(sender).do("alice", m.from_client("/" + text if text[0] == "/" else text))
+        [delivery] = rooms_with(sender).do("alice", m.from_client("/" + text if text[0] == "/" else text))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
         assert m.from_server(delivery.message.line()) == m.Said(sender, clean(text))
 
@@ -356,26 +356,26 @@ def test_an_action_is_heard_as_its_senders(text: str) -> None:
     """/me: the others read Acted, of exactly that name and cleaned text."""
     cleaned = clean(text).lstrip()
     if cleaned:
-        [delivery] = a_house().do("alice", m.from_client(f"/me {text}"))
+        [delivery] = rooms_with().do("alice", m.from_client(f"/me {text}"))
         assert isinstance(delivery, ToRoom) and delivery.but == "alice"
         assert m.from_server(delivery.message.line()) == m.Acted("alice", cleaned)
 
 
 @given(TEXTS.filter(bool))
 def test_a_whisper_is_heard_as_its_senders(text: str) -> None:
-    """/msg: the one it is for, and nobody else, reads Whispered, of exactly that name and cleaned text."""
-    [delivery] = a_house().do("alice", m.from_client(f"/msg bob {text}"))
+    """/msg: the one it is for, and no other, reads Whispered, of exactly that name and cleaned text."""
+    [delivery] = rooms_with().do("alice", m.from_client(f"/msg bob {text}"))
     assert isinstance(delivery, ToOne) and delivery.who == "bob"
     assert m.from_server(delivery.message.line()) == m.Whispered("alice", clean(text))
 
 
 @given(TEXTS)
 def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
-    """A nickname, fit or not: what anybody is told of it is one harmless line."""
-    house: Rooms[str] = Rooms()
-    house.join("bob", "bob")
+    """A nickname, fit or not: what any client is told of it is one harmless line."""
+    rooms: Rooms[str] = Rooms()
+    rooms.join("bob", "bob")
     try:
-        deliveries = house.join("eve", nickname)
+        deliveries = rooms.join("eve", nickname)
     except Refusal as refused:
         told: list[m.FromServer] = [m.Refused(str(refused))]
     else:
@@ -402,5 +402,5 @@ def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
 
 @given(NAMES, st.lists(TEXTS.map(clean), min_size=1, max_size=4))
 def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
-    """On the wire nobody can tell it from as many single lines."""
+    """On the wire it looks like as many single lines."""
     assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)

@@ -214,7 +214,7 @@ def test_every_character_that_changes() -> None:
     ],
 )
 def test_names_that_look_alike(one: str, other: str) -> None:
-    """They are not the same name, and nobody could tell them apart."""
+    """They are not the same name, and no reader could tell them apart."""
     assert key(fit(one)) != key(fit(other)) or one.lower() == other.lower()
     assert looks(fit(one)) & looks(fit(other))
 
@@ -269,6 +269,6 @@ def test_the_table_is_read_once_and_only_for_other_letters() -> None:
 
 @given(NAMES)
 def test_a_name_looks_like_itself_in_other_letters(name: str) -> None:
-    """The same name looks the same: nobody is taken for somebody else for that."""
+    """The same name looks the same: no client is taken for another for that."""
     assert looks(name) & looks(key(name))
     assert 1 <= len(looks(name)) <= 2

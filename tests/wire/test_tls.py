@@ -1,4 +1,4 @@
-"""tls.py, and what uses it: the same chat, on a wire that nobody can read along."""
+"""tls.py, and what uses it: the same chat, on a wire that cannot be read on the way."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def good(folder: Path) -> Certificate:
 
 @pytest.fixture(scope="module")
 def other(folder: Path) -> Certificate:
-    """Somebody else's certificate, for another host."""
+    """A certificate for another host."""
     return make(folder, "other", "DNS:elsewhere.example")
 
 
@@ -97,7 +97,7 @@ def joined(
 
 
 def left(server: ChatServer, nickname: str = "", count: int = 1) -> str:
-    """How somebody left, by the server's journal."""
+    """How a client left, by the server's journal."""
     return server.journal.wait_for("left", nickname, count=count).what
 
 
@@ -171,7 +171,7 @@ def test_plain_text_is_known_by_its_first_byte(good: Certificate, nonsense: byte
 
 
 def test_a_changed_byte_is_noticed(good: Certificate) -> None:
-    """Whoever changes ciphertext on its way ends the connection, and nothing of it comes out."""
+    """Ciphertext changed on its way ends the connection, and nothing of it comes out."""
     server, client = met(good)
     encrypted = bytearray(client.encrypt(b"pay alice 10"))
     encrypted[-1] ^= 1
@@ -213,7 +213,7 @@ def test_whatever_comes_is_broken_or_nothing(good: Certificate) -> None:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_somebody_elses_tls_client_chats(
+def test_another_tls_client_chats(
     server: ChatServer, good: Certificate, join: Callable[[str], ChatClient], version: ssl.TLSVersion
 ) -> None:
     """Python's SSLSocket, in both versions: asked, welcomed, heard, and told the last word."""
@@ -241,7 +241,7 @@ def test_old_versions_are_refused(server: ChatServer, good: Certificate) -> None
     assert left(server) == NO_TLS
 
 
-def test_nobody_on_the_way_can_read_along(server: ChatServer, good: Certificate) -> None:
+def test_the_wire_cannot_be_read_on_the_way(server: ChatServer, good: Certificate) -> None:
     """A tap on the wire sees bytes, and no word of what was said."""
     with Link(server.address) as link, ChatClient("alice", link.address, tls=good.pem) as alice:
         assert alice.state == HERE
@@ -279,7 +279,7 @@ def test_two_threads_at_full_speed_both_ways(server: ChatServer, join: Callable[
 def test_a_slow_reader_loses_nothing(
     server: ChatServer, good: Certificate, join: Callable[[str], ChatClient]
 ) -> None:
-    """Whoever does not read while megabytes are said, more than the sockets take, finds it all there."""
+    """A client that does not read while megabytes are said, more than sockets take, finds it all there."""
     # With a buffer of few kilobytes what is left can come at 9 kB a second, even on loopback.
     with join("alice") as alice, joined(server.address, good.pem, "bob", receive_buffer=65536) as bob:
         lines = [f"{n:05} " + "x" * 2000 for n in range(5000)]
@@ -294,7 +294,7 @@ def test_a_slow_reader_loses_nothing(
 
 
 def test_a_frozen_one_is_let_go(good: Certificate) -> None:
-    """Whoever takes nothing is let go with its reason; what waits for it is counted as it is sent."""
+    """A client that takes nothing is let go with its reason; what waits for it is counted as it is sent."""
     with ChatServer(port=0, tls=good.files, limits=Limits(grace=0.3, behind=1 << 20)) as server:
         with ChatClient("alice", server.address, tls=good.pem) as alice:
             with joined(server.address, good.pem, "bob", receive_buffer=4096):
@@ -374,7 +374,7 @@ def test_goodbyes_are_told_apart(
 
 
 def test_ciphertext_that_is_none(server: ChatServer, good: Certificate) -> None:
-    """Nonsense in the middle of a good connection ends it, and nobody else's."""
+    """Nonsense in the middle of a good connection ends it, and no other."""
     with joined(server.address, good.pem, "watcher") as watcher:
         alice = joined(server.address, good.pem, "alice")
         assert watcher.line() == "* alice joined"
@@ -384,7 +384,7 @@ def test_ciphertext_that_is_none(server: ChatServer, good: Certificate) -> None:
 
 
 def test_stop_says_goodbye(good: Certificate) -> None:
-    """Everybody is told, then comes close_notify: a client can tell that nothing was cut off."""
+    """All are told, then comes close_notify: a client can tell that nothing was cut off."""
     with ChatServer(port=0, tls=good.files) as server:
         alice = joined(server.address, good.pem, "alice")
         silent = socket.create_connection(server.address, timeout=SOON)
@@ -507,7 +507,9 @@ def test_a_goodbye_in_the_handshake(server: ChatServer, part: bytes) -> None:
     assert left(server) == HUNG_UP
 
 
-def test_many_who_say_nothing_hold_up_nobody(server: ChatServer, join: Callable[[str], ChatClient]) -> None:
+def test_many_silent_connections_hold_up_no_client(
+    server: ChatServer, join: Callable[[str], ChatClient]
+) -> None:
     """The handshake is each one's own thread's business, so newcomers get in beside fifty silent ones."""
     silent = [Wire(server.address) for _ in range(50)]
     with join("alice"):
@@ -516,7 +518,7 @@ def test_many_who_say_nothing_hold_up_nobody(server: ChatServer, join: Callable[
         wire.close()
 
 
-def test_whoever_says_nothing_is_let_go(good: Certificate) -> None:
+def test_a_silent_connection_is_let_go(good: Certificate) -> None:
     """The handshake of TLS counts in the time for the whole handshake, a byte now and then or none."""
     with ChatServer(port=0, tls=good.files, limits=Limits(handshake=2.0)) as server:
         with Wire(server.address) as silent, Wire(server.address) as slow:
@@ -581,7 +583,7 @@ def test_new_keys_in_mid_stream(server: ChatServer, good: Certificate) -> None:
 def test_a_certificate_that_will_not_do(
     good: Certificate, other: Certificate, which: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Signed by nobody who is trusted, or for another host; the server's journal has it, too."""
+    """Signed by no trusted authority, or for another host; the server's journal has it, too."""
     with ChatServer(port=0, tls=other.files) as server:
         trusted, why = {
             "unknown": (good.pem, "the server's certificate is signed by nobody whom this client trusts"),

@@ -47,7 +47,7 @@ class Place:
     file: str
     line: int
     function: str
-    source: str  # without its indentation; "" where it is not to be had
+    source: str  # without its indentation; "" if unavailable
     quiet: bool = False  # it touches nothing but local names, so other workers cannot tell when it runs
     leaving: bool = False  # the `with` line again, at the end of its block
     code: CodeType | None = None  # kept, so that its id stays its own
@@ -137,7 +137,7 @@ def _inside(code: CodeType, offset: int, line: int, source: str) -> tuple[bool, 
 
 
 def listing(code: CodeType) -> list[str]:
-    """The lines of a function, without their common indentation; empty where they are not to be had."""
+    """The lines of a function, without their common indentation; empty if unavailable."""
     lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
     if not lines:
         return []

@@ -1,7 +1,7 @@
-"""Backplane: what a server sees of the rooms that it shares with others.
+"""Backplane: a server's side of the rooms that it shares with others.
 
-The hub gives it what clients do, to happen later, in its place; and it makes a client's thread wait where
-an answer depends on other servers.
+The hub hands it what clients do; it writes that to the shared log, and applies it when the log says so. A
+client's thread waits here where an answer depends on other servers.
 """
 
 from __future__ import annotations

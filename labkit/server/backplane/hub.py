@@ -177,10 +177,10 @@ class RedisHub(LocalHub):
         with self.lock:  # it refuses only a client that is there already, and then nothing was followed
             self._backplane.take(self._rooms.do(client, Join(name)))
 
-    # --- whispers: the server of the addressee tells whether it has heard them ---
+    # --- whispers: the addressee's server answers whether it has heard them ---
 
     def _whisper(self, client: ServerConnection, what: Whisper) -> Whispering:
-        """It is on its way; or it cannot be, and the refusal says why."""
+        """Sends the whisper on its way; or its refusal says why it cannot be."""
         with self.lock:
             own = self._rooms.nickname(client)
         whispering = Whispering(f"nobody here is called {brief(what.to)}", (own, what.text, what.to))

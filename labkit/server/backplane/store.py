@@ -118,7 +118,7 @@ class Store:
             self.close()
             raise NoRedis(f"no Redis at {self.where}: {reason(error)}") from None
         except TypeError:  # redis-py makes no connection before
-            raise NoRedis(f"the URL of the Redis at {self.where} has an option that is none") from None
+            raise NoRedis(f"the URL of the Redis at {self.where} has an unknown option") from None
         if tuple(map(int, version.split(".")[:2])) < OLDEST:
             self.close()
             raise NoRedis(f"the Redis at {self.where} is {version}; it must be 6.2 or newer")

@@ -1,9 +1,9 @@
-"""Everybody: a loop on one selector that lets people come, act, leave in every way there is, and come back.
+"""People, on one selector: they come, act, leave in every way there is, and come back.
 
 First a witness takes its place in each room. Then there is chaos until so many lines were delivered and
-so many connections have ended abruptly. Then all go quiet: everybody asks one thing more and waits for
+so many connections have ended abruptly. Then all go quiet: each asks one thing more and waits for
 the answer, twice; after the second, whatever was said has been heard. At last all leave politely, and
-somebody tries each nickname that anybody has had.
+one more comes and tries each nickname that was used.
 
 There may be several servers (`Shared`), and things that befall them (storm.py): people are spread over
 those that are there. The witnesses, and all who come through a link, are on server 0: it is always there.
@@ -40,14 +40,14 @@ AT_ONCE = 10
 """People who do something in one turn of the loop, at most."""
 
 CONTESTED = tuple(f"pretendertothethrone{n}" for n in range(2))
-"""Nicknames that everybody wants, where there are several servers to ask for them."""
+"""Nicknames that all want, where there are several servers to ask for them."""
 
 TRIED_AT_ONCE = 20
 """Nicknames that are tried in one breath at the end."""
 
 THROUGH_A_LINK = 8
-"""Connections through one link, at most: in pieces of seven bytes it carries no more, and who came through
-it would be slow, or silent, through no fault of theirs."""
+"""Connections through one link, at most: in pieces of seven bytes it carries no more, and a client
+behind it would be slow, or silent, through no fault of its own."""
 
 ON_ITS_WAY = 3.0
 """Seconds for which the end of a connection may be on its way through a link."""
@@ -76,13 +76,13 @@ class Plan:
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
     small: int = 4096  # bytes that the kernel keeps of what comes, for some of the people
     limits: Limits = Limits(silence=5.0, grace=3.0, behind=128 * 1024, handshake=20.0)
-    patience: float = 10.0  # seconds that the server has to be rid of somebody who is gone
+    patience: float = 10.0  # seconds that the server has to be rid of a client that is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
 
     def shared(self, lease: float) -> Plan:
-        """The same on several servers: who was lost with one is not gone before the lease has ended."""
-        # One process is the crowd, on a machine that it shares with all the servers: it may be slow itself.
+        """The same on several servers: a client lost with one is not gone before the lease has ended."""
+        # One process is all the people, on a machine it shares with the servers: it may be slow itself.
         # And what was said while Redis was away comes all at once.
         limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024)
         # With few kilobytes even loopback carries no more than ten times that in a second, and that is less
@@ -97,7 +97,7 @@ class Plan:
 
 
 class Shared(Protocol):
-    """Several servers, and what befalls them, as the crowd sees it."""
+    """Several servers, and what befalls them, as the people see it."""
 
     @property
     def addresses(self) -> Sequence[Address | None]:
@@ -126,7 +126,7 @@ class Stuck(Exception):
     """Something that must happen did not, within `Plan.soon`."""
 
 
-class Crowd:
+class People:
     """`enter`, `rage`, `settle`, `leave`: in this order. `lives` has all that happened."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Crowd:
         self._give_up = monotonic() + plan.seconds
         self._through: list[list[Client]] = [[] for _ in links]
         self._link_back_at: dict[int, float] = {}
-        # Nicknames under which somebody was seen to leave, and how much of each witness was looked at.
+        # Nicknames under which a client was seen to leave, and how much of each witness was looked at.
         self._left: set[str] = set()
         self._looked_until: dict[str, int] = {}
 
@@ -217,7 +217,7 @@ class Crowd:
                         self._leave_openly(person)
             due = self.ends / max(1, plan.ends) <= self.deliveries / max(1, plan.deliveries)
             if here and due and self.ends < plan.ends:
-                self._end_somebody(self._chance.choice(here))
+                self._end_one(self._chance.choice(here))
             if self._links and self._chance.random() < 0.01:
                 self._trouble(self._chance.randrange(len(self._links)))
             self._repair()
@@ -229,7 +229,7 @@ class Crowd:
                 )
 
     def settle(self) -> None:
-        """All go quiet; afterwards everybody who is here has heard all that was said. Raises Stuck."""
+        """All go quiet; afterwards every client that is here has heard all that was said. Raises Stuck."""
         for n in range(len(self._links)):
             self._link_back_at[n] = 0.0
         self._repair(())
@@ -249,7 +249,7 @@ class Crowd:
         self._ask(here)
 
     def leave(self) -> None:
-        """Everybody but the witnesses leaves; then each nickname is tried. Raises Stuck."""
+        """All but the witnesses leave; then each nickname is tried. Raises Stuck."""
         for client, person in self._clients.items():
             if person not in (None, self._last) and client.state is State.IN:
                 client.quit()
@@ -380,7 +380,7 @@ class Crowd:
         return [c for c in self._clients if c.state in (State.WAITING, State.ASKED)]
 
     def _come_back_only_if_asked(self) -> None:
-        """Those who have begun to come go on; nobody else does."""
+        """Those who have begun to come go on; no others do."""
         now = monotonic()
         for client, person in list(self._clients.items()):
             if client.refused and person is not None:
@@ -399,9 +399,9 @@ class Crowd:
                 person.refused_since = None
 
     def _ask_again(self, client: Client, person: Person, now: float) -> None:
-        """Somebody has the nickname: the one that it was before, and its end is not yet noticed."""
+        """The nickname is taken: by the connection before, whose end is not yet noticed."""
         if person.contests:
-            client.vanish()  # somebody else was quicker; that will do
+            client.vanish()  # another was quicker; that will do
             return
         if person.refused_since is None:
             person.refused_since = now
@@ -457,7 +457,7 @@ class Crowd:
             client.vanish()
 
     def _knock(self) -> None:
-        """Connect, and be gone before anybody asks."""
+        """Connect, and be gone before the server asks."""
         server, address = self._somewhere()
         Client(address, "", server=server).vanish()
 
@@ -469,7 +469,7 @@ class Crowd:
         client.do(person.say(), person.say())
         self._chance.choice((client.quit, client.hang_up))()
 
-    def _end_somebody(self, person: Person) -> None:
+    def _end_one(self, person: Person) -> None:
         client = person.client
         if client is None or client.state is not State.IN:
             return
@@ -498,7 +498,7 @@ class Crowd:
     # --- what happens to a server ---
 
     def concerned(self, server: int, reason: str) -> int:
-        """All who are on this server may be lost with it, and those whose leaving nobody has heard of yet;
+        """All that are on this server may be lost with it, and those whose leaving is not yet heard of;
         how many are connected."""
         for room, witness in self._witnesses.items():
             heard = witness.life.heard
@@ -570,7 +570,7 @@ class Crowd:
         names = {name.lower() for corpse in gone for name in corpse.names_in_doubt()}
         for person in self._people:
             if person.client and person.client.state is State.IN:
-                names.discard(person.name.lower())  # whoever came back has it now
+                names.discard(person.name.lower())  # the client that came back has it now
         while names:
             first, asked = len(client.life.heard), {}
             for name in names:
@@ -588,7 +588,7 @@ class Crowd:
             self._turn(0.01)
 
     def _try_nicknames(self) -> None:
-        """The last one takes each nickname that anybody has had, one after the other."""
+        """The last one takes each nickname that was used, one after the other."""
         person = self._last
         assert person is not None and person.client is not None
         client = person.client
