@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from labkit.journal import Journal
+from labkit.server.client_loop import ClientLoop
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.conversation import Conversation
 from labkit.server.delivery import as_bytes
 from labkit.server.password import Password
 from labkit.server.rooms import Refusal
@@ -43,7 +43,7 @@ class Handshake:
     """`shake_hands` with one client, in its own thread."""
 
     client: ServerConnection
-    conversation: Conversation
+    client_loop: ClientLoop
     journal: Journal
     password: Password | None
     raw: bool
@@ -56,7 +56,7 @@ class Handshake:
         Raises:
             Disconnected: it gave none in time, or too many that were refused; or it has gone.
         """
-        self._give_up = monotonic() + self.conversation.limits.handshake
+        self._give_up = monotonic() + self.client_loop.limits.handshake
         self._agree_on_keys()
         self._tell(Request())
         nickname = self._next_answer(NO_NICKNAME)
@@ -75,7 +75,7 @@ class Handshake:
                 self._said += self._read()
             except Disconnected as end:
                 if end.reason == WENT_SILENT:
-                    why = f"within {self.conversation.limits.handshake:g} s"
+                    why = f"within {self.client_loop.limits.handshake:g} s"
                 elif tls.trouble:
                     why = f"({tls.trouble})"
                 else:
@@ -89,7 +89,7 @@ class Handshake:
         self, accept: Callable[[Answer], None], request: Request | PasswordRequest, lacking: Reason
     ) -> None:
         """Hand on the answers until one is accepted. After each refusal but the last, ask again."""
-        for tries in range(self.conversation.limits.refusals, 0, -1):
+        for tries in range(self.client_loop.limits.refusals, 0, -1):
             try:
                 return accept(self._next_answer(lacking))
             except Refusal as refusal:
@@ -98,7 +98,7 @@ class Handshake:
                 self._tell(Refused(why + LAST_TRY))
             elif self.raw:
                 self._tell(Refused(why))
-                self.conversation.ending.wait(RAW_PAUSE)
+                self.client_loop.ending.wait(RAW_PAUSE)
                 self._tell(request)
             else:
                 self._tell(Refused(why), request)
@@ -107,7 +107,7 @@ class Handshake:
     def _join(self, nickname: Answer) -> None:
         if isinstance(nickname, TooLong):
             raise Refusal("that nickname will not do: too long")
-        self.conversation.hub.join(self.client, nickname)
+        self.client_loop.hub.join(self.client, nickname)
 
     def _check(self, given: Answer) -> None:
         if self.password is not None and not self.password.fits(given):
@@ -124,12 +124,12 @@ class Handshake:
             except Disconnected as end:
                 if end.reason != WENT_SILENT:
                     raise
-                self._tell(Refused(f"{lacking} within {self.conversation.limits.handshake:g} s"))
+                self._tell(Refused(f"{lacking} within {self.client_loop.limits.handshake:g} s"))
                 raise Disconnected(lacking) from None
 
     def _tell(self, *messages: FromServer) -> None:
-        self.conversation.hub.tell(self.client, *messages)
+        self.client_loop.hub.tell(self.client, *messages)
 
     def _read(self) -> list[Answer]:
         # Each byte of a slow answer starts a new recv, but not a new minute.
-        return self.conversation.read(self.client, max(0.0, self._give_up - monotonic()))
+        return self.client_loop.read(self.client, max(0.0, self._give_up - monotonic()))

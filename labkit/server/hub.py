@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from labkit.journal import Journal
@@ -63,14 +64,11 @@ class Hub(Protocol):
         """It is gone, for this reason: the nickname is free, and the others are told once."""
 
     def present(self) -> list[Person[ServerConnection]]:
-        """All that are here, first come first."""
+        """All that are here, at this moment, first come first."""
 
 
 class LocalHub:
     """The rooms of one server."""
-
-    where = ""  # the Redis behind it
-    trouble = ""  # why that cannot be used just now
 
     def __init__(
         self,
@@ -90,6 +88,16 @@ class LocalHub:
         self.slots = ConnectionSlots[ServerConnection](limits.max_clients, limits.per_address)
         self._ending = ending
         self._rooms: Rooms[ServerConnection] = Rooms(max_line)
+
+    @property
+    def where(self) -> str:
+        """The Redis behind it, if there is one."""
+        return ""
+
+    @property
+    def trouble(self) -> str:
+        """Why that cannot be used just now."""
+        return ""
 
     # --- the life of a server ---
 
@@ -180,13 +188,14 @@ class LocalHub:
             if client not in self.slots:  # it had to make way, and its descriptor is wanted now
                 reason, politely = NO_NICKNAME, False
             self.slots.remove(client)
-            self._say_goodbye(client, reason, announced=reason.announced and not self._ending.is_set())
-            self.broadcaster.post(self._closing(client, politely))
+            stopping = self._ending.is_set()
+            self._say_goodbye(client, reason, announced=reason.announced and not stopping)
+            self.broadcaster.post(self._closing(client, politely, stopping))
         self.broadcaster.wake()
 
     def present(self) -> list[Person[ServerConnection]]:
         with self.lock:
-            return self._rooms.people()
+            return [replace(person) for person in self._rooms.people()]
 
     # --- the parts they share; the lock must be held ---
 
@@ -200,7 +209,7 @@ class LocalHub:
             self._journal.record("left", self._rooms.nickname(client), reason, self._rooms.room(client))
             self._rooms.leave(client, reason)
 
-    def _closing(self, client: ServerConnection, politely: bool) -> list[Entry]:
+    def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
     def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:

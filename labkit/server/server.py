@@ -13,8 +13,8 @@ from labkit.journal import Journal
 from labkit.server.acceptor import Acceptor
 from labkit.server.admission import Admission
 from labkit.server.broadcaster import Broadcaster
+from labkit.server.client_loop import ClientLoop
 from labkit.server.connection import SMALL_CHUNK, Disconnected, ServerConnection
-from labkit.server.conversation import Conversation
 from labkit.server.handshake import Handshake
 from labkit.server.hub import LocalHub
 from labkit.server.limits import Limits
@@ -92,7 +92,7 @@ class ChatServer:
         self._ending = threading.Event()  # stop was called …
         self._stopped = threading.Event()  # … and is done
         self._hub = self._own_hub() if backplane is None else self._shared_hub(backplane)
-        self._conversation = Conversation(self._hub, self.limits, self._ending)
+        self._client_loop = ClientLoop(self._hub, self.limits, self._ending)
         self._password = None if password is None else Password(password)
         self._admission = Admission(self._hub, self.limits, self.journal)
         # The hub's lock guards these two, too.
@@ -253,11 +253,11 @@ class ChatServer:
         """All of one client's life, from the request for its nickname to its goodbye."""
         reason = VANISHED
         try:
-            handshake = Handshake(client, self._conversation, self.journal, self._password, self._raw)
+            handshake = Handshake(client, self._client_loop, self.journal, self._password, self._raw)
             said = handshake.shake_hands()
             while True:
-                self._conversation.hear(client, said)
-                said = self._conversation.read(client, self.limits.silence)
+                self._client_loop.hear(client, said)
+                said = self._client_loop.read(client, self.limits.silence)
         except Disconnected as end:
             reason = end.reason
         finally:

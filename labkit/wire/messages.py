@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, cast
 
 from labkit.wire.text import UNSAFE, brief, clean, in_lines
@@ -185,15 +186,16 @@ HELP = tuple(in_lines([*_HELPS, "//TEXT: says /TEXT"], "    ", 98))
 
 # --- from the server to a client ----------------------------------------------------------------
 
-_NAME = r"[^\s:]+"
-_FIELDS = {"text": ".*", "action": ".*", "why": ".*", "reason": "[^)]*"}  # all others are names
+_NAME, _ANY = r"[^\s:]+", ".*"
+_FIELDS = {"who": _NAME, "room": _NAME, "new": _NAME, "reason": "[^)]*"}
+"""What can stand in these fields; in all others, any text."""
 
 
 def _pattern(form: str) -> re.Pattern[str]:
     """What reads a line of this form."""
     parts = re.split(r"\{(\w+)\}", form)
     parts[::2] = map(re.escape, parts[::2])
-    parts[1::2] = [f"(?P<{field}>{_FIELDS.get(field, _NAME)})" for field in parts[1::2]]
+    parts[1::2] = [f"(?P<{field}>{_FIELDS.get(field, '.*')})" for field in parts[1::2]]
     return re.compile("".join(parts))
 
 
@@ -213,7 +215,7 @@ class FromServer:
             setattr(cls, name, value)
         # dataclass(slots=True) makes a second class of the same name; that one counts.
         if cls.form:
-            _FORMS[cls.form] = _pattern(cls.form), cls
+            _FORMS[cls.form] = cls
         if cls.event:
             EVENTS[cls.event] = cls
 
@@ -234,7 +236,7 @@ class FromServer:
         return {name: getattr(self, name) for name in self.__match_args__}
 
 
-_FORMS: dict[str, tuple[re.Pattern[str], type[FromServer]]] = {}
+_FORMS: dict[str, type[FromServer]] = {}
 
 EVENTS: dict[str, type[FromServer]] = {}
 """The messages that a journal keeps, by its word for them."""
@@ -368,16 +370,21 @@ class Other(FromServer):
 CUT_OFF = "cut off from the other servers: what you say waits"
 BACK = "back with the other servers"
 
-# The form with the most words of its own comes first, and one that begins with any name after all others:
-# `* ` begins many.
-_READERS = sorted(
-    _FORMS.items(), key=lambda item: (item[0].startswith("{"), -len(re.sub(r"\{\w+\}", "", item[0])))
-)
+
+@cache
+def _readers(count: int) -> list[tuple[re.Pattern[str], type[FromServer]]]:
+    """What reads each of the `count` forms.
+
+    The one with the most words of its own comes first, and one that begins with any name after all others.
+    """
+    own_words = {form: len(re.sub(r"\{\w+\}", "", form)) for form in _FORMS}
+    forms = sorted(_FORMS, key=lambda form: (form.startswith("{"), -own_words[form]))
+    return [(_pattern(form), _FORMS[form]) for form in forms]
 
 
 def from_server(line: str) -> FromServer:
     """Read a line that a server sent. Never fails: what fits no form is `Other`."""
-    for _, (pattern, kind) in _READERS:
+    for pattern, kind in _readers(len(_FORMS)):
         if match := pattern.fullmatch(line):
             return kind(*match.groups())
     return Other(line)

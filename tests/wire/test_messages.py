@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import example, given
@@ -404,3 +405,20 @@ def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
 def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
     """On the wire it looks like as many single lines."""
     assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)
+
+
+def test_a_new_kind_of_line_is_read_wherever_it_is_defined() -> None:
+    """Its form is its parser, too, and its free text may have spaces; what it takes away is a notice's."""
+
+    @dataclass(frozen=True, slots=True)
+    class Topic(m.FromServer, form="* {who} wants to talk about {topic}"):
+        who: str
+        topic: str
+
+    line = "* alice wants to talk about cake, and tea"
+    try:
+        assert m.from_server(line) == Topic("alice", "cake, and tea")
+        assert m.from_server("* nothing else is one") == m.Notice("nothing else is one")
+    finally:
+        del m._FORMS[Topic.form]
+    assert isinstance(m.from_server(line), m.Notice)

@@ -63,11 +63,11 @@ class RedisHub(LocalHub):
         self._requests = Requests(self._backplane)
 
     @property
-    def where(self) -> str:  # type: ignore[override]  # here it is asked for, and not written
+    def where(self) -> str:
         return self._backplane.where
 
     @property
-    def trouble(self) -> str:  # type: ignore[override]  # likewise
+    def trouble(self) -> str:
         return self._backplane.trouble
 
     # --- the life of a server ---
@@ -114,11 +114,11 @@ class RedisHub(LocalHub):
             reason, announced = SERVER_LOST, False
         super()._say_goodbye(client, reason, announced)
 
-    def _closing(self, client: ServerConnection, politely: bool) -> list[Entry]:
+    def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         """It is closed when all have heard that it left; a server that stops closes all at once."""
-        if self._backplane.end(client, politely, self._ending.is_set()):
+        if self._backplane.end(client, politely, stopping):
             return []
-        return super()._closing(client, politely)
+        return super()._closing(client, politely, stopping)
 
     # --- what they ask for ---
 

@@ -1,4 +1,4 @@
-"""What a client's thread does, once and again: read what its client says, and have that done.
+"""What a client's thread does over and over: read what its client says, and have that done.
 
 A client that is held is read no further, and TCP slows it down.
 """
@@ -27,7 +27,7 @@ MUCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class ClientLoop:
     """Reads and does what clients say, each call in that client's own thread."""
 
     hub: Hub
