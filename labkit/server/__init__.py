@@ -5,7 +5,7 @@
 - admission.py     who may come in, and who makes way
 - slots.py         the slots for connections, counted; pure
 - handshake.py     TLS, password, nickname
-- client_loop.py  what a client's thread does: reads, and has done what was read
+- client_loop.py   what a client's thread does: reads, and has done what was read
 - connection.py    one client: what it says, and how it ends
 - hub.py           what a client does to what all share, under one lock
 - rooms.py         who is here, and who hears what; pure

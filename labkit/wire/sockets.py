@@ -208,7 +208,8 @@ def _poll(sock: socket.socket, events: int, seconds: float) -> int:
     """The events of poll(2) that come within so many seconds. select cannot see descriptors above 1023."""
     poll = select.poll()
     poll.register(sock, events)
-    return sum(came for _, came in poll.poll(1000 * seconds))
+    came = poll.poll(1000 * seconds)
+    return came[0][1] if came else 0
 
 
 def readable(sock: socket.socket, seconds: float) -> bool:
