@@ -12,11 +12,18 @@ from typing import TextIO
 
 
 def print_notice(text: str) -> None:
-    """Print to standard output; that it is closed is no error."""
+    """Print to standard output.
+
+    That its reader is gone is no error. Nor is it an end that it takes nothing more, as on a full disk: one
+    line on standard error says so, and what would follow is dropped.
+    """
     try:
         print(text, flush=True)
     except BrokenPipeError:
         discard_output()
+    except OSError as error:
+        discard_output()
+        print_error(f"cannot write to standard output ({error.strerror}); going on without it")
 
 
 def print_error(error: object) -> int:

@@ -17,9 +17,24 @@ from time import monotonic
 from labkit.client.errors import ConnectionEnded
 
 KEPT = 100_000
-"""Lines that are kept; older ones make way."""
+"""Lines that are kept; older ones make way …"""
+
+KEPT_CHARACTERS = 10_000_000
+"""… and characters: a line can have 4,095."""
 
 Wanted = str | re.Pattern[str] | Callable[[str], bool]
+
+
+class Lines(deque[str]):
+    """The newest lines, oldest first."""
+
+    characters = 0
+
+    def append(self, line: str) -> None:
+        super().append(line)
+        self.characters += len(line)
+        while len(self) > KEPT or self.characters > KEPT_CHARACTERS:
+            self.characters -= len(self.popleft())
 
 
 class Transcript:
@@ -27,8 +42,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self.changed = threading.Condition()  # guards all below, and is told of every change in it
-        self.lines: deque[str] = deque(maxlen=KEPT)
-        self.inbox: deque[str] = deque(maxlen=KEPT)  # heard, and not yet found by wait_for
+        self.lines = Lines()
+        self.inbox = Lines()  # heard, and not yet found by wait_for
         self.end = ""  # why no more lines come, as soon as that is known …
         self.complete = False  # … and whether the last one has come
         self._listeners: list[Callable[[], None]] = []
@@ -42,6 +57,7 @@ class Transcript:
                 for i, line in enumerate(self.inbox):
                     if matches(line):
                         del self.inbox[i]
+                        self.inbox.characters -= len(line)
                         return line
                 if self.complete:
                     raise ConnectionEnded(f"{who} waited for {name}, but {self.end}; {self.came()}")

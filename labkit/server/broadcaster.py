@@ -137,7 +137,8 @@ class Broadcaster:
         """Deliver what is in the log, close what was to be closed, and end the thread."""
         with self._lock:
             self._stopping = True
-        self.wake()
+        if self._thread.is_alive():
+            self.wake()
         if self._thread.ident is not None:  # it was started
             self._thread.join()
         self._sender.end()

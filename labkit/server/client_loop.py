@@ -5,8 +5,10 @@ A client that is held is read no further, and TCP slows it down.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
+from time import monotonic
 
 from labkit.server import scheduling
 from labkit.server.connection import Disconnected, ServerConnection
@@ -14,7 +16,15 @@ from labkit.server.hub import Hub
 from labkit.server.limits import Limits
 from labkit.server.rooms import Refusal
 from labkit.wire.framing import TooLong
-from labkit.wire.messages import SERVER_STOPPED, BadCommand, FromClient, from_client, plain_texts
+from labkit.wire.messages import (
+    NO_NICKNAME,
+    SERVER_STOPPED,
+    TOO_SLOW,
+    BadCommand,
+    FromClient,
+    from_client,
+    plain_texts,
+)
 
 HELD_FOR = 0.02
 """Seconds between two looks of a held talker at whether it may go on."""
@@ -26,17 +36,19 @@ MUCH = 500
 """Lines said at once after which it is others' turn, too: as much work as a turn of commands."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientLoop:
     """Reads and does what clients say, each call in that client's own thread."""
 
     hub: Hub
     limits: Limits
     ending: threading.Event  # set when the server is being stopped
+    stop_by: float = math.inf  # when every client's thread is to end then, whatever is still unread
 
     def read(self, client: ServerConnection, seconds: float | None) -> list[str | TooLong]:
         """What the client said next; it has so many seconds for it (None: any number)."""
         data = client.receive(seconds, self.ending)
+        self._look_around(client)
         # Held here, with its bytes in hand: as lines they would take many times the memory.
         while self.hub.holds(client):
             self.hub.wait_for_flow(HELD_FOR)
@@ -59,9 +71,19 @@ class ClientLoop:
             for start in range(0, len(said), TURN):
                 if start:
                     scheduling.make_way()
+                    self._look_around(client)
                 self._do(client, said[start : start + TURN])
         elif len(said) > MUCH:
             scheduling.make_way()
+
+    def _look_around(self, client: ServerConnection) -> None:
+        """After each recv and each turn: a client that never pauses must find out, too, that it is over."""
+        if self.stop_by < monotonic():
+            raise Disconnected(SERVER_STOPPED)
+        if client.in_the_way:
+            raise Disconnected(NO_NICKNAME)
+        if client.outbox.failed == TOO_SLOW:
+            raise Disconnected(TOO_SLOW)
 
     def _do(self, client: ServerConnection, said: list[str | TooLong]) -> None:
         self.hub.do(client, [_understood(line) for line in said])

@@ -92,7 +92,7 @@ class ServerConnection:
             # The kernel told us, so the next send may have met a mere EPIPE: do not ask it.
             raise Disconnected(TOO_SLOW if self.outbox.failed == TOO_SLOW else VANISHED) from None
         if data:
-            if self._may_grow and len(data) == SMALL_CHUNK:
+            if self._may_grow and self.named and len(data) == SMALL_CHUNK:
                 self._chunk = CHUNK
             return data
         with self._telling:  # the broadcaster may be just finding out that this was no goodbye
@@ -129,6 +129,7 @@ class ServerConnection:
             while self._paid_until > monotonic() + SLACK:
                 if ending.wait(min(LOOK_AROUND, self._paid_until - monotonic())):
                     raise Disconnected(SERVER_STOPPED)
-                if (how := sockets.ended_by(self.sock)) or self.outbox.failed:
-                    raise Disconnected(self.outbox.failed or (HUNG_UP if how == "FIN" else VANISHED))
+                # One that has only hung up is not gone: what it said before that is still to be heard.
+                if self.outbox.failed or sockets.ended_by(self.sock) == "RST":
+                    raise Disconnected(self.outbox.failed or VANISHED)
             yield part

@@ -32,6 +32,9 @@ from labkit.wire.messages import (
     Request,
 )
 
+HEARTBEATS = 1000
+"""Empty lines that may come instead of an answer: as many as a client sends in five hours."""
+
 RAW_PAUSE = 0.2
 """Seconds between a refusal and the next request in the raw dialect, where only time keeps two apart."""
 
@@ -49,6 +52,7 @@ class Handshake:
     raw: bool
     _said: list[Answer] = field(default_factory=list, init=False)  # and not yet looked at
     _give_up: float = field(default=0.0, init=False)
+    _heartbeats: int = field(default=0, init=False)  # that came instead of answers
 
     def shake_hands(self) -> list[Answer]:
         """Ask for a nickname until one is granted; returns what was said in the same breath.
@@ -115,17 +119,21 @@ class Handshake:
 
     def _next_answer(self, lacking: Reason) -> Answer:
         """What the client says next, but for heartbeats, if it does before its time is up."""
-        while True:
+        # A recv does not time out while there is something to read, so the clock is looked at here, too.
+        while self._heartbeats <= HEARTBEATS and monotonic() < self._give_up:
             while self._said:
                 if (answer := self._said.pop(0)) != "":
                     return answer
+                self._heartbeats += 1
             try:
                 self._said = self._read()
             except Disconnected as end:
                 if end.reason != WENT_SILENT:
                     raise
-                self._tell(Refused(f"{lacking} within {self.client_loop.limits.handshake:g} s"))
-                raise Disconnected(lacking) from None
+                break
+        within = f"within {self.client_loop.limits.handshake:g} s"
+        self._tell(Refused(f"{lacking} {within if self._heartbeats <= HEARTBEATS else 'in so many lines'}"))
+        raise Disconnected(lacking)
 
     def _tell(self, *messages: FromServer) -> None:
         self.client_loop.hub.tell(self.client, *messages)

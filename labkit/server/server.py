@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from labkit.journal import Journal
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 PORT = 14901
 """The assignment's port."""
+
+LAST_WORDS = 0.5
+"""Seconds after `stop` in which what clients had said is still read; one that goes on and on is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class ChatServer:
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
         self._acceptor: Acceptor | None = None
+        self._said_farewell = False  # the hub's lock guards it
 
     def _own_hub(self) -> LocalHub:
         return self.hub_class(self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
@@ -145,11 +150,14 @@ class ChatServer:
         """Tell all clients, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if a client does not
-        read them; a few seconds more if the backplane's Redis does not answer.
+        read them; a few seconds more if the backplane's Redis does not answer. One that was interrupted can
+        be called again, and goes on.
         """
         with self._switch:
-            if self._ending.is_set():
+            if self._stopped.is_set():
                 return
+            if not self._ending.is_set():
+                self._client_loop.stop_by = monotonic() + LAST_WORDS
             self._ending.set()
             if self._acceptor is None:
                 self._stopped.set()
@@ -160,7 +168,9 @@ class ChatServer:
                 # No thread starts any more, so these are all there are.
                 threads = [client.thread for client in self._clients]
                 here = [client for client in self._clients if not client.leaving]
-                self._hub.say_farewell(here)
+                if not self._said_farewell:
+                    self._said_farewell = True
+                    self._hub.say_farewell(here)
                 for client in here:
                     sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread; we can still write
             self._hub.broadcaster.wake()

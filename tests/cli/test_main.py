@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -319,3 +320,22 @@ def test_lab_that_does_not_start(notebook: Path, tmp_path: Path) -> None:
 def test_lab_looks_beside_the_package() -> None:
     """The notebooks are the repository's own."""
     assert lab.NOTEBOOK == Path(__file__).parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
+
+
+def test_a_full_disk_under_standard_output_is_told_in_a_line_and_no_end() -> None:
+    """`serve > /dev/full` goes on; what it would have printed is dropped."""
+    need(os.path.exists("/dev/full"), "/dev/full, which Linux has")
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [*LABKIT, "serve", "--port", "0"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert process.stderr is not None
+    with process:
+        said = process.stderr.readline()
+        assert said == (
+            "labkit: cannot write to standard output (No space left on device); going on without it\n"
+        )
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.read() == ""
+    assert process.returncode == 0

@@ -17,6 +17,7 @@ import labkit.client.connection
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import FROZEN, GONE, HERE, JOINING, ConnectionEnded, NicknameRefused
 from labkit.client.session import Session
+from labkit.client.transcript import Lines, Transcript
 
 
 @pytest.fixture
@@ -713,3 +714,30 @@ def test_an_empty_nickname_is_refused_at_once(server: ChatServer) -> None:
     """On the wire an empty line is a heartbeat: the server would wait on, and so would we."""
     with pytest.raises(ValueError, match="an empty line is no nickname"):
         ChatClient("", server.address)
+
+
+def test_the_transcript_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps so many lines, and so many characters: a few long lines are as much as many short ones."""
+    monkeypatch.setattr("labkit.client.transcript.KEPT_CHARACTERS", 1000)
+    lines = Lines()
+    for n in range(100):
+        lines.append(f"{n:02}" + "x" * 98)
+    assert [line[:2] for line in lines] == [f"{n}" for n in range(90, 100)]
+    assert lines.characters == 1000
+    monkeypatch.setattr("labkit.client.transcript.KEPT", 3)
+    lines.append("y")
+    assert [len(line) for line in lines] == [100, 100, 1]
+
+
+def test_what_was_found_no_longer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`wait_for` makes room for others in the inbox."""
+    monkeypatch.setattr("labkit.client.transcript.KEPT_CHARACTERS", 20)
+    transcript = Transcript()
+    with transcript.changed:
+        transcript.keep("first line")
+    assert transcript.wait_for("first", 1, "alice") == "first line"
+    with transcript.changed:
+        for text in ("0123456789", "9876543210"):
+            transcript.keep(text)
+    assert transcript.wait_for("0123", 1, "alice") == "0123456789"
+    assert transcript.inbox.characters == 10

@@ -478,17 +478,31 @@ def test_not_more_than_a_second_s_worth_comes_at_once() -> None:
             assert monotonic() - began >= 0.95
 
 
-@pytest.mark.parametrize("how", ["hang_up", "reset"])
-def test_one_that_is_made_to_wait_and_leaves_is_gone(how: str) -> None:
+def test_one_that_is_made_to_wait_and_is_reset_is_gone() -> None:
     """Its nickname is free long before all that it had said could have been passed on: 500 s."""
-    need(sys.platform == "linux", "a kernel that tells of a FIN behind unread bytes")
+    need(sys.platform == "linux", "a kernel that tells of an RST behind unread bytes")
     with ChatServer(port=0, limits=Limits(messages=1)) as server:
         with Wire.joined(server.address, "alice") as alice:
             alice.send(*["x"] * 500)
             server.journal.wait_for("said", "alice")
-            getattr(alice, how)()
-            reason = server.journal.wait_for("left", "alice").what
-            assert reason == {"hang_up": HUNG_UP, "reset": VANISHED}[how]
+            alice.reset()
+            assert server.journal.wait_for("left", "alice").what == VANISHED
+
+
+@pytest.mark.parametrize("end", ["", "/quit"])
+def test_one_that_is_made_to_wait_and_hangs_up_is_heard_to_the_end(end: str) -> None:
+    """A FIN behind lines that wait for their turn takes none of them away."""
+    with (
+        ChatServer(port=0, limits=Limits(messages=50)) as server,
+        Wire.joined(server.address, "bob") as bob,
+    ):
+        alice = Wire.joined(server.address, "alice")
+        assert bob.line() == "* alice joined"
+        alice.send(*[str(n) for n in range(120)], *[end] * bool(end))
+        alice.sock.shutdown(socket.SHUT_WR)
+        assert bob.lines(120) == [f"alice: {n}" for n in range(120)]
+        assert bob.line() == f"* alice left ({'quit' if end else HUNG_UP})"
+        alice.sock.close()
 
 
 # --- looking ---
