@@ -11,11 +11,14 @@ import sys
 from typing import TextIO
 
 
-def print_notice(text: str) -> None:
-    """Print to standard output.
+def print_notice(text: str, needed: bool = False) -> None:
+    """Print to standard output; that its reader is gone is no error.
 
-    That its reader is gone is no error. Nor is it an end that it takes nothing more, as on a full disk: one
-    line on standard error says so, and what would follow is dropped.
+    Nor is it that it takes nothing more, as on a full disk, unless the text is needed: one line on standard
+    error says so, and what would follow is dropped.
+
+    Raises:
+        OSError: a text that is needed cannot be written.
     """
     try:
         print(text, flush=True)
@@ -23,6 +26,8 @@ def print_notice(text: str) -> None:
         discard_output()
     except OSError as error:
         discard_output()
+        if needed:
+            raise
         print_error(f"cannot write to standard output ({error.strerror}); going on without it")
 
 

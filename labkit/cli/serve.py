@@ -109,7 +109,10 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         return print_error(error)
     with server:
-        _announce(server, options, password is not None)
+        try:
+            _announce(server, options, password is not None)
+        except OSError as error:
+            return print_error(f"cannot write to standard output ({error.strerror})")
         _wait(server, stop_asked)
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
     print_notice(f"{end_of_line}The server has stopped. Goodbye.")
@@ -143,7 +146,8 @@ def _password(options: argparse.Namespace) -> str | None:
 def _announce(server: ChatServer, options: argparse.Namespace, password: bool) -> None:
     """Say where the server listens, how to join it, and who else can."""
     how_to_join = _how_to_join(server.address, options.framing, options.tls_cert)
-    print_notice(f"listening on {_show(server.address)}\nCtrl-C stops it. To join: {how_to_join}")
+    where = _show(server.address)
+    print_notice(f"listening on {where}\nCtrl-C stops it. To join: {how_to_join}", needed=True)
     if server.shares_through:
         print_notice(f"Its rooms are shared through {server.shares_through}.")
     if not ipaddress.ip_address(server.address[0]).is_loopback:

@@ -20,6 +20,7 @@ from support import Wire, need
 
 from labkit import ChatServer, Limits
 from labkit.cli import lab
+from labkit.cli.console import print_notice
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -322,20 +323,35 @@ def test_lab_looks_beside_the_package() -> None:
     assert lab.NOTEBOOK == Path(__file__).parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
 
 
-def test_a_full_disk_under_standard_output_is_told_in_a_line_and_no_end() -> None:
-    """`serve > /dev/full` goes on; what it would have printed is dropped."""
+def test_a_server_that_cannot_say_where_it_listens_ends() -> None:
+    """`serve > /dev/full`: one line says why, and no traceback follows."""
     need(os.path.exists("/dev/full"), "/dev/full, which Linux has")
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen(
-            [*LABKIT, "serve", "--port", "0"], stdout=full, stderr=subprocess.PIPE, text=True
+        done = subprocess.run(
+            [*LABKIT, "serve", "--port", "0"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
         )
-    assert process.stderr is not None
-    with process:
-        said = process.stderr.readline()
-        assert said == (
-            "labkit: cannot write to standard output (No space left on device); going on without it\n"
-        )
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.stderr.read() == ""
-    assert process.returncode == 0
+    assert done.stderr == "labkit: cannot write to standard output (No space left on device)\n"
+    assert done.returncode == 1
+
+
+def test_a_full_disk_does_not_end_a_running_server(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it would have printed is dropped; one line on standard error says so, once."""
+    need(os.path.exists("/dev/full"), "/dev/full, which Linux has")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        print_notice("Cut off from other servers.")
+        print_notice("Back with other servers.")
+        with pytest.raises(OSError):
+            full_again = open("/dev/full", "w")
+            monkeypatch.setattr(sys, "stdout", full_again)
+            print_notice("listening on …", needed=True)
+        full_again.close()
+    assert capfd.readouterr().err == (
+        "labkit: cannot write to standard output (No space left on device); going on without it\n"
+    )
