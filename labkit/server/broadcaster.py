@@ -176,10 +176,10 @@ class Broadcaster:
             scheduling.yield_gil()
 
     def _see_to_flow(self) -> None:
-        far = self._sender.held()
+        far, far_by_its_room = self._sender.held()
         if far or self._far:
             self._far = frozenset(far)
-            rooms = {self._hears[outbox] for outbox in far if outbox in self._hears}
+            rooms = {self._hears[outbox] for outbox in far_by_its_room if outbox in self._hears}
             self._feeding = self._far.union(*(room.outboxes for room in rooms))
             self._slow = frozenset(room.name for room in rooms)
         with self._lock:
@@ -203,6 +203,7 @@ class Broadcaster:
                 room.size += len(entry.data)
             elif isinstance(entry, ForOne):
                 self._planned(entry.to, plans).pieces.append(entry.data)
+                entry.to.private += len(entry.data)
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
         for room in touched:
@@ -226,6 +227,8 @@ class Broadcaster:
         plan = plans.get(outbox)
         if plan is None:
             plan = plans[outbox] = _Plan(self._hears.get(outbox))
+            if outbox.clear:
+                outbox.private = 0
         plan.catch_up()
         return plan
 

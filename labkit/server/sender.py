@@ -52,6 +52,7 @@ class Outbox:
         self.send = sock.send
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog = Backlog()
+        self.private = 0  # bytes for this one alone, since it last was up to date
         self.sent = 0  # bytes sent since there is a backlog …
         self.acked = 0  # … and how many of them, at least, the peer's kernel has acknowledged
         self.took = 0.0  # when that last grew
@@ -215,15 +216,17 @@ class Sender:
             sockets.reset_on_close(outbox.sock)
             self._give_up(outbox)
 
-    def held(self) -> list[Outbox]:
-        """Those that are reading, and far behind: talkers to them should be slowed."""
+    def held(self) -> tuple[list[Outbox], list[Outbox]]:
+        """Those that are reading, and far behind: talkers to them should be slowed. And which of them are
+        so by what their room hears: the answers that a client asks for slow itself alone."""
         now = monotonic()
-        far = min(self._limits.behind // 2, self._share())
-        return [
+        most = min(self._limits.behind // 2, self._share())
+        far = [
             outbox
             for outbox in self._waiting
-            if outbox.close_by is None and outbox.behind > far and now - outbox.took < outbox.patience
+            if outbox.close_by is None and outbox.behind > most and now - outbox.took < outbox.patience
         ]
+        return far, [outbox for outbox in far if outbox.behind - outbox.private > most]
 
     def _share(self) -> float:
         """Bytes that may wait for one outbox: its even share, when half of the memory for all is taken. So

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SOON, Wire
 
+from labkit.server.backlog import Backlog
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
@@ -31,8 +32,8 @@ NOWHERE.close()
 class WrittenDown(Broadcaster):
     """A broadcaster whose sends are written down instead, one list of bytes for each reader."""
 
-    def __init__(self, readers: int) -> None:
-        super().__init__(Limits())
+    def __init__(self, readers: int, limits: Limits | None = None) -> None:
+        super().__init__(limits or Limits())
         self.readers = [Outbox(NOWHERE) for _ in range(readers)]
         self.sends: dict[Outbox, list[bytes]] = {reader: [] for reader in self.readers}
         self._sender.send = self._written_down  # type: ignore[assignment, method-assign]
@@ -306,3 +307,44 @@ def test_talkers_are_held_while_the_log_is_full_and_go_on_afterwards() -> None:
     broadcaster.start()
     assert broadcaster.flowing.wait(SOON)
     broadcaster.stop()
+
+
+# --- who is slowed by whom ---
+
+
+def test_answers_that_a_client_asks_for_slow_itself_alone() -> None:
+    """It is far behind by what it alone is told: it must wait, and its room need not."""
+    broadcaster = WrittenDown(3, Limits(behind=1_000_000))
+    mallory, alice, bob = broadcaster.readers
+    try:
+        broadcaster._deliver([Hears(outbox, "lobby") for outbox in broadcaster.readers])
+        for private, room_waits in ((1_000_000, False), (400_000, True), (0, True)):
+            mallory.clear = False
+            mallory.backlog = Backlog()
+            mallory.backlog.put(bytes(1_000_000), broadcaster._sender._store)
+            mallory.private = private
+            mallory.took = monotonic() + SOON  # it reads
+            broadcaster._sender._waiting = {mallory: None}
+            broadcaster._see_to_flow()
+            assert not broadcaster.flowing.is_set()
+            assert broadcaster.holds(mallory) and broadcaster.holds(alice, [mallory])
+            assert broadcaster.holds(alice) == broadcaster.holds(bob) == room_waits
+            assert broadcaster.is_slow("lobby") == room_waits
+    finally:
+        broadcaster._sender.end()
+
+
+def test_what_is_for_one_alone_is_counted_while_it_is_behind() -> None:
+    """From when it was last up to date: in one batch, and in those that follow."""
+    broadcaster = WrittenDown(1)
+    (bob,) = broadcaster.readers
+    try:
+        broadcaster._deliver([ForOne(bob, b"one\n"), ForOne(bob, b"two\n")])
+        assert bob.private == 8
+        broadcaster._deliver([ForOne(bob, b"three\n")])
+        assert bob.private == 6
+        bob.clear = False
+        broadcaster._deliver([ForOne(bob, b"four\n"), ForRoom("lobby", b"x\n")])
+        assert bob.private == 11
+    finally:
+        broadcaster._sender.end()
