@@ -22,8 +22,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in NOTEBOOKS_WITH_REDIS:
             item.add_marker(pytest.mark.skip(redis_server.MISSING))
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """With --cov, nbval would measure the kernels, too, where the stepper needs the trace function."""
-    session.config.option.cov_source = None

@@ -23,8 +23,6 @@ from labkit.instruments.stepper import Exploration, explore, lines, replay
 from labkit.instruments.stepper import play as playing
 from labkit.instruments.stepper.snapshot import parts
 
-pytestmark = pytest.mark.no_cover  # the stepper and coverage would both need the trace function
-
 QUICK = 15.0
 """Seconds that a search may take."""
 
