@@ -19,8 +19,8 @@ from labkit.client.errors import ConnectionEnded
 KEPT = 100_000
 """Lines that are kept; older ones make way …"""
 
-KEPT_CHARACTERS = 10_000_000
-"""… and characters: a line can have 4,095."""
+KEPT_CHARACTERS = 100_000_000
+"""… and characters, of one to four bytes each: a line can have 4,095."""
 
 Wanted = str | re.Pattern[str] | Callable[[str], bool]
 

@@ -7,13 +7,19 @@ same are the same (RFC 8265, the OpaqueString profile, done by `precis_i18n`); u
 from __future__ import annotations
 
 from contextlib import suppress
-
-from precis_i18n import get_profile
+from functools import cache
+from typing import Any
 
 LONGEST = 256
 """Bytes of the longest password: it must fit on a line, and into one recv of the raw dialect."""
 
-_opaque = get_profile("OpaqueString")
+
+@cache
+def _opaque() -> Any:
+    """Loaded with the first password: `import labkit` alone is quick."""
+    from precis_i18n import get_profile
+
+    return get_profile("OpaqueString")
 
 
 class Password:
@@ -36,7 +42,7 @@ class Password:
         if len(text.encode("utf-8", "replace")) > LONGEST:
             raise ValueError(f"the password is too long: it has at most {LONGEST} bytes")
         try:
-            self._hash = _hashed(_opaque.enforce(text))
+            self._hash = _hashed(_opaque().enforce(text))
         except UnicodeEncodeError:
             raise ValueError("the password holds a character that cannot be typed") from None
 
@@ -47,7 +53,7 @@ class Password:
         normal = ""  # which no password is
         if isinstance(given, str) and len(given) <= LONGEST:
             with suppress(UnicodeEncodeError):
-                normal = _opaque.enforce(given)
+                normal = _opaque().enforce(given)
         return compare_digest(_hashed(normal), self._hash)
 
     def __repr__(self) -> str:

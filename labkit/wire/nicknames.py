@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 from unicodedata import normalize
-
-from precis_i18n import get_profile
 
 MAX_CHARACTERS = 32
 """The longest nickname, in characters (code points) after normalisation."""
@@ -23,8 +22,23 @@ FORBIDDEN_FIRST = "*!/#[>"
 """First characters that stand for something else: a notice, a refusal, a command, a room, a tag; and the
 user's own lines, in a transcript."""
 
-_shown = get_profile("NicknameCasePreserved")  # RFC 8266, section 2.3
-_compared = get_profile("Nickname")  # section 2.4: it maps case, too
+
+@cache
+def _profile(name: str) -> Any:
+    """A profile of PRECIS. Loaded with the first name: `import labkit` alone is quick."""
+    from precis_i18n import get_profile
+
+    return get_profile(name)
+
+
+def _shown(name: str) -> str:
+    shown: str = _profile("NicknameCasePreserved").enforce(name)  # RFC 8266, section 2.3
+    return shown
+
+
+def _compared(name: str) -> str:
+    compared: str = _profile("Nickname").enforce(name)  # section 2.4: it maps case, too
+    return compared
 
 
 class BadName(ValueError):
@@ -43,7 +57,7 @@ def fit(name: str) -> str:
     if (length := len(normalize("NFKC", name).strip())) > MAX_CHARACTERS:
         raise BadName(f"too long: {length} characters, at most {MAX_CHARACTERS}")
     try:
-        shown = _shown.enforce(name)
+        shown = _shown(name)
     except UnicodeEncodeError as error:
         raise BadName(_reason(error)) from None
     if "\ufffd" in shown:  # which bytes that are not UTF-8 have become
@@ -64,7 +78,7 @@ def key(name: str) -> str:
 
     `name` must be one that `fit` returned.
     """
-    return _compared.enforce(name)
+    return _compared(name)
 
 
 def looks(name: str) -> frozenset[str]:
@@ -84,7 +98,9 @@ def looks(name: str) -> frozenset[str]:
 
 
 def load() -> None:
-    """Read Unicode's table now: later there may be no descriptor to open its file with."""
+    """Read Unicode's tables now: later there may be no descriptor to open their files with."""
+    key("alice")
+    fit("alice")
     _mistaken()
 
 
