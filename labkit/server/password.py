@@ -7,19 +7,11 @@ same are the same (RFC 8265, the OpaqueString profile, done by `precis_i18n`); u
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
-from typing import Any
+
+from labkit.wire.nicknames import profile
 
 LONGEST = 256
 """Bytes of the longest password: it must fit on a line, and into one recv of the raw dialect."""
-
-
-@cache
-def _opaque() -> Any:
-    """Loaded with the first password: `import labkit` alone is quick."""
-    from precis_i18n import get_profile
-
-    return get_profile("OpaqueString")
 
 
 class Password:
@@ -42,7 +34,7 @@ class Password:
         if len(text.encode("utf-8", "replace")) > LONGEST:
             raise ValueError(f"the password is too long: it has at most {LONGEST} bytes")
         try:
-            self._hash = _hashed(_opaque().enforce(text))
+            self._hash = _hashed(profile("OpaqueString").enforce(text))
         except UnicodeEncodeError:
             raise ValueError("the password holds a character that cannot be typed") from None
 
@@ -53,7 +45,7 @@ class Password:
         normal = ""  # which no password is
         if isinstance(given, str) and len(given) <= LONGEST:
             with suppress(UnicodeEncodeError):
-                normal = _opaque().enforce(given)
+                normal = profile("OpaqueString").enforce(given)
         return compare_digest(_hashed(normal), self._hash)
 
     def __repr__(self) -> str:

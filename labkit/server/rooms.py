@@ -222,10 +222,7 @@ class Rooms(Generic[W]):
 
     @does(Join)
     def _move(self, person: Person[W], what: Join) -> list[Delivery[W]]:
-        try:
-            name = nicknames.fit(what.room)
-        except nicknames.BadName as error:
-            raise Refusal(f"not a room's name: {error}") from None
+        name = room_name(what.room)
         old = person.room
         if nicknames.key(name) == nicknames.key(old.name):
             raise Refusal(f"you are in {old.name} already")
@@ -302,6 +299,14 @@ def presentable(nickname: str) -> str:
         if ":" in look or look[:1] in nicknames.FORBIDDEN_FIRST:
             raise Refusal("that nickname will not do: it has something that looks like punctuation")
     return shown
+
+
+def room_name(name: str) -> str:
+    """The name of a room as it will be shown. Raises Refusal if it is not fit."""
+    try:
+        return nicknames.fit(name)
+    except nicknames.BadName as error:
+        raise Refusal(f"not a room's name: {error}") from None
 
 
 def who_is_here(room: str, names: Iterable[str], max_line: int) -> list[Notice]:

@@ -24,20 +24,20 @@ user's own lines, in a transcript."""
 
 
 @cache
-def _profile(name: str) -> Any:
-    """A profile of PRECIS. Loaded with the first name: `import labkit` alone is quick."""
+def profile(name: str) -> Any:
+    """A profile of PRECIS. Loaded when the first is wanted: `import labkit` alone is quick."""
     from precis_i18n import get_profile
 
     return get_profile(name)
 
 
 def _shown(name: str) -> str:
-    shown: str = _profile("NicknameCasePreserved").enforce(name)  # RFC 8266, section 2.3
+    shown: str = profile("NicknameCasePreserved").enforce(name)  # RFC 8266, section 2.3
     return shown
 
 
 def _compared(name: str) -> str:
-    compared: str = _profile("Nickname").enforce(name)  # section 2.4: it maps case, too
+    compared: str = profile("Nickname").enforce(name)  # section 2.4: it maps case, too
     return compared
 
 

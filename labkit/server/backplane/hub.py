@@ -19,7 +19,7 @@ from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Entry, as_bytes, note
 from labkit.server.hub import LAST_LINES, LocalHub
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Refusal, ToOne, presentable
+from labkit.server.rooms import Delivery, Refusal, ToOne, presentable, room_name
 from labkit.wire import nicknames
 from labkit.wire.messages import (
     QUIT,
@@ -169,11 +169,7 @@ class RedisHub(LocalHub):
             self._backplane.take([refused])
 
     def _move(self, client: ServerConnection, what: Join) -> None:
-        try:
-            name = nicknames.fit(what.room)
-        except nicknames.BadName as error:
-            raise Refusal(f"not a room's name: {error}") from None
-        name = self._requests.follow(client, name)
+        name = self._requests.follow(client, room_name(what.room))
         with self.lock:  # it refuses only a client that is there already, and then nothing was followed
             self._backplane.take(self._rooms.do(client, Join(name)))
 
