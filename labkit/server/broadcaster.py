@@ -25,8 +25,11 @@ from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
 from labkit.server.sender import PATIENCE, Outbox, Sender
 
-UNREAD = 4 * 1024 * 1024
-"""Bytes of log that may wait for the broadcaster itself before talkers are slowed."""
+UNREAD = 8 * 1024 * 1024
+"""Bytes of memory that the log may take before talkers are slowed."""
+
+ENTRY_COSTS = 150
+"""Bytes of memory that an entry takes beside what is in it: 120 measured."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +49,7 @@ class _Plan:
 
     room: _Room | None
     mark: int = 0  # up to here in the room's block it is planned
+    private: int = 0  # bytes that it alone hears
     pieces: list[bytes | tuple[_Room, int, int]] = field(default_factory=list)
 
     def catch_up(self) -> None:
@@ -98,7 +102,7 @@ class Broadcaster:
 
     def post(self, entries: list[Entry]) -> None:
         """Write in the log, in the order in which all are to hear it. May be called under a lock."""
-        size = sum(len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
+        size = sum(ENTRY_COSTS + len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
         with self._lock:
             self._log += entries
             self._unread += size
@@ -202,14 +206,17 @@ class Broadcaster:
                 room.parts.append(entry.data)
                 room.size += len(entry.data)
             elif isinstance(entry, ForOne):
-                self._planned(entry.to, plans).pieces.append(entry.data)
-                entry.to.private += len(entry.data)
+                plan = self._planned(entry.to, plans)
+                plan.pieces.append(entry.data)
+                plan.private += len(entry.data)
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
         for room in touched:
             room.block = b"".join(room.parts)
         for outbox, plan in plans.items():
             data = plan.carried_out()
+            outbox.private += plan.private
+            outbox.private_blocks += bool(plan.private)
             if data or outbox.tls is not None:  # TLS may have something to say by itself
                 self._sender.send((outbox,), data, data.count(b"\n"))
         for room in touched:
@@ -228,7 +235,7 @@ class Broadcaster:
         if plan is None:
             plan = plans[outbox] = _Plan(self._hears.get(outbox))
             if outbox.clear:
-                outbox.private = 0
+                outbox.private = outbox.private_blocks = 0
         plan.catch_up()
         return plan
 

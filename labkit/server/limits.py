@@ -67,7 +67,12 @@ class Limits:
         "bytes that may wait for all clients together; what waits for many counts once. From half of it "
         "on, those who have more than their share slow the talkers, or are let go",
     )
-    grace: float = _limit(10.0, _NUMBER, "seconds a client may take nothing while something waits for it")
+    grace: float = _limit(
+        150.0,
+        _NUMBER,
+        "seconds a client may take nothing while something waits for it; TCP tells of what it takes in "
+        "steps of up to 128 kB, so a client that reads 1 kB/s stays",
+    )
     messages: float | None = _limit(
         None,
         _NUMBER,

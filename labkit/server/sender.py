@@ -8,7 +8,6 @@ things can end that: the connection breaks, the client takes nothing for too lon
 from __future__ import annotations
 
 import errno
-import math
 import selectors
 import socket
 import threading
@@ -17,7 +16,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from labkit.server.backlog import Backlog, MemoryUse
+from labkit.server.backlog import BLOCK_COSTS, PIECE_COSTS, Backlog, MemoryUse
 from labkit.server.limits import Limits
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, Reason
@@ -29,7 +28,10 @@ PATIENCE = 0.05
 """Seconds for which a client that takes nothing may slow the talkers; after that they go on without it …"""
 
 BREATHS = 3
-"""… or, if that is more, so many times the longest pause that it has made so far."""
+"""… or, if that is more, so many times the longest pause that it has made so far …"""
+
+LONGEST = 10.0
+"""… but never more seconds than these."""
 
 CHECK = 0.01
 """Seconds between two looks at who has taken what: each costs a system call for each who waits."""
@@ -52,7 +54,9 @@ class Outbox:
         self.send = sock.send
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog = Backlog()
-        self.private = 0  # bytes for this one alone, since it last was up to date
+        # Since it last was up to date: bytes for this one alone, and the blocks that some were in.
+        self.private = 0
+        self.private_blocks = 0
         self.sent = 0  # bytes sent since there is a backlog …
         self.acked = 0  # … and how many of them, at least, the peer's kernel has acknowledged
         self.took = 0.0  # when that last grew
@@ -147,7 +151,8 @@ class Sender:
         outbox.acked = -sockets.unsent(outbox.sock)
         outbox.took = monotonic()
         outbox.patience = PATIENCE
-        outbox.backlog.put(data, self._store, took)
+        outbox.backlog.put(data, self._store)
+        outbox.backlog.took(took, self._store)
         self._watch(outbox, selectors.EVENT_WRITE)
 
     def _note_the_end(self, outbox: Outbox, error: OSError) -> None:
@@ -158,16 +163,18 @@ class Sender:
     def _flush(self, outbox: Outbox) -> None:
         """Send from the backlog until it is empty or the socket has had enough."""
         while outbox.backlog:
+            data = outbox.backlog.next()
             with self.telling:
                 try:
-                    took = sockets.send_now(outbox.sock, outbox.backlog.next())
+                    took = sockets.send_now(outbox.sock, data)
                 except OSError as error:
                     self._note_the_end(outbox, error)
             if outbox.failed:
                 self._give_up(outbox)
                 return
             outbox.sent += took
-            if not outbox.backlog.took(took, self._store):
+            outbox.backlog.took(took, self._store)
+            if took < len(data):
                 return
         if outbox.close_by is None:
             self._forget(outbox)
@@ -199,16 +206,16 @@ class Sender:
         """Let the outbox go if its time is up; else learn how slowly it reads.
 
         The selector reports a socket only when a good part of its buffer is free: of a slow reader,
-        megabytes and seconds away. What the peer's kernel acknowledges tells sooner; on loopback and Linux
-        about every 64 kB.
+        megabytes and seconds away. What the peer's kernel acknowledges tells sooner; on Linux and loopback
+        in steps of 64 to 128 kB, however small the pieces in which it is read.
         """
         acked = outbox.sent - sockets.unsent(outbox.sock)
         if acked > outbox.acked:
-            outbox.patience = max(outbox.patience, BREATHS * (now - outbox.took))
+            outbox.patience = min(max(outbox.patience, BREATHS * (now - outbox.took)), LONGEST)
             outbox.acked = acked
             outbox.took = now
         idle = now - outbox.took
-        full = outbox.behind > min(self._limits.behind, self._share())
+        full = self._is_over(outbox, self._limits.behind)
         if idle > self._limits.grace or (full and idle > outbox.patience):
             with self.telling:
                 outbox.failed = TOO_SLOW
@@ -220,19 +227,25 @@ class Sender:
         """Those that are reading, and far behind: talkers to them should be slowed. And which of them are
         so by what their room hears: the answers that a client asks for slow itself alone."""
         now = monotonic()
-        most = min(self._limits.behind // 2, self._share())
+        half = self._limits.behind // 2
         far = [
             outbox
             for outbox in self._waiting
-            if outbox.close_by is None and outbox.behind > most and now - outbox.took < outbox.patience
+            if outbox.close_by is None
+            and now - outbox.took < outbox.patience
+            and self._is_over(outbox, half)
         ]
-        return far, [outbox for outbox in far if outbox.behind - outbox.private > most]
+        return far, [outbox for outbox in far if self._is_over(outbox, half, private=False)]
 
-    def _share(self) -> float:
-        """Bytes that may wait for one outbox: its even share, when half of the memory for all is taken. So
-        there is always one that has more, and is let go, or slows the talkers."""
+    def _is_over(self, outbox: Outbox, limit: int, private: bool = True) -> bool:
+        """Whether more waits for it than the limit, or, when half of the memory for all is taken, more than
+        its even share of that. So one always has more, and is let go, or slows the talkers."""
+        waits, cost = outbox.backlog.bytes, outbox.backlog.cost
+        if not private:
+            waits -= outbox.private
+            cost -= outbox.private + outbox.private_blocks * (BLOCK_COSTS + PIECE_COSTS)
         half = self._limits.waiting // 2
-        return half / len(self._waiting) if self._store.bytes > half else math.inf
+        return waits > limit or (self._store.bytes > half and cost > half / len(self._waiting))
 
     def _give_up(self, outbox: Outbox) -> None:
         """Send nothing more, and wake the client's thread, which then leaves and says why."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from threading import Event, Thread
 from time import monotonic
@@ -15,10 +16,10 @@ from hypothesis import strategies as st
 from support import SOON, Wire
 
 from labkit.server.backlog import Backlog
-from labkit.server.broadcaster import Broadcaster
+from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
-from labkit.server.sender import Outbox
+from labkit.server.sender import LONGEST, PATIENCE, Outbox
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 
@@ -193,7 +194,7 @@ def test_all_backlogs_together_have_an_end() -> None:
     broadcaster.start()
     readers = [pair(buffer=4096) for _ in range(10)]
     small, one_more = pair(buffer=4096)
-    post(broadcaster, ForOne(small, b"x" * 18_000 + b"\n"))  # more than the buffers hold, less than a share
+    post(broadcaster, ForOne(small, b"x" * 16_000 + b"\n"))  # more than the buffers hold, less than a share
     for n in range(20):
         post(broadcaster, *(ForOne(reader, b"%02d" % n * 5_000 + b"\n") for reader, _ in readers))
     give_up = monotonic() + SOON
@@ -205,11 +206,55 @@ def test_all_backlogs_together_have_an_end() -> None:
         assert monotonic() < give_up
         Event().wait(0.01)
     assert not small.failed
-    assert one_more.line() == "x" * 18_000
+    assert one_more.line() == "x" * 16_000
     for reader, wire in (*readers, (small, one_more)):
         wire.close()
         post(broadcaster, Close(reader, politely=False))
     broadcaster.stop()
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_talkers_are_held_before_small_pieces_take_more_than_waiting(private: bool) -> None:
+    """Lines of one letter to twenty slow readers: what counts is what they cost, many times their bytes."""
+    limits = Limits(waiting=1_000_000, behind=10_000_000)
+    broadcaster = Broadcaster(limits, "labkit-broadcaster")
+    readers = [pair(buffer=4096) for _ in range(20)]
+    broadcaster._deliver([Hears(reader, "lobby") for reader, _ in readers])
+    broadcaster._deliver([ForRoom("lobby", b"x" * 16_000)])  # more than the buffers hold
+    for reader, _ in readers:
+        assert reader.behind
+        reader.took = monotonic() + SOON  # it reads
+    delivered = 0
+    while broadcaster.flowing.is_set():
+        batch = [ForOne(reader, b"x\n") for reader, _ in readers] if private else [ForRoom("lobby", b"x\n")]
+        broadcaster._deliver(list[Entry](batch))
+        broadcaster._see_to_flow()
+        delivered += 1
+        assert broadcaster._sender._store.bytes <= limits.waiting
+    assert 100 < delivered < 5_000
+    assert broadcaster.is_slow("lobby") != private
+    for reader, wire in readers:
+        wire.close()
+        broadcaster._sender.close(reader, politely=False)
+    broadcaster._sender.end()
+
+
+def test_a_slow_reader_is_waited_for_ten_seconds_at_most() -> None:
+    """It may take what it takes in steps a minute apart, and nobody's line waits for that long."""
+    broadcaster = Broadcaster(Limits(behind=100_000, grace=1e6), "labkit-broadcaster")
+    reader, wire = pair(buffer=4096)
+    with wire:
+        broadcaster._deliver([Hears(reader, "lobby"), ForRoom("lobby", b"x" * 90_000)])
+        reader.took = monotonic() - 60
+        wire.sock.recv(4096)  # a step
+        while reader.patience == PATIENCE:
+            broadcaster._sender.look_around(0.1)
+            wire.sock.setblocking(False)
+            with suppress(BlockingIOError):
+                wire.sock.recv(4096)
+        assert reader.patience == LONGEST == 10
+        broadcaster._sender.close(reader, politely=False)
+        broadcaster._sender.end()
 
 
 def test_one_that_takes_nothing_is_let_go_after_its_grace() -> None:
@@ -301,7 +346,8 @@ def test_raw_sends_hold_no_line_end_but_between_lines() -> None:
 def test_talkers_are_held_while_the_log_is_full_and_go_on_afterwards() -> None:
     """`flowing` is cleared by too much unread log, and set again when it has been delivered."""
     broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
-    for _ in range(5):
+    while broadcaster._unread <= UNREAD:
+        assert broadcaster.flowing.is_set()
         broadcaster.post([ForRoom("lobby", b"x" * 1_000_000 + b"\n")])
     assert not broadcaster.flowing.is_set()
     broadcaster.start()
