@@ -71,7 +71,7 @@ class Limits:
         150.0,
         _NUMBER,
         "seconds a client may take nothing while something waits for it; TCP tells of what it takes in "
-        "steps of up to 128 kB, so a client that reads 1 kB/s stays",
+        "steps of up to 128 kB, so a client that reads 1 kB/s stays (on Linux before 6.15: 2.5 kB/s)",
     )
     messages: float | None = _limit(
         None,

@@ -32,6 +32,8 @@ SEND_NOW = _NOW | int(getattr(socket, "MSG_NOSIGNAL", 0))
 KEEPALIVE_IDLE = 30  # seconds of quiet before the kernel asks whether the peer still lives …
 KEEPALIVE_INTERVAL = 10  # … seconds between two such questions …
 KEEPALIVE_PROBES = 3  # … and how many may stay unanswered: 60 s in all
+RETRANSMIT_MS = 4000  # milliseconds between two retransmissions, at most; 16 of them come to 52 s, measured
+_TCP_RTO_MAX_MS = 44  # linux/tcp.h, from 6.15 on; the socket module does not have it yet
 _LOOK_AROUND = 0.05  # seconds; how often `connect` asks whether it is still wanted
 _WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where shutdown() does not wake it
 
@@ -142,19 +144,26 @@ def _connect(sock: socket.socket, where: Any, timeout: float, given_up: Callable
 def prepare(sock: socket.socket) -> None:
     """Make a connection ready for chat: small lines go out at once, and a dead machine is noticed.
 
-    Keepalive notices it within about 60 s; while data is on its way, TCP_USER_TIMEOUT does. See tcp(7).
+    Keepalive notices it within about 60 s; while data is on its way, the end of the retransmissions does,
+    after 16 of them. Where they cannot be hurried (Linux before 6.15), TCP_USER_TIMEOUT does;
+    but that also ends a client which reads so slowly that its window stays shut for 60 s. See tcp(7).
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     dead_after = KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES
     # Linux calls the first one KEEPIDLE, macOS KEEPALIVE; a system that lacks one keeps its default.
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
-        ("TCP_KEEPALIVE", KEEPALIVE_IDLE),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-        ("TCP_USER_TIMEOUT", 1000 * dead_after),
-    ):
+    options = {
+        "TCP_KEEPIDLE": KEEPALIVE_IDLE,
+        "TCP_KEEPALIVE": KEEPALIVE_IDLE,
+        "TCP_KEEPINTVL": KEEPALIVE_INTERVAL,
+        "TCP_KEEPCNT": KEEPALIVE_PROBES,
+    }
+    try:
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRANSMIT_MS)
+    except OSError:
+        options["TCP_USER_TIMEOUT"] = 1000 * dead_after
+    for name, value in options.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     sock.setblocking(HAS_DONTWAIT)
