@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from labkit.wire.text import brief
 
 LONGEST_TEXT = 200
 """Characters kept of what was said: a journal stays small whatever passes through it."""
+
+_LONGEST_BYTES = 4 * LONGEST_TEXT  # no character takes more than 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,14 @@ class _Run(NamedTuple):
     last: int  # the number of the last
     kind: str
     who: str
-    whats: Sequence[str]
+    what: str | bytes  # bytes: lines in UTF-8, each with its LF and an event of its own
     where: str
     thread: str
 
     def events(self) -> Iterator[Event]:
-        for n, what in enumerate(self.whats, self.last - len(self.whats) + 1):
-            yield Event(n, self.kind, self.who, what, self.where, self.thread)
+        whats = [self.what] if isinstance(self.what, str) else self.what[:-1].decode().split("\n")
+        for n, what in enumerate(whats, self.last - len(whats) + 1):
+            yield Event(n, self.kind, self.who, brief(what, LONGEST_TEXT), self.where, self.thread)
 
 
 class Journal:
@@ -64,7 +67,8 @@ class Journal:
         if limit < 1:
             raise ValueError(f"a journal keeps at least one event, not {limit}")
         self._limit = limit
-        self._runs: deque[_Run] = deque()  # the newest `limit` events, and perhaps some before them
+        # As `_Run`s are made: the newest `limit` events, and perhaps some before them.
+        self._runs: deque[tuple[int, str, str, str | bytes, str, str]] = deque()
         self._count = 0  # events ever recorded
         self._waiting = 0  # threads in `wait_for`: mostly none, and to notify none costs time, too
         # Guards the three above, so that the numbers run in the order of the events. To read one number
@@ -74,17 +78,22 @@ class Journal:
 
     def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
         """Write down what has just happened in this thread."""
-        self.record_all(kind, who, (what,), where)
+        self._add(1, kind, who, what if len(what) <= LONGEST_TEXT else brief(what, LONGEST_TEXT), where)
 
-    def record_all(self, kind: str, who: str, whats: Sequence[str], where: str = "") -> None:
-        """Write down several events that differ in nothing but their words."""
-        if max(map(len, whats), default=0) > LONGEST_TEXT:
-            whats = [brief(what, LONGEST_TEXT) for what in whats]
+    def record_lines(self, kind: str, who: str, lines: bytes, where: str = "") -> None:
+        """Write down several events that differ in nothing but their words: UTF-8, each with its LF."""
+        count = lines.count(b"\n")
+        if len(lines) > count * _LONGEST_BYTES:
+            texts = lines[:-1].decode().split("\n")
+            lines = "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
+        self._add(count, kind, who, lines, where)
+
+    def _add(self, count: int, kind: str, who: str, what: str | bytes, where: str) -> None:
         thread = threading.current_thread().name
         with self._lock:
-            self._count += len(whats)
-            self._runs.append(_Run(self._count, kind, who, whats, where, thread))
-            while self._runs[0].last <= self._count - self._limit:
+            self._count += count
+            self._runs.append((self._count, kind, who, what, where, thread))
+            while self._runs[0][0] <= self._count - self._limit:
                 self._runs.popleft()
             if self._waiting:
                 self._changed.notify_all()
@@ -92,8 +101,8 @@ class Journal:
     def _events(self, since: int = 0) -> list[Event]:
         """The newest events, at most `limit`, and none up to number `since`. The lock must be held."""
         since = max(since, self._count - self._limit)
-        runs = list(takewhile(lambda run: run.last > since, reversed(self._runs)))
-        return [event for run in reversed(runs) for event in run.events() if event.n > since]
+        runs = list(takewhile(lambda run: run[0] > since, reversed(self._runs)))
+        return [event for run in reversed(runs) for event in _Run(*run).events() if event.n > since]
 
     def wait_for(self, kind: str, who: str | None = None, timeout: float = 5.0, *, count: int = 1) -> Event:
         """The first event of this kind (and of this person) that is kept, or the `count`-th.

@@ -23,7 +23,7 @@ from labkit.wire.messages import (
     BadCommand,
     FromClient,
     from_client,
-    plain_texts,
+    is_talk,
 )
 
 HELD_FOR = 0.02
@@ -45,8 +45,8 @@ class ClientLoop:
     ending: threading.Event  # set when the server is being stopped
     stop_by: float = math.inf  # when every client's thread is to end then, whatever is still unread
 
-    def read(self, client: ServerConnection, seconds: float | None) -> list[str | TooLong]:
-        """What the client said next; it has so many seconds for it (None: any number)."""
+    def read(self, client: ServerConnection, seconds: float | None) -> bytes:
+        """What comes next from the client; it has so many seconds for it (None: any number)."""
         data = client.receive(seconds, self.ending)
         self._look_around(client)
         # Held here, with its bytes in hand: as lines they would take many times the memory.
@@ -56,25 +56,38 @@ class ClientLoop:
                 raise Disconnected(SERVER_STOPPED)
             if client.outbox.failed:
                 break  # the next receive will say so
-        said = client.understand(data)
-        if client.tls is not None and client.tls.pending:
-            self.hub.flush_tls(client)
-        return said
+        if client.tls is not None:
+            data = client.decrypted(data)
+            if client.tls.pending:
+                self.hub.flush_tls(client)
+        return data
 
-    def hear(self, client: ServerConnection, said: list[str | TooLong]) -> None:
-        """Do what one recv's worth of lines asks for."""
+    def hear(self, client: ServerConnection, data: bytes) -> None:
+        """Do what one recv's worth of bytes asks for: the short way if all of it is talk."""
+        if client.lines is None:
+            self.hear_all(client, client.framing.feed(data))
+            return
+        lines = client.lines.lines(data)
+        if not (is_talk(lines) and self.hub.say(client, lines)):
+            self.hear_all(client, client.lines.messages(lines))
+            return
+        count = lines.count(b"\n")
+        client.lines_in += count
+        if count > MUCH:
+            scheduling.make_way()
+
+    def hear_all(self, client: ServerConnection, said: list[str | TooLong]) -> None:
+        """Do what these messages ask for."""
         client.lines_in += len(said)
         if self.limits.messages is not None:
             for part in client.paced(said, self.ending):
                 self._do(client, part)
-        elif not ((texts := plain_texts(said)) and self.hub.say(client, texts)):
-            for start in range(0, len(said), TURN):
-                if start:
-                    scheduling.make_way()
-                    self._look_around(client)
-                self._do(client, said[start : start + TURN])
-        elif len(said) > MUCH:
-            scheduling.make_way()
+            return
+        for start in range(0, len(said), TURN):
+            if start:
+                scheduling.make_way()
+                self._look_around(client)
+            self._do(client, said[start : start + TURN])
 
     def _look_around(self, client: ServerConnection) -> None:
         """After each recv and each turn: a client that never pauses must find out, too, that it is over."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labkit.server.sender import Outbox
 from labkit.wire import sockets
-from labkit.wire.framing import Framing, RawFraming, TooLong
+from labkit.wire.framing import Framing, LineFraming, RawFraming
 from labkit.wire.messages import HUNG_UP, SERVER_STOPPED, TOO_SLOW, VANISHED, WENT_SILENT, Reason
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Disconnected(Exception):
 
 
 class ServerConnection:
-    """A client, as its server has it. `receive`, `understand` and `paced` are for its own thread alone."""
+    """A client, as its server has it. `receive`, `decrypted` and `paced` are for its own thread alone."""
 
     def __init__(
         self,
@@ -66,14 +66,15 @@ class ServerConnection:
         self._telling = telling
         self._raw = isinstance(framing, RawFraming)
         self._chunk = SMALL_CHUNK
-        self._may_grow = rate is None and not self._raw
+        # None: it may not say many lines at once, or has none.
+        self.lines = framing if isinstance(framing, LineFraming) and rate is None else None
         self.thread: threading.Thread
         self.lines_in = 0
         self.whispered_to: set[Outbox] = set()  # with its last commands; whom it may have to wait for
         self.named = False  # it has a nickname, so it is in a room
         self.in_the_way = False  # it has none, and its place was given to another
         self.leaving = False  # guarded by the hub's lock: its socket is the broadcaster's to close
-        self._framing = framing
+        self.framing = framing
         self._rate = rate
         self._paid_until = 0.0
         self._patience: float | None = None  # as the kernel was told
@@ -92,7 +93,7 @@ class ServerConnection:
             # The kernel told us, so the next send may have met a mere EPIPE: do not ask it.
             raise Disconnected(TOO_SLOW if self.outbox.failed == TOO_SLOW else VANISHED) from None
         if data:
-            if self._may_grow and self.named and len(data) == SMALL_CHUNK:
+            if len(data) == SMALL_CHUNK and self.lines is not None and self.named:
                 self._chunk = CHUNK
             return data
         with self._telling:  # the broadcaster may be just finding out that this was no goodbye
@@ -101,15 +102,14 @@ class ServerConnection:
             reason = HUNG_UP if self.tls.ended else VANISHED  # TLS knows, whatever the kernel says
         raise Disconnected(reason)
 
-    def understand(self, data: bytes) -> list[str | TooLong]:
-        """The messages that these bytes complete. Disconnected: they should be TLS, and are not."""
+    def decrypted(self, data: bytes) -> bytes:
+        """The bytes as the client meant them. Disconnected: they should be TLS, and are not."""
         if self.tls is None:
-            return self._framing.feed(data)
+            return data
         try:
-            pieces = self.tls.decrypt(data, self._chunk)
+            return b"".join(self.tls.decrypt(data, self._chunk))
         except ConnectionError:  # no TLS; `tls.trouble` says why
             raise Disconnected(VANISHED) from None
-        return [message for piece in pieces for message in self._framing.feed(piece)]
 
     def set_nickname(self, nickname: str) -> None:
         """It has this nickname now, which will stand before what it says."""

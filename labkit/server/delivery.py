@@ -64,6 +64,8 @@ C = TypeVar("C", bound=Connected)
 
 def as_bytes(message: FromServer) -> bytes:
     """The message as a line with its LF; in the raw dialect too, where the sender takes it off again."""
+    if isinstance(message, Speech):
+        return message.data()
     return message.line().encode("utf-8", "replace") + b"\n"
 
 
@@ -100,7 +102,7 @@ def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) 
     message = delivery.message
     if isinstance(delivery, ToRoom):
         if isinstance(message, Speech):
-            journal.record_all("said", message.who, message.texts, delivery.room)
+            journal.record_lines("said", message.who, message.lines, delivery.room)
         elif message.event and not message.private:
             journal.record(message.event, *message.news(), delivery.room)
     elif message.event and message.private:

@@ -140,4 +140,5 @@ class Handshake:
 
     def _read(self) -> list[Answer]:
         # Each byte of a slow answer starts a new recv, but not a new minute.
-        return self.client_loop.read(self.client, max(0.0, self._give_up - monotonic()))
+        data = self.client_loop.read(self.client, max(0.0, self._give_up - monotonic()))
+        return self.client.framing.feed(data)

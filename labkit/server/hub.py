@@ -13,9 +13,9 @@ from typing import Protocol
 from labkit.journal import Journal
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Close, Entry, ForOne, Hears, as_bytes, as_entries, note
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_bytes, as_entries, note
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
+from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne, ToRoom
 from labkit.server.slots import ConnectionSlots
 from labkit.wire.messages import (
     NO_NICKNAME,
@@ -29,6 +29,7 @@ from labkit.wire.messages import (
     Quit,
     Reason,
     Refused,
+    Speech,
 )
 
 LAST_LINES = 1.0
@@ -42,7 +43,7 @@ class Hub(Protocol):
         """It gets this nickname, and is in the lobby. Raises Refusal if it cannot have it, and Disconnected
         if it had to make way or the server stops."""
 
-    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
+    def say(self, client: ServerConnection, lines: bytes) -> bool:
         """It said all this at once. False: a line needs a closer look (`do`), and none was said."""
 
     def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
@@ -136,11 +137,12 @@ class LocalHub:
             client.set_nickname(self._rooms.nickname(client))
         self.broadcaster.wake()
 
-    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
-        client.whispered_to = set()
+    def say(self, client: ServerConnection, lines: bytes) -> bool:
+        if client.whispered_to:
+            client.whispered_to = set()
         try:
             with self.lock:
-                self._post(self._rooms.say(client, texts))
+                self._speak(self._rooms.say(client, lines))
         except Refusal:
             return False
         self.broadcaster.wake()
@@ -211,6 +213,13 @@ class LocalHub:
 
     def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
+
+    def _speak(self, said: ToRoom[ServerConnection]) -> None:
+        """What `_post` of this does, for less: most deliveries are talk."""
+        speech = said.message
+        assert isinstance(speech, Speech) and said.but is not None
+        self._journal.record_lines("said", speech.who, speech.lines, said.room)
+        self.broadcaster.post_talk(ForRoom(said.room, speech.data(), said.but.outbox))
 
     def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
         """Have the deliveries carried out, and write down what is news, in the order that all hear."""

@@ -264,10 +264,9 @@ class ChatServer:
         reason = VANISHED
         try:
             handshake = Handshake(client, self._client_loop, self.journal, self._password, self._raw)
-            said = handshake.shake_hands()
+            self._client_loop.hear_all(client, handshake.shake_hands())
             while True:
-                self._client_loop.hear(client, said)
-                said = self._client_loop.read(client, self.limits.silence)
+                self._client_loop.hear(client, self._client_loop.read(client, self.limits.silence))
         except Disconnected as end:
             reason = end.reason
         finally:

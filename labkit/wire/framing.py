@@ -53,28 +53,30 @@ class LineFraming:
             raise ValueError(f"a limit of {limit} bytes leaves no room for a message and its LF")
         self.limit = limit
         self._rest = b""  # what came after the last LF
-        self._skipping = False  # inside a line that is already too long
 
     def feed(self, data: bytes) -> list[str | TooLong]:
+        return self.messages(self.lines(data))
+
+    def lines(self, data: bytes) -> bytes:
+        """Take the bytes of one `recv`; return the lines they complete, each with its LF."""
         data = self._rest + data
         end = data.rfind(b"\n") + 1
-        self._rest = data[end:]
-        messages: list[str | TooLong] = []
-        if end and (self._skipping or end > self.limit):
-            messages += map(self._line, data[: end - 1].split(b"\n"))
-        elif end:
-            # None of these lines can be too long. To decode them together changes nothing: no byte of a
-            # longer UTF-8 character can be an LF, so what is broken in one line stays in that line.
-            text = data[: end - 1].decode("utf-8", "replace")
-            messages += text.replace("\r\n", "\n").removesuffix("\r").split("\n")
-        if self._skipping or len(self._rest) >= self.limit:  # no room left for the LF
-            self._rest = b""
-            self._skipping = True
-        return messages
+        self._rest = data[end : end + self.limit]  # so much tells that a line is too long
+        return data[:end]
+
+    def messages(self, lines: bytes) -> list[str | TooLong]:
+        """What these lines say."""
+        if len(lines) > self.limit:
+            return [self._line(line) for line in lines[:-1].split(b"\n")]
+        if not lines:
+            return []
+        # None of these lines can be too long. To decode them together changes nothing: no byte of a longer
+        # UTF-8 character can be an LF, so what is broken in one line stays in that line.
+        text = lines[:-1].decode("utf-8", "replace")
+        return [*text.replace("\r\n", "\n").removesuffix("\r").split("\n")]
 
     def _line(self, line: bytes) -> str | TooLong:
-        if self._skipping or len(line) >= self.limit:
-            self._skipping = False
+        if len(line) >= self.limit:
             return TooLong(self.limit)
         return line.decode("utf-8", "replace").removesuffix("\r")
 

@@ -232,7 +232,7 @@ def line_framing(rng: random.Random, data: bytes) -> None:
     said: list[str | TooLong] = []
     for piece in cut(rng, data):
         said += pieces.feed(piece)
-        require(len(pieces._rest) < limit, "it keeps more than a line")
+        require(len(pieces._rest) <= limit, "it keeps more than a line")
     require(said == whole.feed(data), "cut in another way it reads otherwise")
     require(len(said) == data.count(b"\n"), "there are more or fewer messages than lines")
     for message in said:
@@ -271,8 +271,8 @@ def commands(rng: random.Random, data: bytes) -> None:
             m.from_client(asked.line()) == asked, "what it asks for, written again, asks for something else"
         )
         require_harmless(asked.line(), "what was understood")
-        if (texts := m.plain_texts([line])) is not None:
-            require(asked == m.Say(texts[0]), "the quick way reads it otherwise")
+        if m.is_talk(line.encode() + b"\n"):
+            require(asked == m.Say(line), "the quick way reads it otherwise")
 
 
 def lines_of_a_server(rng: random.Random, data: bytes) -> None:
@@ -352,9 +352,10 @@ class Chat:
                     self._post(who, "", self.rooms.join(who, nickname))
         if not said:
             return
-        if (texts := m.plain_texts(said)) is not None:
+        lines = "".join(f"{line}\n" for line in said).encode()
+        if not any(isinstance(line, TooLong) for line in said) and m.is_talk(lines):
             with suppress(Refusal):
-                return self._post(who, self.rooms.nickname(who), self.rooms.say(who, texts))
+                return self._post(who, self.rooms.nickname(who), [self.rooms.say(who, lines)])
         for line in said:
             nickname = self.rooms.nickname(who)
             try:

@@ -12,7 +12,6 @@ from texts import NAMES, TEXTS, harmless
 
 from labkit.server.rooms import Enters, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
-from labkit.wire.framing import TooLong
 from labkit.wire.text import brief, clean
 
 CLEANED = TEXTS.map(clean)
@@ -386,25 +385,39 @@ def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
         assert m.from_server(message.line()) == message
 
 
-@given(st.lists(TEXTS | st.sampled_from(["", "/who", "//x", "hello"]), max_size=5))
-def test_several_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
-    """`plain_texts` is what `from_client` makes of each, or None if one of them is more than talk."""
-    texts = m.plain_texts(lines)
-    if texts is None:
-        assert any(line == "" or line.startswith("/") for line in lines)
-    else:
-        assert [m.Say(text) for text in texts] == [m.from_client(line) for line in lines]
+LINES = st.lists(
+    TEXTS | st.text() | st.sampled_from(["", "/who", "//x", "hello", " /who", "a\tb"]), max_size=10
+)
 
 
-def test_a_line_that_was_too_long_needs_a_closer_look() -> None:
-    """It stands there as something else than text."""
-    assert m.plain_texts(["hello", TooLong(4096)]) is None
+@given(LINES)
+def test_talk_is_what_only_says_something_line_by_line(texts: list[str]) -> None:
+    """`is_talk` of all of them is that `from_client` makes a `Say` of each, as it stands."""
+    texts = [text.replace("\n", "") for text in texts]
+    lines = "".join(f"{text}\n" for text in texts).encode("utf-8", "surrogatepass")
+    talk = bool(texts) and all(
+        text and not text.startswith("/") and m.from_client(text) == m.Say(text) for text in texts
+    )
+    assert m.is_talk(lines) == talk
 
 
-@given(NAMES, st.lists(TEXTS.map(clean), min_size=1, max_size=4))
+@pytest.mark.parametrize("count", [1, 8, 9, 1000])
+@pytest.mark.parametrize("line", [b"\n", b"/who\n", b"a\r\n", b"\x1b[2J\n", b"\xff\n", "\u202e\n".encode()])
+def test_one_line_that_is_no_talk_is_found_among_many(line: bytes, count: int) -> None:
+    """Wherever it stands, and by whichever way the others are looked at."""
+    talk = b"hello\n" * count
+    assert m.is_talk(talk) and m.is_talk(talk + "ж\n".encode())
+    for lines in (line + talk, talk + line, talk + line + talk, "ж\n".encode() + line + talk):
+        assert not m.is_talk(lines)
+
+
+@given(NAMES, st.lists(TEXTS.map(clean).filter(bool), min_size=1, max_size=4))
 def test_a_speech_is_the_lines_that_were_said(who: str, texts: list[str]) -> None:
     """On the wire it looks like as many single lines."""
-    assert m.Speech(who, tuple(texts)).line() == "\n".join(m.Said(who, text).line() for text in texts)
+    speech = m.Speech(who, "".join(f"{text}\n" for text in texts).encode())
+    assert speech.texts == texts
+    assert speech.line() == "\n".join(m.Said(who, text).line() for text in texts)
+    assert speech.data() == speech.line().encode() + b"\n"
 
 
 def test_a_new_kind_of_line_is_read_wherever_it_is_defined() -> None:

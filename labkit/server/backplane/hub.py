@@ -19,7 +19,7 @@ from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Entry, as_bytes, note
 from labkit.server.hub import LAST_LINES, LocalHub
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Refusal, ToOne, presentable, room_name
+from labkit.server.rooms import Delivery, Refusal, ToOne, ToRoom, presentable, room_name
 from labkit.wire import nicknames
 from labkit.wire.messages import (
     QUIT,
@@ -105,6 +105,9 @@ class RedisHub(LocalHub):
             self._ending.wait(seconds)
         else:
             super().wait_for_flow(seconds)
+
+    def _speak(self, said: ToRoom[ServerConnection]) -> None:
+        self._post([said])
 
     def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
         super()._post(self._backplane.take(deliveries))
