@@ -7,6 +7,7 @@ each. The end of that input is the end of the other process. It imports nothing 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -77,15 +78,26 @@ class Legacy:
         # A session may outlive its leader; its number is not used again before its end.
         self._sessions |= {process.pid for process in found if _session(process) == process.pid}
         found |= {process for process in processes if _session(process) in self._sessions}
-        for process in list(found):
+        born = {process.pid: _born(process) for process in found & processes}
+        for process in sorted(processes, key=_born):  # parents before their children
             with contextlib.suppress(psutil.Error):
-                found |= set(process.children(recursive=True))
+                # Windows tells the parent's number after its end, too, when it may be another's.
+                if born.get(process.ppid(), math.inf) <= _born(process):
+                    found.add(process)
+                    born[process.pid] = _born(process)
         self._families = list(found)
 
     def _has_mark(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.Error, OSError):  # it has ended, or is another user's
             return self._mark in process.environ().get(self._variable, "").split(":")
         return False
+
+
+def _born(process: psutil.Process) -> float:
+    """When it was started, in seconds since 1970; 0 if unknown."""
+    with contextlib.suppress(psutil.Error):
+        return float(process.create_time())
+    return 0.0
 
 
 def _session(process: psutil.Process) -> int | None:
