@@ -85,9 +85,7 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
         children.remove(folder)
         token = secrets.token_hex(12)
         environment = _environment(Path(folder), token)
-        for name in ("SIGTERM", "SIGHUP"):  # as if it were Ctrl-C, unless this was started to ignore it
-            if (number := getattr(signal, name, None)) and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if it were Ctrl-C
         child = subprocess.Popen(_command(port, browser, more), env=environment)
         # Alone: it ends its kernels itself. A browser that it has opened is the user's.
         children.end_alone(child.pid, SHUTDOWN)
