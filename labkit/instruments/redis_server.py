@@ -139,7 +139,7 @@ class RedisServer:
             return self
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="labkit-redis-"))
-            children.remove(self._folder)
+            children.remove(self._folder)  # and end what runs there
             atexit.register(self.close)
         try:
             if self._port is not None:
@@ -215,7 +215,8 @@ class RedisServer:
         with open(self._folder / "log", "wb") as log:
             # A session of its own: Ctrl-C in a terminal, or an interrupted kernel, must not end Redis.
             self._process = children.popen(
-                [self._program, "-"],
+                # Where to listen it must know also if we end, and its standard input, before the settings.
+                [self._program, "-", "--bind", "127.0.0.1", "--port", str(port)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -225,17 +226,15 @@ class RedisServer:
         assert self._process.stdin is not None
         try:
             with self._process.stdin as stdin:
-                stdin.write(self._settings(port))
+                stdin.write(self._settings())
         except BrokenPipeError:
             pass  # it ended before it read them; its log says why
         self._wait_until_it_answers(port)
         self._port = port
 
-    def _settings(self, port: int) -> bytes:
+    def _settings(self) -> bytes:
         """Its configuration, which it reads from its standard input, where no other program sees it."""
         lines = [
-            "bind 127.0.0.1",
-            f"port {port}",
             f"dir {_quoted(str(self._folder))}",
             'save ""',
             f"appendonly {'yes' if self._append_only else 'no'}",

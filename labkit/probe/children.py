@@ -11,8 +11,9 @@ still runs. It finds that in two ways:
   Testcontainers' Ryuk waits, like the reaper, for the end of a connection.)
 - By its parents, or by its session. Some programs write a title over their environment: redis-server does.
 
-It cannot find what has lost its mark (`env -i`), its parents and its session; nor end what runs for another
-user, or what a command has asked another process to run, as `docker run` does.
+It cannot find what has lost its mark (`env -i`), its parents and its session; nor, if this process ends in
+the moment in which it starts another one, what writes over its mark (`remove` is for that). And it cannot
+end what runs for another user, or what another process was asked to run, as by `docker run`.
 
 Ctrl-C and the end of the terminal do not reach the reaper: it has a session of its own. Nor is it a child
 of this process, except on Windows: it takes no wait, and no place among the children that a program counts.
@@ -66,7 +67,10 @@ def end_alone(pid: int, grace: float) -> None:
 
 
 def remove(folder: str | os.PathLike[str]) -> None:
-    """Remove this folder after the end of this process, if it is still there then."""
+    """After the end of this process, end what runs in this folder, and remove it, if it is still there.
+
+    A process runs in its working folder. Say so before the first: it needs neither a mark nor parents.
+    """
     _tell(_pipe(), f"folder {os.fsencode(folder).hex()}")
 
 

@@ -43,7 +43,7 @@ class Legacy:
         """Take down `family PID`, `alone PID SECONDS`, or `folder HEX`."""
         kind, what, *grace = line.split()
         if kind == "folder":
-            self._folders.append(os.fsdecode(bytes.fromhex(what)))
+            self._folders.append(os.path.realpath(os.fsdecode(bytes.fromhex(what))))
             return
         self._grace = max([self._grace, *map(float, grace)])
         processes = self._families if kind == "family" else self._alone
@@ -71,10 +71,10 @@ class Legacy:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _find(self) -> None:
-        """Add to the families what has the mark, what is of one's session, and what descends from one."""
+        """Add to the families what has the mark or runs in a folder, and their sessions and descendants."""
         found = set(self._families)
         processes = set(psutil.process_iter()) - set(self._alone)
-        found |= set(filter(self._has_mark, processes))
+        found |= {process for process in processes if self._has_mark(process) or self._in_folder(process)}
         # A session may outlive its leader; its number is not used again before its end.
         self._sessions |= {process.pid for process in found if _session(process) == process.pid}
         found |= {process for process in processes if _session(process) in self._sessions}
@@ -90,6 +90,11 @@ class Legacy:
     def _has_mark(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.Error, OSError):  # it has ended, or is another user's
             return self._mark in process.environ().get(self._variable, "").split(":")
+        return False
+
+    def _in_folder(self, process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error, OSError):
+            return process.cwd() in self._folders
         return False
 
 
