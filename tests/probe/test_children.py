@@ -171,7 +171,9 @@ def test_a_killed_lab_leaves_neither_jupyterlab_nor_its_kernels(tmp_path: Path) 
     (tmp_path / "tmp").mkdir()
     environment = {**CLEAN, **folders, "TMPDIR": str(tmp_path / "tmp"), "COVERAGE_PROCESS_START": ""}
     with Program(*LABKIT, "lab", "--no-browser", environment=environment) as program:
-        said = program.until("Ctrl-C ends JupyterLab.")
+        # JupyterLab takes its time.
+        wait_until(lambda: "Ctrl-C ends JupyterLab." in program.said, "it can be reached")
+        said = program.said
         address, _, token = next(word for word in said.split() if "?token=" in word).partition("?token=")
         request = urllib.request.Request(
             address.partition("/lab/")[0] + "/api/kernels",
