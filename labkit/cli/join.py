@@ -75,6 +75,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Chat until the input or the connection ends; returns the exit status."""
+    if options.nickname and take.is_place(options.nickname):
+        options.parser.error(f"{options.nickname} is a place, and no nickname: give it by --host")
     first = take.address(options, PORT)
     framing = FRAMINGS[options.framing]
     replace_unprintable()

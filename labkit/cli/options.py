@@ -115,6 +115,12 @@ def place(text: str) -> tuple[str, int | None]:
         return match[1] if match else text, None
 
 
+def is_place(text: str) -> bool:
+    """Whether it can be nothing but HOST:PORT or an IPv6 address."""
+    host, port = place(text)
+    return port is not None or host.count(":") > 1
+
+
 def address(options: argparse.Namespace, port: int) -> tuple[str, int]:
     """What --host, read by `place`, and --port say together; `port` if neither names one."""
     host, ours = options.host
