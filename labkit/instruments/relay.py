@@ -232,6 +232,8 @@ class Connection:
 
     def ready(self, sock: socket.socket, events: int) -> None:
         """A socket has something to read, or room to write; or the server has answered."""
+        if self.over:
+            return
         if self._dial is not None and sock is self._dial.sock:
             self._connect(self._dial)
             return
@@ -248,7 +250,7 @@ class Connection:
 
     def go_on(self, now: float) -> None:
         """Send what is due, and watch each socket for what comes next."""
-        if self._dial is not None and now >= self._dial.due and not self.over:
+        if not self.over and self._dial is not None and now >= self._dial.due:
             self._connect(self._dial)
         if self.over:
             return

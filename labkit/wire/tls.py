@@ -39,12 +39,12 @@ class Broken(ConnectionError):
 def is_for(files: tuple[Path, Path], host: str) -> bool:
     """Whether a client that trusts this certificate, of (certificate, key), takes it for this host's."""
     server = TlsSession(server_context(files))
-    client = TlsSession(client_context(files[0]), host.partition("%")[0])
     try:
+        client = TlsSession(client_context(files[0]), host.partition("%")[0])
         while not client.ready:
             client.decrypt(server.encrypt(b""))
             server.decrypt(client.encrypt(b""))
-    except Broken:
+    except (Broken, ValueError):  # ValueError: it is no host's name
         return False
     return True
 
