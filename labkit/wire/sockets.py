@@ -68,7 +68,7 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
         holder = addresses.held_by((family, where))
         if holder == "self":
             why = (
-                "the port is held by this Python process itself (a ChatServer that was started here "
+                "this Python process itself listens there already (a ChatServer that was started here "
                 "earlier?); stop that one, or take port=0"
             )
         elif holder:

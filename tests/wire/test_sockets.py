@@ -216,7 +216,7 @@ def test_a_taken_port_is_no_reason_to_listen_elsewhere(monkeypatch: pytest.Monke
     """Or clients would look for it in vain."""
     with BareServer() as taken:
         make_known(monkeypatch, "me.example", taken.address, ("127.0.0.1", 0))
-        with pytest.raises(OSError, match="held by this Python process"):
+        with pytest.raises(OSError, match="this Python process itself listens there already"):
             sockets.listen("me.example", taken.address[1])
 
 
@@ -253,7 +253,7 @@ def test_a_port_that_this_process_holds_is_told_as_that() -> None:
                 ChatServer(host, port).start()
             assert error.value.errno == errno.EADDRINUSE
             assert error.value.strerror == (
-                f"cannot listen on {host}:{port}: the port is held by this Python process itself (a "
+                f"cannot listen on {host}:{port}: this Python process itself listens there already (a "
                 "ChatServer that was started here earlier?); stop that one, or take port=0"
             )
     ChatServer(port=port).start().stop()
