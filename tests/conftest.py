@@ -15,10 +15,14 @@ from support import SOON, BareServer, need_redis
 from labkit import ChatClient, ChatServer
 from labkit.instruments.redis_server import RedisServer
 from labkit.journal import Journal
+from labkit.probe import children
 
 settings.register_profile("labkit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=5000)  # for a night, not for every run
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
+
+# However the tests end, killed or not, what they have started ends with them.
+children.mark_all()
 
 # Where a test does not say how long it waits, it waits as long.
 ChatClient.wait_for.__defaults__ = (SOON,)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import Self
+import sys
+from contextlib import suppress
+from typing import Any, Self
 
 import pytest
 
@@ -22,6 +24,14 @@ def need(condition: object, reason: str) -> None:
     if os.environ.get("LABKIT_REQUIRE") == "all":
         pytest.fail(f"needed, and missing: {reason}")
     pytest.skip(reason)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has IPv6, and it is switched on."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 def need_redis() -> None:
@@ -113,6 +123,56 @@ class Wire:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class FullServer:
+    """A listening socket whose queue is full: the kernel lets a newcomer knock in vain."""
+
+    def __init__(self) -> None:
+        need(sys.platform == "linux", "a kernel that is silent where a queue is full (Linux)")
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen(0)
+        self.address: tuple[str, int] = self.sock.getsockname()
+        self._waiting = [socket.socket() for _ in range(4)]
+        for waiting in self._waiting:
+            waiting.setblocking(False)
+            waiting.connect_ex(self.address)
+
+    def accept(self) -> Wire:
+        """Make room, and let in the one who has knocked in vain; its kernel knocks again after a second."""
+        ours = {waiting.getsockname() for waiting in self._waiting}
+        for waiting in self._waiting:
+            waiting.close()
+        self.sock.settimeout(SOON)
+        while True:
+            sock, address = self.sock.accept()
+            if address not in ours:
+                return Wire(sock)
+            sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for sock in (self.sock, *self._waiting):
+            sock.close()
+
+
+def make_known(monkeypatch: pytest.MonkeyPatch, name: str, *wheres: tuple[Any, ...]) -> None:
+    """Have the resolver answer with these addresses, in this order, when it is asked for this name."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
+        if host != name:
+            return [tuple(found) for found in real(host, port, *args, **kwargs)]
+        families = [socket.AF_INET6 if ":" in where[0] else socket.AF_INET for where in wheres]
+        return [
+            (family, socket.SOCK_STREAM, 6, "", where)
+            for family, where in zip(families, wheres, strict=True)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 class BareServer:

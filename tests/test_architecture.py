@@ -186,6 +186,53 @@ def test_only_cli_prints() -> None:
     assert set(MAY_PRINT) == set(found), "one of these prints no more"
 
 
+# --- who starts processes ---
+
+MAY_START = {
+    "probe/children.py": "with it, they end with the process that started them",
+    "cli/lab.py": "JupyterLab, of which children.py is told: a browser that it opens is the user's",
+}
+"""Files that may start a process, and why."""
+
+STARTS = {
+    "subprocess": {"Popen", "run", "call", "check_call", "check_output", "getoutput", "getstatusoutput"},
+    "os": {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"},
+    "pty": {"fork", "spawn"},
+    "asyncio": {"create_subprocess_exec", "create_subprocess_shell"},
+}
+"""What starts a process, by module. multiprocessing is out whole, and so is its executor."""
+
+
+def starting(tree: ast.AST) -> Iterator[int]:
+    """The lines that start a process, or could."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            module = ast.unparse(node.func.value)
+            if node.func.attr in STARTS.get(module, ()) or (
+                module == "os" and node.func.attr.startswith("spawn")
+            ):
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            if names & (STARTS.get(node.module or "", set()) | {"ProcessPoolExecutor"}):
+                yield node.lineno
+            if (node.module or "").startswith("multiprocessing"):
+                yield node.lineno
+        elif isinstance(node, ast.Import):
+            if any(alias.name.startswith("multiprocessing") for alias in node.names):
+                yield node.lineno
+
+
+def test_only_children_starts_processes() -> None:
+    """So that none outlives the one that started it."""
+    found = {
+        path.relative_to(LABKIT).as_posix()
+        for path in FILES
+        if list(starting(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert found == set(MAY_START)
+
+
 # --- how much there is ---
 
 

@@ -26,8 +26,8 @@ from labkit.client import (
     PasswordNeeded,
     WrongPassword,
 )
-from labkit.client.reconnect import place
 from labkit.server import PORT
+from labkit.wire.addresses import place
 from labkit.wire.framing import FRAMINGS, RAW
 from labkit.wire.messages import Quit, from_client
 
@@ -44,8 +44,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "nickname", nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
     )
-    parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
-    parser.add_argument("--port", type=take.port, default=PORT, help="(default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        type=take.place,
+        default="localhost",
+        help="where the server is, HOST or HOST:PORT (default: %(default)s)",
+    )
+    parser.add_argument("--port", type=take.port, help=f"(default: {PORT})")
     parser.add_argument(
         "--also",
         type=take.host_port,
@@ -70,7 +75,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Chat until the input or the connection ends; returns the exit status."""
-    first = (options.host, options.port)
+    if options.nickname and take.is_place(options.nickname):
+        options.parser.error(f"{options.nickname} is a place, and no nickname: give it by --host")
+    first = take.address(options, PORT)
     framing = FRAMINGS[options.framing]
     replace_unprintable()
     try:

@@ -1,8 +1,9 @@
 """python -m labkit lab: JupyterLab, opened on the first notebook.
 
-JupyterLab runs as a program of its own; this one prints the address to open, and waits for the end. It
-spares a newcomer several things: finding the notebooks, root in a container, a machine without a browser,
-the question whether Ctrl-C is meant, and the pop-up about Jupyter's news.
+JupyterLab runs as a program of its own; this one prints the address to open, and waits for the end. If this
+one is killed, JupyterLab ends, too. It spares a newcomer several things: finding the notebooks, root in a
+container, a machine without a browser, the question whether Ctrl-C is meant, and the pop-up about Jupyter's
+news.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import psutil
 
 from labkit.cli import options as take
 from labkit.cli.console import print_error
+from labkit.probe import children
 from labkit.wire import sockets
 
 DETAILS = "It runs until Ctrl-C. What follows -- is handed to JupyterLab."
@@ -80,10 +82,13 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
             )
     browser = browser and has_browser()
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
+        children.remove(folder)
         token = secrets.token_hex(12)
         environment = _environment(Path(folder), token)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if it were Ctrl-C
         child = subprocess.Popen(_command(port, browser, more), env=environment)
+        # Alone: it ends its kernels itself. A browser that it has opened is the user's.
+        children.end_alone(child.pid, SHUTDOWN)
         try:
             if not _came_up(child, port):
                 return print_error("JupyterLab did not start; what it said stands above")

@@ -106,6 +106,30 @@ def host_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def place(text: str) -> tuple[str, int | None]:
+    """HOST, or HOST:PORT. An IPv6 address may stand in brackets; alone, it need not."""
+    try:
+        return host_port(text)
+    except argparse.ArgumentTypeError:
+        match = re.fullmatch(r"\[([^][]+)\]", text)
+        return match[1] if match else text, None
+
+
+def is_place(text: str) -> bool:
+    """Whether it can be nothing but HOST:PORT or an IPv6 address."""
+    host, port = place(text)
+    return port is not None or host.count(":") > 1
+
+
+def address(options: argparse.Namespace, port: int) -> tuple[str, int]:
+    """What --host, read by `place`, and --port say together; `port` if neither names one."""
+    host, ours = options.host
+    if ours is not None and options.port is not None:
+        options.parser.error("the port is given twice: in --host and by --port")
+    given = [number for number in (ours, options.port) if number is not None]
+    return host, given[0] if given else port
+
+
 def number(kind: type[int] | type[float], optional: bool) -> Callable[[str], Any]:
     """A reader of numbers of this kind; of "none" as well, if optional."""
 

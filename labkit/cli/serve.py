@@ -9,6 +9,7 @@ import argparse
 import ipaddress
 import shlex
 import signal
+import socket
 import sys
 from contextlib import suppress
 from dataclasses import fields
@@ -18,8 +19,9 @@ from labkit.cli import options as take
 from labkit.cli.console import ask_for_password, is_terminal, print_error, print_notice
 from labkit.server import PORT, ChatServer, scheduling
 from labkit.server.limits import MEANS, Limits
+from labkit.wire import addresses
+from labkit.wire.addresses import Address, place
 from labkit.wire.framing import FRAMINGS
-from labkit.wire.sockets import Address
 
 DETAILS = "It listens until Ctrl-C. Try it with: nc localhost 14901"
 
@@ -40,12 +42,12 @@ Whoever can reach this machine can join: there is no password (--password)."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
+        type=take.place,
         default="localhost",
-        help="the address to listen on (default: localhost, which only this machine can reach)",
+        help="the address to listen on; '*' means all of this machine's (default: localhost, which only "
+        "this machine can reach)",
     )
-    parser.add_argument(
-        "--port", type=take.port, default=PORT, help="0 takes a free one (default: %(default)s)"
-    )
+    parser.add_argument("--port", type=take.port, help=f"0 takes a free one (default: {PORT})")
     take.add_framing(parser)
     take.add_password(parser, "ask whoever joins for this one")
     parser.add_argument(
@@ -97,8 +99,7 @@ def run(options: argparse.Namespace) -> int:
         _allow_many_files()
         scheduling.lengthen_switch_interval()
         server = ChatServer(
-            options.host,
-            options.port,
+            *take.address(options, PORT),
             framing=FRAMINGS[options.framing],
             limits=limits,
             password=password,
@@ -145,14 +146,19 @@ def _password(options: argparse.Namespace) -> str | None:
 
 def _announce(server: ChatServer, options: argparse.Namespace, password: bool) -> None:
     """Say where the server listens, how to join it, and who else can."""
-    how_to_join = _how_to_join(server.address, options.framing, options.tls_cert)
-    where = _show(server.address)
-    print_notice(f"listening on {where}\nCtrl-C stops it. To join: {how_to_join}", needed=True)
+    files = None if options.tls_cert is None else (options.tls_cert, options.tls_key)
+    host, fits = _called(server.address[0], options.host[0], files)
+    how_to_join = _how_to_join((host, server.address[1]), options.framing, options.tls_cert)
+    notice = f"listening on {place(server.address)}\nCtrl-C stops it. To join: {how_to_join}"
+    print_notice("\n".join([notice, *_who_can(server.address[0], host, options.host[0])]), needed=True)
     if server.shares_through:
         print_notice(f"Its rooms are shared through {server.shares_through}.")
     if not ipaddress.ip_address(server.address[0]).is_loopback:
-        if warning := _warning(password, options.tls_cert is not None):
+        if warning := _warning(password, files is not None):
             print(warning, file=sys.stderr, flush=True)
+    if not fits:
+        warning = f"labkit: warning: the certificate is not for {host}: clients will refuse it"
+        print(warning, file=sys.stderr, flush=True)
 
 
 def _allow_many_files() -> None:
@@ -166,11 +172,6 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _show(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _warning(password: bool, tls: bool) -> str:
     """What to beware of where other machines can reach the server; "" if it has both."""
     if password and tls:
@@ -178,14 +179,46 @@ def _warning(password: bool, tls: bool) -> str:
     return WARNING + (NO_TLS if password else NO_PASSWORD if tls else NEITHER)
 
 
+def _called(host: str, typed: str, files: tuple[str, str] | None) -> tuple[str, bool]:
+    """How clients are to call the host that it listens on; and whether the certificate is for that."""
+    ip = ipaddress.ip_address(host)
+    if ip.is_unspecified:
+        both = ip.version == 6 and socket.has_dualstack_ipv6()
+        usable = [one for one in addresses.seen_by_others() if both or (":" in one) == (ip.version == 6)]
+        usable.append("127.0.0.1" if both or ip.version == 4 else "::1")
+    else:
+        usable = [host]
+    if files is None:
+        return usable[0], True
+    from labkit.wire.tls import is_for  # loaded only where there is TLS
+
+    # A certificate may know the host by its names alone.
+    candidates = [*usable, socket.gethostname() if ip.is_unspecified else typed]
+    if ip.is_unspecified or ip.is_loopback:
+        candidates.append("localhost")
+    fitting = next((one for one in candidates if is_for(files, one)), None)
+    return (usable[0], False) if fitting is None else (fitting, True)
+
+
+def _who_can(host: str, called: str, typed: str) -> list[str]:
+    """Who can reach it, where that is not plain: a line, or none."""
+    ip = ipaddress.ip_address(host)
+    if ip.is_loopback:
+        as_typed = "" if typed in ("localhost", host) else f": {typed} means {host} here"
+        return [f"Only this machine can reach it{as_typed}."]
+    if ip.is_unspecified and called in ("localhost", "127.0.0.1", "::1"):
+        return ["Only this machine can reach it so: it has no other address."]
+    if ip.is_link_local and ip.version == 6:
+        return ["On another machine, the name of its own network interface stands behind the %."]
+    return []
+
+
 def _how_to_join(address: Address, framing: str, certificate: str | None = None) -> str:
     """The command line that joins this server."""
-    host, port = ipaddress.ip_address(address[0]), address[1]
+    host, port = address
     parts = ["python -m labkit join"]
-    if host.is_unspecified:
-        parts.append("--host ADDRESS-OF-THIS-MACHINE")
-    elif not host.is_loopback or host.version == 6 or certificate is not None:  # a certificate names hosts
-        parts.append(f"--host {host}")
+    if host != "localhost" and (certificate is not None or host != _first_of_localhost()):
+        parts.append(f"--host {shlex.quote(host)}")
     if port != PORT:
         parts.append(f"--port {port}")
     if framing != "lines":
@@ -193,3 +226,12 @@ def _how_to_join(address: Address, framing: str, certificate: str | None = None)
     if certificate is not None:
         parts.append(f"--tls-ca {shlex.quote(certificate)}")
     return " ".join(parts)
+
+
+def _first_of_localhost() -> str:
+    """The address at which `join` looks first: another server may listen there."""
+    try:
+        host: str = addresses.resolve(("localhost", PORT))[0][1][0]
+    except OSError:
+        return ""
+    return host

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from labkit.wire import sockets
+from labkit.wire.addresses import place
 from labkit.wire.framing import Framing
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ClientConnection:
         if tls is not None:
             from labkit.wire.tls import TlsSession  # loaded only where there is TLS
 
-            self._tls = TlsSession(tls, address[0])
+            self._tls = TlsSession(tls, address[0].partition("%")[0])  # no certificate knows our interfaces
         self.sock = sockets.connect(address, timeout, given_up)
         try:
             sockets.prepare(self.sock)
@@ -91,7 +92,7 @@ class ClientConnection:
     def no_tls(self) -> str:
         """What to say where TLS could not be agreed on; empty once it is, and where there is to be none."""
         agreed = self._tls is None or self._tls.ready
-        return "" if agreed else f"no TLS with {self.address[0]}:{self.address[1]}"
+        return "" if agreed else f"no TLS with {place(self.address)}"
 
     def why_ended(self, error: OSError | None = None) -> str:
         """Why it ended, in words: by this error, or by the server's FIN."""

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from time import monotonic
 
 from labkit.client.dialogue import Dialogue
+from labkit.wire.addresses import Address, place
 from labkit.wire.framing import RAW, NewFraming
 from labkit.wire.messages import BACK, CUT_OFF
-from labkit.wire.sockets import Address
 
 FIRST_PAUSE = 0.1
 """Seconds before a try of the first round, at most; the pause is twice as long in each next round …"""
@@ -29,16 +29,10 @@ LAST_WORDS = 3.0
 others, it may not have heard. (It waits for an answer for two seconds before it tells.)"""
 
 
-def place(address: Address) -> str:
-    """HOST:PORT, as it is typed: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def told_of(address: Address, why: object) -> str:
     """Why it did not work there, with the address in front unless it is named already."""
     text = (isinstance(why, OSError) and why.strerror) or str(why)
-    return text if f"{address[0]}:{address[1]}" in text else f"{place(address)}: {text}"
+    return text if place(address) in text else f"{place(address)}: {text}"
 
 
 def several(addresses: Sequence[Address], framing: NewFraming, give_up: float) -> tuple[Address, ...]:

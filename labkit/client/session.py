@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from labkit.client.connection import ClientConnection
 from labkit.client.dialogue import Dialogue
 from labkit.client.errors import ComingBack, ConnectionEnded, NicknameRefused, PasswordNeeded, WrongPassword
-from labkit.client.reconnect import LastWords, Reconnection, place
+from labkit.client.reconnect import LastWords, Reconnection
 from labkit.client.transcript import Transcript
+from labkit.wire.addresses import Address, place
 from labkit.wire.framing import RAW, NewFraming, TooLong
 from labkit.wire.messages import BadCommand, Notice, Quit, from_client, from_server
-from labkit.wire.sockets import Address
 from labkit.wire.text import clean
 
 if TYPE_CHECKING:

@@ -33,6 +33,12 @@ class Link:
         journal: records what passes; by default a new one, in `journal`.
         seed: seeds the random faults; the same seed, the same faults.
 
+    Raises:
+        OSError: there is no such host.
+
+    A server that does not accept within 5 s (relay.CONNECTING) is felt as a reset. What a client says until
+    then goes on once it does.
+
     `to_server` and `to_client` are its two directions: `use` puts faults on them.
     """
 

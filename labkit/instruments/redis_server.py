@@ -7,8 +7,7 @@ It has a temporary folder of its own, and listens on 127.0.0.1 alone. It neither
 that runs already. Port and folder stay while it is stopped or killed: started again, it is the same server,
 with what it had written to disk.
 
-It does not outlive the program that started it, however that ends: a small shell waits for the end of a
-pipe, which comes when this program is gone, and then ends Redis.
+It does not outlive the program that started it, however that ends (labkit/probe/children.py).
 
 It needs no redis-py: the few commands that it sends to Redis are below. Meant for one thread.
 """
@@ -27,6 +26,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from urllib.parse import quote
+
+from labkit.probe import children
 
 PROGRAMS = ("redis-server", "valkey-server")
 """What it may be called; Valkey is the same server, under a free licence."""
@@ -92,7 +93,6 @@ class RedisServer:
         self._port: int | None = None
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
 
     # --- where it is ---
 
@@ -137,9 +137,9 @@ class RedisServer:
         """
         if self.running:
             return self
-        self._release()  # what is left of one that ended by itself
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="labkit-redis-"))
+            children.remove(self._folder)  # and end what runs there
             atexit.register(self.close)
         try:
             if self._port is not None:
@@ -203,7 +203,7 @@ class RedisServer:
             try:
                 self._start_on(port)
             except _PortTaken:
-                self._release()
+                self._process = None
                 if not left:
                     raise
             else:
@@ -214,30 +214,27 @@ class RedisServer:
         assert self._folder is not None
         with open(self._folder / "log", "wb") as log:
             # A session of its own: Ctrl-C in a terminal, or an interrupted kernel, must not end Redis.
-            self._process = subprocess.Popen(
-                [self._program, "-"],
+            self._process = children.popen(
+                # Where to listen it must know also if we end, and its standard input, before the settings.
+                [self._program, "-", "--bind", "127.0.0.1", "--port", str(port)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
                 start_new_session=True,
             )
-        if os.name == "posix":
-            self._guard = _guard(self._process.pid, self._folder)
         assert self._process.stdin is not None
         try:
             with self._process.stdin as stdin:
-                stdin.write(self._settings(port))
+                stdin.write(self._settings())
         except BrokenPipeError:
             pass  # it ended before it read them; its log says why
         self._wait_until_it_answers(port)
         self._port = port
 
-    def _settings(self, port: int) -> bytes:
+    def _settings(self) -> bytes:
         """Its configuration, which it reads from its standard input, where no other program sees it."""
         lines = [
-            "bind 127.0.0.1",
-            f"port {port}",
             f"dir {_quoted(str(self._folder))}",
             'save ""',
             f"appendonly {'yes' if self._append_only else 'no'}",
@@ -289,16 +286,7 @@ class RedisServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._release()
-
-    def _release(self) -> None:
-        """Forget a process that has ended, and end the shell that guards it."""
-        if self._guard is not None:
-            self._guard.kill()
-            self._guard.wait()
-            assert self._guard.stdin is not None
-            self._guard.stdin.close()
-        self._process = self._guard = None
+        self._process = None
 
 
 def _must_be_free(port: int) -> None:
@@ -309,18 +297,6 @@ def _must_be_free(port: int) -> None:
             sock.bind(("127.0.0.1", port))
         except OSError as error:
             raise _PortTaken(f"cannot start Redis on port {port} of 127.0.0.1: {error.strerror}") from None
-
-
-def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """A shell that ends the process, and removes the folder, when its standard input ends."""
-    return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -9 "$0"; rm -rf "$1"', str(pid), str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
 
 
 def _quoted(text: str) -> str:

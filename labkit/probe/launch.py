@@ -1,4 +1,5 @@
 """A server in any language, started as a command, and stopped again with all that it has started.
+It ends with the process that started it, too, however that ends.
 
 The port it must listen on is in PORT of its environment, and replaces `$PORT` and `{port}` in its
 arguments. It is ready when something listens there; no connection is made to find out, for a server would
@@ -20,7 +21,8 @@ from time import monotonic, sleep
 
 import psutil
 
-from labkit.probe import kernel
+from labkit.probe import children, kernel
+from labkit.probe.reaper import runs
 from labkit.wire import sockets
 
 STARTING = 10.0
@@ -59,7 +61,7 @@ class Launched:
         port = _free_port()
         words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
         try:
-            self._process = subprocess.Popen(
+            self._process = children.popen(
                 words,
                 env={**(os.environ if environment is None else environment), "PORT": str(port)},
                 stdin=subprocess.DEVNULL,
@@ -147,7 +149,7 @@ class Launched:
         self._process.wait()
         # SIGKILL takes a moment, too; descendants that are not our children cannot be waited for.
         until = monotonic() + STOPPING
-        while any(map(_runs, tree)) and monotonic() < until:
+        while any(map(runs, tree)) and monotonic() < until:
             sleep(0.01)
         self._reader.join(STOPPING)
         if not self._reader.is_alive() and self._process.stdout is not None:
@@ -162,13 +164,6 @@ class Launched:
         for process in tree:
             with contextlib.suppress(psutil.Error):  # psutil notices a process id that is used again
                 process.terminate() if name == "SIGTERM" else process.kill()
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie does not."""
-    with contextlib.suppress(psutil.Error):
-        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 _taken: list[int] = []

@@ -95,7 +95,6 @@ class RawClient:
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
         self.sock = sockets.connect(address, timeout, receive_buffer=receive_buffer)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
 
     @property

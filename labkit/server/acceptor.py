@@ -14,7 +14,7 @@ from contextlib import suppress
 from time import monotonic
 
 from labkit.server import scheduling
-from labkit.wire import sockets
+from labkit.wire import addresses, sockets
 
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` says when the machine has no room for one more connection."""
@@ -46,7 +46,7 @@ class Acceptor:
         self._no_room = no_room
         self._told_until = 0.0  # until then, no room is no news
         self._listener = sockets.listen(host, port)
-        self.address: sockets.Address = self._listener.getsockname()[:2]
+        self.address = addresses.own(self._listener)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="labkit-accept", daemon=True)
 
@@ -60,7 +60,7 @@ class Acceptor:
             self._listener.shutdown(socket.SHUT_RDWR)  # on Linux enough to wake a thread in accept
         except OSError:  # elsewhere shutdown does not touch a listener: knock, and be let in
             with suppress(OSError):  # no place in the queue: another client just woke it
-                socket.create_connection(self.address, timeout=1).close()
+                sockets.connect(self.address, timeout=1).close()
         if self._thread.ident is not None:  # it was opened
             self._thread.join()
         self._listener.close()

@@ -21,6 +21,7 @@ from labkit.server.hub import LocalHub
 from labkit.server.limits import Limits
 from labkit.server.password import Password
 from labkit.wire import nicknames, sockets
+from labkit.wire.addresses import place
 from labkit.wire.framing import LINES, RAW, LineFraming, NewFraming, RawFraming
 from labkit.wire.messages import VANISHED
 
@@ -52,7 +53,7 @@ class ChatServer:
     Use it as a context manager, or call `start` and `stop`; both may be called twice.
 
     Args:
-        host: which of this machine's addresses to listen on.
+        host: which of this machine's addresses to listen on; "" or "*": on all.
         port: 0 to 65535; 0 takes a free one, and `address` tells which.
         framing: LINES, or RAW for the assignment's own dialect.
         limits: see `Limits`.
@@ -228,7 +229,7 @@ class ChatServer:
     def __repr__(self) -> str:
         if not self.running:
             return "<ChatServer, stopped>" if self._ending.is_set() else "<ChatServer, not started>"
-        return f"<ChatServer on {self.address[0]}:{self.address[1]}, {len(self.roster())} here>"
+        return f"<ChatServer on {place(self.address)}, {len(self.roster())} here>"
 
     # --- in the accept thread ---
 

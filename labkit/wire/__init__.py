@@ -2,5 +2,6 @@
 
 Pure: framing.py (bytes in, messages out), messages.py (what can be said), text.py (what is safe to show),
 nicknames.py (which are fit).
-I/O: sockets.py (where operating systems differ), tls.py (TLS, without a socket of its own).
+I/O: addresses.py (what a host's name stands for), sockets.py (where operating systems differ), tls.py (TLS,
+without a socket of its own).
 """

@@ -13,16 +13,20 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
+
+from labkit.wire import addresses
+from labkit.wire.addresses import Where, place
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
-Address = tuple[str, int]
+Address = addresses.Address
 
 HAS_DONTWAIT = hasattr(socket, "MSG_DONTWAIT")  # a test sets it to False, to try the other way
 _NOW = int(getattr(socket, "MSG_DONTWAIT", 0))
@@ -47,11 +51,34 @@ _CANNOT_LISTEN = {
 def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
     """A listening socket; port 0 takes any free one. `waiting` connections may queue for accept.
 
+    The host "" or "*" stands for all addresses of this machine, IPv4 and IPv6.
+
     Raises:
         OSError: the port is taken, or is not ours to take; the host is none of this machine's, or there
             is none; the text says which.
     """
-    family, where = _resolve(host, port)
+    for family, where in addresses.to_listen_on((host, port)):
+        try:
+            return _listen(family, where, waiting)
+        except OSError as error:
+            trouble = error
+        if trouble.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            break
+    at = place((host or "*", port))
+    why = _CANNOT_LISTEN.get(trouble.errno or 0, trouble.strerror)
+    if trouble.errno == errno.EADDRINUSE:
+        holder = addresses.held_by((family, where))
+        if holder == "self":
+            why = (
+                "this Python process itself listens there already (a ChatServer that was started here "
+                "earlier?); stop that one, or take port=0"
+            )
+        elif holder:
+            at = f"{at}, which {holder} holds"
+    raise OSError(trouble.errno, f"cannot listen on {at}: {why}")
+
+
+def _listen(family: socket.AddressFamily, where: Any, waiting: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "nt":
@@ -59,32 +86,107 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
         else:
             # Or the port stays taken for a minute after a server that had clients (TIME_WAIT, RFC 9293).
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if where[0] == "::" and socket.has_dualstack_ipv6():
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(where)
         listener.listen(waiting)
-    except OSError as error:
+    except OSError:
         listener.close()
-        why = _CANNOT_LISTEN.get(error.errno or 0, error.strerror)
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {why}") from None
+        raise
     return listener
 
 
-def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """The family and the address to use for a host: its IPv4 one where it has one.
+class Dial:
+    """Connects to a server without ever waiting: to each of its addresses in turn, until one answers.
 
-    `localhost` may mean ::1 first, where a server on 127.0.0.1 does not listen.
+    An address that does not answer has its share of the time that is left, the others theirs.
+
+    Args:
+        address: (host, port), for what errors say.
+        wheres: what `to_connect_to` found for it.
+        timeout: seconds, for all of them together.
+        receive_buffer: bytes that the kernel may keep for it, which must be set before it connects.
+
+    Raises:
+        ConnectionError: there is no socket to be had.
     """
-    if not host:  # getaddrinfo would take it for this machine
-        raise OSError(errno.EINVAL, "the host is empty")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"a port is a number from 0 to 65535, not {port}")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
-    except UnicodeError:  # from the idna codec: a part that is empty, or too long
-        raise OSError(errno.EINVAL, f"no such host: {host} (no host can be called so)") from None
-    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return family, where
+
+    def __init__(
+        self,
+        address: Address,
+        wheres: Sequence[Where],
+        timeout: float,
+        receive_buffer: int | None = None,
+    ) -> None:
+        self._address, self._timeout, self._receive_buffer = address, timeout, receive_buffer
+        self._give_up = monotonic() + timeout
+        self._untried = deque(wheres)
+        self._failures: list[tuple[str, int]] = []  # the addresses that were tried, and their errno
+        self.sock: socket.socket  # the one that is to be connected; another one after each failure
+        self.due = 0.0  # when `go_on` is to be called, if the socket is not writable before
+        self._open()
+
+    def go_on(self) -> bool:
+        """Whether `sock` is connected now. False: call again once it is writable, or at `due`.
+
+        Raises:
+            ConnectionError: none of the addresses can be reached; the text names them.
+        """
+        while (error := self._outcome()) is not None:
+            if not error:
+                return True
+            self.sock.close()
+            self._failures.append((self._where[0], error))
+            self._open()
+        return False
+
+    def _open(self) -> None:
+        """A socket for the next address."""
+        while self._untried:
+            family, self._where = self._untried.popleft()
+            try:
+                self.sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:  # such as no IPv6 here
+                self._failures.append((self._where[0], error.errno or 0))
+                continue
+            self.sock.setblocking(False)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small lines go out at once
+            if self._receive_buffer is not None:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            self._begun = False
+            return
+        raise self._trouble()
+
+    def _outcome(self) -> int | None:
+        """How connecting to this address has ended: 0, or an errno; None: it has not yet."""
+        if not self._begun:
+            self._begun = True
+            now = monotonic()
+            self.due = now + max(0.0, self._give_up - now) / (1 + len(self._untried))
+            error = self.sock.connect_ex(self._where)
+            if error not in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+                return error
+        if writable(self.sock, 0):
+            return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return None if monotonic() < self.due else errno.ETIMEDOUT
+
+    def _trouble(self) -> ConnectionError:
+        """Why it did not work."""
+        hosts = [host for host, _ in self._failures]
+        tried = f"tried {', '.join(hosts[:-1])} and {hosts[-1]}" if hosts[1:] else ""
+        errors = {error for _, error in self._failures}
+        at = place(self._address)
+        if errors == {errno.ECONNREFUSED}:
+            tried = f"{tried}; " if tried else ""
+            return ConnectionRefusedError(f"nobody listens on {at} ({tried}is the server running?)")
+        if errors == {errno.ETIMEDOUT}:
+            tried = tried and f" ({tried})"
+            return ConnectionError(f"no answer from {at} within {self._timeout:g} s{tried}")
+        words = {errno.ECONNREFUSED: "nobody listens there", errno.ETIMEDOUT: "no answer in time"}
+        whys = [(host, words.get(error) or os.strerror(error)) for host, error in self._failures]
+        return ConnectionError(
+            f"cannot reach {at}: {'; '.join(f'{host}: {why}' if tried else why for host, why in whys)}"
+        )
 
 
 def connect(
@@ -93,10 +195,10 @@ def connect(
     given_up: Callable[[], bool] | None = None,
     receive_buffer: int | None = None,
 ) -> socket.socket:
-    """Connect, or say plainly why not.
+    """Connect to the first of the host's addresses that answers, or say plainly why none does.
 
     Args:
-        timeout: seconds.
+        timeout: seconds, for all addresses together.
         given_up: asked now and then while it waits: whether to give up.
         receive_buffer: bytes that the kernel may keep for it, which must be set before it connects.
 
@@ -104,41 +206,17 @@ def connect(
         ConnectionError: no server listens there, none answered in time, or it was given up.
         OSError: there is no such host.
     """
-    host, port = address
-    family, where = _resolve(host, port)
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    trouble: OSError
+    dial = Dial(address, addresses.to_connect_to(address), timeout, receive_buffer)
     try:
-        if receive_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        _connect(sock, where, timeout, given_up)
-        return sock
-    except TimeoutError:
-        trouble = ConnectionError(f"no answer from {host}:{port} within {timeout:g} s")
-    except ConnectionRefusedError:
-        trouble = ConnectionRefusedError(f"nobody listens on {host}:{port} (is the server running?)")
-    except OSError as error:
-        trouble = ConnectionError(f"cannot reach {host}:{port}: {error.strerror}")
-    sock.close()
-    raise trouble
-
-
-def _connect(sock: socket.socket, where: Any, timeout: float, given_up: Callable[[], bool] | None) -> None:
-    """`sock.connect` in steps, with a look at `given_up` between them. Raises what it would."""
-    deadline = monotonic() + timeout
-    sock.setblocking(False)
-    error = sock.connect_ex(where)
-    while error in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-        if given_up is not None and given_up():
-            raise ConnectionAbortedError(errno.ECONNABORTED, "it was given up")
-        left = deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if writable(sock, min(_LOOK_AROUND, left)):
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if error:
-        raise OSError(error, os.strerror(error))
-    sock.settimeout(timeout)
+        while not dial.go_on():
+            if given_up is not None and given_up():
+                raise ConnectionError(f"cannot reach {place(address)}: it was given up")
+            writable(dial.sock, min(_LOOK_AROUND, max(0.0, dial.due - monotonic())))
+    except BaseException:
+        dial.sock.close()
+        raise
+    dial.sock.settimeout(timeout)
+    return dial.sock
 
 
 def prepare(sock: socket.socket) -> None:

@@ -36,6 +36,19 @@ class Broken(ConnectionError):
     """TLS could not be agreed on, or what came is no TLS; the text says why."""
 
 
+def is_for(files: tuple[Path, Path], host: str) -> bool:
+    """Whether a client that trusts this certificate, of (certificate, key), takes it for this host's."""
+    server = TlsSession(server_context(files))
+    try:
+        client = TlsSession(client_context(files[0]), host.partition("%")[0])
+        while not client.ready:
+            client.decrypt(server.encrypt(b""))
+            server.decrypt(client.encrypt(b""))
+    except (Broken, ValueError):  # ValueError: it is no host's name
+        return False
+    return True
+
+
 class TlsSession:
     """One connection's TLS, at one of its two ends. Any thread may call it.
 

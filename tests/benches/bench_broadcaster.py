@@ -27,6 +27,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from labkit.probe import children
+
 SAID = b": round line"
 TIME_LIMIT = 60.0  # seconds for one repeat
 
@@ -40,6 +42,7 @@ def on_processor(number: int) -> None:
 @contextlib.contextmanager
 def running(command: list[str]) -> Iterator[tuple[tuple[str, int], int]]:
     """The address of a server that runs this command on the first processor, and its process's number."""
+    children.mark_all()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: on_processor(0)
     )

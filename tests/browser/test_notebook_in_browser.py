@@ -5,6 +5,7 @@ The pictures it takes are kept in .artefacts/ at the top of the repository.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -58,7 +59,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         name: str(folder / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     }
-    with subprocess.Popen(
+    jupyter = subprocess.Popen(
         [
             sys.executable,
             *("-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -68,8 +69,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         env={**os.environ, **own, "JUPYTER_CONFIG_PATH": str(folder / "config")},
         stderr=subprocess.PIPE,
         text=True,
-    ) as jupyter:
-        assert jupyter.stderr
+    )
+    assert jupyter.stderr
+    with ended(jupyter):
         said = []
         for line in jupyter.stderr:
             said.append(line)
@@ -81,12 +83,22 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         reader = threading.Thread(target=lambda: said.extend(jupyter.stderr or ()), daemon=True)
         reader.start()
         yield f"{found[1]}/tree/{{}}?{found[2]}&reset", copied  # reset: no tabs of the test before
+    reader.join(15)
+    jupyter.stderr.close()
+
+
+@contextlib.contextmanager
+def ended(jupyter: subprocess.Popen[str]) -> Iterator[None]:
+    """End it after the block, also if that fails."""
+    try:
+        yield
+    finally:
         jupyter.terminate()
         try:
             jupyter.wait(15)
         except subprocess.TimeoutExpired:
             jupyter.kill()
-        reader.join(15)
+            jupyter.wait()
 
 
 @pytest.fixture

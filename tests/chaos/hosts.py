@@ -15,6 +15,7 @@ from typing import IO
 import psutil
 
 from labkit import ChatServer
+from labkit.probe import children
 from labkit.server.limits import Limits
 
 Address = tuple[str, int]
@@ -93,7 +94,7 @@ class Elsewhere(Host):
         ]
         if backplane is not None:
             command.append(backplane)
-        self._popen = subprocess.Popen(
+        self._popen = children.popen(
             command, stdout=subprocess.PIPE, stderr=errors, start_new_session=os.name == "posix"
         )
         super().__init__(psutil.Process(self._popen.pid))

@@ -461,7 +461,7 @@ def test_none_of_several_listens() -> None:
     with on_pipe(("127.0.0.1", 1), "alice", "--also", "127.0.0.1:2", "--also", "[::1]:3") as alice:
         complaint = alice.fails()
     assert complaint.startswith("no server let us in: nobody listens on 127.0.0.1:1 (")
-    assert "; nobody listens on 127.0.0.1:2 (" in complaint and "::1:3" in complaint
+    assert "; nobody listens on 127.0.0.1:2 (" in complaint and "[::1]:3" in complaint
 
 
 @pytest.mark.parametrize("also", ["localhost", "localhost:x", ":14902", "::1:14902", "localhost:0", "[]:1"])

@@ -31,9 +31,10 @@ from labkit.client import (
     PasswordNeeded,
     WrongPassword,
 )
-from labkit.client.reconnect import FIRST_PAUSE, LONGEST_PAUSE, Reconnection, place, told_of
+from labkit.client.reconnect import FIRST_PAUSE, LONGEST_PAUSE, Reconnection, told_of
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
+from labkit.wire.addresses import place
 from labkit.wire.messages import Refused, from_server
 
 A, B, C = ("a.example", 1), ("b.example", 2), ("::1", 3)

@@ -19,6 +19,7 @@ from support import SOON, need, need_redis
 
 from labkit.instruments import redis_server
 from labkit.instruments.redis_server import RedisMissing, RedisNotStarted, RedisServer
+from labkit.probe import children
 
 
 @pytest.fixture(autouse=True)
@@ -57,15 +58,14 @@ def folder_of(redis: RedisServer) -> Path:
 
 
 def test_it_runs_inside_the_block_and_leaves_nothing() -> None:
-    """Neither its process nor the shell that guards it, nor its folder."""
+    """Neither its process nor its folder."""
     with RedisServer() as redis:
         assert redis.running and ask(redis, "PING") == "+PONG"
         assert redis.url == f"redis://127.0.0.1:{redis.address[1]}"
-        assert redis._guard is not None
-        pids, folder = [redis.pid, redis._guard.pid], folder_of(redis)
+        pid, folder = redis.pid, folder_of(redis)
         assert folder.is_dir()
     assert not redis.running and not folder.exists()
-    assert not any(map(psutil.pid_exists, pids))
+    assert not psutil.pid_exists(pid)
     redis.close()
 
 
@@ -200,6 +200,14 @@ def test_a_port_that_was_snatched_is_given_up_at_the_first_start(monkeypatch: py
                 redis.start()
 
 
+def test_without_its_settings_it_listens_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its program may end before it has written them. Redis's own port, 6379, is not ours."""
+    monkeypatch.setattr(RedisServer, "_settings", lambda self: b"")
+    with RedisServer() as redis:
+        listens = psutil.Process(redis.pid).net_connections("tcp")
+        assert {tuple(one.laddr) for one in listens if one.status == psutil.CONN_LISTEN} == {redis.address}
+
+
 def test_a_port_snatched_at_the_last_moment_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even by another Redis, which answers: it is not ours, and ours has ended."""
     monkeypatch.setattr(redis_server, "_must_be_free", lambda port: None)
@@ -236,7 +244,6 @@ def test_what_ends_at_once_is_told_with_its_last_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 def test_it_does_not_outlive_its_program(how: str) -> None:
     """Whether that ends without `close`, or is killed; and the folder goes, too."""
-    need(os.name == "posix", "a shell to guard it")
     script = (
         "from labkit.instruments.redis_server import RedisServer as R; r = R().start();"
         "print(r.pid, r._folder, flush=True); input()"
@@ -255,3 +262,33 @@ def test_it_does_not_outlive_its_program(how: str) -> None:
         program.wait(SOON)
     wait_until(lambda: gone(int(pid)), "Redis is gone")
     wait_until(lambda: not Path(folder).exists(), "its folder is gone")
+
+
+def test_nor_if_that_is_killed_while_it_starts() -> None:
+    """Before the reaper knows its number; and when it looks, Redis has written over its environment."""
+    need(os.name == "posix", "SIGSTOP")
+    script = """
+import os, time
+from labkit.instruments.redis_server import RedisServer
+from labkit.probe import children
+tell = children._tell
+def stop(pipe, line):
+    if line.startswith("family"):
+        print(line.split()[1], children._token, flush=True)
+        time.sleep(600)
+    tell(pipe, line)
+children._tell = stop
+RedisServer().start()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        pid, mark = program.stdout.readline().split()
+        redis = psutil.Process(int(pid))
+        reaper = next(
+            one for one in psutil.process_iter(["cmdline"]) if mark in (one.info["cmdline"] or [])
+        )
+        reaper.suspend()
+        program.kill()
+    wait_until(lambda: mark not in redis.environ().get(children.MARK, ""), "its mark is gone")
+    reaper.resume()
+    wait_until(lambda: gone(redis.pid), "Redis is gone")

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import random
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 from labkit.exercises import NAMES, check, exercise_called
 from labkit.exercises.exercise import Exercise, Wrong
+from labkit.probe import children
 
 Job = tuple[Exercise, str, str, Wrong | None]
 
@@ -63,7 +63,7 @@ def main() -> int:
         "-c",
         f"import time\nend = time.time() + {60 * options.minutes}\nwhile time.time() < end: pass",
     ]
-    busy = [subprocess.Popen(loop) for _ in range(options.busy)]
+    busy = [children.popen(loop) for _ in range(options.busy)]
     began, done, bad = perf_counter(), 0, 0
 
     def within_time(job: Job) -> str | None:

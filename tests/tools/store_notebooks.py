@@ -17,6 +17,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from labkit.probe import children
+
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
@@ -61,6 +63,7 @@ def store(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    children.mark_all()  # the kernels
     for path in [Path(name) for name in sys.argv[1:]] or sorted(NOTEBOOKS.glob("[01]*.ipynb")):
         store(path.resolve())
         print(f"stored {path}")

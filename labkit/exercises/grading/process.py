@@ -1,4 +1,5 @@
 """A process for a student's code: started, watched, and ended, whatever the code does in it.
+It does not outlive the process that started it, however that ends.
 
 It reads the process's reports, a line each, and what the code prints, of which it keeps the end. What the
 reports mean, checking.py and judging.py know.
@@ -20,6 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
+
+from labkit.probe import children
 
 HOME = Path(__file__).resolve().parents[3]
 """The folder that labkit is in."""
@@ -51,7 +54,7 @@ class Process:
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8",
         }
-        self._process = subprocess.Popen(
+        self._process = children.popen(
             [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -98,7 +98,6 @@ def _connected(address: sockets.Address, patience: float) -> socket.socket:
     except OSError as error:
         raise LoadError(str(error) if error.strerror is None else error.strerror) from None
     sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
