@@ -290,15 +290,15 @@ end
 local function look_into(name, bytes, id, quiet, people)
     local room = 'labkit:room:' .. name
     local state = call('HMGET', room .. ':state', 'total', 'last')
+    local well = true
     call('SADD', 'labkit:rooms:' .. server, name)
-    local well = call('HEXISTS', room .. ':read', server) == 1
     if state[1] == bytes then
         local here = call('HLEN', room .. ':who')
-        well = well and state[2] == id and (people == '-1' or here == tonumber(people))
+        well = state[2] == id and (people == '-1' or here == tonumber(people))
         if quiet == '1' then call('SADD', room .. ':quiet', server) end
     else
         local new = call('XRANGE', room, '(' .. id, '+', 'COUNT', 1)[1]
-        well = well and new and new[2][2] == bytes
+        well = new and new[2][2] == bytes
         if quiet == '1' then ring(server, name) end
     end
     if not well then error('something is missing in ' .. name, 0) end
@@ -311,8 +311,11 @@ end
 -- is thrown away. Answers with the slowest reader's lag.
 function does.read(name, bytes, id, ...)
     local room = 'labkit:room:' .. name
-    look_into(name, ...)
-    call('HSET', room .. ':read', server, bytes .. ' ' .. id)
+    local before = call('HGET', room .. ':read', server):match('^%d+')
+    if tonumber(before) <= tonumber(bytes) then  -- or it waited while Redis was full
+        look_into(name, ...)
+        call('HSET', room .. ':read', server, bytes .. ' ' .. id)
+    end
     local behind, read = lag(room, tonumber(call('HGET', room .. ':state', 'total')))
     if behind == 0 then
         call('XTRIM', room, 'MAXLEN', 0)
