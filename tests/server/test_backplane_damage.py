@@ -21,6 +21,7 @@ from labkit.server.backplane.backplane import GIVEN_UP
 from labkit.server.backplane.log import MOST, Answered, Member, Releases, SharedRoom
 from labkit.server.backplane.scripts import ENTRY
 from labkit.server.backplane.session import WINDOW
+from labkit.server.backplane.store import GivenUp
 from labkit.server.backplane.writer import Writer
 from labkit.wire.messages import BACK, CUT_OFF
 
@@ -195,11 +196,59 @@ def test_what_a_lost_server_had_is_free_whatever_is_known_of_it(redis: RedisServ
     assert keys(redis) == []
 
 
+LINE = ("append", ("den", "ann: hi\n", ""))
+ROOM = "labkit:room:den"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lost"),  # `lost`: whether it cannot go on, when all was read, and when an entry is unread
+    [
+        (("delete", ROOM), (False, True)),
+        (("set", ROOM, "x"), (False, True)),
+        (("delete", f"{ROOM}:who"), (True, False)),  # it cannot tell before it has read what is new
+        (("delete", f"{ROOM}:read"), (True, True)),
+        (("delete", f"{ROOM}:state"), (True, True)),
+        (("delete", f"{ROOM}:quiet"), (False, False)),
+        (("delete", "labkit:rooms:a"), (False, False)),
+        (("ping",), (False, False)),
+    ],
+)
+@pytest.mark.parametrize("unread", [0, 1])
+def test_a_server_finds_out_what_is_missing_in_a_room_where_nothing_happens(
+    redis: RedisServer, spoil: tuple[str, ...], lost: tuple[bool, bool], unread: int
+) -> None:
+    """Though no client says anything: it begins anew, or puts right what it can."""
+    store = ask(redis)
+    db: Any = store._turns
+    store.hello("a", 60.0)
+    coming = ("append", ("den", "* ann joined\n", '[["+", "a.1", "ann"]]'))
+    store.turn("a", 1, 60.0, [("follow", ("den", "den")), coming, LINE])
+    first, second = db.xrange(ROOM)
+    total = 2 * ENTRY + len("* ann joined\n" + "ann: hi\n")
+    read, last = (int(second[1][b"a"]), first[0]) if unread else (total, second[0])
+    quiet = ("read", ("den", 0, "0-0", read, last.decode(), 1, -1 if unread else 1))
+    assert store.turn("a", 2, 60.0, [quiet]) == [total]
+    mail = db.xlen("labkit:mail:a")
+    assert bool(mail) == bool(unread)  # it is rung
+    getattr(db, spoil[0])(*spoil[1:])
+    if lost[unread]:
+        with pytest.raises(GivenUp, match="read: "):
+            store.turn("a", 3, 60.0, [quiet])
+        with pytest.raises(GivenUp):  # whatever it asks for then
+            store.turn("a", 3, 60.0, [])
+        assert keys(redis) == []
+    else:
+        assert store.turn("a", 3, 60.0, [quiet]) == [total]
+        assert db.xlen("labkit:mail:a") == 2 * mail
+        assert db.sismember(f"{ROOM}:quiet", "a") != unread
+        assert db.smembers("labkit:rooms:a") == {b"den"}
+
+
 def test_a_letter_that_is_missing_is_noticed(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whisper that another program deletes on its way: its sender is told that it was not heard."""
     with (
-        ChatServer(port=0, backplane=redis.url, limits=SHORT) as one,
-        ChatServer(port=0, backplane=redis.url, limits=SHORT) as other,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=8.0)) as one,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=8.0)) as other,
         Wire.joined(one.address, "alice") as alice,
         Wire.joined(other.address, "bob") as bob,
     ):
@@ -246,14 +295,15 @@ def test_talk_goes_on_when_a_full_redis_is_emptied(redis: RedisServer) -> None:
     """Another program fills it, and stops: all are told, nothing is lost, and leases and names are kept."""
     db: Any = ask(redis)._turns
     with (
-        ChatServer(port=0, backplane=redis.url, limits=SHORT) as one,
-        ChatServer(port=0, backplane=redis.url, limits=SHORT) as other,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=600.0)) as one,
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=600.0)) as other,
         ChatClient("alice", one.address) as alice,
         ChatClient("bob", other.address) as bob,
     ):
         alice.wait_for("bob joined")
         db.set("another program's", b"x" * MUCH)
         db.config_set("maxmemory", MUCH)
+        alice.say("?")
         for client in (alice, bob):
             client.wait_for(CUT_OFF, LONG)
         with Wire(one.address, LONG) as carol:
@@ -271,9 +321,8 @@ def test_talk_goes_on_when_a_full_redis_is_emptied(redis: RedisServer) -> None:
             bob.wait_for("carol joined", LONG)
         for client in (alice, bob):
             client.wait_for(BACK, LONG)
-        assert [line for line in bob.transcript if line.startswith("alice:")] == [
-            f"alice: {n}." for n in range(100)
-        ]
+        said = [line for line in bob.transcript if line.startswith("alice:")]
+        assert said == ["alice: ?", *[f"alice: {n}." for n in range(100)]]
 
 
 @pytest.mark.parametrize("how", ["reads on", "is lost"])
