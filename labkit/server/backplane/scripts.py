@@ -140,13 +140,17 @@ local function clear(name)
     end
 end
 
+-- There is no server. What is found of ours is thrown away; not for long, in a Redis with much that is not
+-- ours: what is left there is in no one's way.
 local function wipe()
-    local cursor = '0'
+    local cursor, left = '0', 200
+    redis.call('DEL', 'labkit:servers', 'labkit:names')
     repeat
         local found = redis.call('SCAN', cursor, 'MATCH', 'labkit:*', 'COUNT', 1000)
         cursor = found[1]
         for _, key in ipairs(found[2]) do redis.call('DEL', key) end
-    until cursor == '0'
+        left = left - 1
+    until cursor == '0' or left == 0
 end
 
 -- A server is gone: its nicknames are free, its people leave their rooms, and the others are told.
