@@ -86,7 +86,7 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(people, verdict)
+            verdict = checked(people, verdict)
     return Outcome(plan, verdict, monotonic() - start, people.ends, server is not None, people.longest_turn)
 
 
@@ -121,7 +121,7 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
         except Stuck as stuck:
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(people, verdict)
+            verdict = checked(people, verdict)
             if keys := fleet.left_in_redis():
                 verdict.complain(Kind.LEFT_BEHIND, f"in Redis: {', '.join(keys)}")
         if printed := fleet.complaints():
@@ -132,7 +132,7 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
     )
 
 
-def _checked(people: People, verdict: Verdict) -> Verdict:
+def checked(people: People, verdict: Verdict) -> Verdict:
     """What the checker finds, and what was found before."""
     found = check(people.lives)
     for complaint in verdict.complaints:

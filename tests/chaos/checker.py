@@ -159,7 +159,7 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
             verdict.complain(Kind.ORDER, f"{line!r} was told before the last that {life} said", excerpt)
         else:
             verdict.told[reason] += 1
-    if expected and not told and not life.watches:
+    if expected and not told and not life.watches and not life.untold:
         assert where is not None
         why = " or ".join(sorted(life.ends)) or "thrown out"
         verdict.complain(
@@ -192,8 +192,9 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
                 f"{life} was told that {deed.to} is not here, who never left",
                 _said_around(course, n),
             )
-        # Who was not settled may have left before it heard that it was refused.
-        if heard or refused or (life.settled is None and n > facts.answered[life.nickname]):
+        # Who was not settled, or whose server stopped, may have left before it heard that it was refused.
+        unsure = life.settled is None or life.stopped
+        if heard or refused or (unsure and n > facts.answered[life.nickname]):
             continue
         if all(owner.life.settled is not None for owner in owners):
             verdict.complain(
