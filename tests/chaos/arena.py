@@ -58,12 +58,15 @@ class Outcome:
         return "\n".join([head, str(self.verdict), *blows])
 
 
-def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
-    """One run of this plan, on a server of this class in this process; None: in a process of its own."""
+def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__) -> Outcome:
+    """One run of this plan, on a server of this class in this process; None: in a process of its own, of the
+    class of this `name`, as serve.py knows it."""
     start = monotonic()
     verdict = Verdict()
     host: Host = (
-        Elsewhere(plan.limits).started() if server is None else Here(server(port=0, limits=plan.limits))
+        Elsewhere(plan.limits, server=name).started()
+        if server is None
+        else Here(server(port=0, limits=plan.limits))
     )
     with contextlib.ExitStack() as stack:
         stack.callback(host.stop)

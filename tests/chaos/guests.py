@@ -32,6 +32,9 @@ HOARDED = 64 * 1024
 ASKED_AT_ONCE = 100  # long answers that a hoarder asks for at once …
 UNREAD = 20  # … and how many times that may be unanswered
 
+RECKLESS = 1000
+"""What a pipeliner has sent at once that may be unanswered while a server stops."""
+
 BEAT = 0.02
 """Seconds between two words of a pulse: what it says must be little for a hoarder that reads so much."""
 
@@ -46,6 +49,7 @@ class Pipeliner(Person):
     """Two nicknames in turn, who is here, help, rooms and talk: many in one `send`, or in many."""
 
     fits_a_link = False
+    waits = True  # a little, for the answers to all that it sent before
 
     def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
         super().__init__(number, names, rooms, seed)

@@ -252,7 +252,10 @@ class People:
         self.strangers.turn(coming)
         self.guests.turn(monotonic())
         here = [p for p in self._people if p.client and p.client.state is State.IN and not p.steady]
-        for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
+        acting = self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE))
+        if self._stopping:
+            acting += [person for person in here if isinstance(person, Pipeliner)]
+        for person in acting:
             if person.client and person.client.state is State.IN:
                 person.act(self._people, [f"witness-{room}" for room in self.rooms])
                 if self._chance.random() < 0.004:
@@ -306,6 +309,8 @@ class People:
         for person in self._people:
             if person.thaws_at is not None:
                 self._thaw(person)
+            if isinstance(person, Pipeliner):
+                person.waits = False
         for client in self._clients:
             client.may_end(SERVER_STOPPED)
         for life in self.lives:

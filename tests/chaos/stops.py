@@ -46,7 +46,9 @@ class Way(Enum):
     REDIS_IS_GONE = "SIGTERM, after the backplane's Redis was killed"
 
 
-def run_stop(plan: Plan, way: Way, server: str = SmallBuffers.__name__) -> Outcome:
+def run_stop(
+    plan: Plan, way: Way, server: str = SmallBuffers.__name__, most_time: float = MOST_TIME
+) -> Outcome:
     """One run of this plan, stopped this way when it is enough. `server`: its class, as serve.py knows it."""
     start = monotonic()
     verdict = Verdict()
@@ -66,7 +68,9 @@ def run_stop(plan: Plan, way: Way, server: str = SmallBuffers.__name__) -> Outco
         try:
             people.enter()
             people.rage()
-            _stop(host, way, people, redis, random.Random(plan.seed), notes)
+            if redis is not None:
+                _lose(redis, way, people, random.Random(plan.seed))
+            notes.append(_stop(host, way, people, most_time))
         except Stuck as stuck:
             verdict.complain(Kind.STUCK, str(stuck))
         else:
@@ -80,20 +84,17 @@ def run_stop(plan: Plan, way: Way, server: str = SmallBuffers.__name__) -> Outco
     )
 
 
-def _stop(
-    host: Elsewhere,
-    way: Way,
-    people: People,
-    redis: RedisServer | None,
-    chance: random.Random,
-    notes: list[str],
-) -> None:
-    """Ask it to stop, and go on as before until it has. Raises Stuck."""
+def _lose(redis: RedisServer, way: Way, people: People, chance: random.Random) -> None:
+    """Redis is away; the server has noticed, or not."""
     people.server_stops()
-    if redis is not None:
-        (redis.pause if way is Way.REDIS_HANGS else redis.kill)()
-        for _ in range(chance.choice((0, 20, 200))):  # so that it has been noticed, or not
-            people.one_turn(coming=False)
+    (redis.pause if way is Way.REDIS_HANGS else redis.kill)()
+    for _ in range(chance.choice((0, 20, 200))):
+        people.one_turn(coming=False)
+
+
+def _stop(host: Elsewhere, way: Way, people: People, most_time: float) -> str:
+    """Ask it to stop, and go on as before until it has; returns what that took. Raises Stuck."""
+    people.server_stops()
     work, start = host.processor_time(), monotonic()
     people.longest_turn = 0.0
     host.ask_to_stop()
@@ -106,13 +107,14 @@ def _stop(
             interrupts -= 1
         with contextlib.suppress(OSError, ProcessLookupError):
             spent = max(spent, host.processor_time() - work)
-        if spent > MOST_WORK or monotonic() - start > MOST_TIME:
+        if spent > MOST_WORK or monotonic() - start > most_time:
             raise Stuck(
                 f"{monotonic() - start:.1f} s and {spent:.1f} s of processor time after {way.value} "
                 "the server has not stopped"
             )
-    notes.append(f"it took {monotonic() - start:.2f} s, and {spent:.2f} s of processor time")
+    took = f"it took {monotonic() - start:.2f} s, and {spent:.2f} s of processor time"
     people.until_all_are_over()
+    return took
 
 
 def _check_what_is_left(host: Elsewhere, way: Way, verdict: Verdict) -> None:

@@ -1,0 +1,36 @@
+"""The checker catches servers that do not hold out against hostile clients (broken_servers.py), each time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support import need_redis
+
+from chaos.arena import run
+from chaos.broken_servers import FAULTS, GUESTS, STOPPED
+from chaos.hosts import SmallBuffers
+from chaos.stops import Way, run_stop
+
+SEEDS = (1, 2, 3, 4, 5)
+"""As many as it takes: a stop may be over before it is interrupted."""
+
+NOT_LONG = 12.0
+"""Seconds that are waited for a stop that never ends."""
+
+
+@pytest.mark.parametrize("server", FAULTS, ids=lambda server: server.__name__)
+def test_it_is_caught(server: type[SmallBuffers]) -> None:
+    """By the right complaint."""
+    plan, way, kinds = FAULTS[server]
+    if way is Way.REDIS_HANGS:
+        need_redis()
+    for seed in SEEDS:
+        plan = replace(plan, seed=seed)
+        if way is None:
+            outcome = run(plan, None, server.__name__)
+        else:
+            outcome = run_stop(plan, way, server.__name__, NOT_LONG)
+        if kinds <= outcome.verdict.kinds:
+            return
+    pytest.fail(f"with none of the seeds {SEEDS} was it caught: {outcome}")
