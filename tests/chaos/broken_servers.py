@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from time import sleep
 from typing import Any
+
+import redis
 
 from chaos.broken import BrokenHub, Deliveries
 from chaos.hosts import SmallBuffers
@@ -187,20 +188,18 @@ class LosesTheLastLine(SmallBuffers):
 class WaitsForRedis(SmallBuffers):
     """A stop waits until Redis answers."""
 
-    def _stop(self) -> None:
-        while self._hub.trouble or not self._knows():
-            sleep(0.05)
-        super()._stop()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._redis = redis.Redis.from_url(options["backplane"], socket_timeout=60.0)
 
-    def _knows(self) -> bool:
-        """Whether Redis answers now."""
-        hub: Any = self._hub
-        return not hub._backplane._contact.cut_off
+    def _stop(self) -> None:
+        self._redis.ping()
+        super()._stop()
 
 
 GUESTS = Plan(people=12, deliveries=4000, ends=5, links=0, slow=False, thorough=True)
 STOPPED = replace(GUESTS, pipeliners=2, hoarders=1, sippers=1, thorough=False)
-STRANGERS = replace(GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=1.0, silence=20.0, grace=15.0))
+STRANGERS = replace(GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=5.0, silence=20.0, grace=15.0))
 SIPPERS = replace(GUESTS, sippers=2, limits=replace(GUESTS.limits, grace=1.0))
 PACED = replace(GUESTS, deliveries=3000, limits=replace(GUESTS.limits, messages=100.0, grace=15.0, silence=20.0))
 
@@ -208,9 +207,9 @@ FAULTS: dict[type[SmallBuffers], tuple[Plan, Way | None, set[Kind]]] = {
     NeverStops: (STOPPED, Way.ASKED, {Kind.STUCK}),
     StopsOnce: (STOPPED, Way.INTERRUPTED, {Kind.LEFT_BEHIND}),
     LeavesTheSelector: (STOPPED, Way.ASKED, {Kind.LEFT_BEHIND}),
-    LosesTheLastLine: (STOPPED, Way.ASKED, {Kind.LOST}),
+    LosesTheLastLine: (replace(STOPPED, pipeliners=0), Way.ASKED, {Kind.LOST}),
     WaitsForRedis: (STOPPED, Way.REDIS_HANGS, {Kind.STUCK}),
-    StrangersHaveTime: (STRANGERS, None, {Kind.UNBOUNDED}),
+    StrangersHaveTime: (replace(STRANGERS, limits=replace(STRANGERS.limits, handshake=1.0)), None, {Kind.UNBOUNDED}),
     StrangersHaveLines: (STRANGERS, None, {Kind.UNBOUNDED}),
     StrangersAskAgain: (STRANGERS, None, {Kind.UNBOUNDED}),
     AnswersHoldTheRoom: (replace(GUESTS, hoarders=1), None, {Kind.HELD}),

@@ -85,6 +85,11 @@ class Client:
         """There is something to send that the socket did not take."""
         return bool(self._out)
 
+    @property
+    def queued(self) -> int:
+        """How many bytes that is."""
+        return len(self._out)
+
     def do(self, *deeds: tuple[Deed, bytes], cut: float = 0.0) -> None:
         """Send these deeds in one `send`; each comes with the line that asks for it, without its LF.
 

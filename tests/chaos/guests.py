@@ -32,8 +32,8 @@ HOARDED = 64 * 1024
 ASKED_AT_ONCE = 100  # long answers that a hoarder asks for at once …
 UNREAD = 20  # … and how many times that may be unanswered
 
-RECKLESS = 1000
-"""What a pipeliner has sent at once that may be unanswered while a server stops."""
+FLOOD = 32 * 1024
+"""Bytes of commands that a pipeliner has ready while a server stops: more than goes out in a turn."""
 
 BEAT = 0.02
 """Seconds between two words of a pulse: what it says must be little for a hoarder that reads so much."""
@@ -68,9 +68,16 @@ class Pipeliner(Person):
         self._both = [self._keys[0], f"{self._both[1]}.{self._renamed}"]
 
     def act(self, others: list[Person], taken: list[str]) -> None:
-        if self.client and self.may_go_on(IN_FLIGHT):
+        assert self.client is not None
+        if self.may_go_on(IN_FLIGHT):
             self.do(self._many(self.chance.randint(*AT_ONCE)))
             self.client.probe()
+
+    def flood(self) -> None:
+        """See that it never has nothing to say."""
+        if self.client is not None and self.client.state is State.IN and self.client.queued < FLOOD:
+            # Nothing that is answered at length: it would be held for that.
+            self.client.do(*[self.rename()[0] for _ in range(2 * FLOOD // 30)])
 
     def _many(self, count: int) -> list[Done]:
         many: list[Done] = []

@@ -121,7 +121,7 @@ class Listening:
             for deed in self._life.deeds[max(self.done, 0) :]:
                 if isinstance(deed, Rename | Join | Who | Help | Refused) and not self._life.stopped:
                     self._complain(Kind.ANSWER, f"{self._life} was never answered: {deed}", -1)
-            if self._cut_off:
+            if self._cut_off and not self._life.stopped:
                 self._complain(Kind.LOST, f"{self._life} was never told that its server is back", -1)
         self._leave()
         self._facts.answered[self._life.nickname] = self.done

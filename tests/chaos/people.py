@@ -163,6 +163,7 @@ class People:
         self.guests = Guests(plan.sippers, plan.hoarders, plan.limits.grace, self._names, plan.seed)
         self.strangers = Strangers(address, plan.strangers, plan.limits, verdict)
         self._people: list[Person] = []
+        self._pipeliners: list[Pipeliner] = []
         self._witnesses: dict[str, Client] = {}
         self._last: Person | None = None  # comes when all is quiet, and tries each nickname
         self._gone: list[Client] = []
@@ -200,9 +201,10 @@ class People:
         plan = self._plan
         contested = CONTESTED if self.shared else ()
         chatting = plan.people - plan.pipeliners
+        self._pipeliners = [Pipeliner(n, self._names, plan.rooms, plan.seed) for n in range(plan.pipeliners)]
         self._people = [
             *(Person(n, self._names, plan.rooms, plan.seed, contested) for n in range(chatting)),
-            *(Pipeliner(n, self._names, plan.rooms, plan.seed) for n in range(plan.pipeliners)),
+            *self._pipeliners,
             *self.guests.people,
         ]
         for room in self.rooms:
@@ -252,10 +254,9 @@ class People:
         self.strangers.turn(coming)
         self.guests.turn(monotonic())
         here = [p for p in self._people if p.client and p.client.state is State.IN and not p.steady]
-        acting = self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE))
-        if self._stopping:
-            acting += [person for person in here if isinstance(person, Pipeliner)]
-        for person in acting:
+        for pipeliner in self._pipeliners if self._stopping else ():
+            pipeliner.flood()
+        for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
             if person.client and person.client.state is State.IN:
                 person.act(self._people, [f"witness-{room}" for room in self.rooms])
                 if self._chance.random() < 0.004:
@@ -303,14 +304,17 @@ class People:
         self._ask(list(self._witnesses.values()))
 
     def server_stops(self) -> None:
-        """From now on the server may stop: nobody comes any more, and all read to the end."""
+        """From now on the server may stop: nobody comes any more, and all read to the end. Raises Stuck."""
+        self._until(
+            lambda: all(p.client and p.client.state is State.IN for p in self._pipeliners),
+            "all pipeliners are here",
+            self._come_back,
+        )
         self._stopping = True
         self.drink_up()
         for person in self._people:
             if person.thaws_at is not None:
                 self._thaw(person)
-            if isinstance(person, Pipeliner):
-                person.waits = False
         for client in self._clients:
             client.may_end(SERVER_STOPPED)
         for life in self.lives:

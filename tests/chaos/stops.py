@@ -68,6 +68,7 @@ def run_stop(
         try:
             people.enter()
             people.rage()
+            people.server_stops()
             if redis is not None:
                 _lose(redis, way, people, random.Random(plan.seed))
             notes.append(_stop(host, way, people, most_time))
@@ -86,7 +87,6 @@ def run_stop(
 
 def _lose(redis: RedisServer, way: Way, people: People, chance: random.Random) -> None:
     """Redis is away; the server has noticed, or not."""
-    people.server_stops()
     (redis.pause if way is Way.REDIS_HANGS else redis.kill)()
     for _ in range(chance.choice((0, 20, 200))):
         people.one_turn(coming=False)
@@ -94,7 +94,6 @@ def _lose(redis: RedisServer, way: Way, people: People, chance: random.Random) -
 
 def _stop(host: Elsewhere, way: Way, people: People, most_time: float) -> str:
     """Ask it to stop, and go on as before until it has; returns what that took. Raises Stuck."""
-    people.server_stops()
     work, start = host.processor_time(), monotonic()
     people.longest_turn = 0.0
     host.ask_to_stop()

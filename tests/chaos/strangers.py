@@ -25,7 +25,7 @@ WAYS: tuple[tuple[str, bytes], ...] = (
 )
 """What they send, again and again."""
 
-MOST = 16 * 1024 * 1024
+MOST = 4 * 1024 * 1024
 """Bytes that one may send whose end does not wait for the clock: far more than lies in the kernel's buffers."""
 
 QUEUED = 64 * 1024
