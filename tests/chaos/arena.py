@@ -82,7 +82,7 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = 
             people.rage()
             people.settle()
             people.leave()
-            _check_what_is_left(host, before, people, verdict)
+            check_what_is_left(host, before, people, verdict)
             host.stop()
             people.farewell()
         except Stuck as stuck:
@@ -118,7 +118,7 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
             people.rage()
             people.settle()
             people.leave()
-            _check_what_is_left(steady, before, people, verdict)
+            check_what_is_left(steady, before, people, verdict)
             fleet.stop_all()
             people.farewell()
         except Stuck as stuck:
@@ -143,7 +143,7 @@ def checked(people: People, verdict: Verdict) -> Verdict:
     return found
 
 
-def _check_what_is_left(host: Host, before: tuple[int, int], people: People, verdict: Verdict) -> None:
+def check_what_is_left(host: Host, before: tuple[int, int], people: People, verdict: Verdict) -> None:
     """Roster, threads and descriptors are as they were when only the witnesses were here."""
     witnesses = sorted(f"witness-{room}" for room in people.rooms)
     for what, is_now, should_be in (

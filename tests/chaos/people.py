@@ -218,18 +218,22 @@ class People:
             self._ask([witness])
             self._witnesses[room] = witness
 
-    def rage(self) -> None:
-        """Chaos, until it is enough. Raises Stuck."""
+    def _is_enough(self) -> bool:
+        plan = self._plan
+        return (
+            self.deliveries >= plan.deliveries
+            and self.ends >= plan.ends
+            and (not plan.thorough or (self.guests.had_their_fill and self.strangers.had_their_fill))
+            and (self.shared is None or self.shared.over)
+        )
+
+    def rage(self, is_enough: Callable[[], bool] | None = None) -> None:
+        """Chaos, until it is enough: as the plan says, if nothing else does. Raises Stuck."""
         plan, start = self._plan, monotonic()
         for person in self._people:
             person.back_at = start
         moved, moving = start, (0, 0)
-        while (
-            self.deliveries < plan.deliveries
-            or self.ends < plan.ends
-            or (plan.thorough and not (self.guests.had_their_fill and self.strangers.had_their_fill))
-            or (self.shared is not None and not self.shared.over)
-        ):
+        while not (is_enough or self._is_enough)():
             if self.shared is not None:
                 self.shared.turn(self.deliveries / max(1, plan.deliveries))
             here = self.one_turn()
@@ -319,6 +323,11 @@ class People:
             client.may_end(SERVER_STOPPED)
         for life in self.lives:
             life.untold = True
+
+    @property
+    def connections(self) -> int:
+        """How many are open, strangers' and all."""
+        return len(self._clients) + self.strangers.here
 
     def were_told(self, line: bytes) -> bool:
         """Whether a client, gone or here, has just heard this."""

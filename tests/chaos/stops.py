@@ -73,6 +73,7 @@ def run_stop(
                 _lose(redis, way, people, random.Random(plan.seed))
             notes.append(_stop(host, way, people, most_time))
         except Stuck as stuck:
+            host.kill()
             verdict.complain(Kind.STUCK, str(stuck))
         else:
             host.stop()

@@ -78,6 +78,10 @@ class Strangers:
         self._tried: set[str] = set()
 
     @property
+    def here(self) -> int:
+        return len(self._talkative) + (self._silent is not None)
+
+    @property
     def had_their_fill(self) -> bool:
         """Of each kind one has come to its end, or has gone on for too long."""
         return not self._count or len(self._tried) == len(WAYS)

@@ -15,7 +15,7 @@ from chaos.stops import Way, run_stop
 SEEDS = (1, 2, 3, 4, 5)
 """As many as it takes: a stop may be over before it is interrupted."""
 
-NOT_LONG = 12.0
+NOT_LONG = 8.0
 """Seconds that are waited for a stop that never ends."""
 
 
