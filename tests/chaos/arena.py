@@ -58,7 +58,9 @@ class Outcome:
         return "\n".join([head, str(self.verdict), *blows])
 
 
-def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__) -> Outcome:
+def run(
+    plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__
+) -> Outcome:
     """One run of this plan, on a server of this class in this process; None: in a process of its own, of the
     class of this `name`, as serve.py knows it."""
     start = monotonic()

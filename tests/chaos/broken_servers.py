@@ -199,9 +199,13 @@ class WaitsForRedis(SmallBuffers):
 
 GUESTS = Plan(people=12, deliveries=4000, ends=5, links=0, slow=False, thorough=True)
 STOPPED = replace(GUESTS, pipeliners=2, hoarders=1, sippers=1, thorough=False)
-STRANGERS = replace(GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=5.0, silence=20.0, grace=15.0))
+STRANGERS = replace(
+    GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=5.0, silence=20.0, grace=15.0)
+)
 SIPPERS = replace(GUESTS, sippers=2, limits=replace(GUESTS.limits, grace=1.0))
-PACED = replace(GUESTS, deliveries=3000, limits=replace(GUESTS.limits, messages=100.0, grace=15.0, silence=20.0))
+PACED = replace(
+    GUESTS, deliveries=3000, limits=replace(GUESTS.limits, messages=100.0, grace=15.0, silence=20.0)
+)
 
 FAULTS: dict[type[SmallBuffers], tuple[Plan, Way | None, set[Kind]]] = {
     NeverStops: (STOPPED, Way.ASKED, {Kind.STUCK}),
@@ -209,7 +213,11 @@ FAULTS: dict[type[SmallBuffers], tuple[Plan, Way | None, set[Kind]]] = {
     LeavesTheSelector: (STOPPED, Way.ASKED, {Kind.LEFT_BEHIND}),
     LosesTheLastLine: (replace(STOPPED, pipeliners=0), Way.ASKED, {Kind.LOST}),
     WaitsForRedis: (STOPPED, Way.REDIS_HANGS, {Kind.STUCK}),
-    StrangersHaveTime: (replace(STRANGERS, limits=replace(STRANGERS.limits, handshake=1.0)), None, {Kind.UNBOUNDED}),
+    StrangersHaveTime: (
+        replace(STRANGERS, limits=replace(STRANGERS.limits, handshake=1.0)),
+        None,
+        {Kind.UNBOUNDED},
+    ),
     StrangersHaveLines: (STRANGERS, None, {Kind.UNBOUNDED}),
     StrangersAskAgain: (STRANGERS, None, {Kind.UNBOUNDED}),
     AnswersHoldTheRoom: (replace(GUESTS, hoarders=1), None, {Kind.HELD}),

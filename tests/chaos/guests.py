@@ -193,7 +193,9 @@ class Hoarder(Guest):
 
     def hear(self, new: list[bytes], now: float) -> None:
         if self.client and self.may_go_on(UNREAD):
-            self.do([(Help(), b"/help") if self.chance.random() < 0.9 else (Who(), b"/who")] * ASKED_AT_ONCE)
+            self.do(
+                [(Help(), b"/help") if self.chance.random() < 0.9 else (Who(), b"/who")] * ASKED_AT_ONCE
+            )
             self.client.probe()
 
 

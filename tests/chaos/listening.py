@@ -243,7 +243,9 @@ class Listening:
         if line == self._helps[0]:
             self._helps = self._helps[1:]
         else:
-            self._complain(Kind.ANSWER, f"{self._life} was told {line[:200]!r}, and not {self._helps[0]!r}", n)
+            self._complain(
+                Kind.ANSWER, f"{self._life} was told {line[:200]!r}, and not {self._helps[0]!r}", n
+            )
             self._helps = ()
 
     def _here(self, place: Place) -> list[str]:

@@ -33,7 +33,17 @@ from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, Hal
 from labkit.instruments.link import Link
 from labkit.server.limits import Limits
 from labkit.server.rooms import LOBBY
-from labkit.wire.messages import HUNG_UP, SERVER_LOST, SERVER_STOPPED, TOO_SLOW, VANISHED, Join, Refused, Rename, Whisper
+from labkit.wire.messages import (
+    HUNG_UP,
+    SERVER_LOST,
+    SERVER_STOPPED,
+    TOO_SLOW,
+    VANISHED,
+    Join,
+    Refused,
+    Rename,
+    Whisper,
+)
 
 ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", b"* /", CUT_OFF, BACK)
 """How lines begin that answer one's own, or tell of the server: they are no deliveries."""
@@ -201,7 +211,9 @@ class People:
         plan = self._plan
         contested = CONTESTED if self.shared else ()
         chatting = plan.people - plan.pipeliners
-        self._pipeliners = [Pipeliner(n, self._names, plan.rooms, plan.seed) for n in range(plan.pipeliners)]
+        self._pipeliners = [
+            Pipeliner(n, self._names, plan.rooms, plan.seed) for n in range(plan.pipeliners)
+        ]
         self._people = [
             *(Person(n, self._names, plan.rooms, plan.seed, contested) for n in range(chatting)),
             *self._pipeliners,

@@ -118,7 +118,9 @@ class Soak:
             before, after = _median(early, of), _median(late, of)
             print(f"{what} beside those of connections: {before:g}, and {after:g} at the end")
             if after > before + COMING_AND_GOING:
-                verdict.complain(Kind.LEFT_BEHIND, f"{what}, but for connections: {before:g}, then {after:g}")
+                verdict.complain(
+                    Kind.LEFT_BEHIND, f"{what}, but for connections: {before:g}, then {after:g}"
+                )
 
 
 def _median(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
@@ -188,7 +190,12 @@ def main() -> int:
     seconds = 60.0 * chosen.minutes
     # Ends come at a rate, not up to a number; and turns are long, or the histories would fill the memory.
     plan = Plan(
-        seed=chosen.seed, people=chosen.people, deliveries=10**12, ends=10**9, seconds=seconds + 600, pause=0.02
+        seed=chosen.seed,
+        people=chosen.people,
+        deliveries=10**12,
+        ends=10**9,
+        seconds=seconds + 600,
+        pause=0.02,
     ).with_guests()
     plan = replace(plan, soon=40.0, limits=replace(plan.limits, silence=2 * IDLE))
     try:
