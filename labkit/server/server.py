@@ -164,8 +164,8 @@ class ChatServer:
                 failed.append(error)
             done.set()
 
-        # In a thread of its own: Ctrl-C interrupts the main thread, and a join that is interrupted takes the
-        # other thread for ended (bpo-45274, up to Python 3.12).
+        # In a thread of its own: Ctrl-C interrupts the main thread, and a join that is interrupted takes
+        # the other thread for ended (bpo-45274, up to Python 3.12).
         stopper = threading.Thread(target=stop, name="labkit-stop", daemon=True)
         try:
             stopper.start()
@@ -202,8 +202,8 @@ class ChatServer:
             self._stopped.set()
 
     def _say_farewell(self) -> None:
-        """Tell all, at one moment: none leaves because of the stop before it was told. The hub's lock must be
-        held."""
+        """Tell all, and at the same moment: none leaves because of the stop before it was told. The hub's lock
+        must be held."""
         self._client_loop.stop_by = monotonic() + LAST_WORDS
         self._ending.set()
         here = [client for client in self._clients if not client.leaving]

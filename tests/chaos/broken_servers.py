@@ -1,7 +1,6 @@
-"""Servers that do not hold out against guests.py, strangers.py and stops.py: each is made wrong in one way.
+"""Servers that do not hold out against guests.py, strangers.py, stops.py and memory.py, each for one reason.
 
-Each of these faults a server of this kind has had. They run in processes of their own (serve.py), since it is
-their stop, their processor time and their memory that is looked at.
+They run in processes of their own (serve.py): their stop is looked at, their processor time and their memory.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from chaos.people import Plan
 from chaos.stops import Way
 from chaos.verdict import Kind
 from labkit import Limits
-from labkit.server import handshake, sender
-from labkit.server.backlog import MemoryUse
+from labkit.server import backlog, handshake, sender
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.client_loop import ClientLoop
 from labkit.server.connection import Disconnected, ServerConnection
@@ -109,18 +107,8 @@ class CountsBytesAlone(SmallBuffers):
     """Of what waits, the bytes are counted, and not what it costs to keep them."""
 
     def start(self) -> CountsBytesAlone:
-        def add(store: MemoryUse, block: bytes) -> None:
-            if id(block) not in store._pieces:
-                store.bytes += len(block)
-            store._pieces[id(block)] += 1
-
-        def remove(store: MemoryUse, block: bytes) -> None:
-            store._pieces[id(block)] -= 1
-            if not store._pieces[id(block)]:
-                del store._pieces[id(block)]
-                store.bytes -= len(block)
-
-        MemoryUse.add, MemoryUse.remove = add, remove  # type: ignore[method-assign]
+        for module in (backlog, sender):
+            module.BLOCK_COSTS = module.PIECE_COSTS = 0  # type: ignore[attr-defined]
         super().start()
         return self
 
@@ -131,9 +119,9 @@ class ForgetsTheUnread(SmallBuffers):
     def start(self) -> ForgetsTheUnread:
         paced = ServerConnection.paced
 
-        def impatient(client: ServerConnection, said: list[Any], ending: threading.Event) -> Any:
-            for part in paced(client, said, ending):
-                if sockets.ended_by(client.sock) is not None:
+        def impatient(self: ServerConnection, said: list[Any], ending: threading.Event) -> Any:
+            for part in paced(self, said, ending):
+                if sockets.ended_by(self.sock) is not None:
                     raise Disconnected(HUNG_UP)
                 yield part
 
@@ -202,7 +190,7 @@ STOPPED = replace(GUESTS, pipeliners=2, hoarders=1, sippers=1, thorough=False)
 STRANGERS = replace(
     GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=5.0, silence=20.0, grace=15.0)
 )
-SIPPERS = replace(GUESTS, sippers=2, limits=replace(GUESTS.limits, grace=1.0))
+SIPPERS = replace(GUESTS, sippers=2, limits=replace(GUESTS.limits, grace=1.0, behind=2 * 1024 * 1024))
 PACED = replace(
     GUESTS, deliveries=3000, limits=replace(GUESTS.limits, messages=100.0, grace=15.0, silence=20.0)
 )
@@ -224,5 +212,5 @@ FAULTS: dict[type[SmallBuffers], tuple[Plan, Way | None, set[Kind]]] = {
     ThrowsOutSippers: (SIPPERS, None, {Kind.THROWN_OUT}),
     ForgetsTheUnread: (PACED, None, {Kind.LOST}),
 }
-"""Each with the plan that shows it, how the server is stopped if that is the fault, and the complaints that it
-must lead to."""
+"""Each with the plan that shows it, how the server is stopped if that is where it fails, and the complaints
+that it must lead to."""

@@ -136,7 +136,7 @@ def _check_what_it_said(course: Course, done: int, facts: Facts, verdict: Verdic
 
 def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) -> None:
     life = course.life
-    told = [(o, line, name) for o, line, name in facts.leavings if name in course.names()]
+    told = [(o, line, name) for name in course.names() for o, line in facts.leavings.get(name, ())]
     where = course.places[done] if done >= 0 else None
     expected = life.over and where is not None and where.room in facts.orders
     for number, (order, line, name) in enumerate(told):

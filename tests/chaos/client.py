@@ -31,7 +31,7 @@ PROBE = "nobody."
 that all that was said before has been done."""
 
 SIP = 512
-"""Bytes that are read at once by one that reads slowly."""
+"""Bytes that one who reads slowly waits for, if that takes no longer than half a second."""
 
 _REFUSED_PROBE = f"! nobody here is called {PROBE}".encode()
 _WELCOME = b"* you are "
@@ -142,11 +142,10 @@ class Client:
     def sip(self, now: float) -> None:
         """Hear as much of what has come as its rate allows by now."""
         assert self.rate is not None
-        least = min(SIP, int(self.rate))
-        self._sipped_at = max(self._sipped_at, now - 2 * least / self.rate)
-        if self.rate * (now - self._sipped_at) >= least:
-            self._sipped_at += least / self.rate
-            self.read(least)
+        most = int(self.rate * min(now - self._sipped_at, 0.5))
+        if most >= SIP or now - self._sipped_at > 0.5:
+            self._sipped_at = now
+            self.read(max(1, min(most, 65536)))
 
     def read(self, most: int = 65536) -> bool:
         """Hear what has come, if anything has."""

@@ -15,7 +15,8 @@ from collections import Counter
 from chaos.client import State
 from chaos.person import IN_FLIGHT, Done, Names, Person
 from chaos.verdict import Kind, Verdict
-from labkit.wire.messages import TOO_SLOW, Help, Join, Rename, Say, Who
+from labkit.server.limits import Limits
+from labkit.wire.messages import HELP, TOO_SLOW, Help, Join, Rename, Say, Who
 
 CELLAR, PANTRY, PARLOUR = "cellar", "pantry", "parlour"
 """Where sippers are; where hoarders are, and a pulse; and where another pulse is, and nobody else."""
@@ -23,14 +24,14 @@ CELLAR, PANTRY, PARLOUR = "cellar", "pantry", "parlour"
 AT_ONCE = (20, 200)
 """Commands that a pipeliner sends at once: from, to."""
 
-SIPS = 10_240
-"""Bytes that a sipper reads in `Limits.grace` seconds: 1 kB/s with the default of ten."""
+SIPS = 150_000
+"""Bytes that a sipper reads in `Limits.grace` seconds: 1 kB/s with the default of 150."""
 
 HOARDED = 64 * 1024
 """Bytes a second that a hoarder reads."""
 
-ASKED_AT_ONCE = 100  # long answers that a hoarder asks for at once …
-UNREAD = 20  # … and how many times that may be unanswered
+ASKED_AT_ONCE = 100
+"""Long answers that a hoarder asks for at once; so often that twice as much waits as may (`Limits.behind`)."""
 
 FLOOD = 32 * 1024
 """Bytes of commands that a pipeliner has ready while a server stops: more than goes out in a turn."""
@@ -53,7 +54,7 @@ class Pipeliner(Person):
 
     def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
         super().__init__(number, names, rooms, seed)
-        # No letter that looks like another one, and enough of them to be written in a hundred thousand ways.
+        # No letter that looks like another one, and enough to be written in a hundred thousand ways.
         self.key = f"streamsthatneverend{number}"
         self._both = [self.key, f"askersandrenamers{number}"]
         self._keys = [self.key]
@@ -176,15 +177,19 @@ class Barkeeper(Guest):
 
     def hear(self, new: list[bytes], now: float) -> None:
         if self.client and self.may_go_on(IN_FLIGHT):
-            self.do([self.say() for _ in range(4)])
+            said = [Say(f"{self._tag()} {'on and on ' * 100}and on") for _ in range(4)]
+            self.do([(one, one.line().encode()) for one in said])
             self.client.probe()
 
 
 class Hoarder(Guest):
     """Asks and asks; of the answers it reads a little."""
 
-    def __init__(self, number: int, names: Names, seed: int) -> None:
+    small = True
+
+    def __init__(self, number: int, names: Names, seed: int, behind: int) -> None:
         super().__init__("hoarders", number, names, PANTRY, seed)
+        self._unread = 2 * behind // (ASKED_AT_ONCE * sum(map(len, HELP)))
 
     def arrive(self) -> None:
         assert self.client is not None
@@ -192,7 +197,7 @@ class Hoarder(Guest):
         self.client.may_end(TOO_SLOW)  # more may wait for it than one is allowed
 
     def hear(self, new: list[bytes], now: float) -> None:
-        if self.client and self.may_go_on(UNREAD):
+        if self.client and self.may_go_on(self._unread):
             self.do(
                 [(Help(), b"/help") if self.chance.random() < 0.9 else (Who(), b"/who")] * ASKED_AT_ONCE
             )
@@ -237,15 +242,15 @@ class Pulse(Guest):
 class Guests:
     """All who are steady; `turn` them while the others rage, and then `judge`."""
 
-    def __init__(self, sippers: int, hoarders: int, grace: float, names: Names, seed: int) -> None:
+    def __init__(self, sippers: int, hoarders: int, limits: Limits, names: Names, seed: int) -> None:
         self.people: list[Guest] = []
         self.rooms: tuple[str, ...] = ()
-        self._hoarders = [Hoarder(n, names, seed) for n in range(hoarders)]
+        self._hoarders = [Hoarder(n, names, seed, limits.behind) for n in range(hoarders)]
         self._beats = {room: Beat() for room in (PANTRY, PARLOUR)}
         self._beside: Counter[str] = Counter()  # beats while somebody hoarded
         if sippers:
             self.rooms += (CELLAR,)
-            self.people += [Sipper(n, names, seed, SIPS / grace) for n in range(sippers)]
+            self.people += [Sipper(n, names, seed, SIPS / limits.grace) for n in range(sippers)]
             self.people.append(Barkeeper(0, names, seed))
         if hoarders:
             self.rooms += (PANTRY, PARLOUR)

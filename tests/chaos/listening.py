@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from chaos.history import BACK, CUT_OFF, GIVEN_UP, Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
@@ -79,13 +80,15 @@ class Facts:
             return left[1].decode() in self.by_name
         return line in self.steps and self.steps[line].room == room
 
-    @property
-    def leavings(self) -> Iterable[tuple[Order, bytes, str]]:
-        """What the witnesses heard of leavings: where, the line, and who it was."""
+    @cached_property
+    def leavings(self) -> dict[str, list[tuple[Order, bytes]]]:
+        """What the witnesses heard of leavings, by who it was: where, and the line."""
+        found: dict[str, list[tuple[Order, bytes]]] = {}
         for order in self.orders.values():
             for line in order.lines:
                 if left := LEFT.fullmatch(line):
-                    yield order, line, left[1].decode()
+                    found.setdefault(left[1].decode(), []).append((order, line))
+        return found
 
 
 class Listening:

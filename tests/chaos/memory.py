@@ -1,7 +1,7 @@
 """Many who read slowly, and one who says next to nothing, again and again: what waits for them has a limit.
 
-A line of five bytes that waits for a client costs a hundred times that, and as much again for the next client. It is
-the memory of the server's process that is looked at, against `Limits.waiting`.
+A short line that waits costs many times its bytes, and a little more for each client that it waits for. What is
+looked at is the memory of the server's process, beside `Limits.waiting`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from chaos.hosts import Elsewhere, SmallBuffers
 from chaos.verdict import Kind, Verdict
 from labkit.server.limits import Limits
 
-LIMITS = Limits(behind=4_000_000, waiting=8_000_000, grace=20.0)
-READERS = 60
+LIMITS = Limits(behind=900_000, waiting=1_000_000)
+READERS = 300
 SMALL = 4096
 """Bytes that a reader's kernel keeps, about."""
 
-FILLING = 16  # lines of 4 kB that fill what kernels keep
-LINES = 4000  # and then this many of one letter
-AT_ONCE = 20
-RATE = 200.0
+FILLING = 50  # lines of 4 kB that fill what kernels keep
+LINES = 2000  # and then this many of one letter, each when one who reads all has heard the last
+RATE = 1000.0
 """Bytes a second that a reader reads: it takes something, now and then."""
 
 OVER = 1.1
 """Times the limit that the memory may grow …"""
 
-MARGIN = 6_000_000
+MARGIN = 2_500_000
 """… and bytes more, for what the process needs itself."""
 
 IDLE = 3.0
@@ -64,20 +63,23 @@ def _until_in(client: Client, clients: list[Client]) -> None:
 
 
 def _try(talker: Client, readers: list[Client], host: Elsewhere, verdict: Verdict) -> None:
-    for reader in readers[1:]:
+    listener = readers[1]
+    for reader in readers[2:]:
         reader.rate = RATE
-    talker.send(b"".join(b"%d" % n * 1000 + b"\n" for n in range(FILLING)))
+    talker.send(b"".join(b"x" * 4000 + b"\n" for n in range(FILLING)))
     before = host.process.memory_info().rss
     most = 0
+    heard = 0
     said, moved, start = 0, monotonic(), monotonic()
     while said < LINES or talker.blocked:
         now = monotonic()
         talker.flush()
-        if not talker.blocked and said < LINES:
-            talker.send(b"x\n" * AT_ONCE)
-            said, moved = said + AT_ONCE, now
+        listener.read()
+        if not talker.blocked and said < LINES and len(listener.life.heard) > heard:
+            talker.send(b"x\n")
+            said, moved, heard = said + 1, now, len(listener.life.heard)
         talker.read()
-        for reader in readers[1:]:
+        for reader in readers[2:] if said % 50 == 0 else ():
             if reader.state is not State.OVER:
                 reader.sip(now)
         most = max(most, host.process.memory_info().rss - before)

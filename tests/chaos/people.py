@@ -100,7 +100,8 @@ class Plan:
 
     def with_guests(self, strangers: int = 3) -> Plan:
         """The same with people of all kinds."""
-        limits = replace(self.limits, handshake=3.0)
+        # Less than the kernel acknowledges at once may not be all that may wait for one who reads slowly.
+        limits = replace(self.limits, handshake=3.0, behind=2 * 1024 * 1024)
         return replace(
             self, pipeliners=2, sippers=2, hoarders=1, strangers=strangers, thorough=True, limits=limits
         )
@@ -170,7 +171,7 @@ class People:
         self._address, self._links, self._plan, self._verdict = address, links, plan, verdict
         self._chance = random.Random(plan.seed)
         self._names = Names()
-        self.guests = Guests(plan.sippers, plan.hoarders, plan.limits.grace, self._names, plan.seed)
+        self.guests = Guests(plan.sippers, plan.hoarders, plan.limits, self._names, plan.seed)
         self.strangers = Strangers(address, plan.strangers, plan.limits, verdict)
         self._people: list[Person] = []
         self._pipeliners: list[Pipeliner] = []
@@ -523,7 +524,7 @@ class People:
         server, address = (
             self._somewhere() if person.link is None else (0, self._links[person.link].address)
         )
-        small = self._plan.small if chance.random() < 0.3 or person.steady else 0
+        small = self._plan.small if person.small or chance.random() < 0.3 else 0
         client = Client(address, person.nickname(), small=small, server=server)
         if self.shared is not None and server in self.shared.outcasts:
             client.may_end(SERVER_LOST)

@@ -58,6 +58,7 @@ class Person:
     """One user; `client` is its connection, while it has one."""
 
     steady = False  # it leaves when all do, and not before
+    small = False  # its kernel keeps few bytes, always
     fits_a_link = True  # it says no more than one in pieces of seven bytes can carry
 
     def __init__(

@@ -12,11 +12,12 @@ abrupt end is one that no client announced: vanished, frozen until it was let go
 unread, cut off with its link, lost with its server.
 
 Among the people are those of guests.py and strangers.py. The server runs in a process of its own; with
---here, in this one. With --stopped, each seed is one of the ways to stop it in the middle (stops.py). With --servers, as many share their rooms
-on one Redis; in each seed so many of them are killed (--kills), stopped in good order (--stops) or cut off
-from Redis for longer than the lease (--exiles), and come back; Redis is killed or stopped, and started
-again (--restarts), or hangs, is slow, or out of reach for one of them for a moment (--cuts). --server is
-for those that are made wrong (broken_backplanes.py).
+--here, in this one. With --stopped, each seed is one of the ways to stop it in the middle (stops.py).
+
+With --servers, as many share their rooms on one Redis; in each seed so many of them are killed (--kills),
+stopped in good order (--stops) or cut off from Redis for longer than the lease (--exiles), and come back;
+Redis is killed or stopped, and started again (--restarts), or hangs, is slow, or out of reach for one of
+them for a moment (--cuts). --server is for those that are made wrong (broken_backplanes.py).
 
 The last line sums it up, and the exit status is 0 if there is nothing to complain about. A complaint comes
 with its seed and the histories concerned; the same command with `--seeds 1 --first-seed N` (and the shares

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import psutil
 
@@ -50,11 +49,13 @@ def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:
 
 
 def _kind(name: str) -> Callable[..., ChatServer]:
-    kind: Any = SmallBuffers
-    if name != SmallBuffers.__name__:
-        from chaos import broken_backplanes, broken_servers
+    if name == SmallBuffers.__name__:
+        return SmallBuffers
+    from chaos import broken_backplanes, broken_servers
 
-        kind = getattr(broken_servers, name, None) or getattr(broken_backplanes, name)
+    kind: Callable[..., ChatServer] = getattr(broken_servers, name, None) or getattr(
+        broken_backplanes, name
+    )
     return kind
 
 

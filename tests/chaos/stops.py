@@ -1,11 +1,11 @@
 """A server that is stopped in the middle of everything; then the checker.
 
-All clients go on as if nothing were: commands without end, answers that are not read, half a backlog. It must
-end all the same, and leave nothing behind. What is proven of what they heard goes up to `* server stopped`:
-that is told to all at the same moment in the order of things, so up to it none may have missed anything.
+All clients go on as if nothing were: commands without end, answers that are not read, half a backlog. It
+must end all the same, and leave nothing behind. What they heard is proven up to `* server stopped`: all are
+told so at the same place in the order of things, and up to there none may have missed anything.
 
-How long a stop takes on a busy machine says little. What is counted is the processor time that the server has had
-since: one that never ends goes on reading what clients send.
+How long a stop takes on a busy machine says little. What is counted is the processor time that the server has
+had since: one that never ends goes on reading what clients send.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Way(Enum):
 def run_stop(
     plan: Plan, way: Way, server: str = SmallBuffers.__name__, most_time: float = MOST_TIME
 ) -> Outcome:
-    """One run of this plan, stopped this way when it is enough. `server`: its class, as serve.py knows it."""
+    """One run of this plan, stopped this way when it is enough. `server` names its class (serve.py)."""
     start = monotonic()
     verdict = Verdict()
     with contextlib.ExitStack() as stack:
@@ -58,7 +58,7 @@ def run_stop(
             with in_memory():
                 redis = stack.enter_context(RedisServer(append_only=True))
         kind = ServeCommand if way is Way.SERVE else Elsewhere
-        host = kind(plan.limits, 0, redis and redis.url, server)
+        host = kind(plan.limits, 0, None if redis is None else redis.url, server)
         stack.callback(host.stop)
         host.started()
         people = People(host.address, [], plan, verdict)

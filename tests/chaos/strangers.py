@@ -1,12 +1,12 @@
-"""Strangers with much to say: none gives a nickname that will do, and each has an end that it may not put off.
+"""Strangers with much to say: none gives a nickname that will do, and none may stay for long.
 
 - one sends LF after LF: it is let go before it has sent many
 - one asks for one nickname after the other that it cannot have: it is let go after `Limits.refusals`
 - one sends a line without end: it is let go when its time for the handshake is over
 
-A stranger who says nothing at all comes beside them, and the next when that one is let go. By the time that the
-second of those who came after a talkative one is let go, so must the talkative one be: whatever the machine
-is busy with, it is busy with for both.
+A stranger who says nothing at all comes beside them, and the next when that one is let go. By the time that
+the second of those who came after a talkative one is let go, so must the talkative one be: whatever the
+machine is busy with, it is busy with for both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAYS: tuple[tuple[str, bytes], ...] = (
 """What they send, again and again."""
 
 MOST = 4 * 1024 * 1024
-"""Bytes that one may send whose end does not wait for the clock: far more than lies in the kernel's buffers."""
+"""Bytes that one may send whose end does not wait for the clock: far more than lies in kernels' buffers."""
 
 QUEUED = 64 * 1024
 """Bytes that the kernel keeps of what a stranger sends, about."""
@@ -130,7 +130,7 @@ class Strangers:
         if requests > self._limits.refusals:
             self._verdict.complain(
                 Kind.UNBOUNDED,
-                f"a stranger was asked {requests} times for a nickname, and not {self._limits.refusals} times",
+                f"a stranger was asked for a nickname {requests} times, not {self._limits.refusals}",
             )
         for line in lines:
             if line and line != REQUEST and not line.startswith(REFUSAL) and line != b"* server stopped":
