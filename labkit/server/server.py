@@ -149,8 +149,8 @@ class ChatServer:
         """Tell all clients, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if a client does not
-        read them; a few seconds more if the backplane's Redis does not answer. One that was interrupted can
-        be called again, and goes on.
+        read them; a few seconds more if the backplane's Redis does not answer. Interrupted, it goes on in a
+        thread of its own; called again, it waits for that.
         """
         if self._stopped.is_set():
             return
@@ -202,8 +202,10 @@ class ChatServer:
             self._stopped.set()
 
     def _say_farewell(self) -> None:
-        """Tell all, and at the same moment: none leaves because of the stop before it was told. The hub's lock
-        must be held."""
+        """Tell all at the same moment: none leaves because of the stop before it was told.
+
+        The hub's lock must be held.
+        """
         self._client_loop.stop_by = monotonic() + LAST_WORDS
         self._ending.set()
         here = [client for client in self._clients if not client.leaving]

@@ -1,6 +1,6 @@
-"""Servers that do not hold out against guests.py, strangers.py, stops.py and memory.py, each for one reason.
+"""Servers that do not hold out against guests.py, strangers.py, stops.py and memory.py, by one fault each.
 
-They run in processes of their own (serve.py): their stop is looked at, their processor time and their memory.
+They run in processes of their own (serve.py), whose stop, processor time and memory are looked at.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ HOARDED = 64 * 1024
 """Bytes a second that a hoarder reads."""
 
 ASKED_AT_ONCE = 100
-"""Long answers that a hoarder asks for at once; so often that twice as much waits as may (`Limits.behind`)."""
+"""Long answers that a hoarder asks for at once; until twice as much waits as may (`Limits.behind`)."""
 
 FLOOD = 32 * 1024
 """Bytes of commands that a pipeliner has ready while a server stops: more than goes out in a turn."""

@@ -1,7 +1,7 @@
 """Many who read slowly, and one who says next to nothing, again and again: what waits for them has a limit.
 
-A short line that waits costs many times its bytes, and a little more for each client that it waits for. What is
-looked at is the memory of the server's process, beside `Limits.waiting`.
+A short line that waits costs many times its bytes, and a little more for each client that it waits for. The
+memory of the server's process is held against `Limits.waiting`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ All clients go on as if nothing were: commands without end, answers that are not
 must end all the same, and leave nothing behind. What they heard is proven up to `* server stopped`: all are
 told so at the same place in the order of things, and up to there none may have missed anything.
 
-How long a stop takes on a busy machine says little. What is counted is the processor time that the server has
-had since: one that never ends goes on reading what clients send.
+How long a stop takes on a busy machine says little. What is counted is the processor time that the server
+has had since: one that never ends goes on reading what clients send.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Guests and strangers (guests.py, strangers.py) on the server as it is: each keeps its bounds, and no client
-notices. And the plans by which broken servers are caught lead to no complaint here."""
+"""Guests and strangers (guests.py, strangers.py) on the server as it is: each keeps its bounds, and no
+client notices. And the plans by which broken servers are caught lead to no complaint here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that is stopped in the middle of everything (stops.py) ends, and all have heard all until then."""
+"""A server that is stopped in the middle of everything (stops.py) ends, and all have heard it all."""
 
 from __future__ import annotations
 
