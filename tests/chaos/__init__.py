@@ -23,6 +23,6 @@ proves from what each heard that no other noticed.
 - soak.py: a program: one run with everybody at once, and what becomes of the server meanwhile
 
 `test_chaos.py`, `test_guests.py`, `test_stops.py` and `test_servers.py` run a few seeds, `test_broken.py`,
-`test_broken_servers.py` and `test_broken_backplanes.py` the broken servers, and `test_checker.py` and `test_checker_servers.py` try the checker on histories written by
-hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
+`test_broken_servers.py` and `test_broken_backplanes.py` the broken servers, and `test_checker.py` and
+`test_checker_servers.py` try the checker on histories written by hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
 """

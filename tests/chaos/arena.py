@@ -61,8 +61,8 @@ class Outcome:
 def run(
     plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__
 ) -> Outcome:
-    """One run of this plan, on a server of this class in this process; None: in a process of its own, by the
-    name of its class (serve.py)."""
+    """One run of this plan, on a server of this class in this process; None: in a process of its own, by
+    the name of its class (serve.py)."""
     start = monotonic()
     verdict = Verdict()
     host: Host = (

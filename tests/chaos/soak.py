@@ -3,7 +3,7 @@
     python tests/chaos/soak.py [--minutes 10] [--seed 0] [--people 30]
 
 All kinds of people (person.py, guests.py, strangers.py) on one server, in a process of its own; now and
-then its memory, threads, descriptors and processor time are looked at. It prints a table, and what is wrong:
+then its memory, threads, descriptors and processor time are looked at. It prints a table and what is wrong:
 
 - memory, threads and descriptors in the last part of the time, beside those after the first minute. Of
   threads and descriptors only those count that no connection needs;
