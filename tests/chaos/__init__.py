@@ -24,5 +24,6 @@ proves from what each heard that no other noticed.
 
 `test_chaos.py`, `test_guests.py`, `test_stops.py` and `test_servers.py` run a few seeds, `test_broken.py`,
 `test_broken_servers.py` and `test_broken_backplanes.py` the broken servers, and `test_checker.py` and
-`test_checker_servers.py` try the checker on histories written by hand. The idea of a checker that sees nothing but histories is that of Jepsen's Maelstrom.
+`test_checker_servers.py` try the checker on histories written by hand. The idea of a checker that sees
+nothing but histories is that of Jepsen's Maelstrom.
 """

@@ -50,23 +50,24 @@ class Pipeliner(Person):
     """Two nicknames in turn, who is here, help, rooms and talk: many in one `send`, or in many."""
 
     fits_a_link = False
-    waits = True  # a little, for the answers to all that it sent before
 
     def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
         super().__init__(number, names, rooms, seed)
         # No letter that looks like another one, and enough to be written in a hundred thousand ways.
         self.key = f"streamsthatneverend{number}"
-        self._both = [self.key, f"askersandrenamers{number}"]
+        self._both = ("", "")
         self._keys = [self.key]
+
+    def nickname(self) -> str:
+        name = super().nickname()
+        # The other one is new each time: who had the last one may be still about.
+        self._both = name.lower(), f"askersandrenamers{self.number}.{self._lives}"
+        return name
 
     def rename(self) -> list[Done]:
         key = self._both[self.name.lower() == self._both[0]]
         self.name, self._entered = self._names.of(key), False
         return [(Rename(self.name), f"/nick {self.name}".encode())]
-
-    def start_anew(self) -> None:
-        super().start_anew()
-        self._both = [self._keys[0], f"{self._both[1]}.{self._renamed}"]
 
     def act(self, others: list[Person], taken: list[str]) -> None:
         assert self.client is not None

@@ -19,6 +19,7 @@ from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
 from labkit.wire.messages import (
     HELP,
+    NO_NICKNAME,
     SERVER_LOST,
     SERVER_STOPPED,
     Act,
@@ -36,6 +37,7 @@ from labkit.wire.messages import (
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))
 HELPS = tuple(on_the_wire(Notice(line)) for line in HELP)
+OUT_OF_TIME = on_the_wire(Refused(f"{NO_NICKNAME} within "))  # it came, and this machine was busy
 LONG = 4000
 """Bytes from which on the answer to /who may go on in another line (the longest has 4096)."""
 ENOUGH = 5  # complaints about what one of them heard: the first ones tell most
@@ -182,7 +184,7 @@ class Listening:
         if line == self._course.places[0].welcome:
             self.done = 0
             self._enter(self._course.places[0], self._course.steps[0].text)
-        elif line == REQUEST or line.startswith(taken):
+        elif line == REQUEST or line.startswith((taken, OUT_OF_TIME)):
             pass
         elif self._life.deeds and line.startswith(b"! that nickname will not do: "):
             pass  # it went on talking before it was let in

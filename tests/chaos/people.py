@@ -110,7 +110,9 @@ class Plan:
         """The same on several servers: a client lost with one is not gone before the lease has ended."""
         # One process is all the people, on a machine it shares with the servers: it may be slow itself.
         # And what was said while Redis was away comes all at once.
-        limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024)
+        limits = replace(
+            self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024, handshake=20.0
+        )
         # With few kilobytes even loopback carries no more than ten times that in a second, and that is less
         # than what comes.
         return replace(

@@ -71,6 +71,7 @@ class Person:
     ) -> None:
         word = "chatterers" if number % 4 else "болтуныыыы"
         self.key = f"{word}{number}"
+        self.number = number
         self.rooms = rooms
         self.chance = random.Random(f"{seed}/{number}")
         self.client: Client | None = None
