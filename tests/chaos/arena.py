@@ -11,6 +11,7 @@ Then it is also checked that no server wrote to stderr, and that nothing is left
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -23,6 +24,9 @@ from chaos.storm import Storm, Weather
 from chaos.verdict import Kind, Verdict
 from labkit import ChatServer
 from labkit.instruments.link import Link
+
+TRIES = 5
+"""Runs of one plan, on a machine that is too busy for it."""
 
 
 @dataclass(slots=True)
@@ -62,7 +66,24 @@ def run(
     plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__
 ) -> Outcome:
     """One run of this plan, on a server of this class in this process; None: in a process of its own, by
-    the name of its class (serve.py)."""
+    the name of its class (serve.py).
+
+    Again, if this machine kept the clients waiting for so long that the server may take some for silent or
+    slow: that proves nothing.
+    """
+    for _ in range(TRIES):
+        outcome = _run(plan, server, name)
+        if outcome.longest_turn < _too_long(plan):
+            break
+    return outcome
+
+
+def _too_long(plan: Plan) -> float:
+    """Seconds for which clients must not leave their sockets alone."""
+    return min(plan.limits.silence or math.inf, plan.limits.grace) / 2
+
+
+def _run(plan: Plan, server: type[ChatServer] | None, name: str) -> Outcome:
     start = monotonic()
     verdict = Verdict()
     host: Host = (

@@ -33,6 +33,7 @@ class NeverStops(SmallBuffers):
 
     def start(self) -> NeverStops:
         ClientLoop._look_around = lambda self, client: None  # type: ignore[method-assign]
+        self._hub.holds = lambda client: False  # type: ignore[method-assign]
         super().start()
         return self
 

@@ -16,7 +16,7 @@ from chaos.client import State
 from chaos.person import IN_FLIGHT, Done, Names, Person
 from chaos.verdict import Kind, Verdict
 from labkit.server.limits import Limits
-from labkit.wire.messages import HELP, TOO_SLOW, Help, Join, Rename, Say, Who
+from labkit.wire.messages import HELP, TOO_SLOW, Help, Join, Refused, Rename, Say, Who
 
 CELLAR, PANTRY, PARLOUR = "cellar", "pantry", "parlour"
 """Where sippers are; where hoarders are, and a pulse; and where another pulse is, and nobody else."""
@@ -79,7 +79,8 @@ class Pipeliner(Person):
         """See that it never has nothing to say."""
         if self.client is not None and self.client.state is State.IN and self.client.queued < FLOOD:
             # Nothing that is answered at length: it would be held for that.
-            self.client.do(*[self.rename()[0] for _ in range(2 * FLOOD // 30)])
+            wrong = Refused("that is said like this: /msg NICK TEXT"), b"/msg alice"
+            self.client.do(*[wrong] * (2 * FLOOD // 10))
 
     def _many(self, count: int) -> list[Done]:
         many: list[Done] = []

@@ -19,14 +19,14 @@ SMALL = 4096
 """Bytes that a reader's kernel keeps, about."""
 
 FILLING = 50  # lines of 4 kB that fill what kernels keep
-LINES = 2000  # and then this many of one letter, each when one who reads all has heard the last
+LINES = 1500  # and then this many of one letter, each when one who reads all has heard the last
 RATE = 1000.0
 """Bytes a second that a reader reads: it takes something, now and then."""
 
 OVER = 1.1
 """Times the limit that the memory may grow …"""
 
-MARGIN = 2_500_000
+MARGIN = 1_500_000
 """… and bytes more, for what the process needs itself."""
 
 IDLE = 3.0

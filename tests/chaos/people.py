@@ -273,8 +273,8 @@ class People:
         self.strangers.turn(coming)
         self.guests.turn(monotonic())
         here = [p for p in self._people if p.client and p.client.state is State.IN and not p.steady]
-        for pipeliner in self._pipeliners if self._stopping else ():
-            pipeliner.flood()
+        if self._stopping:
+            self._flood()
         for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
             if person.client and person.client.state is State.IN:
                 person.act(self._people, [f"witness-{room}" for room in self.rooms])
@@ -330,6 +330,11 @@ class People:
             self._come_back,
         )
         self._stopping = True
+        self._until(
+            lambda: all(p.client and (p.client.blocked or not _is_in(p.client)) for p in self._pipeliners),
+            "pipeliners have said all that the kernel keeps for them",
+            self._flood,
+        )
         self.drink_up()
         for person in self._people:
             if person.thaws_at is not None:
@@ -338,6 +343,10 @@ class People:
             client.may_end(SERVER_STOPPED)
         for life in self.lives:
             life.untold = True
+
+    def _flood(self) -> None:
+        for pipeliner in self._pipeliners:
+            pipeliner.flood()
 
     @property
     def connections(self) -> int:
