@@ -50,6 +50,7 @@ class Pipeliner(Person):
     """Two nicknames in turn, who is here, help, rooms and talk: many in one `send`, or in many."""
 
     fits_a_link = False
+    comes_back = True  # to a nickname that it had; otherwise each is new
 
     def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
         super().__init__(number, names, rooms, seed)
@@ -65,6 +66,8 @@ class Pipeliner(Person):
         return name
 
     def rename(self) -> list[Done]:
+        if not self.comes_back:
+            return super().rename()
         key = self._both[self.name.lower() == self._both[0]]
         self.name, self._entered = self._names.of(key), False
         return [(Rename(self.name), f"/nick {self.name}".encode())]
