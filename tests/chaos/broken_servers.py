@@ -187,7 +187,8 @@ class WaitsForRedis(SmallBuffers):
 
 
 GUESTS = Plan(people=12, deliveries=4000, ends=5, links=0, slow=False, thorough=True)
-STOPPED = replace(GUESTS, pipeliners=2, hoarders=1, sippers=1, thorough=False)
+MUCH = replace(GUESTS.limits, behind=2 * 1024 * 1024)  # answers to many commands may wait
+STOPPED = replace(GUESTS, limits=MUCH, pipeliners=2, hoarders=1, sippers=1, thorough=False)
 STRANGERS = replace(
     GUESTS, strangers=3, deliveries=1000, limits=Limits(handshake=5.0, silence=20.0, grace=15.0)
 )
