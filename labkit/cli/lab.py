@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -82,7 +81,6 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
         token = secrets.token_hex(12)
         environment = _environment(Path(folder), token)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if it were Ctrl-C
         child = subprocess.Popen(_command(port, browser, more), env=environment)
         try:
             if not _came_up(child, port):
