@@ -34,6 +34,12 @@ def stand_in(error: UnicodeError) -> tuple[str, int]:
     return "".join(letter if letter.isascii() else "?" for letter in lacking), error.end
 
 
+def whole(typed: str) -> str:
+    """What was typed, with its letters whole. Bytes that the input's encoding lacks (ASCII, often) come as
+    surrogates, one each; they are likely UTF-8."""
+    return typed.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def in_rows(line: str, columns: int) -> list[str]:
     """Cut a line into rows of at most `columns` (or NARROWEST); all but the first are indented.
 

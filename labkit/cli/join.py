@@ -15,6 +15,7 @@ from time import sleep
 
 from labkit.cli import options as take
 from labkit.cli.console import is_terminal, print_error
+from labkit.cli.display import whole
 from labkit.cli.keyboards import Interrupted, Keyboard, PipeKeyboard, TerminalKeyboard
 from labkit.client import (
     GONE,
@@ -42,7 +43,7 @@ RAW_PAUSE = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "nickname", nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
+        "nickname", type=whole, nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
     )
     parser.add_argument("--host", default="localhost", help="where the server is (default: %(default)s)")
     parser.add_argument("--port", type=take.port, default=PORT, help="(default: %(default)s)")

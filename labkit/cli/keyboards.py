@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.cli.console import lose_output, print_error, print_heard
+from labkit.cli.display import whole
 from labkit.wire.framing import LineFraming, TooLong
 
 if TYPE_CHECKING:
@@ -166,7 +167,6 @@ class TerminalKeyboard:
         self._interrupted = False
         self._pasted: deque[str] = deque()  # lines that came in one paste and are to be said one by one
         self._unprinted: deque[str] = deque()
-        self._printing = False
         self._echoed = ""  # on a dumb terminal: the row being typed, with its prompt; "" between two
         with suppress(AttributeError, NotImplementedError):  # Windows
             self._loop.add_signal_handler(signal.SIGCONT, self._resume)
@@ -217,7 +217,7 @@ class TerminalKeyboard:
     async def _ask(self, prompt: str, session: PromptSession[str]) -> str | None:
         import asyncio
 
-        self._print_soon()
+        self._print()
         self._asking = asyncio.create_task(self._prompt(prompt, session))
         if self._interrupted:
             self._asking.cancel()
@@ -240,8 +240,7 @@ class TerminalKeyboard:
         except OSError as error:  # the terminal is gone
             self.status = lose_output(error)
             return None
-        # Bytes that the input's encoding lacks came as surrogates; they are likely UTF-8.
-        return typed.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return whole(typed)
 
     @contextmanager
     def _echo(self, prompt: str, session: PromptSession[str]) -> Iterator[None]:
@@ -255,6 +254,7 @@ class TerminalKeyboard:
         if not self._dumb:
             yield
             return
+        session.default_buffer.reset()  # it holds the line before
         session.default_buffer.on_text_changed += echo
         echo(None)
         try:
@@ -266,7 +266,7 @@ class TerminalKeyboard:
 
     def show(self, line: str) -> None:
         self._unprinted.append(line)
-        self._call(self._print_soon)
+        self._call(self._print)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -287,33 +287,37 @@ class TerminalKeyboard:
 
     def _resume(self) -> None:
         """It was stopped, and goes on (Ctrl-Z, fg): the shell has had the terminal, and written on it."""
-        from prompt_toolkit.application import get_app_or_none
-
-        self._session.input.raw_mode().__enter__()
-        if app := get_app_or_none():
-            app.renderer.erase()
-            app.renderer.request_absolute_cursor_position()  # for the bar, at the bottom
-            app.invalidate()
-        _write(self._echoed)
-
-    def _print_soon(self) -> None:
-        from prompt_toolkit.application import run_in_terminal
-
-        if self._unprinted and not self._printing:
-            self._printing = True
-            run_in_terminal(self._print)
+        with self._set_aside():
+            self._session.input.raw_mode().__enter__()
 
     def _print(self) -> None:
-        self._printing = False
-        if self._echoed and self._unprinted:
-            _write("\n")
+        if not self._unprinted:
+            return
         try:
-            while self._unprinted:
-                print_heard(self._unprinted.popleft())
+            with self._set_aside():
+                while self._unprinted:
+                    print_heard(self._unprinted.popleft())
         except OSError as error:
             self.status = lose_output(error)
             self.interrupt()
+
+    @contextmanager
+    def _set_aside(self) -> Iterator[None]:
+        """What is being typed makes room for what is written meanwhile, and stands below it then.
+
+        Unlike prompt_toolkit's run_in_terminal this never leaves the raw mode: a key that is pressed now is
+        a key, too, and Ctrl-D is not lost.
+        """
+        from prompt_toolkit.application import get_app_or_none
+
+        if app := get_app_or_none():
+            app.renderer.erase()
+        _write(self._echoed and "\n")
+        yield
         _write(self._echoed)
+        if app:
+            app.renderer.request_absolute_cursor_position()  # the bar is at the bottom
+            app.invalidate()
 
     def _call(self, what: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is closed: `close` prints what is left
