@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit.cli.console import lose_output, print_error, print_heard
 from labkit.cli.display import whole
@@ -163,6 +163,7 @@ class TerminalKeyboard:
         # One event loop for all prompts: what is to be printed waits in it from one prompt to the next.
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
+        self._loop.set_exception_handler(self._failed)
         self._asking: asyncio.Task[str | None] | None = None
         self._interrupted = False
         self._pasted: deque[str] = deque()  # lines that came in one paste and are to be said one by one
@@ -234,11 +235,11 @@ class TerminalKeyboard:
         try:
             bar = self._below if self._below() else None
             with self._echo(prompt, session):
-                typed = await session.prompt_async(prompt, bottom_toolbar=bar)
+                typed = await session.prompt_async(prompt, bottom_toolbar=bar, set_exception_handler=False)
         except (EOFError, KeyboardInterrupt):  # Ctrl-D, Ctrl-C
             return None
-        except OSError as error:  # the terminal is gone
-            self.status = lose_output(error)
+        except OSError as error:
+            self._lose(error)
             return None
         return whole(typed)
 
@@ -287,37 +288,45 @@ class TerminalKeyboard:
 
     def _resume(self) -> None:
         """It was stopped, and goes on (Ctrl-Z, fg): the shell has had the terminal, and written on it."""
-        with self._set_aside():
-            self._session.input.raw_mode().__enter__()
+        self._set_aside(self._session.input.raw_mode().__enter__)
 
     def _print(self) -> None:
-        if not self._unprinted:
-            return
-        try:
-            with self._set_aside():
-                while self._unprinted:
-                    print_heard(self._unprinted.popleft())
-        except OSError as error:
-            self.status = lose_output(error)
-            self.interrupt()
+        if self._unprinted:
+            self._set_aside(self._print_all)
 
-    @contextmanager
-    def _set_aside(self) -> Iterator[None]:
-        """What is being typed makes room for what is written meanwhile, and stands below it then.
+    def _print_all(self) -> None:
+        while self._unprinted:
+            print_heard(self._unprinted.popleft())
+
+    def _set_aside(self, meanwhile: Callable[[], object]) -> None:
+        """What is being typed makes room for what is done meanwhile, and stands below it then.
 
         Unlike prompt_toolkit's run_in_terminal this never leaves the raw mode: a key that is pressed now is
         a key, too, and Ctrl-D is not lost.
         """
         from prompt_toolkit.application import get_app_or_none
 
-        if app := get_app_or_none():
-            app.renderer.erase()
-        _write(self._echoed and "\n")
-        yield
-        _write(self._echoed)
-        if app:
-            app.renderer.request_absolute_cursor_position()  # the bar is at the bottom
-            app.invalidate()
+        app = get_app_or_none()
+        try:
+            if app:
+                app.renderer.erase()
+            _write(self._echoed and "\n")
+            meanwhile()
+            _write(self._echoed)
+            if app:
+                app.renderer.request_absolute_cursor_position()  # the bar is at the bottom
+                app.invalidate()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """The terminal is gone."""
+        self.status = self.status or lose_output(error)
+        self.interrupt()
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not self.status:  # what prompt_toolkit stumbles over without a terminal needs no telling
+            loop.default_exception_handler(context)
 
     def _call(self, what: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is closed: `close` prints what is left
