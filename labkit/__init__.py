@@ -14,6 +14,14 @@
 - __main__.py    python -m labkit: the list of commands
 """
 
+import _signal  # type: ignore[import-not-found]  # signal's own, in C: signal itself takes a while to load
+import sys
+
+if [*sys.argv[:1], *sys.orig_argv[-len(sys.argv) :][:1]] == ["-m", "labkit"]:
+    # `python -m labkit` is being loaded: until cli/dispatch.py takes over, Ctrl-C ends it quietly.
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 from labkit.client import ChatClient
 from labkit.journal import Journal
 from labkit.server import ChatServer
