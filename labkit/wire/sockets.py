@@ -62,8 +62,21 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
     except OSError as error:
         listener.close()
         why = _CANNOT_LISTEN.get(error.errno or 0, error.strerror)
+        if error.errno == errno.EADDRINUSE and _is_ours(port):
+            why = "this very program listens there already: stop its older server first"
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {why}") from None
     return listener
+
+
+def _is_ours(port: int) -> bool:
+    """Whether a socket of this process listens on the port."""
+    import psutil  # here, for a quick `import labkit`
+
+    try:
+        mine = psutil.Process().net_connections("tcp")
+    except (psutil.Error, OSError):
+        return False  # not to be known
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in mine)
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from subprocess import PIPE
 
 import pytest
 from support import SOON, need
@@ -48,3 +52,26 @@ def test_send_now_to_a_socket_that_is_gone() -> None:
     with pytest.raises(OSError) as error:
         sockets.send_now(ours, b"x")
     assert error.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_port_that_this_process_holds_is_told_as_that(ours: bool) -> None:
+    """As when a notebook's cell is run again; or it is another program's."""
+    holder = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+        "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    with ExitStack() as open_:
+        if ours:
+            port = open_.enter_context(sockets.listen("127.0.0.1", 0)).getsockname()[1]
+        else:
+            command = [sys.executable, "-c", holder]
+            other = open_.enter_context(subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True))
+            assert other.stdin and other.stdout
+            open_.callback(other.stdin.close)
+            port = int(other.stdout.readline())
+        who = "this very program" if ours else "another program"
+        with pytest.raises(
+            OSError, match=f"cannot listen on 127.0.0.1:{port}: {who} listens there already"
+        ):
+            sockets.listen("127.0.0.1", port)
