@@ -41,7 +41,7 @@ BETWEEN_LETTERS = "\u00b7\u0375\u058a\u05be\u05f3\u05f4\u0f0b\u200c\u200d\u2010\
 
 _NOT_FOR_NAMES = re.compile(
     "Ancient|Half Marks|Jamo|Kana (Ext|Sup)|Letterlike|Marks (Ext|for|Sup)|Modifier Tone|Musical|Notation|"
-    "Number Forms|Vedic|^Phonetic|Cyrillic Ext|Latin Extended-[C-Z]"
+    "Number Forms|Vedic|^Phonetic|Cyrillic Ext|Latin Extended-[D-Z]"
 )
 """Blocks of letters for phonetics, scholars and notations, many of which look like everyday ones."""
 
@@ -100,14 +100,14 @@ def fit(name: str) -> str:
 
 def _judge(name: str) -> None:
     """Raise BadName if the name has what only serves to look like another (UTS #39, sections 3 to 5)."""
-    if category(name[0])[0] == "M":
-        raise BadName("a name cannot begin with a mark that belongs on a letter")
+    if any(category(c)[0] == "M" and category(before)[0] not in "LM" for before, c in pairwise(" " + name)):
+        raise BadName("a mark must follow the letter that it belongs on")
     marked = normalize("NFD", name)
     for is_mark, run in groupby(marked, lambda c: category(c) == "Mn"):
         marks = list(run) if is_mark else []
         if len(marks) > MARKS_IN_A_ROW or any(one == other for one, other in pairwise(marks)):
             raise BadName("too many marks on one letter")
-    for c in name:
+    for c in name + key(name):
         if not (c.isascii() or _in_everyday_use(c)):
             raise BadName(f"the character U+{ord(c):04X} is not allowed in a name")
     if not _of_one_script(name):
