@@ -11,13 +11,31 @@
 - conformance/   is that server right? behaviours, tried from outside
 - exercises/     what to write yourself: task, answer, wrong versions, hints; and what runs a student's code
 - cli/           the commands of `python -m labkit`
+- shadows.py     why an import failed: a file that hides one of Python's modules
 - __main__.py    python -m labkit: the list of commands
 """
 
-from labkit.client import ChatClient
-from labkit.journal import Journal
-from labkit.server import ChatServer
-from labkit.server.limits import Limits
-from labkit.wire.framing import LINES, RAW
+import _signal  # type: ignore[import-not-found]  # signal's own, in C: signal itself takes a while to load
+import sys
+
+if [*sys.argv[:1], *sys.orig_argv[-len(sys.argv) :][:1]] == ["-m", "labkit"]:
+    # `python -m labkit` is being loaded: until cli/dispatch.py takes over, Ctrl-C ends it quietly.
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+from labkit.shadows import shadow, shadow_in_use
+
+try:
+    from labkit.client import ChatClient
+    from labkit.journal import Journal
+    from labkit.server import ChatServer
+    from labkit.server.limits import Limits
+    from labkit.wire.framing import LINES, RAW
+except Exception as error:
+    if told := shadow(error):
+        raise ImportError(told) from None
+    raise
+if told := shadow_in_use():
+    raise ImportError(told)
 
 __all__ = ["LINES", "RAW", "ChatClient", "ChatServer", "Journal", "Limits"]

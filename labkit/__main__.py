@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from labkit.cli.console import print_error
 from labkit.cli.dispatch import run_command
+from labkit.shadows import shadow
 
 COMMANDS = {
     "serve": "run a chat server",
@@ -21,7 +23,12 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (default: the command line's) ask for; returns its exit status."""
-    return run_command(COMMANDS, sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run_command(COMMANDS, sys.argv[1:] if arguments is None else arguments)
+    except Exception as error:
+        if told := shadow(error):
+            return print_error(told)
+        raise
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ PATIENCE = 30.0
 LABKIT = (sys.executable, "-m", "labkit")
 
 # No settings of the machine's own.
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTHONIO"))}
+OURS = ("JUPYTER", "PYTHONIO", "TERM")
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
 HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
@@ -88,6 +89,12 @@ class Program:
         """All that it has printed so far."""
         with self._changed:
             return self._said.decode(errors="replace")
+
+    @property
+    def raw(self) -> bytes:
+        """The same, as bytes."""
+        with self._changed:
+            return self._said
 
     def until(self, text: str) -> str:
         """Wait until it has printed this; returns all that it printed so far."""
@@ -158,7 +165,7 @@ class OnTerminal(Program):
             stdin=terminal,
             stdout=terminal,
             stderr=subprocess.PIPE,
-            env={**environment, "TERM": "xterm"},
+            env={"TERM": "xterm", **environment},
             start_new_session=True,
             preexec_fn=HEED_CTRL_C,
         )

@@ -7,16 +7,12 @@ tries the behaviours of conformance/ on a server: at an address, or started by a
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.cli.console import print_error, replace_unprintable
+from labkit.cli.console import print_error
 from labkit.cli.options import add_framing
 
 if TYPE_CHECKING:
@@ -101,12 +97,11 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
         return unusable(f"cannot read {filename}: it is not UTF-8 text")
     except ValueError as error:
         return unusable(error)
-    replace_unprintable()
     if name == "judge":
         return _judge_file(source, filename, as_json)
     result = check(name, source, filename=filename)
     if as_json:
-        print(json.dumps(result.as_json(), ensure_ascii=False))
+        print(json.dumps(result.as_json()))
         return 0 if result.ok else 1
     print(result)
     for _ in range(min(hints, len(result.hints)) - 1):
@@ -118,7 +113,7 @@ def _judge_file(source: str, filename: str, as_json: bool) -> int:
     from labkit.exercises.grading.judging import judge
 
     judgement = judge(source, filename=filename)
-    print(json.dumps(judgement.as_json(), ensure_ascii=False) if as_json else judgement)
+    print(json.dumps(judgement.as_json()) if as_json else judgement)
     return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
 
 
@@ -141,17 +136,14 @@ def check_server(
     """
     from labkit.conformance.run import CannotRun
 
-    replace_unprintable()
-
     def show(text: str) -> None:
         if not as_json:
             print(text, flush=True)
 
     try:
-        with _ending_on_signals():
-            report = _report(host_port, command, framing, show, one_by_one)
+        report = _report(host_port, command, framing, show, one_by_one)
     except CannotRun as error:
-        print(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else f"labkit: {error}")
+        print(json.dumps({"error": str(error)}) if as_json else f"labkit: {error}")
         return UNUSABLE
     if as_json:
         print(report.as_json())
@@ -174,25 +166,3 @@ def _report(
     if host_port:
         return check_address(host_port, framing, show)
     return check_command(command, framing, show, one_by_one)
-
-
-@contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this program in order: the servers that it has started end with it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    before = {
-        number: signal.signal(number, end)
-        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
-        if number is not None
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,10 +5,31 @@ A command's result goes to standard output; an error is one line on standard err
 
 from __future__ import annotations
 
+import codecs
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
+
+from labkit.cli.display import in_rows, stand_in
+
+OUTPUT_ERRORS = (
+    *(errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF),
+    *([errno.EINVAL] if os.name == "nt" else [errno.EDQUOT]),  # EINVAL: Windows' broken pipe
+)
+"""Why a standard output may take nothing more: its reader or its disk. No socket's error but EPIPE, and our
+sockets' errors are dealt with where they happen."""
+
+
+def prepare_output() -> None:
+    """From now on standard output and error show letters that they lack as `stand_in` says, instead of
+    failing at them."""
+    codecs.register_error("labkit", stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="labkit")
 
 
 def print_notice(text: str, needed: bool = False) -> None:
@@ -25,17 +46,37 @@ def print_notice(text: str, needed: bool = False) -> None:
     except BrokenPipeError:
         discard_output()
     except OSError as error:
-        discard_output()
         if needed:
             raise
+        discard_output()
         print_error(f"cannot write to standard output ({error.strerror}); going on without it")
+
+
+def print_heard(line: str) -> None:
+    """Print what others have said: on a terminal, in rows that cannot be taken for lines.
+
+    Raises:
+        OSError: nothing more can be written.
+    """
+    if is_terminal(sys.stdout):
+        shown = line.encode(sys.stdout.encoding, "labkit").decode(sys.stdout.encoding)
+        line = "\n".join(in_rows(shown, _columns()))
+    print(line, flush=True)
+
+
+def _columns() -> int:
+    """The terminal's width now: a window can change."""
+    with suppress(OSError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    return 80
 
 
 def print_error(error: object) -> int:
     """Say in one line what went wrong; returns the exit status for that."""
     if isinstance(error, OSError) and error.strerror:
         error = error.strerror  # without the number
-    print(f"labkit: {error}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # there is no one to tell
+        print(f"labkit: {error}", file=sys.stderr, flush=True)
     return 1
 
 
@@ -62,12 +103,25 @@ def discard_output() -> None:
     os.close(nowhere)
 
 
+def flush_output() -> None:
+    """Write what is still buffered. Raises OSError as `print` does."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def lose_output(error: OSError) -> int:
+    """Standard output takes nothing more: drop the rest; say so if it was no reader's choice (`| head -1`).
+
+    Returns the exit status. An error that no output has is raised again.
+    """
+    if error.filename is not None or error.errno not in OUTPUT_ERRORS:
+        raise error
+    discard_output()
+    if isinstance(error, BrokenPipeError):
+        return 1
+    return print_error(f"cannot write to standard output ({error.strerror})")
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a user sits there; None is what Python makes of a closed standard stream."""
     return stream is not None and stream.isatty()
-
-
-def replace_unprintable() -> None:
-    """From now on print `?` for a character that the output's encoding lacks, instead of failing at it."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")

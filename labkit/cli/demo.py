@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         return _play()
     except BrokenPipeError:
         raise  # our output is closed: there is no one to tell
-    except OSError as error:  # a line that did not come in time, or a connection that failed
+    except (TimeoutError, ConnectionError) as error:
         return print_error(error)
 
 

@@ -9,22 +9,39 @@ A command is a module of this folder. It has
   that need no reading.
 
 No other command's module is loaded. The exit status is 0 if all went well, 1 if not, with one line that
-says why; 2 is argparse's, for a command line that cannot be understood.
+says why; 2 is argparse's, for a command line that cannot be understood. A command that a signal cut short
+has 128 and the signal's number, as in a shell.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from labkit.cli.console import discard_output
+from labkit.cli.console import flush_output, lose_output, prepare_output
 
 
 def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
     """Run the one of `commands` (name: help) that the arguments begin with; returns its exit status."""
-    words = list(arguments)
+    prepare_output()
+    with _ended_by_signals() as signals:
+        try:
+            try:
+                return _run(commands, list(arguments))
+            finally:
+                flush_output()
+        except KeyboardInterrupt:
+            return 128 + (signals or [signal.SIGINT])[-1]
+        except OSError as error:
+            return lose_output(error)
+
+
+def _run(commands: Mapping[str, str], words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m labkit",
         description="Chat Lab: how a multi-user chat over TCP works, on real sockets and real threads.",
@@ -43,11 +60,36 @@ def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
     if hasattr(module, "arrange"):
         words, options = module.arrange(words)
     options = parser.parse_args(words, options)  # exits unless a command was named
-    try:
-        status: int = module.run(options)
-    except KeyboardInterrupt:
-        return 0  # Ctrl-C is how most commands are ended
-    except BrokenPipeError:
-        discard_output()
-        return 1
+    status: int = module.run(options)
     return status
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order, and with what it has started.
+
+    Yields the list of those that came. One that was ignored from the start stays so (nohup).
+    """
+    came: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        came.append(number)
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # which serve and prompt_toolkit take over
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # while labkit was being loaded
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in named}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -56,7 +58,10 @@ def _print_stub(name: str) -> int:
         return unusable(error)
     task = "\n".join(f"# {line}".rstrip() for line in dedent(exercise.task).strip().splitlines())
     stub = stub_of(dedent(exercise.answer).strip("\n") + "\n")
-    print(f"{task}\n\n\n{stub}", end="")
+    text = f"{task}\n\n\n{stub}"
+    if sys.stdout is not None and codecs.lookup(sys.stdout.encoding).name != "utf-8":
+        text = text.encode("ascii", "backslashreplace").decode()  # a Python file is UTF-8, as ASCII is
+    print(text, end="")
     return 0
 
 
@@ -71,8 +76,8 @@ def _build(folder: str | None, only_look: bool) -> int:
             print(f"not as its source says: {name}")
         return 1 if names else 0
     try:
-        for path in write(where):
-            print(f"wrote {path}")
+        written = list(write(where))
     except OSError as error:
         return print_error(f"cannot write {error.filename}: {error.strerror}")
+    print(*(f"wrote {path}" for path in written), sep="\n")
     return 0

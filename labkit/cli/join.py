@@ -14,7 +14,8 @@ from contextlib import suppress
 from time import sleep
 
 from labkit.cli import options as take
-from labkit.cli.console import is_terminal, print_error, replace_unprintable
+from labkit.cli.console import is_terminal, print_error
+from labkit.cli.display import whole
 from labkit.cli.keyboards import Interrupted, Keyboard, PipeKeyboard, TerminalKeyboard
 from labkit.client import (
     GONE,
@@ -32,8 +33,8 @@ from labkit.wire.framing import FRAMINGS, RAW
 from labkit.wire.messages import Quit, from_client
 
 DETAILS = (
-    "Ctrl-D leaves. On a pipe every line is said, the first one being the nickname if none is given: "
-    "printf 'alice\\nhello\\n' | python -m labkit join"
+    "Ctrl-D leaves; Ctrl-Z suspends it. On a pipe every line is said, the first one being the nickname if "
+    "none is given: printf 'alice\\nhello\\n' | python -m labkit join"
 )
 
 RAW_PAUSE = 0.2
@@ -42,7 +43,7 @@ RAW_PAUSE = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "nickname", nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
+        "nickname", type=whole, nargs="?", metavar="NICK", help="your nickname (default: you are asked)"
     )
     parser.add_argument(
         "--host",
@@ -79,7 +80,6 @@ def run(options: argparse.Namespace) -> int:
         options.parser.error(f"{options.nickname} is a place, and no nickname: give it by --host")
     first = take.address(options, PORT)
     framing = FRAMINGS[options.framing]
-    replace_unprintable()
     try:
         password = take.password_of(options)
         client = ChatClient(
@@ -98,18 +98,21 @@ def run(options: argparse.Namespace) -> int:
         if client.state == GONE:
             keyboard.interrupt()
 
-    client.on_change(watch)
-    watch()  # it may have gone before
-    printer = threading.Thread(target=_print_heard, args=(client, keyboard), daemon=True)
-    problem = _chat(client, keyboard, printer, options.nickname, framing is RAW)
+    problem = ""
     try:
+        client.on_change(watch)
+        watch()  # it may have gone before
+        printer = threading.Thread(target=_print_heard, args=(client, keyboard), daemon=True)
+        problem = _chat(client, keyboard, printer, options.nickname, framing is RAW)
         client.leave()
         if not printer.ident:
             printer.start()  # the server may have said a last word
         printer.join()
+    except KeyboardInterrupt:
+        pass  # another one, in the middle of the goodbye: there is no more to wait for
     finally:
         keyboard.close()
-    return print_error(problem) if problem else 0
+    return print_error(problem) if problem else keyboard.status
 
 
 def _keyboard(client: ChatClient, several: bool) -> Keyboard:

@@ -13,7 +13,6 @@ import importlib.util
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -85,7 +84,6 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
         children.remove(folder)
         token = secrets.token_hex(12)
         environment = _environment(Path(folder), token)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if it were Ctrl-C
         child = subprocess.Popen(_command(port, browser, more), env=environment)
         # Alone: it ends its kernels itself. A browser that it has opened is the user's.
         children.end_alone(child.pid, SHUTDOWN)

@@ -6,7 +6,6 @@ instruments/load measures. The bar is drawn only on a terminal.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cli import options as take
-from labkit.cli.console import is_terminal, print_error, print_notice
+from labkit.cli.console import is_terminal, print_error
 from labkit.instruments.load import shared
 from labkit.instruments.load.plan import MEANS, Plan
 from labkit.instruments.load.run import compare
@@ -90,13 +89,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what these options ask for; 0 if all was measured, and no line was lost or came twice."""
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        return 130  # a load that was cut short has measured nothing
-
-
-def _run(options: argparse.Namespace) -> int:
     plan = {one.name: getattr(options, one.name) for one in fields(Plan)}
     if isinstance(plan["clients"], int):
         plan["clients"] = [plan["clients"]]
@@ -113,20 +105,16 @@ def _run(options: argparse.Namespace) -> int:
             _can_draw(options.plot)
     except ValueError as error:
         options.parser.error(take.with_flags("Plan", error))
-    # As Ctrl-C does: or the server that we have started would live on.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
     with _bar() as shows:
         comparison = compare(
             servers, backplane=options.backplane, repeats=repeats, pid=options.pid, shows=shows, **plan
         )
     if options.json:
-        print_notice(comparison.as_json())
+        print(comparison.as_json())
     elif not comparison.results:
         return print_error("; ".join(comparison.missing))
     else:
-        print_notice(repr(comparison))
+        print(repr(comparison))
     if options.plot is not None and comparison.results:
         try:
             comparison.plot().savefig(options.plot)

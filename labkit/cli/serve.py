@@ -83,7 +83,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a server until Ctrl-C or SIGTERM; returns the exit status."""
+    """Run a server until Ctrl-C, SIGTERM or SIGHUP; returns the exit status."""
     try:
         limits = Limits(**{limit.name: getattr(options, limit.name) for limit in fields(Limits)})
     except ValueError as error:
@@ -93,9 +93,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         password = _password(options)
         stop_asked: list[bool] = []
-        # The handlers only make a note: they interrupt the main thread anywhere, perhaps inside a lock.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop_asked.append(True))
+        # Only a note: a signal interrupts the main thread anywhere, perhaps inside a lock. SIGTERM and
+        # SIGHUP come as SIGINT (dispatch.py).
+        signal.signal(signal.SIGINT, lambda *_: stop_asked.append(True))
         _allow_many_files()
         scheduling.lengthen_switch_interval()
         server = ChatServer(
@@ -110,10 +110,7 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         return print_error(error)
     with server:
-        try:
-            _announce(server, options, password is not None)
-        except OSError as error:
-            return print_error(f"cannot write to standard output ({error.strerror})")
+        _announce(server, options, password is not None)
         _wait(server, stop_asked)
     end_of_line = "\n" if is_terminal(sys.stdout) else ""  # ^C stands there
     print_notice(f"{end_of_line}The server has stopped. Goodbye.")
@@ -155,10 +152,14 @@ def _announce(server: ChatServer, options: argparse.Namespace, password: bool) -
         print_notice(f"Its rooms are shared through {server.shares_through}.")
     if not ipaddress.ip_address(server.address[0]).is_loopback:
         if warning := _warning(password, files is not None):
-            print(warning, file=sys.stderr, flush=True)
+            _warn(warning)
     if not fits:
-        warning = f"labkit: warning: the certificate is not for {host}: clients will refuse it"
-        print(warning, file=sys.stderr, flush=True)
+        _warn(f"labkit: warning: the certificate is not for {host}: clients will refuse it")
+
+
+def _warn(text: str) -> None:
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _allow_many_files() -> None:

@@ -132,7 +132,6 @@ class Report:
                 "behaviours": [v.as_json() for v in self.verdicts],
             },
             indent=2,
-            ensure_ascii=False,
         )
 
 

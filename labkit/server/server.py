@@ -106,7 +106,6 @@ class ChatServer:
         # Guards starting and stopping against each other, from whatever threads.
         self._switch = threading.Lock()
         self._acceptor: Acceptor | None = None
-        self._said_farewell = False  # the hub's lock guards it
 
     def _own_hub(self) -> LocalHub:
         return self.hub_class(self.limits, self.journal, self._new_broadcaster, self._ending, self._longest)
@@ -151,16 +150,40 @@ class ChatServer:
         """Tell all clients, end every connection and every thread, and free the port.
 
         Takes as long as the last lines take to go out, and about a second at most if a client does not
-        read them; a few seconds more if the backplane's Redis does not answer. One that was interrupted can
-        be called again, and goes on.
+        read them; a few seconds more if the backplane's Redis does not answer. Interrupted, it goes on in a
+        thread of its own; called again, it waits for that.
         """
+        if self._stopped.is_set():
+            return
+        failed: list[BaseException] = []
+        done = threading.Event()
+
+        def stop() -> None:
+            try:
+                self._stop()
+            except BaseException as error:
+                failed.append(error)
+            done.set()
+
+        # In a thread of its own: Ctrl-C interrupts the main thread, and a join that is interrupted takes
+        # the other thread for ended (bpo-45274, up to Python 3.12).
+        stopper = threading.Thread(target=stop, name="labkit-stop", daemon=True)
+        try:
+            stopper.start()
+        except RuntimeError:  # no thread to be had
+            stop()
+        done.wait()
+        if failed:
+            raise failed[0]
+        if stopper.ident is not None:
+            stopper.join()
+
+    def _stop(self) -> None:
         with self._switch:
             if self._stopped.is_set():
                 return
-            if not self._ending.is_set():
-                self._client_loop.stop_by = monotonic() + LAST_WORDS
-            self._ending.set()
             if self._acceptor is None:
+                self._ending.set()
                 self._stopped.set()
                 return
             self._acceptor.close()
@@ -168,12 +191,8 @@ class ChatServer:
             with self._hub.lock:
                 # No thread starts any more, so these are all there are.
                 threads = [client.thread for client in self._clients]
-                here = [client for client in self._clients if not client.leaving]
-                if not self._said_farewell:
-                    self._said_farewell = True
-                    self._hub.say_farewell(here)
-                for client in here:
-                    sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread; we can still write
+                if not self._ending.is_set():
+                    self._say_farewell()
             self._hub.broadcaster.wake()
             for thread in threads:
                 thread.join()
@@ -182,6 +201,18 @@ class ChatServer:
             self._hub.stop()
             self.journal.record("stopped")
             self._stopped.set()
+
+    def _say_farewell(self) -> None:
+        """Tell all at the same moment: none leaves because of the stop before it was told.
+
+        The hub's lock must be held.
+        """
+        self._client_loop.stop_by = monotonic() + LAST_WORDS
+        self._ending.set()
+        here = [client for client in self._clients if not client.leaving]
+        self._hub.say_farewell(here)
+        for client in here:
+            sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread; we can still write
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has stopped, for `timeout` seconds at most; whether it has."""

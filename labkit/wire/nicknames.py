@@ -4,16 +4,21 @@
 Nickname profile of PRECIS), done by the library `precis_i18n`. This chat adds its own: short, no white
 space, and nothing that would make a line read as another.
 
-Different names can still look alike: `alice`, and the same with a Cyrillic а. Which letters are mistaken
-for which is a table of Unicode's (UTS #39), in the library `homoglyphs_fork`.
+Different names can still look alike: `alice`, and the same with a Cyrillic а. UTS #39 (Unicode Security
+Mechanisms) says what to do about that. Its table of letters that are mistaken for each other is in the
+library `homoglyphs_fork`; which script a letter belongs to, in `fontTools`. A name keeps to letters in
+everyday use, to one script (Latin goes with Chinese, Japanese and Korean), and to few marks on a letter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import groupby, pairwise
 from typing import Any
-from unicodedata import normalize
+from unicodedata import category, combining, digit, east_asian_width, normalize
+from unicodedata import name as name_of
 
 MAX_CHARACTERS = 32
 """The longest nickname, in characters (code points) after normalisation."""
@@ -21,6 +26,24 @@ MAX_CHARACTERS = 32
 FORBIDDEN_FIRST = "*!/#[>"
 """First characters that stand for something else: a notice, a refusal, a command, a room, a tag; and the
 user's own lines, in a transcript."""
+
+MARKS_IN_A_ROW = 4
+"""Nonspacing marks on one letter, at most (UTS #39, section 5.4)."""
+
+SCRIPTS = frozenset(
+    "Zyyy Zinh Arab Armn Beng Bopo Cyrl Deva Ethi Geor Grek Gujr Guru Hang Hani Hebr Hira Kana Khmr Knda "
+    "Laoo Latn Mlym Mymr Orya Sinh Taml Telu Thaa Thai Tibt".split()
+)
+"""Those in everyday use (UAX #31, table 5), and what they share."""
+
+BETWEEN_LETTERS = "\u00b7\u0375\u058a\u05be\u05f3\u05f4\u0f0b\u200c\u200d\u2010\u2019\u2027\u30a0\u30fb"
+"""Besides ASCII, what stands between letters in some language (UAX #31, table 3): · and ’, for example."""
+
+_NOT_FOR_NAMES = re.compile(
+    "Ancient|Half Marks|Jamo|Kana (Ext|Sup)|Letterlike|Marks (Ext|for|Sup)|Modifier Tone|Musical|Notation|"
+    "Number Forms|Vedic|^Phonetic|Cyrillic Ext|Latin Extended-[D-Z]"
+)
+"""Blocks of letters for phonetics, scholars and notations, many of which look like everyday ones."""
 
 
 @cache
@@ -70,7 +93,83 @@ def fit(name: str) -> str:
         raise BadName("no ':' inside a name")
     if shown[0] in FORBIDDEN_FIRST:
         raise BadName(f"a name cannot begin with {shown[0]!r}")
+    if not shown.isascii():
+        _judge(shown)
     return shown
+
+
+def _judge(name: str) -> None:
+    """Raise BadName if the name has what only serves to look like another (UTS #39, sections 3 to 5)."""
+    if any(category(c)[0] == "M" and category(before)[0] not in "LM" for before, c in pairwise(" " + name)):
+        raise BadName("a mark must follow the letter that it belongs on")
+    marked = normalize("NFD", name)
+    for is_mark, run in groupby(marked, lambda c: category(c) == "Mn"):
+        marks = list(run) if is_mark else []
+        if len(marks) > MARKS_IN_A_ROW or any(one == other for one, other in pairwise(marks)):
+            raise BadName("too many marks on one letter")
+    for c in name + key(name):
+        if not (c.isascii() or _in_everyday_use(c)):
+            raise BadName(f"the character U+{ord(c):04X} is not allowed in a name")
+    if not _of_one_script(name):
+        raise BadName("it mixes letters of different scripts")
+    if len({ord(c) - digit(c) for c in name if category(c) == "Nd"}) > 1:
+        raise BadName("it mixes digits of different scripts")
+    if not _read_in_one_direction(name):
+        raise BadName("its parts could be shown in another order")  # than they were typed in
+    seen = looks(name)
+    if any(":" in look for look in seen) or (
+        east_asian_width(name[0]) != "W"  # ノ looks like a slash, but is as wide as two
+        and any(look[0] in FORBIDDEN_FIRST for look in seen)
+    ):
+        raise BadName("it has something that looks like punctuation")
+
+
+def _in_everyday_use(c: str) -> bool:
+    if c in BETWEEN_LETTERS:
+        return True
+    if category(c) in ("So", "Sk"):
+        return east_asian_width(c) == "W"  # as emoji are; the narrow ones can look like letters
+    from fontTools import unicodedata as scripts
+
+    return (
+        f"a{c}".isidentifier()
+        and combining(c) != 1  # a stroke through the letter
+        and scripts.script(c) in SCRIPTS
+        and not _NOT_FOR_NAMES.search(scripts.block(c))
+        and "SMALL CAPITAL" not in name_of(c, "")
+    )
+
+
+def _of_one_script(name: str) -> bool:
+    """Whether it is at most "highly restrictive" (UTS #39, section 5.2)."""
+    scripts = [_writing_systems(c) for c in name]
+    others = [of for of in scripts if of and "Latn" not in of]
+    return bool(not others or _shared(filter(None, scripts)) or _shared(others) & {"Jpan", "Kore", "Hanb"})
+
+
+def _shared(sets: Iterable[set[str]]) -> set[str]:
+    return set.intersection(*sets)
+
+
+def _writing_systems(c: str) -> set[str]:
+    """Those that the character is written in (UTS #39, section 5.1); none: in any."""
+    if c.isascii():
+        return {"Latn"} if c.isalpha() else set()
+    from fontTools import unicodedata as scripts
+
+    found: set[str] = scripts.script_extension(c) - {"Zyyy", "Zinh"}
+    for script, mixed in (("Hani", "Hanb Jpan Kore"), ("Bopo", "Hanb"), ("Hang", "Kore")):
+        found |= set(mixed.split()) if script in found else set()
+    return found | ({"Jpan"} if found & {"Hira", "Kana"} else set())
+
+
+def _read_in_one_direction(name: str) -> bool:
+    """Whether no two such names are shown the same (RFC 5893, section 2)."""
+    from precis_i18n.bidi import bidi_rule, has_rtl
+    from precis_i18n.unicode import UnicodeData
+
+    data = UnicodeData()
+    return not has_rtl(name, data) or bidi_rule(name, data)
 
 
 def key(name: str) -> str:
@@ -86,7 +185,8 @@ def looks(name: str) -> frozenset[str]:
 
     They are skeletons (UTS #39, section 4): each letter is replaced by the one that it could be mistaken
     for. One is of the name as it is shown, where a capital I looks like a small l; the other of the name
-    in small letters, where it does not, but the Cyrillic capitals of `АLIСЕ` look like more of `alice`.
+    in small letters, where it does not. Both again without marks that are no part of a letter, such as a
+    dot on an i that has one.
 
     That `1` looks like `l` and `rn` like `m` counts, too: `AIice` and `alicel` need no Cyrillic keyboard.
     Honest names hardly ever meet so: of the 5,163 first names of the US census of 1990, seven pairs do
@@ -94,14 +194,22 @@ def looks(name: str) -> frozenset[str]:
 
     `name` must be one that `fit` returned.
     """
-    return frozenset(_skeleton(form).casefold() for form in (name, key(name)))
+    forms = {name, key(name)}
+    if not name.isascii():
+        forms |= {_without_loose_marks(form) for form in forms}
+    # Again in small letters: a capital M is like no other letters, and a small one like rn.
+    return frozenset(_skeleton(_skeleton(form).casefold()).casefold() for form in forms)
+
+
+def _without_loose_marks(name: str) -> str:
+    from fontTools import unicodedata as scripts
+
+    return "".join(c for c in name if category(c) != "Mn" or scripts.script(c) != "Zinh")
 
 
 def load() -> None:
     """Read Unicode's tables now: later there may be no descriptor to open their files with."""
-    key("alice")
-    fit("alice")
-    _mistaken()
+    looks(fit("Zoé"))
 
 
 def _skeleton(name: str) -> str:
@@ -138,7 +246,8 @@ def _mistaken() -> Mapping[int, str]:
             several[ord(one)] = other
         elif len(alike[other]) > 1 or other < one:
             letters[ord(one)] = other
-    return letters | {one: others.translate(letters) for one, others in several.items()}
+    several = {one: others.translate(letters) for one, others in several.items()}
+    return letters | several | {0x200C: "", 0x200D: ""}  # the joiners: they are not seen
 
 
 def _reason(error: UnicodeEncodeError) -> str:

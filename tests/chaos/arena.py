@@ -11,6 +11,7 @@ Then it is also checked that no server wrote to stderr, and that nothing is left
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -23,6 +24,9 @@ from chaos.storm import Storm, Weather
 from chaos.verdict import Kind, Verdict
 from labkit import ChatServer
 from labkit.instruments.link import Link
+
+TRIES = 5
+"""Runs of one plan, on a machine that is too busy for it."""
 
 
 @dataclass(slots=True)
@@ -58,12 +62,34 @@ class Outcome:
         return "\n".join([head, str(self.verdict), *blows])
 
 
-def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
-    """One run of this plan, on a server of this class in this process; None: in a process of its own."""
+def run(
+    plan: Plan, server: type[ChatServer] | None = SmallBuffers, name: str = SmallBuffers.__name__
+) -> Outcome:
+    """One run of this plan, on a server of this class in this process; None: in a process of its own, by
+    the name of its class (serve.py).
+
+    Again, if this machine kept the clients waiting for so long that the server may take some for silent or
+    slow: that proves nothing.
+    """
+    for _ in range(TRIES):
+        outcome = _run(plan, server, name)
+        if outcome.longest_turn < _too_long(plan):
+            break
+    return outcome
+
+
+def _too_long(plan: Plan) -> float:
+    """Seconds for which clients must not leave their sockets alone."""
+    return min(plan.limits.silence or math.inf, plan.limits.grace) / 2
+
+
+def _run(plan: Plan, server: type[ChatServer] | None, name: str) -> Outcome:
     start = monotonic()
     verdict = Verdict()
     host: Host = (
-        Elsewhere(plan.limits).started() if server is None else Here(server(port=0, limits=plan.limits))
+        Elsewhere(plan.limits, server=name).started()
+        if server is None
+        else Here(server(port=0, limits=plan.limits))
     )
     with contextlib.ExitStack() as stack:
         stack.callback(host.stop)
@@ -79,14 +105,14 @@ def run(plan: Plan, server: type[ChatServer] | None = SmallBuffers) -> Outcome:
             people.rage()
             people.settle()
             people.leave()
-            _check_what_is_left(host, before, people, verdict)
+            check_what_is_left(host, before, people, verdict)
             host.stop()
             people.farewell()
         except Stuck as stuck:
             # Histories that end in the middle prove nothing more.
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(people, verdict)
+            verdict = checked(people, verdict)
     return Outcome(plan, verdict, monotonic() - start, people.ends, server is not None, people.longest_turn)
 
 
@@ -115,13 +141,13 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
             people.rage()
             people.settle()
             people.leave()
-            _check_what_is_left(steady, before, people, verdict)
+            check_what_is_left(steady, before, people, verdict)
             fleet.stop_all()
             people.farewell()
         except Stuck as stuck:
             verdict.complain(Kind.STUCK, str(stuck))
         else:
-            verdict = _checked(people, verdict)
+            verdict = checked(people, verdict)
             if keys := fleet.left_in_redis():
                 verdict.complain(Kind.LEFT_BEHIND, f"in Redis: {', '.join(keys)}")
         if printed := fleet.complaints():
@@ -132,7 +158,7 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
     )
 
 
-def _checked(people: People, verdict: Verdict) -> Verdict:
+def checked(people: People, verdict: Verdict) -> Verdict:
     """What the checker finds, and what was found before."""
     found = check(people.lives)
     for complaint in verdict.complaints:
@@ -140,7 +166,7 @@ def _checked(people: People, verdict: Verdict) -> Verdict:
     return found
 
 
-def _check_what_is_left(host: Host, before: tuple[int, int], people: People, verdict: Verdict) -> None:
+def check_what_is_left(host: Host, before: tuple[int, int], people: People, verdict: Verdict) -> None:
     """Roster, threads and descriptors are as they were when only the witnesses were here."""
     witnesses = sorted(f"witness-{room}" for room in people.rooms)
     for what, is_now, should_be in (

@@ -218,11 +218,11 @@ class WhispersOnTwoServers(Broken):
 
     parts: ClassVar = {"Reader": OpensStrayMail}
     lua: ClassVar = {
-        "    local other = holder:match('^[^.]+')\n": """
-    local other = holder:match('^[^.]+')
+        "    local other = server_of(holder)\n": """
+    local other = server_of(holder)
     for _, stray in ipairs(redis.call('SMEMBERS', 'labkit:servers')) do
         if stray ~= other then
-            redis.call('XADD', 'labkit:mail:' .. stray, '*', 'stray', 1, 't', line)
+            post(stray, 'stray', 1, 't', line)
         end
     end
 """
@@ -242,9 +242,9 @@ class TwoWithOneName(Broken):
     """Each server grants by itself the nicknames that all want."""
 
     lua: ClassVar = {
-        "            if who ~= person then return": """
-            local own = holder:match('^[^.]+') == server
-            if who ~= person and (own or called:sub(1, 9):lower() ~= 'pretender') then return"""
+        "        if who and who ~= person": """
+        local own = who and server_of(who) == server
+        if who and who ~= person and (own or called:sub(1, 9):lower() ~= 'pretender')"""
     }
 
 
@@ -282,9 +282,10 @@ class TellsOfTheLostTwice(Broken):
 class KeepsNicknamesOfTheLost(Broken):
     """The nicknames of those who were lost stay taken."""
 
-    lua: ClassVar = {"        redis.call('HDEL', 'labkit:names', field)\n    end\n    for _, kind": (
-        "    end\n    for _, kind"
-    )}  # fmt: skip
+    lua: ClassVar = {
+        "        if not lives[holder] then call('HDEL', 'labkit:names', names[n]) end\n": "",
+        "person and living(server_of(who)) then": "person then",
+    }
 
 
 def _is_talk(fields: Fields) -> bool:

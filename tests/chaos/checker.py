@@ -136,7 +136,7 @@ def _check_what_it_said(course: Course, done: int, facts: Facts, verdict: Verdic
 
 def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) -> None:
     life = course.life
-    told = [(o, line, name) for o, line, name in facts.leavings if name in course.names()]
+    told = [(o, line, name) for name in course.names() for o, line in facts.leavings.get(name, ())]
     where = course.places[done] if done >= 0 else None
     expected = life.over and where is not None and where.room in facts.orders
     for number, (order, line, name) in enumerate(told):
@@ -159,7 +159,7 @@ def _check_leaving(course: Course, done: int, facts: Facts, verdict: Verdict) ->
             verdict.complain(Kind.ORDER, f"{line!r} was told before the last that {life} said", excerpt)
         else:
             verdict.told[reason] += 1
-    if expected and not told and not life.watches:
+    if expected and not told and not life.watches and not life.untold:
         assert where is not None
         why = " or ".join(sorted(life.ends)) or "thrown out"
         verdict.complain(
@@ -192,8 +192,9 @@ def _check_whispers(course: Course, facts: Facts, verdict: Verdict) -> None:
                 f"{life} was told that {deed.to} is not here, who never left",
                 _said_around(course, n),
             )
-        # Who was not settled may have left before it heard that it was refused.
-        if heard or refused or (life.settled is None and n > facts.answered[life.nickname]):
+        # Who was not settled, or whose server stopped, may have left before it heard that it was refused.
+        unsure = life.settled is None or life.stopped
+        if heard or refused or (unsure and n > facts.answered[life.nickname]):
             continue
         if all(owner.life.settled is not None for owner in owners):
             verdict.complain(

@@ -30,6 +30,9 @@ PROBE = "nobody."
 """How the nicknames begin that no client has: a whisper to one of them is refused, and the refusal shows
 that all that was said before has been done."""
 
+SIP = 512
+"""Bytes that one who reads slowly waits for, if that takes no longer than half a second."""
+
 _REFUSED_PROBE = f"! nobody here is called {PROBE}".encode()
 _WELCOME = b"* you are "
 
@@ -60,11 +63,13 @@ class Client:
         self.refused = False  # the nickname is taken; to be asked for again
         self.unanswered = 0  # probes
         self.settling = False  # the next probe that is answered settles it
+        self.rate: float | None = None  # bytes that it reads in a second; None: all that comes
         self.before_closing: Callable[[Client], None] = lambda client: None  # the selector lets go of it
         self._probes = 0
         self._rest = b""
         self._out = bytearray()
         self._hangs_up = False  # when all is sent
+        self._sipped_at = 0.0
         self.sock = socket.socket()
         if small:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
@@ -79,6 +84,11 @@ class Client:
     def blocked(self) -> bool:
         """There is something to send that the socket did not take."""
         return bool(self._out)
+
+    @property
+    def queued(self) -> int:
+        """How many bytes that is."""
+        return len(self._out)
 
     def do(self, *deeds: tuple[Deed, bytes], cut: float = 0.0) -> None:
         """Send these deeds in one `send`; each comes with the line that asks for it, without its LF.
@@ -106,6 +116,8 @@ class Client:
             return
         except OSError:
             self._out.clear()
+            while self.life.untold and self.state is not State.OVER and self.read():
+                pass  # what came before the server stopped
             self.ended()
             return
         if self._hangs_up:
@@ -127,22 +139,31 @@ class Client:
 
     # --- hearing ---
 
-    def read(self) -> None:
-        """Hear what has come."""
+    def sip(self, now: float) -> None:
+        """Hear as much of what has come as its rate allows by now."""
+        assert self.rate is not None
+        most = int(self.rate * min(now - self._sipped_at, 0.5))
+        if most >= SIP or now - self._sipped_at > 0.5:
+            self._sipped_at = now
+            self.read(max(1, min(most, 65536)))
+
+    def read(self, most: int = 65536) -> bool:
+        """Hear what has come, if anything has."""
         try:
-            data = self.sock.recv(65536)
+            data = self.sock.recv(most)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.ended()
-            return
+            return False
         *lines, self._rest = (self._rest + data).split(b"\n")
         if self.state in (State.WAITING, State.ASKED) or b"! n" in data or self.unanswered:
             for n, line in enumerate(lines, len(self.life.heard) + 1):
                 self._look_at(n, line)
         self.life.heard += lines
+        return True
 
     def _look_at(self, n: int, line: bytes) -> None:
         if line.startswith(_REFUSED_PROBE):

@@ -17,13 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from labkit.wire.messages import Act, Join, Quit, Refused, Rename, Say, Whisper, Who
+from labkit.wire.messages import Act, Help, Join, Quit, Refused, Rename, Say, Whisper, Who
 
 CUT_OFF = b"* cut off from the other servers: what you say waits"
 BACK = b"* back with the other servers"
 GIVEN_UP = b"* this server lost its place among the others: come again"
 
-Deed = Say | Act | Whisper | Rename | Join | Who | Quit | Refused
+Deed = Say | Act | Whisper | Rename | Join | Who | Help | Quit | Refused
 
 
 @dataclass(slots=True)
@@ -43,6 +43,9 @@ class Life:
     # How many lines it had heard when all had gone quiet, and it had asked the server one thing
     # more, and had the answer: all that was said before is among them. None: it did not live so long.
     settled: int | None = None
+    # Its server stopped: `settled` is where it was told so, and what it asked for last may be unanswered.
+    stopped: bool = False
+    untold: bool = False  # the same, and it was not told: the others may never have heard that it left
     # Its server shares the rooms with others, and may be cut off from them: that is told, and no news.
     shared: bool = False
     # When it heard that the nickname it came with is its own, and when it first did, or its server

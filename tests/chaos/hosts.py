@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +33,11 @@ class SmallBuffers(ChatServer):
         super()._come_in(sock, number, host)
 
 
+def resources(process: psutil.Process) -> tuple[int, int]:
+    """How many threads and how many descriptors a process has."""
+    return process.num_threads(), process.num_handles() if os.name == "nt" else process.num_fds()
+
+
 class Host:
     """A server, and the process that it runs in."""
 
@@ -41,12 +47,16 @@ class Host:
 
     def resources(self) -> tuple[int, int]:
         """How many threads and how many descriptors the process has."""
-        descriptors = self.process.num_handles() if os.name == "nt" else self.process.num_fds()
-        return self.process.num_threads(), descriptors
+        return resources(self.process)
 
     def roster(self) -> list[str] | None:
         """Who is here; None if unknown."""
         return None
+
+    def processor_time(self) -> float:
+        """Seconds that its process has had the processor."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
 
     def stop(self) -> None: ...
 
@@ -85,24 +95,29 @@ class Elsewhere(Host):
         server: str = SmallBuffers.__name__,
         errors: IO[bytes] | None = None,
     ) -> None:
-        command = [
-            sys.executable,
-            str(Path(__file__).with_name("serve.py")),
-            repr(limits),
-            str(port),
-            server,
-        ]
-        if backplane is not None:
-            command.append(backplane)
+        self.last_words = ""  # what it printed after it had stopped
         self._popen = children.popen(
-            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=os.name == "posix"
+            self._command(limits, port, backplane, server),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=os.name == "posix",
         )
         super().__init__(psutil.Process(self._popen.pid))
+
+    def _command(self, limits: Limits, port: int, backplane: str | None, server: str) -> list[str]:
+        program = str(Path(__file__).with_name("serve.py"))
+        command = [sys.executable, program, repr(limits), str(port), server]
+        return command if backplane is None else [*command, backplane]
 
     @property
     def over(self) -> bool:
         """Its process has ended."""
         return self._popen.poll() is not None
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, when it is over."""
+        return self._popen.returncode
 
     def ready(self) -> bool:
         """Whether it listens. Raises RuntimeError: it has ended."""
@@ -117,12 +132,17 @@ class Elsewhere(Host):
             why = said.removeprefix("! ").strip() or "it did not say why"
             raise RuntimeError(f"the server has ended, with status {self._popen.wait()}: {why}")
         host, _, port = said.strip().rpartition(":")
-        self.address = (host, int(port))
+        self.address = (host.rpartition(" ")[2], int(port))
         return self
 
     def ask_to_stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._popen.send_signal(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: where it is just stopping, that is interrupted, and it is asked once more."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """It ends at once, without a word to any client."""
@@ -137,4 +157,16 @@ class Elsewhere(Host):
             except subprocess.TimeoutExpired:
                 self.kill()
         assert self._popen.stdout is not None
-        self._popen.stdout.close()
+        if not self._popen.stdout.closed:
+            self.last_words = self._popen.stdout.read().decode()
+            self._popen.stdout.close()
+
+
+class ServeCommand(Elsewhere):
+    """`python -m labkit serve`, as a user starts it."""
+
+    def _command(self, limits: Limits, port: int, backplane: str | None, server: str) -> list[str]:
+        command = [sys.executable, "-m", "labkit", "serve", "--port", str(port)]
+        for limit in fields(limits):
+            command += [f"--{limit.name.replace('_', '-')}", str(getattr(limits, limit.name)).lower()]
+        return command if backplane is None else [*command, "--backplane", backplane]

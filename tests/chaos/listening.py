@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from chaos.history import BACK, CUT_OFF, GIVEN_UP, Life
 from chaos.order import LEFT, Course, Order, Place, on_the_wire
 from chaos.verdict import Kind, Verdict
 from labkit.wire.messages import (
+    HELP,
+    NO_NICKNAME,
     SERVER_LOST,
     SERVER_STOPPED,
     Act,
+    Help,
     Join,
     Notice,
     Quit,
@@ -32,6 +36,8 @@ from labkit.wire.messages import (
 
 REQUEST = b"nickname"
 STOPPED = on_the_wire(Notice(SERVER_STOPPED))
+HELPS = tuple(on_the_wire(Notice(line)) for line in HELP)
+OUT_OF_TIME = on_the_wire(Refused(f"{NO_NICKNAME} within "))  # it came, and this machine was busy
 LONG = 4000
 """Bytes from which on the answer to /who may go on in another line (the longest has 4096)."""
 ENOUGH = 5  # complaints about what one of them heard: the first ones tell most
@@ -76,13 +82,15 @@ class Facts:
             return left[1].decode() in self.by_name
         return line in self.steps and self.steps[line].room == room
 
-    @property
-    def leavings(self) -> Iterable[tuple[Order, bytes, str]]:
-        """What the witnesses heard of leavings: where, the line, and who it was."""
+    @cached_property
+    def leavings(self) -> dict[str, list[tuple[Order, bytes]]]:
+        """What the witnesses heard of leavings, by who it was: where, and the line."""
+        found: dict[str, list[tuple[Order, bytes]]] = {}
         for order in self.orders.values():
             for line in order.lines:
                 if left := LEFT.fullmatch(line):
-                    yield order, line, left[1].decode()
+                    found.setdefault(left[1].decode(), []).append((order, line))
+        return found
 
 
 class Listening:
@@ -102,6 +110,7 @@ class Listening:
             bytes, int
         ] = {}  # what it should have heard before, and where in the order that was
         self._rest: list[str] = []  # of those who are here: to be told in the next line
+        self._helps: tuple[bytes, ...] = ()  # of the answer to /help: to come in the next lines
         self._cut_off = False  # as it was told
         self._complaints = 0
 
@@ -115,9 +124,9 @@ class Listening:
                 self._must_have_heard(self._order.settled)
             self._listen(settled, len(heard))
             for deed in self._life.deeds[max(self.done, 0) :]:
-                if isinstance(deed, Rename | Join | Who | Refused):
+                if isinstance(deed, Rename | Join | Who | Help | Refused) and not self._life.stopped:
                     self._complain(Kind.ANSWER, f"{self._life} was never answered: {deed}", -1)
-            if self._cut_off:
+            if self._cut_off and not self._life.stopped:
                 self._complain(Kind.LOST, f"{self._life} was never told that its server is back", -1)
         self._leave()
         self._facts.answered[self._life.nickname] = self.done
@@ -138,6 +147,8 @@ class Listening:
     def _judge(self, n: int, line: bytes) -> None:
         if self._rest:
             self._judge_rest(n, line)
+        elif self._helps:
+            self._judge_help(n, line)
         elif self._life.shared and line in (CUT_OFF, BACK):
             self._judge_cut(n, line)
         elif line in (STOPPED, GIVEN_UP):
@@ -173,7 +184,7 @@ class Listening:
         if line == self._course.places[0].welcome:
             self.done = 0
             self._enter(self._course.places[0], self._course.steps[0].text)
-        elif line == REQUEST or line.startswith(taken):
+        elif line == REQUEST or line.startswith((taken, OUT_OF_TIME)):
             pass
         elif self._life.deeds and line.startswith(b"! that nickname will not do: "):
             pass  # it went on talking before it was let in
@@ -182,7 +193,7 @@ class Listening:
 
     def _answers(self, n: int, line: bytes) -> bool:
         """Whether this line answers the next deed that asks for an answer, or claims to answer one."""
-        if not (line.startswith((b"! ", b"* you are ", b"* in "))):
+        if not (line.startswith((b"! ", b"* you are ", b"* in ")) or line == HELPS[0]):
             return False
         for deed_number in range(self.done + 1, len(self._life.deeds) + 1):
             deed = self._life.deeds[deed_number - 1]
@@ -210,6 +221,12 @@ class Listening:
                 self._rest = self._here(place)
                 self._judge_rest(n, line)
                 return True
+            elif isinstance(deed, Help):
+                if line != HELPS[0]:
+                    break
+                self.done = deed_number
+                self._helps = HELPS[1:]
+                return True
             elif isinstance(deed, Quit):
                 break
         self._complain(Kind.ANSWER, f"{self._life} was told {line!r}, which answers nothing", n)
@@ -225,6 +242,16 @@ class Listening:
             self._complain(Kind.ANSWER, what, n)
         else:
             self._rest = rest[len(told) :]
+
+    def _judge_help(self, n: int, line: bytes) -> None:
+        """The next line of the answer to /help: nothing comes in between."""
+        if line == self._helps[0]:
+            self._helps = self._helps[1:]
+        else:
+            self._complain(
+                Kind.ANSWER, f"{self._life} was told {line[:200]!r}, and not {self._helps[0]!r}", n
+            )
+            self._helps = ()
 
     def _here(self, place: Place) -> list[str]:
         return [place.name] if self._order is None else self._order.here(self._next)

@@ -22,18 +22,30 @@ from time import monotonic
 from typing import Protocol
 
 from chaos.client import Client, State
+from chaos.guests import Guests, Pipeliner
 from chaos.history import BACK, CUT_OFF, Life
 from chaos.hosts import Address
 from chaos.order import LEFT
 from chaos.person import Names, Person
+from chaos.strangers import Strangers
 from chaos.verdict import Kind, Verdict
 from labkit.instruments.faults import Bandwidth, Delay, Fault, Freeze, Glue, HalfClose, Slice
 from labkit.instruments.link import Link
 from labkit.server.limits import Limits
 from labkit.server.rooms import LOBBY
-from labkit.wire.messages import HUNG_UP, SERVER_LOST, TOO_SLOW, VANISHED, Join, Refused, Rename, Whisper
+from labkit.wire.messages import (
+    HUNG_UP,
+    SERVER_LOST,
+    SERVER_STOPPED,
+    TOO_SLOW,
+    VANISHED,
+    Join,
+    Refused,
+    Rename,
+    Whisper,
+)
 
-ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", CUT_OFF, BACK)
+ANSWERS = (b"! ", b"* you are ", b"* in ", b"nickname", b"* /", CUT_OFF, BACK)
 """How lines begin that answer one's own, or tell of the server: they are no deliveries."""
 
 AT_ONCE = 10
@@ -74,17 +86,33 @@ class Plan:
     ends: int = 20  # abrupt ones: vanished, frozen, silent, cut off
     links: int = 3
     slow: bool = True  # also the ends that take as long as a limit says: frozen, silent
+    pipeliners: int = 0  # of the people; for these and the next two see guests.py
+    sippers: int = 0
+    hoarders: int = 0
+    strangers: int = 0  # at once; see strangers.py
+    thorough: bool = False  # it is enough when all of these have shown what they are to show, too
+    pause: float = 0.002  # seconds that a turn may wait: longer ones make less happen in the same time
     small: int = 4096  # bytes that the kernel keeps of what comes, for some of the people
     limits: Limits = Limits(silence=5.0, grace=3.0, behind=128 * 1024, handshake=20.0)
     patience: float = 10.0  # seconds that the server has to be rid of a client that is gone
     soon: float = 15.0  # seconds that anything may take that must happen
     seconds: float = 120.0  # … and all of it
 
+    def with_guests(self, strangers: int = 3) -> Plan:
+        """The same with people of all kinds."""
+        # Less than the kernel acknowledges at once may not be all that may wait for one who reads slowly.
+        limits = replace(self.limits, handshake=3.0, behind=2 * 1024 * 1024)
+        return replace(
+            self, pipeliners=2, sippers=2, hoarders=1, strangers=strangers, thorough=True, limits=limits
+        )
+
     def shared(self, lease: float) -> Plan:
         """The same on several servers: a client lost with one is not gone before the lease has ended."""
         # One process is all the people, on a machine it shares with the servers: it may be slow itself.
         # And what was said while Redis was away comes all at once.
-        limits = replace(self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024)
+        limits = replace(
+            self.limits, lease=lease, silence=8.0, grace=5.0, behind=16 * 1024 * 1024, handshake=20.0
+        )
         # With few kilobytes even loopback carries no more than ten times that in a second, and that is less
         # than what comes.
         return replace(
@@ -139,12 +167,16 @@ class People:
         self.lives: list[Life] = []
         self.deliveries = 0  # lines that came and are no answers
         self.shared: Shared | None = None  # several servers: to be set before `enter`
+        self.on_backplane = False  # one server, with its rooms on Redis: likewise
         self._ends = 0
         self.longest_turn = 0.0  # seconds that the loop left its sockets alone
         self._address, self._links, self._plan, self._verdict = address, links, plan, verdict
         self._chance = random.Random(plan.seed)
         self._names = Names()
+        self.guests = Guests(plan.sippers, plan.hoarders, plan.limits, self._names, plan.seed)
+        self.strangers = Strangers(address, plan.strangers, plan.limits, verdict)
         self._people: list[Person] = []
+        self._pipeliners: list[Pipeliner] = []
         self._witnesses: dict[str, Client] = {}
         self._last: Person | None = None  # comes when all is quiet, and tries each nickname
         self._gone: list[Client] = []
@@ -168,7 +200,8 @@ class People:
 
     @property
     def rooms(self) -> tuple[str, ...]:
-        return self._plan.rooms
+        """All that have a witness."""
+        return self._plan.rooms + self.guests.rooms
 
     @property
     def patience(self) -> float:
@@ -180,10 +213,18 @@ class People:
         """The witnesses take their places, one after the other."""
         plan = self._plan
         contested = CONTESTED if self.shared else ()
-        self._people = [
-            Person(n, self._names, plan.rooms, plan.seed, contested) for n in range(plan.people)
+        chatting = plan.people - plan.pipeliners
+        self._pipeliners = [
+            Pipeliner(n, self._names, plan.rooms, plan.seed) for n in range(plan.pipeliners)
         ]
-        for room in self._plan.rooms:
+        self._people = [
+            *(Person(n, self._names, plan.rooms, plan.seed, contested) for n in range(chatting)),
+            *self._pipeliners,
+            *self.guests.people,
+        ]
+        for pipeliner in self._pipeliners:
+            pipeliner.comes_back = self.shared is None and not self.on_backplane
+        for room in self.rooms:
             name = f"witness-{room}"
             witness = Client(self._address, name if room == LOBBY else f"walks-to-{room}")
             self._add(witness, None)
@@ -194,42 +235,60 @@ class People:
             self._ask([witness])
             self._witnesses[room] = witness
 
-    def rage(self) -> None:
-        """Chaos, until it is enough. Raises Stuck."""
+    def _is_enough(self) -> bool:
+        plan = self._plan
+        return (
+            self.deliveries >= plan.deliveries
+            and self.ends >= plan.ends
+            and (not plan.thorough or (self.guests.had_their_fill and self.strangers.had_their_fill))
+            and (self.shared is None or self.shared.over)
+        )
+
+    def rage(self, is_enough: Callable[[], bool] | None = None) -> None:
+        """Chaos, until it is enough: as the plan says, if nothing else does. Raises Stuck."""
         plan, start = self._plan, monotonic()
         for person in self._people:
             person.back_at = start
         moved, moving = start, (0, 0)
-        while (
-            self.deliveries < plan.deliveries
-            or self.ends < plan.ends
-            or (self.shared is not None and not self.shared.over)
-        ):
-            self._turn(0.002)
+        while not (is_enough or self._is_enough)():
             if self.shared is not None:
                 self.shared.turn(self.deliveries / max(1, plan.deliveries))
-            self._come_back()
-            here = [p for p in self._people if p.client and p.client.state is State.IN]
-            for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
-                if person.client and person.client.state is State.IN:
-                    person.act(self._people, [f"witness-{room}" for room in self.rooms])
-                    if self._chance.random() < 0.004:
-                        self._leave_openly(person)
+            here = self.one_turn()
             due = self.ends / max(1, plan.ends) <= self.deliveries / max(1, plan.deliveries)
             if here and due and self.ends < plan.ends:
                 self._end_one(self._chance.choice(here))
             if self._links and self._chance.random() < 0.01:
                 self._trouble(self._chance.randrange(len(self._links)))
             self._repair()
-            if moving != (self.deliveries, self.ends):
-                moved, moving = monotonic(), (self.deliveries, self.ends)
+            if moving != (now_at := (self.deliveries, self.ends)):
+                moved, moving = monotonic(), now_at
             if monotonic() > min(moved + self._plan.soon, self._give_up):
                 raise Stuck(
                     f"{self.deliveries} deliveries and {self.ends} ends, and no more. {self._states()}"
                 )
 
+    def one_turn(self, coming: bool = True) -> list[Person]:
+        """All do what they do, and come back if they were gone; returns those who are free to be ended."""
+        self._turn(self._plan.pause)
+        if coming:
+            self._come_back()
+        self.strangers.turn(coming)
+        self.guests.turn(monotonic())
+        here = [p for p in self._people if p.client and p.client.state is State.IN and not p.steady]
+        if self._stopping:
+            self._flood()
+        for person in self._chance.sample(here, min(len(here), 1 + len(here) // 4, AT_ONCE)):
+            if person.client and person.client.state is State.IN:
+                person.act(self._people, [f"witness-{room}" for room in self.rooms])
+                if self._chance.random() < 0.004:
+                    self._leave_openly(person)
+        return here
+
     def settle(self) -> None:
         """All go quiet; afterwards every client that is here has heard all that was said. Raises Stuck."""
+        self.drink_up()
+        self.strangers.close()
+        self.guests.judge(self._verdict)
         for n in range(len(self._links)):
             self._link_back_at[n] = 0.0
         self._repair(())
@@ -248,6 +307,11 @@ class People:
             client.settling = True
         self._ask(here)
 
+    def drink_up(self) -> None:
+        """From now on all read whatever comes."""
+        for client in self._clients:
+            client.rate = None
+
     def leave(self) -> None:
         """All but the witnesses leave; then each nickname is tried. Raises Stuck."""
         for client, person in self._clients.items():
@@ -259,6 +323,45 @@ class People:
         )
         self._try_nicknames()
         self._ask(list(self._witnesses.values()))
+
+    def server_stops(self) -> None:
+        """From now on the server may stop: nobody comes any more, and all read to the end. Raises Stuck."""
+        self._until(
+            lambda: all(p.client and p.client.state is State.IN for p in self._pipeliners),
+            "all pipeliners are here",
+            self._come_back,
+        )
+        self._stopping = True
+        self._until(
+            lambda: all(p.client and (p.client.blocked or not _is_in(p.client)) for p in self._pipeliners),
+            "pipeliners have said all that the kernel keeps for them",
+            self._flood,
+        )
+        self.drink_up()
+        for person in self._people:
+            if person.thaws_at is not None:
+                self._thaw(person)
+        for client in self._clients:
+            client.may_end(SERVER_STOPPED)
+        for life in self.lives:
+            life.untold = True
+
+    def _flood(self) -> None:
+        for pipeliner in self._pipeliners:
+            pipeliner.flood()
+
+    @property
+    def connections(self) -> int:
+        """How many are open, strangers' and all."""
+        return len(self._clients) + self.strangers.here
+
+    def were_told(self, line: bytes) -> bool:
+        """Whether a client, gone or here, has just heard this."""
+        return any(line in client.life.heard[-3:] for client in (*self._clients, *self._gone))
+
+    def until_all_are_over(self) -> None:
+        """Raises Stuck."""
+        self._until(lambda: not self._clients, "all connections have ended")
 
     def farewell(self) -> None:
         """The server is stopping: the witnesses hear of it, and are let go."""
@@ -273,6 +376,7 @@ class People:
 
     def close(self) -> None:
         """Close whatever is open."""
+        self.strangers.close()
         for client in self._clients:
             if client.state is not State.OVER:
                 client.close()
@@ -290,9 +394,14 @@ class People:
                 client.read()
                 self.deliveries += sum(not line.startswith(ANSWERS) for line in client.life.heard[before:])
         now = monotonic()
-        if self._looked_at:
-            self.longest_turn = max(self.longest_turn, now - self._looked_at)
+        paused = now - self._looked_at if self._looked_at else 0.0
+        self.longest_turn = max(self.longest_turn, paused)
         self._looked_at = now
+        for client in list(self._clients):
+            if client.rate is not None and client.state is not State.OVER:
+                if paused > self._plan.limits.grace / 4:  # nobody reads steadily on such a machine
+                    client.may_end(TOO_SLOW)
+                client.sip(now)
         assert self._plan.limits.silence is not None
         if now >= self._beat_at:
             self._beat_at = now + self._plan.limits.silence / 6
@@ -309,7 +418,7 @@ class People:
                 self._thaw(person)
 
     def _watch(self, client: Client) -> None:
-        wanted = selectors.EVENT_READ * (client.state is not State.FROZEN)
+        wanted = selectors.EVENT_READ * (client.state is not State.FROZEN and client.rate is None)
         wanted |= selectors.EVENT_WRITE * client.blocked
         before = self._watched.get(client, 0)
         if wanted == before:
@@ -328,7 +437,7 @@ class People:
 
     def _add(self, client: Client, person: Person | None) -> None:
         self._clients[client] = person
-        client.life.shared = self.shared is not None
+        client.life.shared = self.on_backplane or self.shared is not None
         self.lives.append(client.life)
         client.before_closing = self._stop_watching
         self._watch(client)
@@ -421,12 +530,14 @@ class People:
         if chance.random() < 0.03:
             self._knock()
         person.link = chance.randrange(len(self._links)) if self._links and chance.random() < 0.3 else None
-        if person.link is not None and len(self._users(person.link)) >= THROUGH_A_LINK:
+        if person.link is not None and (
+            len(self._users(person.link)) >= THROUGH_A_LINK or not person.fits_a_link
+        ):
             person.link = None
         server, address = (
             self._somewhere() if person.link is None else (0, self._links[person.link].address)
         )
-        small = self._plan.small if chance.random() < 0.3 else 0
+        small = self._plan.small if person.small or chance.random() < 0.3 else 0
         client = Client(address, person.nickname(), small=small, server=server)
         if self.shared is not None and server in self.shared.outcasts:
             client.may_end(SERVER_LOST)
@@ -437,7 +548,7 @@ class People:
             client.may_end(HUNG_UP)
             client.may_end(TOO_SLOW)
         self._add(client, person)
-        if chance.random() < 0.05:
+        if chance.random() < 0.05 and not person.steady:
             self._pass_by(client, person)
 
     def _somewhere(self) -> tuple[int, Address]:

@@ -57,6 +57,10 @@ class Names:
 class Person:
     """One user; `client` is its connection, while it has one."""
 
+    steady = False  # it leaves when all do, and not before
+    small = False  # its kernel keeps few bytes, always
+    fits_a_link = True  # it says no more than one in pieces of seven bytes can carry
+
     def __init__(
         self,
         number: int,
@@ -67,6 +71,7 @@ class Person:
     ) -> None:
         word = "chatterers" if number % 4 else "болтуныыыы"
         self.key = f"{word}{number}"
+        self.number = number
         self.rooms = rooms
         self.chance = random.Random(f"{seed}/{number}")
         self.client: Client | None = None
@@ -115,7 +120,7 @@ class Person:
         """Do something, unless too much is unanswered. `taken` are nicknames of people who stay."""
         client = self.client
         assert client is not None
-        if client.blocked or client.unanswered >= IN_FLIGHT:
+        if not self.may_go_on(IN_FLIGHT):
             return
         turns: tuple[tuple[int, Callable[[], list[Done]]], ...] = (
             (60, lambda: [self.say() for _ in range(self.chance.randint(1, 8))]),
@@ -133,6 +138,11 @@ class Person:
         self.do(turn())
         if self.chance.random() < 0.5:
             client.probe()
+
+    def may_go_on(self, in_flight: int) -> bool:
+        """All that it said was sent, and fewer of its probes than so many are unanswered."""
+        client = self.client
+        return client is not None and not client.blocked and client.unanswered < in_flight
 
     def do(self, done: list[Done]) -> None:
         """Send it: in one piece, or, now and then, cut where it hurts."""

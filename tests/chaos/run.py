@@ -2,6 +2,7 @@
 
     python tests/chaos/run.py [--deliveries 1000000] [--ends 1000] [--seeds 20] [--first-seed 0]
                               [--people 30] [--here]
+    python tests/chaos/run.py --stopped …
     python tests/chaos/run.py --servers 3 [--kills 2] [--stops 1] [--restarts 2] [--cuts 2] [--exiles 1]
                               [--lease 2] [--server CLASS] …
 
@@ -10,11 +11,13 @@ delivery is a line of another's that one client heard, and that the checker has 
 abrupt end is one that no client announced: vanished, frozen until it was let go, fallen silent, closed
 unread, cut off with its link, lost with its server.
 
-The server runs in a process of its own; with --here, in this one. With --servers, as many share their rooms
-on one Redis; in each seed so many of them are killed (--kills), stopped in good order (--stops) or cut off
-from Redis for longer than the lease (--exiles), and come back; Redis is killed or stopped, and started
-again (--restarts), or hangs, is slow, or out of reach for one of them for a moment (--cuts). --server is
-for those that are made wrong (broken_backplanes.py).
+Among the people are those of guests.py and strangers.py. The server runs in a process of its own; with
+--here, in this one. With --stopped, each seed is one of the ways to stop it in the middle (stops.py).
+
+With --servers, as many share their rooms on one Redis; in each seed so many of them are killed (--kills),
+stopped in good order (--stops) or cut off from Redis for longer than the lease (--exiles), and come back;
+Redis is killed or stopped, and started again (--restarts), or hangs, is slow, or out of reach for one of
+them for a moment (--cuts). --server is for those that are made wrong (broken_backplanes.py).
 
 The last line sums it up, and the exit status is 0 if there is nothing to complain about. A complaint comes
 with its seed and the histories concerned; the same command with `--seeds 1 --first-seed N` (and the shares
@@ -28,7 +31,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from time import monotonic
 
@@ -37,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from chaos.arena import run, run_servers  # noqa: E402
 from chaos.hosts import SmallBuffers  # noqa: E402
 from chaos.people import Plan  # noqa: E402
+from chaos.stops import Way, run_stop  # noqa: E402
 from chaos.storm import Weather  # noqa: E402
 
 
@@ -48,6 +52,7 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--here", action="store_true", help="the server in this process")
+    parser.add_argument("--stopped", action="store_true", help="it is stopped in the middle")
     parser.add_argument("--servers", type=int, default=1)
     for name, default in (("kills", 2), ("stops", 1), ("restarts", 2), ("cuts", 2), ("exiles", 1)):
         parser.add_argument(f"--{name}", type=int, default=default, help="in each seed")
@@ -67,8 +72,10 @@ def main() -> int:
             deliveries=-(-chosen.deliveries // chosen.seeds),
             ends=-(-chosen.ends // chosen.seeds),
             seconds=600.0,
-        )
-        if weather is None:
+        ).with_guests()
+        if chosen.stopped:
+            outcome = run_stop(replace(plan, links=0, thorough=False), list(Way)[seed % len(Way)])
+        elif weather is None:
             outcome = run(plan, SmallBuffers if chosen.here else None)
         else:
             outcome = run_servers(plan.shared(chosen.lease), weather)

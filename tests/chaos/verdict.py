@@ -30,6 +30,8 @@ class Kind(StrEnum):
     SHARED = "one nickname for two"
     TAKEN = "still taken"  # a nickname, after its client is gone
     LEFT_BEHIND = "left behind"  # a client on the roster, a thread, a descriptor
+    HELD = "held up"  # by what another asked for itself
+    UNBOUNDED = "without a bound"  # a stranger's time, or what it may send; memory
     STUCK = "stuck"  # something that must happen did not
 
 

@@ -347,11 +347,9 @@ def test_a_full_disk_does_not_end_a_running_server(
         monkeypatch.setattr(sys, "stdout", full)
         print_notice("Cut off from other servers.")
         print_notice("Back with other servers.")
-        with pytest.raises(OSError):
-            full_again = open("/dev/full", "w")
+        with pytest.raises(OSError), open("/dev/full", "w") as full_again:
             monkeypatch.setattr(sys, "stdout", full_again)
             print_notice("listening on …", needed=True)
-        full_again.close()
     assert capfd.readouterr().err == (
         "labkit: cannot write to standard output (No space left on device); going on without it\n"
     )

@@ -17,7 +17,7 @@ import pytest
 from support import SOON, BareServer, Wire
 
 from labkit import RAW, ChatClient, ChatServer
-from labkit.client import ConnectionEnded, NicknameRefused
+from labkit.client import GONE, HERE, ConnectionEnded, NicknameRefused
 from labkit.instruments.panel import LINES_SHOWN, Board, ChatPanel, ServerPanel, board
 from labkit.peers.queues import QueueServer
 
@@ -71,6 +71,30 @@ def test_any_server_by_its_address() -> None:
         two.bob.say("hello")
         assert two.alice.wait_for("hello") == "bob: hello"
         assert two.server is None and repr(two).startswith("alice · here, in lobby\n")
+
+
+def test_a_board_takes_over_from_an_older_one(server: ChatServer) -> None:
+    """The cell was run again: the older board of this kernel is closed, only that one, with its threads."""
+    before = set(threading.enumerate())
+    with board(server, "dave") as dave, board(server, "alice", "bob", wires=True) as older:
+        older.bob.say("/nick zoe")
+        older.alice.wait_for("is now zoe")
+        with board(server, "alice", "carol") as newer:
+            assert {older.alice.client.state, older["bob"].client.state} == {GONE}
+            newer.alice.say("hello")
+            assert newer.carol.wait_for("hello") == "alice: hello"
+            assert sorted(server.roster()) == ["alice", "carol", "dave"]
+            with board(server, "Carol"):  # in other letters, it is the same name
+                assert newer.alice.client.state == GONE
+        assert dave.dave.client.state == HERE
+    server.stop()
+    assert not set(threading.enumerate()) - before
+
+
+def test_the_same_nickname_at_another_server(people: Board) -> None:
+    """It is free there: no board is closed."""
+    with ChatServer(port=0) as other, board(other, "alice"):
+        assert people.alice.client.state == HERE
 
 
 def test_repr_is_the_transcript(people: Board) -> None:

@@ -211,7 +211,16 @@ def test_there_is_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("alice", "аlice"), ("Alice", "AIice"), ("alice1", "alicel"), ("tom", "torn")]
+    ("one", "other"),
+    [
+        ("scope", "ѕсоре"),  # in Cyrillic letters
+        ("alice", "ali\u0307ce"),
+        ("alice", "AL\u0130CE"),
+        ("Tom", "ТОМ"),  # in Cyrillic letters
+        ("Alice", "AIice"),
+        ("alice1", "alicel"),
+        ("tom", "torn"),
+    ],
 )
 def test_a_nickname_that_looks_like_a_present_one_is_refused(
     server: ChatServer, one: str, other: str
@@ -649,13 +658,26 @@ def test_a_reader_that_is_too_slow_troubles_its_own_room_alone() -> None:
                 bob.until(f"carol: ping {n}")
 
 
-@pytest.mark.parametrize("name", ["alice\ua789", "alice\u2236", "\u01c3alice"])
-def test_a_nickname_that_looks_like_punctuation_is_refused(name: str) -> None:
+LIKE_PUNCTUATION = "it has something that looks like punctuation"
+NOT_ALLOWED = "the character U+{:04X} is not allowed in a name"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("alice\ua789", NOT_ALLOWED.format(0xA789)),
+        ("alice\u2236", NOT_ALLOWED.format(0x2236)),
+        ("alice\u2982hi", NOT_ALLOWED.format(0x2982)),
+        ("alice\u02d0", LIKE_PUNCTUATION),
+        ("\u01c3alice", LIKE_PUNCTUATION),
+    ],
+)
+def test_a_nickname_that_looks_like_punctuation_is_refused(name: str, why: str) -> None:
     """`alice꞉ * hi` could be taken for something that alice said."""
     with ChatServer(port=0) as server, Wire(server.address) as wire:
         assert wire.line() == "nickname"
         wire.send(name)
-        assert wire.line() == "! that nickname will not do: it has something that looks like punctuation"
+        assert wire.line() == f"! that nickname will not do: {why}"
 
 
 def test_names_that_are_work_to_compare_are_refused_at_once() -> None:

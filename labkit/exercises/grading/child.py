@@ -26,6 +26,7 @@ from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.probe.failed import CheckFailed
+from labkit.shadows import shadow
 
 LONGEST = 600
 """Characters reported of what was expected, and of what was seen."""
@@ -111,6 +112,11 @@ def open_ports() -> int:
     return sum(connection.status == psutil.CONN_LISTEN for connection in connections)
 
 
+def told(error: BaseException) -> str:
+    """In one line: what it is, or what it comes of if a file hides one of Python's modules."""
+    return shadow(error) or benches.in_one_line(error)
+
+
 def brief(text: str) -> str:
     """The text; of a long one the beginning and the end."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 100]} … {text[-95:]}"
@@ -122,7 +128,7 @@ _deaths: list[tuple[threading.Thread | None, str]] = []
 
 def remember_death(hook: threading.ExceptHookArgs) -> None:
     if hook.exc_value is not None:
-        _deaths.append((hook.thread, benches.in_one_line(hook.exc_value)))
+        _deaths.append((hook.thread, told(hook.exc_value)))
 
 
 def deaths(bench: benches.Bench) -> list[str]:
@@ -170,10 +176,10 @@ class Attempt:
             return self._fail(f"a function or class called {wants}", "the file has none of that name")
         except SyntaxError as error:
             where = f"line {error.lineno}: {(error.text or '').strip()}"
-            seen = f"{type(error).__name__}: {error.msg} (in {where})"
+            seen = shadow(error) or f"{type(error).__name__}: {error.msg} (in {where})"
             return self._fail("Python that can be read", seen)
         except BaseException as error:  # also sys.exit() at the top of the file
-            return self._fail("code that can be loaded", benches.in_one_line(error))
+            return self._fail("code that can be loaded", told(error))
         if not callable(self.code):
             kind = type(self.code).__name__
             what = f"an object, of the type {kind}; is it {kind}() where {kind} is wanted?"
@@ -189,7 +195,7 @@ class Attempt:
         except SystemExit:
             return self._fail("no end of the program", "your code called sys.exit()", "exit")
         except BaseException as error:  # the student's own: whatever it is, it is a ✗ with a reason
-            return self._fail("no exception", benches.in_one_line(error), type(error).__name__)
+            return self._fail("no exception", told(error), type(error).__name__)
         finally:
             bench.close()
         return True

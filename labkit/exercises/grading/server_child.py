@@ -18,6 +18,7 @@ from typing import Any
 
 from labkit.exercises.bench import bench as benches
 from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
+from labkit.shadows import shadow
 
 
 class NotATest(Exception):
@@ -64,7 +65,7 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
             str(error).splitlines()[0] if str(error) else benches.in_one_line(error, innermost=False)
         )
     except BaseException as error:  # whatever a test raises, it says that the server is wrong
-        return wrong(benches.in_one_line(error, innermost=False))
+        return wrong(shadow(error) or benches.in_one_line(error, innermost=False))
     reports.send(state="right")
 
 

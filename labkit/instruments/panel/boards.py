@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from weakref import WeakSet
 
 import ipywidgets
 
@@ -16,7 +18,11 @@ from labkit.instruments.panel.server_panel import ServerPanel
 from labkit.instruments.panel.widgets import Panel, column
 from labkit.server import ChatServer
 from labkit.wire.framing import LINES, NewFraming
+from labkit.wire.nicknames import BadName, fit, looks
 from labkit.wire.sockets import Address
+
+_open: WeakSet[Board] = WeakSet()
+"""The boards of this kernel that nobody has closed."""
 
 
 class Board(Panel):
@@ -52,6 +58,8 @@ class Board(Panel):
         below = [panel.widget for panel in (self.server, self.ladder) if panel]
         self.widget = column("labkit-board", people, *below)
         painter.start()
+        self._where = server
+        _open.add(self)
 
     def wire(self, nickname: str) -> Link:
         """The wire between this person and the server.
@@ -75,6 +83,7 @@ class Board(Panel):
 
         Wires are mended first: goodbyes should arrive.
         """
+        _open.discard(self)
         for faults in self._faults.values():
             faults.mend()
         for panel in self:
@@ -126,10 +135,17 @@ def board(
     With `wires`, each client connects through a `Link` of its own, `board(…).wire("bob")`, with its faults
     below its panel; and what passes on one of these wires is drawn below the board.
 
+    An older board of this kernel that has one of the nicknames at this server is closed: a cell that makes
+    a board can be run again.
+
     Raises:
         NicknameRefused: the server refused one of the nicknames; the clients before it have left.
         OSError, RuntimeError: the server does not run, or went away, or does not announce who joins.
     """
+    wanted = _looks(nicknames)
+    for older in [other for other in _open if other._where == server]:
+        if wanted & _looks(panel.client.nickname for panel in older):
+            older.close()
     clients: dict[str, ChatClient] = {}
     links: dict[str, Link] = {}
     try:
@@ -155,6 +171,15 @@ def board(
         for link in links.values():
             link.stop()
         raise
+
+
+def _looks(nicknames: Iterable[str]) -> set[str]:
+    """What no two clients have in common at a server."""
+    found: set[str] = set()
+    for nickname in nicknames:
+        with suppress(BadName, TypeError):  # it will be refused
+            found |= looks(fit(nickname))
+    return found
 
 
 def _wait_until_met(clients: list[ChatClient]) -> None:

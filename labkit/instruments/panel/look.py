@@ -48,7 +48,9 @@ STYLE = """<style>
 .labkit-line {
   padding: 1px 9px; border-left: 3px solid transparent; overflow-wrap: anywhere; white-space: pre-wrap;
 }
-.labkit-line b { font-weight: 600; }
+/* A name that is written from right to left stays on the left of what it said. */
+.labkit-line { direction: ltr; }
+.labkit-line b { font-weight: 600; unicode-bidi: isolate; }
 .labkit-line.own {
   border-left-color: var(--own);
   background: var(--shade); background: color-mix(in srgb, var(--own) 10%, transparent);

@@ -16,6 +16,7 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from labkit.server.backplane.scripts import ENTRY
 from labkit.server.connection import ServerConnection
@@ -43,6 +44,9 @@ class Member:
 
 LONG_NAME = 40
 """Bytes that a nickname takes in the answer to `/who`, or a few more."""
+
+MOST = 256 * 1024
+"""Bytes that are said in one turn, or little more: so there is room for it where Redis has little."""
 
 # What can be pending. Each of them happens to this server's people alone, but for what `Told` tells.
 
@@ -110,7 +114,15 @@ class Reached:
     event: threading.Event
 
 
-Op = Told | Answered | AsksWho | Exits | Enters | Ends | Reached
+@dataclass(slots=True)
+class Releases:
+    """The member has these names no more; others may, once they have heard what is said till now."""
+
+    member: Member
+    fields: tuple[str, ...]
+
+
+Op = Told | Answered | AsksWho | Exits | Enters | Ends | Reached | Releases
 
 
 @dataclass(slots=True)
@@ -186,9 +198,17 @@ class SharedRoom:
     def tell(self, delivery: ToRoom[ServerConnection], member: Member) -> None:
         self.add(Told(delivery, as_bytes(delivery.message), member))
 
-    def take(self, turn: int) -> Batch:
-        """All that is pending, as the entry that goes out in this turn."""
-        ops, self.pending, self.waiting = self.pending, [], 0
+    def take(self, turn: int, most: int = MOST) -> Batch:
+        """What is pending, as the entry that goes out in this turn: all, or no more bytes than that."""
+        ops, rest = self.pending, []
+        if self.waiting > most:
+            sizes = list(accumulate(len(op.data) if isinstance(op, (Told, Answered)) else 0 for op in ops))
+            most = max(most, next(filter(None, sizes), 0))  # one at least
+            fitting = sum(1 for size in sizes if size <= most)  # with what goes with the last of them
+            ops, rest = ops[:fitting], ops[fitting:]
+        self.pending, self.waiting = [], 0
+        for op in rest:
+            self.add(op)
         told = [op for op in ops if isinstance(op, Told)]
         changes = [change for op in told if (change := _change(op.delivery, op.member)) is not None]
         batch = Batch(

@@ -26,6 +26,7 @@ from labkit.server.backplane.log import (
     Exits,
     Member,
     Op,
+    Reached,
     SharedRoom,
     Told,
     changes_of,
@@ -116,7 +117,10 @@ class Reader:
             try:
                 found = self._store.read(streams, BRIEFLY if briefly else SECONDS)
             except (RedisError, OSError) as error:
-                if not self._stopping.is_set():
+                if "WRONGTYPE" in str(error):  # a new session clears it away
+                    with self._lock:
+                        self._break(session, reason(error))
+                elif not self._stopping.is_set():
                     self._contact.lost("reader", monotonic(), reason(error))
                     self._stopping.wait(next(pauses))
                 continue
@@ -128,9 +132,13 @@ class Reader:
                         self._take(session, asked, lively, found)
                     except Exception as error:
                         # Whatever it is: a server that hears nothing any more must not seem to be well.
-                        session.broken = f"cannot read what is there: {error!r}"
-                        self._writer.wake()
+                        self._break(session, f"cannot read what is there: {error!r}")
             self._broadcaster.wake()
+
+    def _break(self, session: Session, why: str) -> None:
+        """It cannot go on from what it reads. The lock must be held."""
+        session.broken = why
+        self._writer.wake()
 
     def _take(
         self, session: Session, asked: dict[str, SharedRoom], lively: set[SharedRoom], found: Entries
@@ -141,8 +149,11 @@ class Reader:
         mail = f"labkit:mail:{session.server}"
         for stream, entries in found:
             if stream == mail:
-                session.mail = entries[-1][0]
-                session.letters.extend(fields for _, fields in entries)
+                for at, fields in entries:
+                    if fields[b"p"].decode() != session.mail:
+                        return self._break(session, "a letter is missing")
+                    session.mail = at
+                    session.letters.append(fields)
                 continue
             room = asked[stream]
             if session.rooms.get(room.key) is not room:
@@ -152,13 +163,9 @@ class Reader:
             for at, fields in entries:
                 entry = Entry(at, fields)
                 if fields.get(b"x") == session.server.encode():
-                    session.broken = "the others have given this server up"
-                    self._writer.wake()
-                    return
+                    return self._break(session, "the others have given this server up")
                 if int(fields[b"a"]) != room.read:
-                    session.broken = f"something is missing in {room.name}"
-                    self._writer.wake()
-                    return
+                    return self._break(session, f"something is missing in {room.name}")
                 room.last = at
                 room.read += entry.size
                 room.unheard.append(entry)
@@ -299,7 +306,7 @@ class Reader:
             if not op.member.gone:
                 op.member.gone = True
                 entries += [Hears(op.member.outbox, None), Close(op.member.outbox, op.politely)]
-        else:
+        elif isinstance(op, Reached):
             op.event.set()
 
     def _who(self, room: SharedRoom, member: Member) -> list[LogEntry]:

@@ -11,10 +11,22 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any
 
-from labkit.server.backplane.log import Answered, Ends, Enters, Exits, Member, Op, Reached, SharedRoom
+from labkit.server.backplane.log import (
+    MOST,
+    Answered,
+    Ends,
+    Enters,
+    Exits,
+    Member,
+    Op,
+    Reached,
+    Releases,
+    SharedRoom,
+)
 from labkit.server.backplane.store import Command
 from labkit.server.connection import ServerConnection
 from labkit.server.delivery import Close, Hears, as_bytes
@@ -27,6 +39,9 @@ from labkit.wire.messages import Left
 WINDOW = 4 * 1024 * 1024
 """Bytes of a room that its slowest server may have still to read; then talkers wait. What all have read is
 thrown away, so this is about what a room takes up in Redis."""
+
+LOOKED_INTO = 200
+"""Rooms in which a server looks at one beat whether all is there."""
 
 Handler = Callable[[Any], None]
 """What is done with an answer of Redis, in the writer's thread."""
@@ -76,7 +91,6 @@ class Session:
         self.touched: dict[SharedRoom, None] = {}  # where something is pending, or was read
         self.given = 0  # how often there was something more to be done
         self.held: set[SharedRoom] = set()  # where another server has too much to catch up with
-        self._releases: list[Command] = []  # of nicknames, after what is said in the same turn
         self._waiting: list[Request] = []
         self._people = 0  # so far
         self._whispered = 0
@@ -97,8 +111,8 @@ class Session:
         """The member has these names no more; others may, once they have heard what is said till now."""
         if not fields:
             return
-        if with_next_turn:
-            self._releases.append(("release", (member.id, *fields)))
+        if with_next_turn and member.room is not None:
+            self.put(member.room, Releases(member, tuple(fields)))
         else:
             self.want("release", (member.id, *fields))
 
@@ -245,23 +259,49 @@ class Session:
         self.requests.append(((name, arguments), ignore))
 
     def gather(self, turn: int, tell_from: int) -> list[tuple[Command, Handler]]:
-        """All that is to be done in this turn. `tell_from`: bytes of a room that were read, and that the
-        others do not know of, from which on they are told. 0: of all rooms, also where nothing is new."""
+        """What is to be done in this turn. What is said beyond `MOST` stays touched, for the next one.
+        `tell_from`: bytes of a room that were read, and that the others do not know of, from which on they
+        are told."""
         things, self.requests = self.requests, []
         touched, self.touched = self.touched, {}
-        if not tell_from:
-            touched |= dict.fromkeys(room for room in self.rooms.values() if room.untold)
+        left, cut = MOST, None
         for room in touched:
-            if self.rooms.get(room.key) is not room:
-                continue  # it was left: nothing is pending, and how far it was read does not matter
-            if room.pending:
-                batch = room.take(turn)
-                things.append((("append", (room.key, batch.text, batch.changes)), self._measure(room)))
-            if room.untold > tell_from or room in self.held:
-                things.append((("read", (room.key, room.heard, room.heard_id)), self._measure(room)))
+            if self.rooms.get(room.key) is not room or not room.pending:
+                continue  # if it was left, nothing is pending
+            if left <= 0:
+                self.touched[room] = None
+                continue
+            batch = room.take(turn, left)
+            left -= batch.size
+            things.append((("append", (room.key, batch.text, batch.changes)), self._measure(room)))
+            things += [
+                (("release", (op.member.id, *op.fields)), ignore)
+                for op in batch.ops
+                if isinstance(op, Releases)
+            ]
+            cut = room if room.pending else cut
+        if cut is not None:
+            self.touched[cut] = None  # after those that had nothing of this turn
+        return things + self._positions([room for room in touched if room.untold > tell_from])
+
+    def look_around(self) -> list[tuple[Command, Handler]]:
+        """At the beat of the lease: how far all rooms and the mail were read, and whether all is there."""
+        some = list(islice(self.rooms.values(), LOOKED_INTO))
+        for room in some:
+            self.rooms[room.key] = self.rooms.pop(room.key)  # next time, the others
+        untold = [room for room in self.rooms.values() if room.untold]
+        return [*self._positions(untold + some), (("mailed", (self.mail,)), ignore)]
+
+    def _positions(self, rooms: list[SharedRoom]) -> list[tuple[Command, Handler]]:
+        """How far these rooms, and those in which another server is behind, were read."""
+        things: list[tuple[Command, Handler]] = []
+        for room in dict.fromkeys([*rooms, *self.held]):
+            if self.rooms.get(room.key) is room and room.followed.is_set():
+                here = -1 if room.unheard or room.now else len(room.members)
+                quiet = int(room not in self.lively)
+                position = (room.key, room.heard, room.heard_id, room.read, room.last, quiet, here)
+                things.append((("read", position), self._measure(room)))
                 room.told = room.heard
-        things += [(command, ignore) for command in self._releases]
-        self._releases = []
         return things
 
     def _measure(self, room: SharedRoom) -> Handler:

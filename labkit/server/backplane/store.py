@@ -55,6 +55,10 @@ class GivenUp(Exception):
     """The other servers have given this one up, or Redis has lost what it knew of it."""
 
 
+class Full(redis.RedisError):
+    """Redis takes nothing that makes it fuller: that turn was not done."""
+
+
 class NoRedis(ConnectionError):
     """There is no Redis that would do; the text says where, and why, in one line."""
 
@@ -130,20 +134,24 @@ class Store:
                 f"(maxmemory-policy {policy}); it must be noeviction"
             )
 
-    def hello(self, server: str, lease: float) -> None:
-        """The server takes part. Raises one of AWAY, or redis.RedisError."""
-        self._hello(args=[server, int(lease * 1000)])
+    def hello(self, server: str, lease: float, before: str = "") -> None:
+        """The server takes part; `before`: which it was until now. Raises redis.RedisError, OSError."""
+        self._hello(args=[server, int(lease * 1000), before])
 
-    def turn(self, server: str, number: int, lease: float, commands: Sequence[Command]) -> list[Any]:
+    def turn(
+        self, server: str, number: int, lease: float, commands: Sequence[Command], aside: bool = False
+    ) -> list[Any]:
         """Have all this done, and return the answers in the same order.
 
         May be called again with the same number and commands when no answer came: nothing is done twice.
+        `aside`: what may be done twice, before that turn; no answers if the turn turns out to be done.
 
         Raises:
             GivenUp: the server takes part no more.
+            Full: Redis has no room for that.
             redis.RedisError, OSError: Redis is away, or in trouble; whether it was done is not known.
         """
-        arguments: list[str | bytes | int] = [server, number, int(lease * 1000)]
+        arguments: list[str | bytes | int] = [server, number, int(lease * 1000), int(aside)]
         for name, those in commands:
             arguments += (name, len(those), *those)
         try:
@@ -151,6 +159,8 @@ class Store:
         except redis.ResponseError as error:
             if str(error).startswith("GIVENUP"):
                 raise GivenUp(str(error).partition(" ")[2]) from None
+            if str(error).startswith("FULL"):
+                raise Full(str(error).partition(" ")[2]) from None
             raise
         return answers
 

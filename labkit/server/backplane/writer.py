@@ -2,7 +2,8 @@
 
 It takes all that has come together, has it done in one turn, and hands out the answers; meanwhile the next
 turn comes together. When no answer comes it asks again, with the same number, until it gets one: scripts.py
-tells why nothing is done twice then.
+tells why nothing is done twice then. When Redis is full it also tells, beside the turn that must wait, what
+makes Redis emptier: what was read, and who is lost.
 
 It also keeps the lease: a turn now and then, though nothing is to be done. And it looks whether the other
 servers keep theirs. One that does not is given up. But not soon after Redis was away, for then none could
@@ -21,8 +22,8 @@ from redis import RedisError
 from labkit.server import scheduling
 from labkit.server.backplane.contact import LONGEST_PAUSE, Contact, growing_pauses
 from labkit.server.backplane.session import WINDOW, Handler, Session, ignore
-from labkit.server.backplane.store import Command, GivenUp, Store, reason
-from labkit.wire.messages import SERVER_LOST, SERVER_STOPPED
+from labkit.server.backplane.store import Command, Full, GivenUp, Store, reason
+from labkit.wire.messages import SERVER_STOPPED
 
 TELL_READ = WINDOW // 8
 """Bytes of a room after which a server tells how far it has read."""
@@ -68,6 +69,7 @@ class Writer:
         self._beat_at = 0.0
         self._there_since = 0.0  # since when Redis has answered without a break
         self._silent: dict[str, int] = {}  # how often a server was seen without a lease
+        self._lost: list[str] = []  # servers that had their chance
         self._thread = threading.Thread(target=self._write, name="labkit-backplane-write", daemon=True)
 
     def start(self, session: Session) -> None:
@@ -102,11 +104,12 @@ class Writer:
 
     # --- its thread ---
 
-    def _begin(self) -> None:
+    def _begin(self, before: str = "") -> None:
         """Take part in a session; what it needs first, the next turn does."""
         self._turn = 0
         self._silent.clear()
-        self._store.hello(self._session.server, self._lease)
+        self._lost.clear()
+        self._store.hello(self._session.server, self._lease, before)
         self._there_since = monotonic()
 
     def _write(self) -> None:
@@ -117,26 +120,29 @@ class Writer:
             self._let_others_write()
             beat = monotonic() >= self._beat_at
             with self._work:
-                self._woken = False
                 self._turn += 1
-                self._session.touched.update(dict.fromkeys(self._session.held))
-                # Now and then for all rooms, or a quiet one would keep its last lines in Redis for ever.
-                things = self._session.gather(self._turn, 0 if beat else TELL_READ)
+                things = self._session.gather(self._turn, TELL_READ)
+                self._woken = bool(self._session.touched)
                 ending = self._stop_by is not None
-            if self._session.broken and not ending:
-                self._start_anew(self._session.broken)
-                continue
             if ending:
                 things.append((("ring", ()), ignore))  # for the reader, which is to end, too
             elif beat:
                 self._beat_at = monotonic() + self._lease / 4
-                things += [(("mailed", (self._session.mail,)), ignore), (("look", ()), self._judge)]
+                things += self._look_around()
             done = self._do(things)
-            if ending:
+            if ending and not (done and self._session.touched):
                 break
         self._turn += 1
         if done:
             self._do([(("goodbye", (SERVER_STOPPED,)), ignore)])
+
+    def _look_around(self) -> Things:
+        """For all rooms, or a quiet one would keep its last lines in Redis for ever."""
+        with self._work:
+            things = self._session.look_around()
+        things += [(("lose", (server,)), ignore) for server in self._lost]
+        self._lost.clear()
+        return [*things, (("look", ()), self._judge)]
 
     def _wait_for_work(self) -> None:
         """Until there is something to do: also the next beat, and a look at how far a slow server is."""
@@ -159,38 +165,47 @@ class Writer:
         """Have it done, however long it takes. False: the server stops, or was given up."""
         pauses = growing_pauses()
         while True:
+            if self._session.broken and self._stop_by is None:
+                self._start_anew(self._session.broken)
+                return False
             began = monotonic()
             try:
-                answers = self._ask(things)
+                try:
+                    answers = self._ask(things)
+                except Full:
+                    beside = self._look_around()
+                    self._hand_out(beside, self._ask(beside, aside=True))
+                    raise
             except GivenUp as why:
                 self._start_anew(str(why))
                 return False
             except (RedisError, OSError) as error:
                 # Since it was asked: what was said since then may not have been heard.
                 self._contact.lost("writer", began, reason(error))
-                if not self._wait_to_try_again(next(pauses)):
+                if not self._wait_to_try_again(next(pauses), isinstance(error, Full)):
                     return False
             else:
                 self._contact.found("writer")
                 self._hand_out(things, answers)
                 return True
 
-    def _ask(self, things: Things) -> list[Any]:
+    def _ask(self, things: Things, aside: bool = False) -> list[Any]:
         return self._store.turn(
-            self._session.server, self._turn, self._lease, [command for command, _ in things]
+            self._session.server, self._turn, self._lease, [command for command, _ in things], aside
         )
 
     def _hand_out(self, things: Things, answers: Sequence[Any]) -> None:
-        for (_, handler), answer in zip(things, answers, strict=True):
-            if isinstance(answer, list) and answer[:1] == [b"TROUBLE"]:
-                # Only if another program writes there. Better to begin anew than to go on with half of it.
-                self._session.broken = answer[1].decode(errors="replace")
-            else:
+        try:
+            for (_, handler), answer in zip(things, answers, strict=False):  # none, if it was aside
                 handler(answer)
+        except Exception as error:
+            # Another program wrote there. Better to begin anew than to go on with half of it.
+            self._session.broken = f"cannot read an answer: {error!r}"
 
-    def _wait_to_try_again(self, pause: float) -> bool:
-        """Redis cannot be reached. False: the server stops, and has waited for long enough."""
-        self._there_since = monotonic() + pause
+    def _wait_to_try_again(self, pause: float, full: bool = False) -> bool:
+        """Redis cannot be reached, or is full. False: the server stops, and has waited for long enough."""
+        if not full:
+            self._there_since = monotonic() + pause
         if self._stop_by is None:
             self._stopping.wait(pause)
             return True
@@ -206,12 +221,10 @@ class Writer:
             self._stopping.wait(LONGEST_PAUSE)
         before = self._session.server
         self._session = self._begin_anew(why)
-        with self._work:
-            self._session.want("bury", (before, SERVER_LOST))
         pauses = growing_pauses()
         while True:
             try:
-                self._begin()
+                self._begin(before)
             except (RedisError, OSError) as error:
                 self._contact.lost("writer", monotonic(), reason(error))
                 if not self._wait_to_try_again(next(pauses)):
@@ -226,9 +239,6 @@ class Writer:
         self._silent = seen
         if monotonic() - self._there_since < self._lease:
             return
-        lost = [server for server, times in seen.items() if times >= SEEN]
-        if lost:
-            with self._work:
-                for server in lost:
-                    self._session.want("lose", (server, SERVER_LOST))
-                self._woken = True
+        self._lost = [server for server, times in seen.items() if times >= SEEN]
+        if self._lost:
+            self._beat_at = 0.0
