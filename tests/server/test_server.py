@@ -64,7 +64,7 @@ def test_stop_before_start_is_no_error() -> None:
 def test_a_taken_port_is_told_plainly(server: ChatServer) -> None:
     """The error names the host, the port and the reason, and leaves nothing behind."""
     host, port = server.address
-    with pytest.raises(OSError, match=f"{host}:{port}: another program listens there") as info:
+    with pytest.raises(OSError, match=f"{host}:{port}: this Python process itself listens there") as info:
         ChatServer(host, port).start()
     assert info.value.errno == errno.EADDRINUSE
 
