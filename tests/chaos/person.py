@@ -222,7 +222,7 @@ class Person:
     def move(self) -> list[Done]:
         """To another room; sometimes to one of its own, where it is alone."""
         # Its own, and of this life: who vanished in there may be still about when it comes back.
-        closet = f"closet-{self.key}.{self._lives}"
+        closet = f"{self.key}.{self._lives}"
         rooms = [room for room in (*self.rooms, closet) if room != self.room]
         done = self.rename() if self._entered else []
         self.room, self._entered = self.chance.choice(rooms), True
