@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Self
 
 import pytest
@@ -135,3 +138,14 @@ class BareServer:
 
     def __exit__(self, *exception: object) -> None:
         self.sock.close()
+
+
+def waits_for(lock: threading.Lock, *calls: Callable[[], object]) -> None:
+    """Assert that each of these calls waits while another thread holds the lock, and ends once it is free."""
+    for call in calls:
+        with ThreadPoolExecutor(1, thread_name_prefix="test") as pool:
+            with lock:
+                called = pool.submit(call)
+                done, _ = wait([called], 0.05)
+            called.result(SOON)
+            assert not done, "it did not wait for the lock"
