@@ -105,7 +105,9 @@ class Tests:
             found = {test for lines in files for tests in lines.values() for test in tests}
         own = {f"test_{Path(mutant.path).stem}.py", f"test_{Path(mutant.path).parent.name}.py"}
         chosen, spent = [], 0.0
-        for test in sorted(found, key=lambda t: (Path(t.split("::")[0]).name not in own, self.seconds[t], t)):
+        for test in sorted(
+            found, key=lambda t: (Path(t.split("::")[0]).name not in own, self.seconds[t], t)
+        ):
             if (spent := spent + self.seconds[test]) > budget and chosen:
                 break
             chosen.append(test)
@@ -145,7 +147,9 @@ class Copy:
         self.folder = KEPT / f"copy-{number}"
         self._token = f"{os.getpid()}-{number}"
         self._options = options
-        self._stamp = time.time() - 1e6  # of the next change: else Python might take the compiled file before it
+        self._stamp = (
+            time.time() - 1e6
+        )  # of the next change: else Python might take the compiled file before it
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("labkit", "tests", "notebooks"):
             ignored = shutil.ignore_patterns("__pycache__", ".*")
@@ -174,11 +178,25 @@ class Copy:
 
     def _run(self, tests: list[str]) -> tuple[Outcome, str]:
         said = self.folder / "said.txt"
-        options = ["-o", "addopts=", "-x", "-v", "-p", "pytest_timeout", "-p", "no:cacheprovider", "--tb=no"]
+        options = [
+            "-o",
+            "addopts=",
+            "-x",
+            "-v",
+            "-p",
+            "pytest_timeout",
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+        ]
         options.append(f"--basetemp={self.folder / 'temporary'}")
         environment = {"PYTHONPATH": str(self.folder), "LABKIT_MUTANT": self._token}
         # Without other plugins it starts in a second.
-        environment |= {"LABKIT_HYPOTHESIS": "mutants", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
+        environment |= {
+            "LABKIT_HYPOTHESIS": "mutants",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "COLUMNS": "200",
+        }
         with said.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *options, *tests],
@@ -255,14 +273,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Whether the tests notice small faults in the code.")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--count", type=int, default=200, metavar="N")
-    parser.add_argument("--of", nargs="+", metavar="PATH", help="files or folders (default: all that count)")
+    parser.add_argument(
+        "--of", nargs="+", metavar="PATH", help="files or folders (default: all that count)"
+    )
     parser.add_argument("--only", nargs="+", metavar="ID", help="these mutants")
     parser.add_argument("--survivors", action="store_true", help="those that survived before")
     parser.add_argument("--measure", nargs="*", metavar="TESTS", help="measure which tests run which line")
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--budget", type=float, default=60, metavar="S", help="seconds of tests for each")
     parser.add_argument("--stall", type=float, default=90, metavar="S", help="seconds for one test")
-    parser.add_argument("--soon", type=float, metavar="S", help="how long a test waits (default: as it says)")
+    parser.add_argument(
+        "--soon", type=float, metavar="S", help="how long a test waits (default: as it says)"
+    )
     options = parser.parse_args()
     tests = Tests.measured(options.measure, options.workers)
     kept: dict[str, dict[str, str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
