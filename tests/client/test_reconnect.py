@@ -292,6 +292,28 @@ def test_a_list_of_one(server: ChatServer) -> None:
         alice.wait_for(f"# back at {place(link.address)}, in den")
 
 
+@pytest.mark.parametrize("said", ["/nonsense", "/msg", "/quitt", "//quit", "quit", "/me", "/quit now"])
+def test_what_is_no_goodbye_keeps_no_client_away(server: ChatServer, said: str) -> None:
+    """After a command that does not exist, or lacks something, and after talk of /quit, it comes back."""
+    with Link(server.address) as link, ChatClient("alice", [link.address], seed=1) as alice:
+        alice.say(said)
+        alice.say("/who")
+        alice.wait_for("in lobby: alice")
+        assert f"> {said}" in alice.transcript
+        link.reset()
+        alice.wait_for("# back at")
+        alice.say("/who")
+        alice.wait_for("in lobby: alice")
+
+
+def test_quit_in_other_letters_is_quit(server: ChatServer) -> None:
+    """Then nothing is lost, and it does not come back; also after it said more."""
+    with ChatClient("alice", [server.address], seed=1) as alice:
+        alice.say("/QUIT")
+        alice.wait_until_gone()
+        assert not [line for line in alice.transcript if line.startswith("# ")]
+
+
 def test_a_line_is_never_heard_twice(server: ChatServer, elsewhere: ThreadPoolExecutor) -> None:
     """A talker whose wire is cut in mid-speech, ten times: what is heard is in order, and nothing of it
     twice; and each time it goes on."""

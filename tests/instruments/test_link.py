@@ -139,6 +139,14 @@ def ends() -> Iterator[Ends]:
     both.close()
 
 
+def read(wire: Wire, size: int) -> bytes:
+    """The next so many bytes."""
+    data = b""
+    while len(data) < size:
+        data += wire.sock.recv(size - len(data))
+    return data
+
+
 def everything(wire: Wire) -> bytes:
     """All that comes, up to FIN."""
     data = b""
@@ -288,6 +296,27 @@ def test_reset_after_so_many_bytes_delivers_them_first(ends: Ends) -> None:
     assert data == b"12345"
     with pytest.raises(ConnectionResetError):
         ends.client.sock.recv(1)
+
+
+@pytest.mark.parametrize("chunks", [[3, 5], [5, 3], [1, 1, 1, 1, 4], [8], [4, 1, 3], [6, 2]])
+def test_reset_after_so_many_bytes_counts_over_all_that_came(ends: Ends, chunks: list[int]) -> None:
+    """In whatever chunks they come; what came before the fault does not count."""
+    ends.client.send_bytes(b"before")
+    assert read(ends.server, 6) == b"before"
+    ends.link.to_server.use(Reset(after=5))
+    data, came = b"12345678", b""
+    for size in chunks:
+        ends.client.send_bytes(data[:size])
+        data = data[size:]
+        expected = min(8 - len(data), 5)
+        came += read(ends.server, expected - len(came))
+        if expected == 5:
+            break
+    assert came == b"12345"
+    for end in (ends.server, ends.client):
+        with pytest.raises(ConnectionResetError):
+            end.sock.recv(1)
+    assert sorted(ends.passed()[-2:]) == [("RST", "link", "")] * 2
 
 
 def test_reset_comes_through_although_the_receiver_does_not_read(ends: Ends) -> None:

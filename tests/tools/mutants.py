@@ -22,6 +22,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -145,7 +146,7 @@ class Copy:
 
     def __init__(self, number: int, options: argparse.Namespace) -> None:
         self.folder = KEPT / f"copy-{number}"
-        self._token = f"{os.getpid()}-{number}"
+        self._token = f"{os.getpid()}-{number}."
         self._options = options
         self._stamp = (
             time.time() - 1e6
@@ -167,9 +168,12 @@ class Copy:
         source = (ROOT / mutant.path).read_bytes()
         try:
             self._write(file, mutant.applied(source))
-            return self._run(tests)
+            outcome, by = self._run(tests)
         finally:
             self._write(file, source)
+        if outcome == "killed" and "::" in by and by.startswith("ERROR: ") and self._run(tests)[0] != "survived":
+            raise SystemExit(f"{by}: measure again (--measure)")  # a test that there is no more
+        return outcome, by
 
     def _write(self, file: Path, source: bytes) -> None:
         file.write_bytes(source)
@@ -212,7 +216,7 @@ class Copy:
         finally:
             process.kill()
             process.wait()
-            self._end_all()
+            _end_all(self._token)
         text = said.read_text(errors="replace")
         last = ([line for line in text.splitlines() if "::" in line] or text.splitlines()[-1:] or ["?"])[-1]
         if not in_time:
@@ -238,14 +242,15 @@ class Copy:
             except psutil.Error:
                 pass
 
-    def _end_all(self) -> None:
-        """End whatever its tests have left behind."""
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("LABKIT_MUTANT") == self._token:
-                    process.kill()
-            except psutil.Error:
-                pass
+
+def _end_all(token: str) -> None:
+    """End whatever the tests have left behind that were started with a token that begins so."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("LABKIT_MUTANT", "").startswith(token):
+                process.kill()
+        except psutil.Error:
+            pass
 
 
 def all_mutants(below: Iterable[str]) -> list[Mutant]:
@@ -269,6 +274,12 @@ def _brief(text: str) -> str:
     return " ".join(text.split())[:160]
 
 
+def _on_sigterm(*_: object) -> None:
+    """End with all that was started."""
+    _end_all(f"{os.getpid()}-")
+    os._exit(1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Whether the tests notice small faults in the code.")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
@@ -286,6 +297,7 @@ def main() -> int:
         "--soon", type=float, metavar="S", help="how long a test waits (default: as it says)"
     )
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _on_sigterm)
     tests = Tests.measured(options.measure, options.workers)
     kept: dict[str, dict[str, str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     wanted = chosen_mutants(options, kept)
