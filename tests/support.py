@@ -141,7 +141,7 @@ class BareServer:
 
 
 def waits_for(lock: threading.Lock, *calls: Callable[[], object]) -> None:
-    """Assert that each of these calls waits while another thread holds the lock, and ends once it is free."""
+    """Assert that each call waits while another thread holds the lock, and ends once it is free."""
     for call in calls:
         with ThreadPoolExecutor(1, thread_name_prefix="test") as pool:
             with lock:

@@ -2,16 +2,18 @@
 
     python tests/tools/mutants.py --seed 1 --count 200      so many mutants, chosen by lot
     python tests/tools/mutants.py --of labkit/server/rooms.py --count 30
-    python tests/tools/mutants.py --only labkit/server/sender.py:143:15:0    one again; --survivors: all of them
+    python tests/tools/mutants.py --only labkit/server/sender.py:143:15:0      one again
+    python tests/tools/mutants.py --survivors                                  all that survived before
 
-The mutants are those of mutations.py. Each goes into a copy of the tree, never into the tree itself, and the
-tests that run its line (or its file, where that is run at import) are run there, those of its own test file
-first, until one fails. Which these are is measured first, and kept in .mutants/ (--measure: again; with
-paths: of these tests alone). The stepper's tests need the trace function, as the measuring does: they, and the tests of code that runs in
-child processes, stand in `ALWAYS`.
+The mutants are those of mutations.py. Each goes into a copy of the tree, never into the tree itself, and
+the tests that run its line (or its file, where that is run at import) are run there until one fails, those
+of its own test file first. Which these are is measured first, and kept in .mutants/ (--measure: again; with
+paths: of these tests alone). The stepper's tests need the trace function, as the measuring does: they, and
+the tests of code that runs in child processes, stand in `ALWAYS`.
 
-A mutant has timed out when no test has ended for --stall seconds, or its memory has no end. What came of each
-is kept in .mutants/results.json. The exit status is 1 if one survived. Not a test: pytest does not collect it.
+A mutant has timed out when no test has ended for --stall seconds, or its memory has no end. What came of
+each is kept in .mutants/results.json. The exit status is 1 if one survived. Not a test: pytest does not
+collect it.
 """
 
 from __future__ import annotations
@@ -171,7 +173,12 @@ class Copy:
             outcome, by = self._run(tests)
         finally:
             self._write(file, source)
-        if outcome == "killed" and "::" in by and by.startswith("ERROR: ") and self._run(tests)[0] != "survived":
+        if (
+            outcome == "killed"
+            and "::" in by
+            and by.startswith("ERROR: ")
+            and self._run(tests)[0] != "survived"
+        ):
             raise SystemExit(f"{by}: measure again (--measure)")  # a test that there is no more
         return outcome, by
 

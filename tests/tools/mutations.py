@@ -1,8 +1,8 @@
 """Small faults that can be put into a source file, each in one place: the mutants of mutants.py.
 
-Comparisons and arithmetic are turned, `and` and `or` change places, a `not` comes or goes, constants shift, a
-statement or a lock is dropped, a returned value is lost, an `except` catches less. What no test should see
-is left alone: docstrings, annotations, decorators, asserts, `__repr__`, the names of threads and types.
+Comparisons and arithmetic are turned, `and` and `or` change places, a `not` comes or goes, constants shift,
+a statement or a lock is dropped, a returned value is lost, an `except` catches less. What no test should
+see is left alone: docstrings, annotations, decorators, asserts, `__repr__`, the names of threads and types.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Finder:
     # --- where to look ---
 
     def _walk(self, node: ast.AST, spot: ast.expr | None, in_function: bool) -> None:
-        """Look at all below `node`. `spot`: the f-string it stands in, for within these nothing has a place."""
+        """Look at all below `node`. `spot`: the f-string it stands in: within one, nothing has a place."""
         in_function |= isinstance(node, (ast.FunctionDef, ast.Lambda))
         for field, value in ast.iter_fields(node):
             if field in UNSEEN_FIELDS:

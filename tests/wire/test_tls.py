@@ -26,9 +26,8 @@ from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import GONE, HERE, ConnectionEnded
 from labkit.instruments.faults import Slice
 from labkit.instruments.link import Link
-from labkit.wire import tls
 from labkit.wire.messages import HUNG_UP, NO_NICKNAME, NO_TLS, QUIT, TOO_SLOW, VANISHED
-from labkit.wire.tls import Broken, TlsSession, client_context, server_context
+from labkit.wire.tls import Broken, TlsSession, _why, client_context, server_context
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -675,7 +674,7 @@ def test_what_openssl_says_of_a_certificate_in_words(code: int, words: str) -> N
     """By the code that X509_verify_cert gives; see x509_vfy.h."""
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = code, "certificate rejected"
-    assert tls._why(error, "chat.example") == f"the server's certificate {words}"
+    assert _why(error, "chat.example") == f"the server's certificate {words}"
 
 
 @pytest.mark.parametrize(
@@ -693,7 +692,7 @@ def test_what_openssl_says_in_words(reason: str, words: str) -> None:
     """Its reasons are words with underscores."""
     error = ssl.SSLError(1, "What_OpenSSL says")
     error.reason = reason
-    assert tls._why(error, None) == words.replace("what openssl says", str(error).lower().replace("_", " "))
+    assert _why(error, None) == words.replace("what openssl says", str(error).lower().replace("_", " "))
 
 
 @pytest.mark.parametrize("which", ["unknown", "other host"])
