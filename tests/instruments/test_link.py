@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from time import monotonic
 
@@ -63,6 +64,89 @@ def test_jitter_never_puts_anything_out_of_order() -> None:
     assert [data for _, data in late] == [data for _, data in pieces]
     assert [due for due, _ in late] == sorted(due for due, _ in late)
     assert late == through(Delay(0.5, jitter=0.5), *pieces)
+
+
+def test_jitter_is_what_it_says() -> None:
+    """Each piece is late by the delay, give or take as much: sometimes more, sometimes less. Without it no
+    dice are thrown."""
+    far_apart = [(n * 10.0, b"x") for n in range(200)]
+    late = [
+        due - now
+        for (due, _), (now, _) in zip(
+            through(Delay(0.5, jitter=0.2), *far_apart, end=1e4), far_apart, strict=True
+        )
+    ]
+    assert 0.3 <= min(late) < 0.35 and 0.65 < max(late) <= 0.7
+    chance = random.Random(5)
+    before = chance.getstate()
+    assert Delay(0.5).start(chance).shape([(1, b"a")]) == [(1.5, b"a")]
+    assert chance.getstate() == before
+
+
+def test_pieces_that_come_together_and_what_lies_between() -> None:
+    """Each fault, on several pieces at once: the bytes are the same, and FIN is a piece of its own."""
+    pieces = [(1.0, b"abc"), (1.0, b"de"), (1.0, b"")]
+    for fault, expected in (
+        (Delay(0.5), [(1.5, b"abc"), (1.5, b"de"), (1.5, b"")]),
+        (Slice(2), [(1.0, b"ab"), (1.0, b"c"), (1.0, b"de"), (1.0, b"")]),
+        (Slice(3, gap=1), [(1.0, b"abc"), (2.0, b"de"), (3.0, b"")]),
+        (Glue(4), [(1.0, b"abcde"), (1.0, b"")]),
+        (Glue(5), [(1.0, b"abcde"), (1.0, b"")]),
+        (Glue(6), [(1.0, b"abcde"), (1.0, b"")]),
+        (Bandwidth(1), [(n + 2.0, b"abcde"[n : n + 1]) for n in range(5)] + [(6.0, b"")]),
+        (Bandwidth(100), [(1.02, b"ab"), (1.03, b"c"), (1.05, b"de"), (1.05, b"")]),
+    ):
+        stage = fault.start(random.Random(1))
+        came = stage.shape(pieces)
+        assert [data for _, data in came] == [data for _, data in expected], fault
+        assert [due for due, _ in came] == pytest.approx([due for due, _ in expected]), fault
+        assert stage.flush(9.0) == []
+
+
+def test_glue_waits_from_the_first_of_what_it_holds() -> None:
+    """And not at all while it holds nothing."""
+    stage = Glue(4, seconds=2).start(random.Random(1))
+    assert stage.timer() == inf
+    assert stage.shape([(1, b"a")]) == [] and stage.timer() == 3
+    assert stage.shape([(2, b"b")]) == [] and stage.timer() == 3
+    assert stage.flush(3) == [(3, b"ab")] and stage.timer() == inf
+    assert stage.shape([(5, b"abcd")]) == [(5, b"abcd")] and stage.timer() == inf
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        (lambda: Delay(1, 1), lambda: Delay(1, 1.1), "need 0 <= jitter <= seconds <= 1e+06, not 1.1 and 1"),
+        (lambda: Delay(1e6), lambda: Delay(1e6 + 1), "not 0.0 and 1000001.0"),
+        (lambda: Delay(0), lambda: Delay(0, -0.1), "not -0.1 and 0"),
+        (
+            lambda: Slice(1, 1e6),
+            lambda: Slice(1, 1e6 + 1),
+            "need a whole size >= 1 and gap from 0 to 1e+06, not 1",
+        ),
+        (lambda: Slice(1, 0), lambda: Slice(0, 0), "not 0 and 0"),
+        (
+            lambda: Glue(1, 1e6),
+            lambda: Glue(1, 1e6 + 1),
+            "need a whole size >= 1, 0 < seconds <= 1e+06, not 1",
+        ),
+        (lambda: Glue(1, 1e-9), lambda: Glue(1, 0), "not 1 and 0"),
+        (lambda: Bandwidth(1e-9), lambda: Bandwidth(-1), "need more than 0 bytes a second, not -1"),
+        (lambda: Reset(0), lambda: Reset(-1), "need a whole number after >= 0, not -1"),
+    ],
+)
+def test_the_last_value_that_will_do(
+    right: Callable[[], Fault], wrong: Callable[[], Fault], why: str
+) -> None:
+    """And the first that will not, with the reason."""
+    right()
+    with pytest.raises(ValueError, match=re.escape(why)):
+        wrong()
+
+
+def test_what_faults_are_without_being_told() -> None:
+    """Their defaults."""
+    assert (Delay(1), Slice(1), Glue(1), Reset()) == (Delay(1, 0.0), Slice(1, 0.0), Glue(1, 1.0), Reset(0))
 
 
 def test_slice_cuts_into_pieces_with_gaps() -> None:

@@ -239,7 +239,7 @@ def test_one_is_held_only_while_the_flow_is(bench: Bench) -> None:
         asked.append((who, whispered_to))
         return who is alice.outbox
 
-    bench.broadcaster.holds = holds  # type: ignore[assignment]
+    bench.broadcaster.holds = holds  # type: ignore[method-assign]
     assert not bench.hub.holds(alice) and asked == []
     bench.broadcaster.flowing.clear()
     alice.whispered_to = {bob.outbox}

@@ -107,7 +107,8 @@ class Tests:
             files = [lines for path, lines in self.lines.items() if path.startswith(folder)]
             found = {test for lines in files for tests in lines.values() for test in tests}
         own = {f"test_{Path(mutant.path).stem}.py", f"test_{Path(mutant.path).parent.name}.py"}
-        chosen, spent = [], 0.0
+        chosen: list[str] = []
+        spent = 0.0
         for test in sorted(
             found, key=lambda t: (Path(t.split("::")[0]).name not in own, self.seconds[t], t)
         ):
