@@ -54,7 +54,7 @@ MEASURED = ("wire", "server", "client", "instruments", "conformance", "exercises
 STEPPER = "tests/instruments/test_stepper.py"
 
 ALWAYS = {
-    "labkit/instruments/stepper/": [STEPPER],
+    "labkit/instruments/stepper/": ["tests/instruments/test_stepper_parts.py", STEPPER],
     "labkit/exercises/grading/child.py": ["tests/exercises/test_checking.py"],
 }
 """Which tests are run besides the measured ones."""
