@@ -276,7 +276,7 @@ def joins(server: ServerUnderTest) -> None:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_run_at_an_address(few: list[Behaviour], framing: str) -> None:
-    """Each is shown as soon as it is known; names have a tail that no other has; all have left in the end."""
+    """Each is shown as soon as it is known; names have a tail that no other has; all leave in the end."""
     names: list[str] = []
     shown: list[str] = []
 
@@ -452,8 +452,8 @@ def test_a_run_that_is_broken_off_ends_its_servers(
 # --- what is known before ---
 
 ENDS_WITH_LF = (
-    "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, and judged as "
-    "raw; --framing lines judges it in its own dialect"
+    "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, and judged "
+    "as raw; --framing lines judges it in its own dialect"
 )
 COMES_WITHOUT_LF = (
     "its request comes without LF, so it speaks raw and not lines. It is judged in lines all the same; "
