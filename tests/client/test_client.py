@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 from support import SOON, BareServer, Wire, need
@@ -467,6 +467,25 @@ def test_leave_is_a_goodbye(server: ChatServer) -> None:
         with pytest.raises(ConnectionEnded, match="^alice waited for 'x', but you left; "):
             alice.wait_for("x")
         assert alice.wait_for("bob joined") == "* bob joined"  # what had come can still be found
+
+
+def test_leaving_waits_for_the_servers_last_words(
+    fake: Callable[..., tuple[ChatClient, Wire]],
+    elsewhere: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between our goodbye and its own, what it says is heard."""
+    monkeypatch.setattr(labkit.client.client, "GOODBYE", SOON)
+    alice, peer = fake()
+    leaving = elsewhere.submit(alice.leave)
+    assert peer.to_the_end() == []
+    done, _ = wait([leaving], 0.1)
+    assert not done
+    peer.send("* one more thing")
+    peer.close()
+    leaving.result(SOON)
+    assert alice.transcript[-1] == "* one more thing"
+    assert (alice.end, alice.state) == ("you left", GONE)
 
 
 def test_what_was_said_before_leaving_arrives(server: ChatServer) -> None:

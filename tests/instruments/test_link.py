@@ -17,6 +17,7 @@ from support import SOON, Wire
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.classic import ClassicClient, ClassicServer
+from labkit.instruments import relay
 from labkit.instruments.faults import (
     Bandwidth,
     Delay,
@@ -401,6 +402,72 @@ def test_reset_after_so_many_bytes_counts_over_all_that_came(ends: Ends, chunks:
         with pytest.raises(ConnectionResetError):
             end.sock.recv(1)
     assert sorted(ends.passed()[-2:]) == [("RST", "link", "")] * 2
+
+
+@pytest.mark.parametrize("how", ["by the link", "by a peer", "after so many bytes"])
+def test_a_reset_waits_no_longer_than_what_came_before_it(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Once all that was on its way has arrived, it goes on at once."""
+    monkeypatch.setattr(relay, "LAST_BYTES", 1000.0)
+    ends.link.to_server.use(*[Reset(after=4)] * (how == "after so many bytes"))
+    ends.client.send_bytes(b"last words"[:4])
+    assert read(ends.server, 4) == b"last"
+    if how == "by the link":
+        ends.link.reset()
+    elif how == "by a peer":
+        ends.client.reset()
+    with pytest.raises(ConnectionResetError):
+        ends.server.sock.recv(1)
+    if how != "by a peer":
+        with pytest.raises(ConnectionResetError):
+            ends.client.sock.recv(1)
+    who = "client" if how == "by a peer" else "link"
+    assert {(kind, by) for kind, by, _ in ends.passed()[1:]} == {("RST", who)}
+
+
+def test_a_link_holds_so_much_and_reads_no_more(ends: Ends) -> None:
+    """What is held back by a fault ends somewhere: then the sender must wait."""
+    ends.link.to_server.use(Delay(1000))
+    ends.client.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            ends.client.sock.send(b"x" * 65536)
+    (connection,) = ends.link._relay.connections
+    held = sum(len(data) for stream in connection.streams for _, data in stream.queue)
+    assert relay.FULL <= held < relay.FULL + relay.CHUNK
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_what_comes_after_half_close_goes_nowhere(ends: Ends, end: str) -> None:
+    """It is read, and dropped; the other direction goes on."""
+    here, there = (ends.client, ends.server) if end == "client" else (ends.server, ends.client)
+    direction = ends.link.to_server if end == "client" else ends.link.to_client
+    direction.use(HalfClose())
+    assert everything(there) == b""
+    for _ in range(40):
+        here.send_bytes(b"x" * 100_000)  # more than a link holds
+    there.send("still here")
+    assert here.line() == "still here"
+    there.hang_up()
+    here.hang_up()
+    assert everything(here) == b""
+
+
+def test_the_words_of_a_link(server: ChatServer) -> None:
+    """What it is called, and what is wrong with it."""
+    with Link(server.address, client="alice", server="chat") as link:
+        link.to_server.use(Delay(0.5), Freeze())
+        assert repr(link.to_server) == "<alice → chat: Delay(seconds=0.5, jitter=0.0), Freeze()>"
+        assert repr(link) == f"<Link {link.to_server!r} <chat → alice: a good wire>>"
+        assert link.running and link.address[1] != server.address[1]
+        with pytest.raises(
+            TypeError, match=r"^a fault is one of those in faults\.py, such as Delay\(0\.2\), not 3$"
+        ):
+            link.to_server.use(3)  # type: ignore[arg-type]
+        assert link.to_server.faults == (Delay(0.5), Freeze())
+    with pytest.raises(OSError, match="^this link was stopped; make a new one$"):
+        link.to_server.use()
 
 
 def test_reset_comes_through_although_the_receiver_does_not_read(ends: Ends) -> None:

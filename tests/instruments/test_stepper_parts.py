@@ -16,6 +16,7 @@ from labkit.instruments import stepper
 from labkit.instruments.stepper import explore, lines, locks, replay, snapshot, words
 from labkit.instruments.stepper.lines import NOWHERE, Lines, Place
 from labkit.instruments.stepper.locks import RUNNING, Lock, RLock
+from labkit.instruments.stepper.panel import StepPanel
 from labkit.instruments.stepper.record import Record, Step, Trace
 from labkit.instruments.stepper.searching import BrokenSchedule, _broken, _words
 from labkit.instruments.stepper.table import CELL, HTML_STYLE, ROWS, STATE, as_html, as_text, note_as_html
@@ -842,3 +843,173 @@ def test_the_listing_of_a_function() -> None:
         == "def wait_for(self, lock: Lock, timeout: float) -> bool:"
     )
     assert lines.listing(compile("x = 1", "<nowhere>", "exec")) == []
+
+
+# --- the slider ---
+
+
+def stood(line: int, source: str = "") -> Place:
+    return Place("f", line, "g", source or f"line <{line}>")
+
+
+def made_step(thread: str, line: int, state: str, note: str = "") -> Step:
+    return Step(thread, line, f"line <{line}>", state, note, (state,), stood(line))
+
+
+WALK = Trace(
+    ("alice", "bob"),
+    (
+        made_step("alice", 1, "n=1"),
+        made_step("bob", 11, "n=1", "waits: alice holds it"),
+        made_step("alice", 2, "n=2"),
+        made_step("bob", 11, "n=3", "fails: ValueError"),
+    ),
+    "it broke",
+    "n=0",
+    ("n=0",),
+    {"alice": None, "bob": stood(12)},
+)
+
+
+def test_each_stop_of_a_slider() -> None:
+    """Where each thread stands, what was done, what has changed, and in the end what came of it."""
+    panel = StepPanel(WALK)
+
+    def code(line: int, stands: bool) -> str:
+        mark = ' class="stands" aria-current="step"' if stands else ""
+        return f'<pre tabindex="0"><span{mark}><i>{line:>3}</i> line &lt;{line}&gt;</span></pre>'
+
+    def thread(name: str, turn: str, words_: str, line: int, stands: bool = True) -> str:
+        said = f'<b>{name}</b> <span class="status">{words_}</span>'
+        return f'<div class="{turn}">{said}{code(line, stands)}</div>'
+
+    def done(name: str, line: int, note: str = "") -> str:
+        told = f'<div class="note">→ {note}</div>' if note else ""
+        return (
+            f'<b>{name}</b><div class="step"><span class="at">{line}</span><code>line &lt;{line}&gt;</code>'
+            f"</div>{told}"
+        )
+
+    def same(text: str) -> str:
+        return f'<div class="same"><code>{text}</code></div>'
+
+    def new(text: str) -> str:
+        return f"<div><b><code>{text}</code></b></div>"
+
+    def shown(threads: str, status: str) -> str:
+        return (
+            f'<div class="labkit-steps"><div class="labkit-threads">{threads}</div>'
+            f'<div role="status">{status}</div></div>'
+        )
+
+    waits, fails = "waits: alice holds it", "fails: ValueError"
+    stops = [
+        (
+            shown(
+                thread("alice", "turn", "goes on now", 1) + thread("bob", "", "has not begun", 11),
+                "&nbsp;" + same("n=0") + "&nbsp;",
+            ),
+            ["n=0", "alice goes on now, 1: line <1>", "bob has not begun, 11: line <11>"],
+        ),
+        (
+            shown(
+                thread("alice", "", "stands", 2) + thread("bob", "turn", "goes on now", 11),
+                done("alice", 1) + new("n=1") + "&nbsp;",
+            ),
+            ["n=1", "alice stands, 2: line <2>", "bob goes on now, 11: line <11>"],
+        ),
+        (
+            shown(
+                thread("alice", "turn", "goes on now", 2) + thread("bob", "", waits, 11),
+                done("bob", 11, waits) + same("n=1") + "&nbsp;",
+            ),
+            ["n=1", "alice goes on now, 2: line <2>", f"bob {waits}, 11: line <11>"],
+        ),
+        (
+            shown(
+                thread("alice", "over", "has ended", 2, False) + thread("bob", "", waits, 11),
+                done("alice", 2) + new("n=2") + "&nbsp;",
+            ),
+            ["n=2", "alice has ended", f"bob {waits}, 11: line <11>"],
+        ),
+        (
+            shown(
+                thread("alice", "over", "has ended", 2, False) + thread("bob", "", fails, 12),
+                done("bob", 11, fails) + new("n=3") + '<div class="why">✗ it broke</div>',
+            ),
+            ["n=3", "alice has ended", f"bob {fails}, 12: line <12>"],
+        ),
+    ]
+    assert panel.value == 0 and panel._slider.max == 4 and panel._slider.min == 0
+    for made, (html, (state, *threads)) in enumerate(stops):
+        panel.value = made
+        assert panel._shown.value == html
+        verdict = ["✗ it broke"] * (made == 4)
+        told = [f"after {made} of 4 steps: {state}", *(f"  {line}" for line in threads), *verdict]
+        assert repr(panel).splitlines() == told
+        assert (panel._back.disabled, panel._on.disabled) == (made == 0, made == 4)
+    panel._back.click()
+    assert panel.value == 3
+    panel._on.click()
+    assert panel.value == 4
+    for wrong in (-1, 5):
+        with pytest.raises(ValueError, match=f"^there are 0 to 4 steps, not {wrong}$"):
+            panel.value = wrong
+
+
+def test_a_slider_of_a_function_shows_all_of_it() -> None:
+    """The line that a thread is about to execute is marked."""
+    first = add_one.__code__.co_firstlineno
+    place = Place(__file__, first + 2, "add_one", "state.count = n + 1", code=add_one.__code__)
+    trace = Trace(("a",), (), "", "", (), {"a": place})
+    html = StepPanel(trace)._shown.value
+    assert html.count("<span") == 4 and html.count('class="stands"') == 1
+    assert f'<span class="stands" aria-current="step"><i>{first + 2:>3}</i>     state.count' in html
+    assert f"<span><i>{first:>3}</i> def add_one(state: Counter) -&gt; None:</span>" in html
+
+
+# --- in which order schedules are tried ---
+
+
+def log_of(name: str, lines_: int) -> Callable[[list[str]], None]:
+    source = "def write(log):\n" + f"    log.append({name!r})\n" * lines_
+    names: dict[str, Any] = {}
+    exec(compile(source, f"<{name}>", "exec"), names)
+    return cast("Callable[[list[str]], None]", names["write"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "switches", "tried"),
+    [
+        ((2, 2), 0, ["aabb", "bbaa"]),
+        ((2, 2), 1, ["aabb", "bbaa", "abba", "baab"]),
+        ((2, 2), 2, ["aabb", "bbaa", "abba", "baab", "abab", "baba"]),
+        ((1, 1, 1), 0, ["abc", "acb", "bca", "bac", "cab", "cba"]),
+    ],
+)
+def test_which_orders_are_tried(sizes: tuple[int, ...], switches: int, tried: list[str]) -> None:
+    """The fewest switches first; each once; and it is known whether these were all."""
+    seen: list[str] = []
+    workers = {name: log_of(name, size) for name, size in zip("abc", sizes, strict=False)}
+    result = explore(list, workers, lambda log: seen.append("".join(log)), switches=switches)
+    assert sorted(seen) == sorted(tried) and result.tried == len(tried)
+    switched = [sum(a != b for a, b in zip(log, log[1:], strict=False)) for log in seen]
+    assert switched == sorted(switched)
+    assert result.complete == (len(tried) == 6)
+
+
+def test_how_many_orders_there_are() -> None:
+    """As many as there are ways to interleave."""
+    for sizes, number in (((3, 3), 20), ((1, 4), 5), ((4, 4), 70), ((2, 2, 2), 90)):
+        workers = {name: log_of(name, size) for name, size in zip("abc", sizes, strict=False)}
+        result = explore(list, workers, switches=99, seconds=60)
+        assert (result.tried, result.complete) == (number, True)
+
+
+def test_the_shortest_that_breaks_is_found() -> None:
+    """Of those with the fewest switches."""
+    result = explore(
+        list, {"a": log_of("a", 3), "b": log_of("b", 1)}, lambda log: "".join(log) != "abaa", switches=9
+    )
+    assert result.schedule == ("a", "b", "a", "a") and not result.complete
+    assert result.why == "the invariant does not hold: ['a', 'b', 'a', 'a']"

@@ -106,8 +106,12 @@ def test_a_port_that_is_none(ask: Callable[[str, int], object], port: int) -> No
 
 def test_a_host_that_cannot_be_called_so() -> None:
     """The idna codec would say something else."""
-    with pytest.raises(OSError, match=r"no such host: a\.\.b \(no host can be called so\)$"):
+    with pytest.raises(OSError) as error:
         sockets.connect(("a..b", 80), 1.0)
+    assert error.value.strerror == "no such host: a..b (no host can be called so)"
+    with pytest.raises(OSError) as error:
+        sockets.connect(("nowhere.invalid", 80), 1.0)
+    assert str(error.value.strerror).startswith("no such host: nowhere.invalid (")
 
 
 def test_why_it_cannot_connect(monkeypatch: pytest.MonkeyPatch) -> None:

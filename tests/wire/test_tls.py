@@ -506,6 +506,21 @@ def test_a_client_knows_when_it_was_cut_off(good: Certificate, elsewhere: Thread
                 alice.say("hello")
 
 
+def test_a_goodbye_is_answered(good: Certificate, elsewhere: ThreadPoolExecutor) -> None:
+    """The server says TLS's goodbye; the client says its own, so that its end is no cut."""
+    with Impostor() as impostor:
+        joining = elsewhere.submit(ChatClient, "alice", impostor.address, tls=good.pem)
+        with impostor.accept_tls(good) as sock:
+            sock.sendall(b"nickname\n")
+            assert sock.recv(100) == b"alice\n"
+            sock.sendall(b"* you are alice, in lobby\n")
+            alice = joining.result(SOON)
+            plain = sock.unwrap()  # returns when their goodbye has come, and raises if FIN comes instead
+            plain.close()
+        assert alice.wait_until_gone() == "the server hung up"
+        alice.leave()
+
+
 def test_leaving_a_server_that_does_not_read(good: Certificate, elsewhere: ThreadPoolExecutor) -> None:
     """`leave` comes back, although the goodbye finds no room in the socket."""
     with Impostor(receive_buffer=4096) as impostor:
