@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Self
 
 import pytest
@@ -140,12 +139,42 @@ class BareServer:
         self.sock.close()
 
 
-def waits_for(lock: threading.Lock, *calls: Callable[[], object]) -> None:
-    """Assert that each call waits while another thread holds the lock, and ends once it is free."""
-    for call in calls:
-        with ThreadPoolExecutor(1, thread_name_prefix="test") as pool:
-            with lock:
-                called = pool.submit(call)
-                done, _ = wait([called], 0.05)
-            called.result(SOON)
-            assert not done, "it did not wait for the lock"
+class Watched:
+    """A lock that knows which threads have taken it."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self.takers: list[int] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        got = self._lock.acquire(blocking, timeout)
+        if got:
+            self.takers.append(threading.get_ident())
+        return got
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def locked(self) -> bool:
+        return self._lock.locked()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def takes(owner: object, lock: str, *calls: Callable[[], object]) -> None:
+    """Assert that each of these calls takes this lock of its owner, in the thread that calls."""
+    real = getattr(owner, lock)
+    watched = Watched(real)
+    setattr(owner, lock, watched)
+    try:
+        for number, call in enumerate(calls):
+            watched.takers.clear()
+            call()
+            assert threading.get_ident() in watched.takers, f"call {number} did not take {lock}"
+            assert not watched.locked() or watched.takers[-1] != threading.get_ident()
+    finally:
+        setattr(owner, lock, real)

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import cast
 
 import pytest
-from support import SOON, BareServer, waits_for
+from support import SOON, BareServer, takes
 
 from labkit.client import connection
 from labkit.client.connection import ClientConnection
@@ -152,12 +152,12 @@ def test_no_two_threads_mix_their_lines(bare_server: BareServer, elsewhere: Thre
     """One waits until the other has sent its own; a heartbeat does not wait, for the other's will do."""
     call = ClientConnection(bare_server.address, LineFraming(), SOON)
     with bare_server.accept() as peer:
-        waits_for(call._sending, lambda: call.send(b"one\n"))
+        takes(call, "_sending", lambda: call.send(b"one\n"))
         with call._sending:
             elsewhere.submit(call.send, b"beat\n", wait=False).result(SOON)
         call.send(b"two\n", wait=False)
         assert peer.lines(2) == ["one", "two"]
-        waits_for(call._closing, call.unread, lambda: call.shut(socket.SHUT_RD), call.close)
+        takes(call, "_closing", call.unread, lambda: call.shut(socket.SHUT_RD), call.close)
         assert not call._sending.locked()
 
 

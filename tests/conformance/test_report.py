@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support import SOON, BareServer, Wire, waits_for
+from support import SOON, BareServer, Wire, takes
 
 from labkit import ChatServer
 from labkit.conformance import run
@@ -552,7 +552,7 @@ def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> Non
         talker.send("/who")
         talker.until("in lobby")
         assert all(person.behind < 64 * 1024 * 1024 for person in server.present())
-    waits_for(guests._lock, lambda: guests.take([]))
+    takes(guests, "_lock", lambda: guests.take([]))
     guests.leave()
     for name in ("alice", "bob", "carol"):
         assert server.journal.wait_for("left", name).what == "vanished"

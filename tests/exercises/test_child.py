@@ -9,17 +9,19 @@ import pickle
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import cloudpickle
 import pytest
-from support import SOON, waits_for
+from support import SOON, takes
 
 from labkit.exercises import exercise_called
 from labkit.exercises.bench.bench import Bench
 from labkit.exercises.exercise import Step
+from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading import child
 from labkit.exercises.grading.child import LONGEST, STUCK, Attempt, NameMissing, Reports, Watchdog
 from labkit.probe.failed import CheckFailed
@@ -291,20 +293,20 @@ class Ended(BaseException):
     pass
 
 
-@pytest.mark.parametrize(("busy", "clue"), [(False, child.WAITING), (True, child.BUSY)])
+@pytest.mark.parametrize(("busy", "clue"), [(False, WAITING), (True, BUSY)])
 def test_a_step_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, busy: bool, clue: str) -> None:
     """Where the code was is reported, and whether it worked or waited; then the process ends."""
     reports, over = Kept(), threading.Event()
     worked = iter([100.0, 100.0 + (0.2 if busy else 0.0001)])
-    monkeypatch.setattr(child.time, "process_time", lambda: next(worked))
+    monkeypatch.setattr(time, "process_time", lambda: next(worked))
     status: list[int] = []
 
     def ends(code: int) -> None:
         status.append(code)
         over.set()
 
-    monkeypatch.setattr(child.os, "_exit", ends)
-    Watchdog(reports, 0.05).guard(lambda: over.wait(SOON) and None, lambda: {"at": "line 3"})
+    monkeypatch.setattr(os, "_exit", ends)
+    Watchdog(reports, 0.05).guard(lambda: None if over.wait(SOON) else None, lambda: {"at": "line 3"})
     assert status == [STUCK] == [70]
     assert reports.kept == [{"state": "stuck", "seconds": 0.05, "clue": clue, "at": "line 3"}]
 
@@ -312,8 +314,8 @@ def test_a_step_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, busy: bool,
 def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch) -> None:
     """However it ends: its watchdog goes, too."""
     reports = Kept()
-    monkeypatch.setattr(child.os, "_exit", lambda code: reports.kept.append({"exit": code}))
-    dogs = []
+    monkeypatch.setattr(os, "_exit", lambda code: reports.kept.append({"exit": code}))
+    dogs: list[threading.Thread] = []
 
     def looks() -> None:
         dogs.extend(t for t in threading.enumerate() if t.name == "labkit-watchdog")
@@ -337,7 +339,7 @@ def test_reports_go_where_standard_output_went(capfd: pytest.CaptureFixture[str]
         reports.sign = "secret"
         os.write(1, b"printed by the code\n")
         reports.send(state="began", step=0)
-        waits_for(reports._lock, lambda: reports.send(state="ö"))
+        takes(reports, "_lock", lambda: reports.send(state="ö"))
         reports._out.close()
     finally:
         os.dup2(out, 1)
@@ -358,7 +360,7 @@ def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
     reports = Kept()
     status: list[int] = []
     monkeypatch.setattr(child, "Reports", lambda: reports)
-    monkeypatch.setattr(child.os, "_exit", status.append)
+    monkeypatch.setattr(os, "_exit", status.append)
     what = job(FRAMING.solution, FRAMING.wants)
     if broken:
         what["exercise"] = "no such exercise"

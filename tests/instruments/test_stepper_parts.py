@@ -390,7 +390,7 @@ class Waits:
     lock: Lock | None = None
     done: bool = False
     place: Place = Place("f", 7, "g", "with lock:")
-    function: Callable[[Any], object] = print
+    function: Any = print
 
 
 def a_lock(holder: str | None = None) -> Lock:

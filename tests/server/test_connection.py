@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support import SOON, Wire, waits_for
+from support import SOON, Wire, takes
 
 from labkit import ChatServer, Journal, Limits
-from labkit.server import client_loop, connection, handshake
+from labkit.server import client_loop, connection, handshake, scheduling
 from labkit.server.client_loop import MUCH, TURN, ClientLoop
 from labkit.server.connection import CHUNK, LOOK_AROUND, SMALL_CHUNK, Disconnected, ServerConnection
 from labkit.server.handshake import Handshake
@@ -87,7 +87,7 @@ def test_what_comes_and_how_it_ends(ends: Ends) -> None:
     assert ends.ends(STOPPING) == SERVER_STOPPED
     ends.client.outbox.failed = TOO_SLOW
     assert ends.ends() == TOO_SLOW
-    waits_for(ends.telling, lambda: ends.ends())
+    takes(ends.client, "_telling", lambda: ends.ends())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_after_its_tls_goodbye_nothing_is_read() -> None:
 def test_the_kernel_is_told_only_what_is_new(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     """How long to wait costs a system call."""
     told: list[float | None] = []
-    monkeypatch.setattr(connection.sockets, "patience", lambda sock, seconds: told.append(seconds))
+    monkeypatch.setattr(sockets, "patience", lambda sock, seconds: told.append(seconds))
     for seconds in (None, 5.0, 5.0, 6.0, None):
         ends.wire.send("x")
         ends.receives(seconds=seconds)
@@ -165,7 +165,7 @@ def test_who_is_read_more_from_at_once(
         asked.append(size)
         return b"x" * sent
 
-    monkeypatch.setattr(connection.sockets, "receive", receive)
+    monkeypatch.setattr(sockets, "receive", receive)
     assert ends.receives() == ends.receives() == b"x" * sent
     assert asked == [SMALL_CHUNK, chunk]
     ends.close()
@@ -326,7 +326,7 @@ def loop(
 def test_talk_is_said_at_once_and_the_rest_is_done(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands in turns, with others' turn in between; what cannot be understood is refused."""
     ways: list[str] = []
-    monkeypatch.setattr(client_loop.scheduling, "make_way", lambda: ways.append("way"))
+    monkeypatch.setattr(scheduling, "make_way", lambda: ways.append("way"))
     it, hub = loop()
     it.hear(ends.client, ["one", "two"])
     assert hub.done == [("one", "two")] and ends.client.lines_in == 2 and ways == []

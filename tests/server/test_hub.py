@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, Wire, waits_for
+from support import SOON, Wire, takes
 
 from labkit import ChatServer, Limits
 from labkit.journal import Journal
@@ -251,8 +251,9 @@ def test_what_all_share_is_guarded(bench: Bench) -> None:
     """No two threads are in the rooms at once."""
     alice, bob = bench.joined("alice"), bench.connected()
     hub = bench.hub
-    waits_for(
-        hub.lock,
+    takes(
+        hub,
+        "lock",
         lambda: hub.join(bob, "bob"),
         lambda: hub.say(alice, ("hi",)),
         lambda: hub.do(alice, [Say("hi")]),

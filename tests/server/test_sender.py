@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, waits_for
+from support import SOON, takes
 
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
@@ -345,8 +345,9 @@ def test_flow_is_decided_while_no_thread_can_post() -> None:
 def test_the_log_is_guarded() -> None:
     """To post, to wake and to stop waits while another thread is at it."""
     with at_work() as broadcaster:
-        waits_for(
-            broadcaster._lock,
+        takes(
+            broadcaster,
+            "_lock",
             lambda: broadcaster.post([]),
             broadcaster.wake,
             broadcaster.stop,

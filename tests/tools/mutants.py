@@ -6,10 +6,10 @@
     python tests/tools/mutants.py --survivors                                  all that survived before
 
 The mutants are those of mutations.py. Each goes into a copy of the tree, never into the tree itself, and
-the tests that run its line (or its file, where that is run at import) are run there until one fails, those
-of its own test file first. Which these are is measured first, and kept in .mutants/ (--measure: again; with
-paths: of these tests alone). The stepper's tests need the trace function, as the measuring does: they, and
-the tests of code that runs in child processes, stand in `ALWAYS`.
+the tests that run its line (or its file, where that is run at import) are run there until one fails, the
+quickest and those of its own test file first. Which these are is measured first, and kept in .mutants/
+(--measure: again; with paths: of these tests alone). The stepper's tests need the trace function, as the
+measuring does: they, and the tests of code that runs in child processes, stand in `ALWAYS`.
 
 A mutant has timed out when no test has ended for --stall seconds, or its memory has no end. What came of
 each is kept in .mutants/results.json. The exit status is 1 if one survived. Not a test: pytest does not
@@ -106,12 +106,10 @@ class Tests:
             folder = str(Path(mutant.path).parent)
             files = [lines for path, lines in self.lines.items() if path.startswith(folder)]
             found = {test for lines in files for tests in lines.values() for test in tests}
-        own = {f"test_{Path(mutant.path).stem}.py", f"test_{Path(mutant.path).parent.name}.py"}
+        own = f"test_{Path(mutant.path).stem}.py"
         chosen: list[str] = []
         spent = 0.0
-        for test in sorted(
-            found, key=lambda t: (Path(t.split("::")[0]).name not in own, self.seconds[t], t)
-        ):
+        for test in sorted(found, key=lambda t: (self.seconds[t] * (0.3 if f"/{own}::" in t else 1), t)):
             if (spent := spent + self.seconds[test]) > budget and chosen:
                 break
             chosen.append(test)

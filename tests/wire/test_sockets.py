@@ -151,8 +151,13 @@ def test_connecting_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "socket", Silent)
     monkeypatch.setattr(sockets, "writable", writable)
     asked: list[bool] = []
+
+    def given_up() -> bool:
+        asked.append(True)
+        return False
+
     with pytest.raises(ConnectionError, match=r"^no answer from 127\.0\.0\.1:7 within 0\.2 s$"):
-        sockets.connect(("127.0.0.1", 7), 0.2, lambda: bool(asked.append(True)))
+        sockets.connect(("127.0.0.1", 7), 0.2, given_up)
     assert len(asked) >= len(waits) > 3 and all(0 < seconds <= 0.05 for seconds in waits)
     with pytest.raises(ConnectionError, match=r"^cannot reach 127\.0\.0\.1:7: it was given up$"):
         sockets.connect(("127.0.0.1", 7), SOON, lambda: True)

@@ -20,7 +20,7 @@ from time import monotonic
 import pytest
 from certificates import Certificate, make
 from programs import LABKIT, PATIENCE, Program, Serving
-from support import SOON, BareServer, Wire, waits_for
+from support import SOON, BareServer, Wire, takes
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import GONE, HERE, ConnectionEnded
@@ -150,8 +150,9 @@ def test_a_session_carries_bytes_both_ways(good: Certificate, size: int) -> None
 def test_no_two_threads_are_in_openssl_at_once(good: Certificate) -> None:
     """Whatever is done waits while another thread does something."""
     server, client = met(good)
-    waits_for(
-        server._lock,
+    takes(
+        server,
+        "_lock",
         lambda: server.encrypt(b"one"),
         lambda: server.decrypt(b""),
         lambda: server.say_plainly(b"two"),
