@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from time import monotonic
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,9 @@ from support import SOON, takes
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
-from labkit.server.sender import Outbox
-from labkit.wire.messages import HUNG_UP, VANISHED
+from labkit.server.sender import Outbox, Sender
+from labkit.wire import sockets
+from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.tls import TlsSession
 
 FULL = object()
@@ -355,13 +358,14 @@ def test_the_log_is_guarded() -> None:
 
 
 def test_a_full_log_holds_all_and_a_short_one_no_talker() -> None:
-    """To the byte."""
+    """What is for a room and what is for one alone counts; others may be posted for nothing."""
     broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
     to, theirs = outbox()
+    half = bytes(UNREAD // 2 - 2048)
     try:
-        broadcaster.post([ForRoom("lobby", bytes(UNREAD - 10)), Hears(to, None), ForOne(to, bytes(10))])
+        broadcaster.post([ForRoom("lobby", half), Hears(to, None), ForOne(to, half)])
         assert broadcaster.flowing.is_set() and not broadcaster.full and not broadcaster.holds(to)
-        broadcaster.post([ForOne(to, b"x")])
+        broadcaster.post([ForOne(to, bytes(4097))])
         assert not broadcaster.flowing.is_set() and broadcaster.full and broadcaster.holds(to)
     finally:
         broadcaster.stop()
@@ -405,3 +409,198 @@ def test_all_that_is_asked_for_is_heard(elsewhere: object) -> None:
         post(broadcaster, Close(to, politely=True))
         came = everything(theirs)
     assert sorted(came.splitlines()) == sorted([b"0"] * 300 + [b"1"] * 300 + [b"2"] * 300)
+
+
+# --- slow readers, by a clock of our own ---
+
+
+class Bench:
+    """A sender whose clock is moved by hand; and what the peers' kernels have not acknowledged is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
+        self.now = 1000.0
+        self.unsent: dict[socket.socket, int] = {}
+        self.looks = 0
+        monkeypatch.setattr("labkit.server.sender.monotonic", lambda: self.now)
+        monkeypatch.setattr("labkit.wire.sockets.unsent", self._unsent)
+        self.sender = Sender(Limits(**limits))
+        self.wires: list[socket.socket] = []
+
+    def _unsent(self, sock: socket.socket) -> int:
+        self.looks += 1
+        return self.unsent.get(sock, 0)
+
+    def slow(self, waiting: int, sent: int = 0) -> Outbox:
+        """One for which so many bytes wait, after as many were sent."""
+        to, theirs = outbox(*[sent] * bool(sent), FULL)
+        cast(Scripted, to.sock).may_go_on.clear()
+        self.wires.append(theirs)
+        self.unsent[to.sock] = sent
+        self.sender.send((to,), bytes(sent + waiting), 1)
+        if sent:
+            self.sender.look_around(0)
+        assert to.behind == waiting and not to.clear
+        return to
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.sender.look_around(0)
+
+    def close(self) -> None:
+        for wire in self.wires:
+            wire.close()
+        self.sender.end()
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(monkeypatch, grace=10.0, behind=100_000)
+    yield bench
+    bench.close()
+
+
+def test_one_that_takes_nothing_has_its_grace(bench: Bench) -> None:
+    """To the tenth of a second; then it is reset, and the thread that reads from it wakes."""
+    assert bench.sender.idle
+    to = bench.slow(1000)
+    assert not bench.sender.idle
+    bench.after(9.9)
+    assert to.failed is None and to.behind == 1000
+    bench.after(0.2)
+    assert to.failed == TOO_SLOW and to.behind == 0 and bench.sender.idle
+    assert to.sock.recv(1) == b""
+    assert struct.unpack("ii", to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)
+    bench.sender.send((to,), b"more", 1)
+    assert to.behind == 0
+    bench.sender.close(to, politely=True)
+    assert to.sock.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    ("waiting", "pause", "let_go"), [(150_000, 0.04, False), (150_000, 0.06, True), (90_000, 5.0, False)]
+)
+def test_one_for_which_too_much_waits_has_a_moment(
+    bench: Bench, waiting: int, pause: float, let_go: bool
+) -> None:
+    """And no grace."""
+    to = bench.slow(waiting)
+    bench.after(pause)
+    assert (to.failed == TOO_SLOW) is let_go
+    if not let_go:
+        bench.sender.close(to, politely=False)
+
+
+def test_one_that_takes_a_little_now_and_then_has_its_time_again(bench: Bench) -> None:
+    """From when its kernel last took something: three times the pause that it has made before."""
+    to = bench.slow(150_000, sent=5000)
+    bench.after(0.04)
+    bench.unsent[to.sock] = 4000  # it has taken something, after 40 ms
+    bench.after(0.01)
+    bench.after(0.14)
+    assert to.failed is None
+    bench.after(0.02)
+    assert to.failed == TOO_SLOW
+    bench.sender.close(to, politely=False)
+    patient = bench.slow(1000, sent=5000)
+    bench.after(9.0)
+    bench.unsent[patient.sock] = 4999
+    bench.after(0.5)
+    bench.after(9.9)
+    assert patient.failed is None
+    bench.after(0.2)
+    assert patient.failed == TOO_SLOW
+    bench.sender.close(patient, politely=False)
+
+
+def test_looking_who_has_taken_what_is_done_now_and_then(bench: Bench) -> None:
+    """Each look costs a system call for each who waits."""
+    to = bench.slow(1000)
+    bench.after(0.02)
+    looks = bench.looks
+    bench.after(0.005)
+    assert bench.looks == looks
+    bench.after(0.006)
+    assert bench.looks == looks + 1
+    bench.sender.close(to, politely=False)
+
+
+def test_who_slows_the_talkers(bench: Bench) -> None:
+    """Who reads, and has more than half of what may wait; by what its room hears, or by its own alone."""
+    far, near = bench.slow(60_000), bench.slow(40_000)
+    assert bench.sender.held() == ([far], [far])
+    far.private = 20_000
+    assert bench.sender.held() == ([far], [])
+    far.private = 0
+    bench.now += 0.04
+    assert bench.sender.held() == ([far], [far])
+    bench.now += 0.02
+    assert bench.sender.held() == ([], [])  # it takes nothing: the talkers go on without it
+    bench.now -= 0.06
+    bench.sender.close(far, politely=True)
+    assert bench.sender.held() == ([], [])  # it is on its way out
+    for one in (far, near):
+        bench.sender.close(one, politely=False)
+
+
+def test_a_goodbye_is_waited_for_so_long(bench: Bench) -> None:
+    """One second; then it is closed, whatever has come."""
+    to, theirs = outbox()
+    bench.wires.append(theirs)
+    bench.sender.close(to, politely=True)
+    assert not to.clear and not bench.sender.idle
+    bench.after(0.9)
+    assert to.sock.fileno() != -1
+    bench.after(0.2)
+    assert to.sock.fileno() == -1 and bench.sender.idle
+
+
+def test_a_reset_after_the_goodbye_closes_it(bench: Bench) -> None:
+    """It is gone all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    sockets.prepare(ours)
+    to = Outbox(ours)
+    bench.sender.close(to, politely=True)
+    sockets.reset_on_close(theirs)
+    theirs.close()
+    while to.sock.fileno() != -1:
+        bench.sender.look_around(SOON)
+    assert bench.sender.idle
+
+
+def test_memory_for_all_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When half of it is taken, who has more than an even share is let go; who has less stays."""
+    bench = Bench(monkeypatch, grace=1000.0, behind=10_000_000, waiting=200_000)
+    little, much = bench.slow(20_000), bench.slow(60_000)
+    bench.after(1.0)
+    assert little.failed is None and much.failed is None
+    more = bench.slow(30_000)  # more than half of 200,000 now: 33,000 for each
+    bench.after(0.1)
+    assert (little.failed, much.failed, more.failed) == (None, TOO_SLOW, None)
+    bench.after(1.0)
+    assert (little.failed, more.failed) == (None, None)
+    for one in (little, much, more):
+        bench.sender.close(one, politely=False)
+    bench.close()
+
+
+def test_a_wake_up_ends_a_look_around() -> None:
+    """From any thread, however often; the next one waits again."""
+    sender = Sender(Limits())
+    for _ in range(3000):
+        sender.wake()
+    began = monotonic()
+    sender.look_around(SOON)
+    assert monotonic() - began < SOON / 2
+    while sender._wakes.fileno() != -1 and not _would_wait(sender._wakes):
+        sender.look_around(0)
+    sender.end()
+
+
+def _would_wait(sock: socket.socket) -> bool:
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False
