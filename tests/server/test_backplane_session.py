@@ -297,7 +297,8 @@ def test_whose_deed_it_was(deliveries: list[str], whose: str | None) -> None:
         "one": ToOne("b", Notice("x")),
         "enters": RoomsEnters("b", None),
     }
-    assert told_by([made[name] for name in deliveries]) == whose
+    told: object = told_by([made[name] for name in deliveries])
+    assert told == whose
 
 
 # --- how far it was read ---
@@ -432,7 +433,8 @@ def test_the_end_of_a_session_wakes_all_who_wait(bench: Bench) -> None:
 def test_defaults() -> None:
     """What has not happened yet."""
     request, room = Request(), SharedRoom("x")
-    assert not request.done.is_set() and request.answer is None and ignore(3) is None
+    assert not request.done.is_set() and request.answer is None
+    ignore(3)
     assert (room.name, room.users, room.waiting, room.last, room.read, room.heard) == (
         "",
         0,

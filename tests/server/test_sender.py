@@ -577,9 +577,9 @@ def test_memory_for_all_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert little.failed is None and much.failed is None
     more = bench.slow(30_000)  # more than half of 200,000 now: 33,000 for each
     bench.after(0.1)
-    assert (little.failed, much.failed, more.failed) == (None, TOO_SLOW, None)
+    assert [one.failed for one in (little, much, more)] == [None, TOO_SLOW, None]
     bench.after(1.0)
-    assert (little.failed, more.failed) == (None, None)
+    assert [one.failed for one in (little, more)] == [None, None]
     for one in (little, much, more):
         bench.sender.close(one, politely=False)
     bench.close()
