@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import select
 import socket
@@ -14,7 +15,7 @@ from support import SOON, BareServer, Wire, need
 
 import labkit.client.client
 import labkit.client.connection
-from labkit import RAW, ChatClient, ChatServer, Limits
+from labkit import LINES, RAW, ChatClient, ChatServer, Limits
 from labkit.client import FROZEN, GONE, HERE, JOINING, ConnectionEnded, NicknameRefused
 from labkit.client.session import Session
 from labkit.client.transcript import Lines, Transcript
@@ -35,6 +36,23 @@ def fake(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> Callable[...
         return joining.result(SOON), peer
 
     return make
+
+
+def test_what_a_client_does_without_being_told() -> None:
+    """The defaults that its docstring and README count on."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ChatClient).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    assert defaults == {
+        "framing": LINES,
+        "timeout": 5.0,
+        "password": None,
+        "tls": None,
+        "give_up": 30.0,
+        "seed": None,
+    }
 
 
 # --- the handshake ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import re
 import socket
@@ -452,6 +453,13 @@ def test_what_comes_after_half_close_goes_nowhere(ends: Ends, end: str) -> None:
     there.hang_up()
     here.hang_up()
     assert everything(here) == b""
+
+
+def test_what_a_link_does_without_being_told() -> None:
+    """Its defaults: the same dice for all who name no seed."""
+    parameters = inspect.signature(Link).parameters
+    defaults = {name: parameters[name].default for name in ("client", "server", "journal", "seed")}
+    assert defaults == {"client": "client", "server": "server", "journal": None, "seed": 0}
 
 
 def test_the_words_of_a_link(server: ChatServer) -> None:
