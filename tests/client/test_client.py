@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
-from support import SOON, BareServer, Wire, need
+from support import SOON, BareServer, Wire, need, takes
 
 import labkit.client.client
 import labkit.client.connection
@@ -451,6 +451,24 @@ def test_on_change_is_told_of_everything(server: ChatServer) -> None:
         alice.thaw()
         alice.leave()
         assert states[0] == HERE and FROZEN in states and states[-1] == GONE
+
+
+def test_what_threads_share_is_guarded(server: ChatServer) -> None:
+    """Whoever looks at a client, or tells of it, has its lock."""
+    with ChatClient("alice", server.address) as alice:
+        transcript, session = alice._transcript, alice._session
+        takes(
+            transcript,
+            "changed",
+            lambda: alice.tail(1),
+            lambda: alice.on_change(lambda: None),
+            transcript.tell_listeners,
+            lambda: alice.wait_for("you are alice"),
+        )
+        takes(alice, "_changed", lambda: alice.transcript, lambda: alice.state)
+        takes(session, "changed", lambda: alice.say("hello"))
+    with ChatClient("bob", [server.address]) as bob:
+        takes(bob._session, "changed", lambda: bob.say("hello"), times=2)
 
 
 def test_two_threads_speak(server: ChatServer, elsewhere: ThreadPoolExecutor) -> None:

@@ -102,7 +102,7 @@ def test_pieces_that_come_together_and_what_lies_between() -> None:
         came = stage.shape(pieces)
         assert [data for _, data in came] == [data for _, data in expected], fault
         assert [due for due, _ in came] == pytest.approx([due for due, _ in expected]), fault
-        assert stage.flush(9.0) == []
+        assert stage.timer() == inf and stage.flush(9.0) == []
 
 
 def test_glue_waits_from_the_first_of_what_it_holds() -> None:
@@ -387,6 +387,7 @@ def test_reset_after_so_many_bytes_delivers_them_first(ends: Ends) -> None:
 @pytest.mark.parametrize("chunks", [[3, 5], [5, 3], [1, 1, 1, 1, 4], [8], [4, 1, 3], [6, 2]])
 def test_reset_after_so_many_bytes_counts_over_all_that_came(ends: Ends, chunks: list[int]) -> None:
     """In whatever chunks they come; what came before the fault does not count."""
+    ends.link.to_server.use(Slice(2))
     ends.client.send_bytes(b"before")
     assert read(ends.server, 6) == b"before"
     ends.link.to_server.use(Reset(after=5))

@@ -229,9 +229,11 @@ def test_each_that_comes_in_has_a_number(monkeypatch: pytest.MonkeyPatch) -> Non
     sockets_ = [socket.socket() for _ in range(4)]
     reset = OSError(errno.ECONNABORTED, "reset")
     came: list[tuple[object, int, str]] = []
-    listener = Listener(sockets_[0], reset, sockets_[1], lambda: it._closing.set() and None, sockets_[2])
+    closing: list[threading.Event] = []
+    listener = Listener(sockets_[0], reset, sockets_[1], lambda: closing[0].set(), sockets_[2])
     monkeypatch.setattr("labkit.wire.sockets.listen", lambda host, port: listener)
     it = Acceptor("localhost", 0, lambda *what: came.append(what), lambda why: False)
+    closing.append(it._closing)
     it._accept()
     assert came == [(sockets_[0], 1, "10.0.0.1"), (sockets_[1], 2, "10.0.0.1")]
     late = Listener(sockets_[3])
@@ -239,11 +241,11 @@ def test_each_that_comes_in_has_a_number(monkeypatch: pytest.MonkeyPatch) -> Non
     accept = late.accept
     it._closing.clear()
 
-    def closing() -> tuple[Any, tuple[str, int]]:
+    def at_last() -> tuple[Any, tuple[str, int]]:
         it._closing.set()
         return accept()
 
-    monkeypatch.setattr(late, "accept", closing)
+    monkeypatch.setattr(late, "accept", at_last)
     it._accept()
     assert len(came) == 2 and sockets_[3].fileno() == -1
     for sock in sockets_:
@@ -261,9 +263,12 @@ def test_an_acceptor_that_was_never_opened_can_be_closed() -> None:
 def test_closing_wakes_the_thread_where_shutdown_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """It knocks, and is let in; what came before has been handed over."""
     came: list[int] = []
-    it = Acceptor(
-        "127.0.0.1", 0, lambda sock, number, host: (came.append(number), sock.close())[0], lambda why: False
-    )
+
+    def comes_in(sock: socket.socket, number: int, host: str) -> None:
+        came.append(number)
+        sock.close()
+
+    it = Acceptor("127.0.0.1", 0, comes_in, lambda why: False)
     real = it._listener
 
     class Deaf:
