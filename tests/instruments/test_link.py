@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import random
 import re
 import socket
@@ -32,6 +33,7 @@ from labkit.instruments.faults import (
     Stage,
 )
 from labkit.instruments.link import Link
+from labkit.wire import sockets
 
 # --- the shaping faults, by hand, with a clock of our own ---
 
@@ -454,6 +456,42 @@ def test_what_comes_after_half_close_goes_nowhere(ends: Ends, end: str) -> None:
     there.hang_up()
     here.hang_up()
     assert everything(here) == b""
+
+
+@pytest.mark.parametrize(
+    "faults", [(), (Delay(0.001),), (Slice(3),), (Glue(4, 0.001),), (Reset(after=26),)]
+)
+@pytest.mark.parametrize("takes", [(0, 1), (1,), (-1,), (3, 0, 0, 2), (0, 0, 7)])
+def test_a_sink_that_takes_a_little_gets_all_of_it(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, takes: tuple[int, ...], faults: tuple[Fault, ...]
+) -> None:
+    """In order, and nothing twice; each piece is written down once, before it goes out, whole."""
+    ends.link.to_server.use(*faults)
+    real, script = sockets.send_now, itertools.cycle(takes)
+
+    def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
+        part = bytes(data)[: next(script)] if len(data) > 1 else data
+        return real(sock, part) if part else 0
+
+    monkeypatch.setattr(sockets, "send_now", send_now)
+    for chunk in (b"one, two, ", b"three", b"and so on..."):
+        ends.client.send_bytes(chunk)
+        came = b""
+        while len(came) < len(chunk) and (more := receive_or_reset(ends.server, len(chunk) - len(came))):
+            came += more
+        assert came == chunk[: 11 if faults == (Reset(26),) else None]
+    told = [re.sub(r" \(\d+\)$", "", what)[1:-1] for kind, _, what in ends.passed() if kind == "bytes"]
+    assert "".join(told).startswith("one, two, threeand so on..") and len("".join(told)) <= 27
+    if not faults:
+        assert told == ["one, two, ", "three", "and so on..."]
+
+
+def receive_or_reset(wire: Wire, size: int) -> bytes:
+    """What comes; b"" if that is RST."""
+    try:
+        return wire.sock.recv(size)
+    except ConnectionResetError:
+        return b""
 
 
 def test_what_a_link_does_without_being_told() -> None:

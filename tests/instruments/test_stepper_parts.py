@@ -18,7 +18,7 @@ from labkit.instruments.stepper.lines import NOWHERE, Lines, Place
 from labkit.instruments.stepper.locks import RUNNING, Lock, RLock
 from labkit.instruments.stepper.panel import StepPanel
 from labkit.instruments.stepper.record import Record, Step, Trace
-from labkit.instruments.stepper.searching import BrokenSchedule, _broken, _words
+from labkit.instruments.stepper.searching import FURTHER, BrokenSchedule, _broken, _words
 from labkit.instruments.stepper.table import CELL, HTML_STYLE, ROWS, STATE, as_html, as_text, note_as_html
 
 # --- state as text ---
@@ -1013,3 +1013,20 @@ def test_the_shortest_that_breaks_is_found() -> None:
     )
     assert result.schedule == ("a", "b", "a", "a") and not result.complete
     assert result.why == "the invariant does not hold: ['a', 'b', 'a', 'a']"
+
+
+def test_how_long_a_shorter_one_is_looked_for() -> None:
+    """So many schedules more, from the first that breaks on; of those with as few switches."""
+    seen: list[str] = []
+
+    def few_switches(log: list[str]) -> bool:
+        seen.append("".join(log))
+        return sum(a != b for a, b in zip(log, log[1:], strict=False)) < 4
+
+    result = explore(
+        list, {"a": log_of("a", 12), "b": log_of("b", 12)}, few_switches, switches=9, seconds=60
+    )
+    first = next(n for n, log in enumerate(seen) if log.count("ab") + log.count("ba") >= 4)
+    # The one that was found is played once more, for its record.
+    assert result.tried == first + FURTHER == len(seen) - 1 and FURTHER == 200
+    assert result.found and not result.complete
