@@ -144,7 +144,7 @@ class Watched:
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self.takers: list[int] = []
+        self.takers: list[threading.Thread] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lock, name)
@@ -152,7 +152,7 @@ class Watched:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         got = self._lock.acquire(blocking, timeout)
         if got:
-            self.takers.append(threading.get_ident())
+            self.takers.append(threading.current_thread())
         return got
 
     def release(self) -> None:
@@ -174,7 +174,7 @@ def takes(owner: object, lock: str, *calls: Callable[[], object], times: int = 1
         for number, call in enumerate(calls):
             watched.takers.clear()
             call()
-            taken = watched.takers.count(threading.get_ident())
+            taken = watched.takers.count(threading.current_thread())
             assert taken >= times, f"call {number} took {lock} {taken} times"
     finally:
         setattr(owner, lock, real)

@@ -1023,9 +1023,7 @@ def test_how_long_a_shorter_one_is_looked_for() -> None:
         seen.append("".join(log))
         return sum(a != b for a, b in zip(log, log[1:], strict=False)) < 4
 
-    result = explore(
-        list, {"a": log_of("a", 12), "b": log_of("b", 12)}, few_switches, switches=9, seconds=60
-    )
+    result = explore(list, {"a": log_of("a", 8), "b": log_of("b", 8)}, few_switches, switches=9, seconds=60)
     first = next(n for n, log in enumerate(seen) if log.count("ab") + log.count("ba") >= 4)
     # The one that was found is played once more, for its record.
     assert result.tried == first + FURTHER == len(seen) - 1 and FURTHER == 200

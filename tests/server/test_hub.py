@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, Wire, takes
+from support import SOON, Watched, Wire, takes
 
 from labkit import ChatServer, Limits
 from labkit.journal import Journal
@@ -320,6 +321,26 @@ def test_deliveries_become_entries_in_their_order(deliveries: list[Delivery[Some
     for first, second in zip(entries, entries[1:], strict=False):
         if isinstance(first, ForRoom) and isinstance(second, ForRoom):
             assert (first.room, first.but) != (second.room, second.but)
+
+
+# --- the lock, over a client's life ---
+
+
+def test_each_thread_takes_the_lock_as_often_as_it_must() -> None:
+    """To be admitted and counted; to be asked, to join, to leave and to be forgotten; and to stop."""
+    server = ChatServer(port=0)
+    watched = Watched(server._hub.lock)
+    server._hub.lock = cast(threading.Lock, watched)
+    takes(server, "_switch", server.start)
+    with Wire.joined(server.address, "alice") as alice:
+        alice.hang_up()
+        assert alice.to_the_end() == []
+    takes(server, "_switch", server.stop)
+    assert Counter(thread.name for thread in watched.takers) == {
+        "labkit-accept": 2,
+        "labkit-handle-1": 4,
+        threading.current_thread().name: 1,
+    }
 
 
 # --- a stop, while a client is on its way out ---

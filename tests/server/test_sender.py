@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, takes
+from support import SOON, Watched, takes
 
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
@@ -355,6 +355,29 @@ def test_the_log_is_guarded() -> None:
             broadcaster.wake,
             broadcaster.stop,
         )
+
+
+def test_each_round_of_the_broadcaster_takes_the_lock_twice() -> None:
+    """To take what is in the log, and to decide whether talkers may go on; and once more to end."""
+    broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
+    watched = Watched(broadcaster._lock)
+    broadcaster._lock = cast(threading.Lock, watched)
+    held, rounds = broadcaster._sender.held, []
+    to, theirs = outbox()
+
+    def counted() -> tuple[list[Outbox], list[Outbox]]:
+        rounds.append(1)
+        return held()
+
+    broadcaster._sender.held = counted  # type: ignore[method-assign]
+    broadcaster.start()
+    for n in range(20):
+        post(broadcaster, ForOne(to, b"%d\n" % n))
+        until(lambda n=n: to.lines_out == n + 1)  # type: ignore[misc]
+    post(broadcaster, Close(to, politely=False))
+    broadcaster.stop()
+    assert watched.takers.count(broadcaster._thread) == 2 * len(rounds) + 1 > 20
+    theirs.close()
 
 
 def test_a_full_log_holds_all_and_a_short_one_no_talker() -> None:
