@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import types
@@ -1028,3 +1029,52 @@ def test_how_long_a_shorter_one_is_looked_for() -> None:
     # The one that was found is played once more, for its record.
     assert result.tried == first + FURTHER == len(seen) - 1 and FURTHER == 200
     assert result.found and not result.complete
+
+
+ANOTHER_WAY = (
+    "a schedule broke something, and went another way when it was played again: setup must make everything "
+    "anew, and workers must not leave anything to chance, to the clock or to threads of their own"
+)
+
+
+def test_a_search_that_goes_another_way_is_told() -> None:
+    """A schedule does not fit the second time; or what broke breaks no more, or in another way."""
+    plays: list[int] = []
+
+    def setup() -> list[int]:
+        plays.append(0)
+        return plays
+
+    def longer_at_first(state: list[int]) -> None:
+        if len(state) < 2:
+            state[0] = 1
+            state[0] = 2
+
+    with pytest.raises(ValueError) as error:
+        explore(setup, {"alice": longer_at_first, "bob": longer_at_first})
+    assert re.fullmatch(
+        r"the same schedule went another way the second time \(at step \d it lets \w+ go on, who has "
+        r"ended\): setup must make everything anew, each time the same",
+        str(error.value),
+    )
+
+    def first_only(state: list[int]) -> bool:
+        return len(state) != 1
+
+    def one_line(state: list[int]) -> None:
+        state[0] = 1
+
+    plays.clear()
+    with pytest.raises(ValueError) as error:
+        explore(setup, {"alice": one_line, "bob": one_line}, first_only, switches=0, schedules=1)
+    assert str(error.value) == f"{ANOTHER_WAY} (first_only does not hold: [1]; then nothing)"
+
+    def fewer_later(state: list[int]) -> None:
+        if len(state) == 1:
+            state[0] = 1
+
+    plays.clear()
+    with pytest.raises(ValueError) as error:
+        explore(setup, {"alice": fewer_later, "bob": fewer_later}, first_only, switches=0, schedules=1)
+    assert str(error.value).startswith(f"{ANOTHER_WAY} (first_only does not hold: [1]; then: the schedule ")
+    assert "does not fit: " in str(error.value)
