@@ -346,15 +346,10 @@ def test_flow_is_decided_while_no_thread_can_post() -> None:
 
 
 def test_the_log_is_guarded() -> None:
-    """To post, to wake and to stop waits while another thread is at it."""
+    """To post, to wake and to stop takes its lock; to stop, once more to wake."""
     with at_work() as broadcaster:
-        takes(
-            broadcaster,
-            "_lock",
-            lambda: broadcaster.post([]),
-            broadcaster.wake,
-            broadcaster.stop,
-        )
+        takes(broadcaster, "_lock", lambda: broadcaster.post([]), broadcaster.wake)
+        takes(broadcaster, "_lock", broadcaster.stop, times=2)
 
 
 def test_each_round_of_the_broadcaster_takes_the_lock_twice() -> None:
