@@ -11,7 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
-from support import SOON, BareServer, Wire, need, takes
+from support import SOON, BareServer, Wire, need
+from watched import takes
 
 import labkit.client.client
 import labkit.client.connection

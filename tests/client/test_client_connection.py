@@ -10,7 +10,8 @@ from time import monotonic
 from typing import cast
 
 import pytest
-from support import SOON, BareServer, takes
+from support import SOON, BareServer
+from watched import takes
 
 from labkit.client import connection
 from labkit.client.connection import ClientConnection

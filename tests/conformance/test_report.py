@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support import SOON, BareServer, Wire, takes
+from support import SOON, BareServer, Wire
+from watched import takes
 
 from labkit import ChatServer
 from labkit.conformance import run

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import cloudpickle
 import pytest
-from support import SOON, takes
+from support import SOON
+from watched import takes
 
 from labkit.exercises import exercise_called
 from labkit.exercises.bench.bench import Bench

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from support import SOON, takes
+from support import SOON
+from watched import takes
 
 from labkit import Journal, Limits
 from labkit.server import acceptor, admission

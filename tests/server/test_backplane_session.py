@@ -7,7 +7,7 @@ import threading
 from typing import Any, cast
 
 import pytest
-from support import takes
+from watched import takes
 
 from labkit.server.backplane import contact, session
 from labkit.server.backplane.contact import FIRST_PAUSE, LONGEST_PAUSE, Contact, growing_pauses

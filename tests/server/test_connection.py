@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support import SOON, Wire, takes
+from support import SOON, Wire
+from watched import takes
 
 from labkit import ChatServer, Journal, Limits
 from labkit.server import client_loop, connection, handshake, scheduling

@@ -11,7 +11,8 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, Watched, Wire, takes
+from support import SOON, Wire
+from watched import Watched, takes
 
 from labkit import ChatServer, Limits
 from labkit.journal import Journal

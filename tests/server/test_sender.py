@@ -15,7 +15,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SOON, Watched, takes
+from support import SOON
+from watched import Watched, takes
 
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears

@@ -20,7 +20,8 @@ from time import monotonic
 import pytest
 from certificates import Certificate, make
 from programs import LABKIT, PATIENCE, Program, Serving
-from support import SOON, BareServer, Wire, takes
+from support import SOON, BareServer, Wire
+from watched import takes
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import GONE, HERE, ConnectionEnded
