@@ -78,10 +78,21 @@ class Tests:
         kept = KEPT / "tests.json"
         known = cls(**json.loads(kept.read_text())) if kept.exists() and paths != [] else cls()
         if paths is not None or not kept.exists():
-            _measure(paths or [f"tests/{folder}" for folder in MEASURED], workers)
+            paths = paths or [f"tests/{folder}" for folder in MEASURED]
+            _measure(paths, workers)
+            known._forget(paths)
             known._add_measured()
             kept.write_text(json.dumps(vars(known)))
         return known
+
+    def _forget(self, paths: list[str]) -> None:
+        """What these tests ran before: some may be gone."""
+        old = {test for test in self.seconds if test.startswith(tuple(paths))}
+        for test in old:
+            del self.seconds[test]
+        for of_file in self.lines.values():
+            for line, tests in of_file.items():
+                of_file[line] = [test for test in tests if test not in old]
 
     def _add_measured(self) -> None:
         from coverage import CoverageData
