@@ -99,6 +99,7 @@ class Bench:
 
     def mail(self, **fields: Any) -> None:
         self.number += 1
+        fields["p"] = self.session.mail  # which was the one before it
         letter = {name.encode(): str(value).encode() for name, value in fields.items()}
         self.reads((f"labkit:mail:{self.session.server}", [(f"{self.number}-0", letter)]))
 
@@ -372,11 +373,11 @@ def test_a_letter_waits_for_a_room_that_is_to_be_read_first(bench: Bench) -> Non
     del bench.session.lively[other]
     mail = f"labkit:mail:{bench.session.server}"
     letters = [
-        ("8-0", {b"n": b"nowhere"}),
-        ("9-0", {b"n": b"den"}),
-        ("10-0", {b"w": b"1", b"s": b"b", b"f": b"n:ann", b"t": b"x\n"}),
+        ("80-0", {b"n": b"nowhere", b"p": bench.session.mail.encode()}),
+        ("90-0", {b"n": b"den", b"p": b"80-0"}),
+        ("100-0", {b"w": b"1", b"s": b"b", b"f": b"n:ann", b"t": b"x\n", b"p": b"90-0"}),
     ]
     bench.reads((mail, letters))
-    assert bench.posted == [] and len(bench.session.letters) == 1 and bench.session.mail == "10-0"
+    assert bench.posted == [] and len(bench.session.letters) == 1 and bench.session.mail == "100-0"
     bench.reads()
     assert bench.posted == [ForOne(me.outbox, b"x\n")] and not bench.session.letters

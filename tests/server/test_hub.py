@@ -345,6 +345,27 @@ def test_each_thread_takes_the_lock_as_often_as_it_must() -> None:
     assert (taken["labkit-accept"], taken["labkit-handle-1"], len(taken)) == (2, 4, 3)
 
 
+def test_where_there_is_no_thread_the_lock_is_taken_to_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection has its slot, and is counted; then neither."""
+    start = threading.Thread.start
+
+    def fails(thread: threading.Thread) -> None:
+        if thread.name.startswith("labkit-handle"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    server = ChatServer(port=0)
+    watched = Watched(server._hub.lock)
+    server._hub.lock = cast(threading.Lock, watched)
+    server.start()
+    with Wire(server.address) as stranger:
+        assert stranger.to_the_end() == ["! the server is full: no thread to be had"]
+    assert [thread.name for thread in watched.takers] == ["labkit-accept"] * 3
+    assert len(server._hub.slots) == 0
+    server.stop()
+
+
 # --- a stop, while a client is on its way out ---
 
 

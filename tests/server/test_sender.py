@@ -531,6 +531,23 @@ def test_one_that_takes_a_little_now_and_then_has_its_time_again(bench: Bench) -
     bench.sender.close(patient, politely=False)
 
 
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_what_goes_out_counts_when_it_is_acknowledged(bench: Bench, acknowledged: bool) -> None:
+    """A socket that takes more and more is no sign of life: what the peer's kernel has, is."""
+    to = bench.slow(50_000)
+    cast(Scripted, to.sock).script = [20_000, FULL]
+    bench.unsent[to.sock] = 0 if acknowledged else 20_000
+    bench.after(6.0)
+    assert to.behind == 30_000
+    cast(Scripted, to.sock).script = []
+    bench.after(6.0)
+    assert (to.failed == TOO_SLOW) is not acknowledged
+    if acknowledged:
+        takes(bench.sender, "telling", lambda: bench.after(6.0))
+        assert to.failed == TOO_SLOW
+    bench.sender.close(to, politely=False)
+
+
 def test_looking_who_has_taken_what_is_done_now_and_then(bench: Bench) -> None:
     """Each look costs a system call for each who waits."""
     to = bench.slow(1000)
