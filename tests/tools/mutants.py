@@ -136,12 +136,13 @@ def _measure(paths: list[str], workers: int) -> None:
     options += ["--cov", f"--cov-config={rc}", "--cov-context=test", "--cov-report="]
     options += [f"--junitxml={KEPT / 'durations.xml'}", f"--ignore={STEPPER}"]
     # A test that fails while it is measured is not used: the clock of some does not like that.
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *paths],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
     )
+    if done.returncode not in (0, 1):
+        raise SystemExit("the tests could not be run")
 
 
 def _durations() -> dict[str, float]:
