@@ -11,14 +11,17 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from support import SOON
 
 from labkit import ChatServer, Limits
+from labkit.conformance import dying
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
 from labkit.wire.framing import FRAMINGS
 
@@ -852,6 +855,39 @@ def test_one_that_is_thrown_out_after_a_goodbye() -> None:
     expected, seen = told(Warped(said), "after a goodbye nobody else is thrown out")
     assert expected == "dave hears 'are-you-there-N' from carol"
     assert re.match(r"carol was thrown out \((FIN|RST)\); dave heard ", seen)
+
+
+@pytest.mark.parametrize("stuck", [True, False])
+def test_whether_a_server_is_stuck_with_one_that_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    """One that moves nothing any more is; one whose other clients have heard all is not."""
+    monkeypatch.setattr(dying, "kernel_holds", lambda: 1000)
+    monkeypatch.setattr(dying, "STUCK", 0.1)
+    monkeypatch.setattr(sockets, "readable", lambda sock, seconds: False)
+    said: list[int] = []
+
+    class Bob:
+        received = 500
+        sock = None
+
+        def forget(self) -> None:
+            if said and (not stuck or self.received < 100_000):
+                self.received += said.pop()
+
+    class Dead:
+        def push(self, data: bytes, timeout: float) -> int:
+            if stuck and sum(said) > 200_000:
+                return 0
+            assert timeout == 0 and len(data) == 64_000
+            said.append(len(data))
+            return len(data)
+
+    clog = object.__new__(dying.Clog)
+    clog.bob, clog.dead = cast(RawClient, Bob()), cast(RawClient, Dead())
+    clog._all = [clog.bob]
+    assert clog._fill() is stuck
+    assert (clog.bob.received >= 500 + 1000 + 1024 * 1024) is not stuck
 
 
 # --- the names of things ---

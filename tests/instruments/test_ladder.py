@@ -16,6 +16,7 @@ from labkit.instruments.ladder import LABEL, Ladder
 from labkit.instruments.link import Link
 from labkit.journal import Journal
 from labkit.wire.messages import EVENTS, REASONS
+from labkit.wire.text import clean
 
 
 def wire(*rows: tuple[str, str, str, str]) -> Journal:
@@ -367,9 +368,15 @@ def test_each_kind_of_arrow_in_the_drawing() -> None:
 
 def test_what_mermaid_would_take_for_its_own_is_escaped() -> None:
     """Each such sign by its number, and nothing else; `end` in three spellings."""
-    label = '#;%<>{}"\\ x=~! end End END'
-    drawn = Ladder(wire(("bytes", "a", label, "b"))).mermaid().splitlines()[-1]
-    assert drawn == ("    p0->>p1: #35;#59;#37;#60;#62;#123;#125;#34;#92; x=~! e#110;d E#110;d E#78;D")
+    own = '#;%<>{}"\\'
+    for code in range(32, 0x250):
+        label = f"-{chr(code)}-"
+        drawn = Ladder(wire(("bytes", "a", label, "b"))).mermaid().splitlines()[-1]
+        shown = clean(label)
+        expected = f"-#{code};-" if chr(code) in own else shown
+        assert drawn == f"    p0->>p1: {expected}"
+    drawn = Ladder(wire(("bytes", "a", "end End END eND", "b"))).mermaid().splitlines()[-1]
+    assert drawn == "    p0->>p1: e#110;d E#110;d E#78;D eND"
 
 
 @pytest.mark.parametrize(

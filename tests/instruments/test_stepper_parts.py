@@ -17,7 +17,7 @@ from labkit.instruments import stepper
 from labkit.instruments.stepper import explore, lines, locks, replay, snapshot, words
 from labkit.instruments.stepper.lines import NOWHERE, Lines, Place
 from labkit.instruments.stepper.locks import RUNNING, Lock, RLock
-from labkit.instruments.stepper.panel import StepPanel
+from labkit.instruments.stepper.panel import STYLE, StepPanel
 from labkit.instruments.stepper.record import Record, Step, Trace
 from labkit.instruments.stepper.searching import FURTHER, BrokenSchedule, _broken, _words
 from labkit.instruments.stepper.table import CELL, HTML_STYLE, ROWS, STATE, as_html, as_text, note_as_html
@@ -254,6 +254,8 @@ def test_a_table_as_html() -> None:
         f'{HTML_STYLE}<div class="labkit-steps"><div>2 &amp; 3</div>{table}{why}'
     )
     assert as_html(SHORT) == f'{HTML_STYLE}<div class="labkit-steps">{table}{why}'
+    for styles in (HTML_STYLE, STYLE):
+        assert styles.startswith("<style>\n.labkit-") and styles.endswith("}\n</style>")
     assert note_as_html("2 & 3") == '<div class="labkit-steps">2 &amp; 3</div>'
 
 

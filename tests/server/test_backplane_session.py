@@ -10,6 +10,7 @@ import pytest
 from watched import takes
 
 from labkit.server.backplane import contact, session
+from labkit.server.backplane.backplane import GIVEN_UP
 from labkit.server.backplane.contact import FIRST_PAUSE, LONGEST_PAUSE, Contact, growing_pauses
 from labkit.server.backplane.log import (
     LONG_NAME,
@@ -449,6 +450,7 @@ def test_defaults() -> None:
     whispering = Whispering("no", ("a", "b", "c"))
     assert (whispering.heard, whispering.server) == (False, "")
     assert session.WINDOW == 4 * 1024 * 1024
+    assert GIVEN_UP == "this server lost its place among the others: come again"
 
 
 # --- whether Redis can be reached ---

@@ -469,6 +469,28 @@ def test_so_many_heartbeats_may_come_instead_of_an_answer(
         assert (told, joined) == (["nickname", "! no nickname in so many lines"], [])
 
 
+def test_time_that_is_up_is_told_as_that(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after as many heartbeats as may come."""
+    monkeypatch.setattr(handshake, "HEARTBEATS", 3)
+    told: list[str] = []
+    chunks = [["", "", ""]]
+
+    class Loop:
+        limits = Limits(handshake=7.5)
+        hub = SimpleNamespace(
+            tell=lambda client, *messages: told.extend(message.line() for message in messages)
+        )
+
+        def read(self, client: ServerConnection, seconds: float) -> list[str]:
+            if not chunks:
+                raise Disconnected(WENT_SILENT)
+            return chunks.pop(0)
+
+    with pytest.raises(Disconnected) as end:
+        Handshake(ends.client, cast(ClientLoop, Loop()), Journal(), None, False).shake_hands()
+    assert end.value.reason == NO_NICKNAME and told == ["nickname", "! no nickname within 7.5 s"]
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_so_many_refusals_and_no_more(number: int) -> None:
     """Every line that a stranger hears, to the last."""
