@@ -111,13 +111,14 @@ class Tests:
         """The tests to run, in this order: at most so many seconds' worth."""
         of_file = self.lines.get(mutant.path, {})
         found = {test for n in range(mutant.line, mutant.last_line + 1) for test in of_file.get(str(n), [])}
+        own = f"test_{Path(mutant.path).stem}.py"
         if not found:  # it is run at import
             found = {test for tests in of_file.values() for test in tests}
+            found |= {test for test in self.seconds if f"/{own}::" in test}
         if not found:  # all of it is
             folder = str(Path(mutant.path).parent)
             files = [lines for path, lines in self.lines.items() if path.startswith(folder)]
             found = {test for lines in files for tests in lines.values() for test in tests}
-        own = f"test_{Path(mutant.path).stem}.py"
         chosen: list[str] = []
         spent = 0.0
         for test in sorted(found, key=lambda t: (self.seconds[t] * (0.3 if f"/{own}::" in t else 1), t)):
