@@ -594,6 +594,40 @@ def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> Non
     assert failed.value.expected == "bob can connect" and "nobody listens" in failed.value.seen
 
 
+@pytest.mark.parametrize(
+    ("silent", "over", "speaker_end", "asks", "waits"),
+    [
+        (True, False, None, 1, 0.1),
+        (False, True, None, 1, 0.1),
+        (False, False, "FIN", 2, 0.2),
+    ],
+)
+def test_how_long_one_listens(
+    monkeypatch: pytest.MonkeyPatch,
+    silent: bool,
+    over: bool,
+    speaker_end: str | None,
+    asks: int,
+    waits: float,
+) -> None:
+    """Until nothing comes for so long, or something else for four times as long, or the speaker is out."""
+    monkeypatch.setattr(
+        "labkit.conformance.server_under_test.Deadline",
+        lambda seconds: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
+    )
+    asked: list[float] = []
+
+    def hears(text: str, seconds: float) -> bool:
+        asked.append(seconds)
+        return False
+
+    listener = SimpleNamespace(hears=hears, received=0, end=None)
+    speaker = SimpleNamespace(ended=lambda seconds: speaker_end)
+    tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
+    assert not tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener))
+    assert len(asked) == asks and asked[0] == pytest.approx(0.1) and asked[-1] == pytest.approx(waits)
+
+
 def test_calming_down(server: ChatServer) -> None:
     """When nothing has come for a while; or never, while another talks on and on."""
     tried = ServerUnderTest(server.address, timeout=0.4)
