@@ -7,7 +7,7 @@ import random
 import pytest
 
 from labkit import ChatClient, ChatServer
-from labkit.client import reconnect
+from labkit.client import ComingBack, ConnectionEnded, reconnect
 from labkit.client.reconnect import LastWords, Reconnection
 from labkit.instruments.link import Link
 from labkit.wire.messages import BACK, CUT_OFF
@@ -117,3 +117,22 @@ def test_quit_in_other_letters_is_quit(server: ChatServer) -> None:
         alice.say("/QUIT")
         alice.wait_until_gone()
         assert not [line for line in alice.transcript if line.startswith("# ")]
+
+
+def test_a_line_that_did_not_go_out_waits_for_another_connection(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the one that broke; and if none comes in time, it is said so."""
+    with ChatClient("alice", [server.address], timeout=0.3) as alice:
+        tried: list[object] = []
+
+        def fails(connection: object, data: bytes) -> None:
+            tried.append(connection)
+            assert len(tried) < 10
+            raise ConnectionEnded("it broke")
+
+        monkeypatch.setattr(alice._session, "send", fails)
+        with pytest.raises(ComingBack) as error:
+            alice.say("hello")
+        assert str(error.value) == ("alice has not said 'hello': no server let it back in within 0.3 s")
+        assert len(tried) == 1 and alice.transcript[-1] == "> hello"

@@ -595,11 +595,12 @@ def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("silent", "over", "speaker_end", "asks", "waits"),
+    ("silent", "over", "speaker_end", "asks", "waits", "heard"),
     [
-        (True, False, None, 1, 0.1),
-        (False, True, None, 1, 0.1),
-        (False, False, "FIN", 2, 0.2),
+        (True, False, None, 1, 0.1, False),
+        (False, True, None, 1, 0.1, False),
+        (False, False, "FIN", 2, 0.2, False),
+        (False, False, "FIN", 2, 0.2, True),
     ],
 )
 def test_how_long_one_listens(
@@ -609,6 +610,7 @@ def test_how_long_one_listens(
     speaker_end: str | None,
     asks: int,
     waits: float,
+    heard: bool,
 ) -> None:
     """Until nothing comes for so long, or something else for four times as long, or the speaker is out."""
     monkeypatch.setattr(
@@ -619,12 +621,12 @@ def test_how_long_one_listens(
 
     def hears(text: str, seconds: float) -> bool:
         asked.append(seconds)
-        return False
+        return heard and len(asked) == 2
 
     listener = SimpleNamespace(hears=hears, received=0, end=None)
     speaker = SimpleNamespace(ended=lambda seconds: speaker_end)
     tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
-    assert not tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener))
+    assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener)) is heard
     assert len(asked) == asks and asked[0] == pytest.approx(0.1) and asked[-1] == pytest.approx(waits)
 
 

@@ -33,7 +33,8 @@ def test_where_it_is(url: str, shown: str) -> None:
     assert store.where == shown and repr(store) == f"<Store {shown}>"
     for client in (store._turns, store._reads):
         options = client.connection_pool.connection_kwargs
-        assert options["socket_timeout"] == 2.0 and options.get("retry") is not None
+        assert options["socket_timeout"] == options["socket_connect_timeout"] == 2.0
+        assert options["retry"]._retries == 0  # the writer asks again, and knows that it does
 
 
 @pytest.mark.parametrize(
