@@ -45,7 +45,7 @@ RESULTS = KEPT / "results.json"
 
 TARGETS = (
     *("wire", "server", "client", "conformance", "instruments/stepper"),
-    *("instruments/link.py", "instruments/relay.py", "instruments/faults.py", "instruments/ladder.py"),
+    *(f"instruments/{name}.py" for name in ("link", "relay", "stream", "faults", "ladder")),
     "exercises/grading/child.py",
 )
 """Whose mutants are tried, below labkit/."""
