@@ -330,8 +330,10 @@ def main() -> int:
         chosen = tests.that_run(mutant, options.budget)
         copy = copies.get()
         began = time.monotonic()
-        outcome, by = copy.try_out(mutant, chosen) if chosen else ("survived", "")
-        copies.put(copy)
+        try:
+            outcome, by = copy.try_out(mutant, chosen) if chosen else ("survived", "")
+        finally:
+            copies.put(copy)
         with writing:
             count[outcome] += 1
             kept[mutant.id] = {"outcome": outcome, "by": by, "before": mutant.before, "after": mutant.after}
@@ -340,8 +342,11 @@ def main() -> int:
             print(f"{outcome}, {time.monotonic() - began:.0f} s: {mutant.id}  {turned}")
             print(f"    {by or f'by {len(chosen)} tests'}", flush=True)
 
-    with ThreadPoolExecutor(options.workers) as pool:
+    pool = ThreadPoolExecutor(options.workers)
+    try:
         list(pool.map(try_out, wanted))
+    finally:
+        pool.shutdown(cancel_futures=True)
     for copy in [copies.get() for _ in range(options.workers)]:
         shutil.rmtree(copy.folder)
     print(f"of {len(wanted)} mutants: " + ", ".join(f"{n} {outcome}" for outcome, n in count.items()))
