@@ -23,9 +23,14 @@ class Certificate:
 
 
 def make(
-    folder: Path, name: str, hosts: str = "DNS:localhost,IP:127.0.0.1", locked: bool = False
+    folder: Path,
+    name: str,
+    hosts: str = "DNS:localhost,IP:127.0.0.1",
+    locked: bool = False,
+    valid: tuple[str, str] | None = None,
 ) -> Certificate:
-    """A certificate for these hosts; `locked`, its key needs a password."""
+    """A certificate for these hosts; `locked`, its key needs a password; `valid`: from when to when, each
+    as YYYYMMDDHHMMSSZ (else for two days from now)."""
     openssl = shutil.which("openssl")
     need(openssl, "openssl, which makes the certificates")
     made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
@@ -38,4 +43,32 @@ def make(
         capture_output=True,
         timeout=30,
     )
+    if valid is not None:
+        _sign_again(str(openssl), folder, made, valid)
     return made
+
+
+def _sign_again(openssl: str, folder: Path, made: Certificate, valid: tuple[str, str]) -> None:
+    """With other dates: for that openssl wants an authority, which here is the certificate itself."""
+    (folder / "index.txt").write_text("")
+    (folder / "serial").write_text("01")
+    (folder / "authority.cnf").write_text(
+        "[ca]\ndefault_ca=a\n[a]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\n"
+        "policy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n"
+    )
+    request = [
+        openssl,
+        "x509",
+        "-x509toreq",
+        "-in",
+        made.pem,
+        "-signkey",
+        made.key,
+        "-copy_extensions",
+        "copy",
+    ]
+    sign = [openssl, "ca", "-config", "authority.cnf", "-batch", "-notext", "-selfsign"]
+    sign += ["-keyfile", made.key, "-in", "request.pem", "-out", made.pem]
+    sign += ["-startdate", valid[0], "-enddate", valid[1]]
+    for command in ([*request, "-out", "request.pem"], sign):
+        subprocess.run(command, check=True, capture_output=True, timeout=30, cwd=folder)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from support import SOON, BareServer, need_redis
 
 from labkit import ChatClient, ChatServer
@@ -19,6 +19,10 @@ from labkit.probe import children
 
 settings.register_profile("labkit", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=5000)  # for a night, not for every run
+# For tests/tools/mutants.py, to which any failure will do.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
 
 # However the tests end, killed or not, what they have started ends with them.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,10 +20,11 @@ from chaos.hosts import SmallBuffers
 from chaos.verdict import Kind
 from labkit.server.connection import ServerConnection
 from labkit.server.hub import LocalHub
-from labkit.server.rooms import Delivery, Enters, ToOne, ToRoom
+from labkit.server.rooms import Delivery, Enters, Refusal, ToOne, ToRoom
 from labkit.wire.messages import (
     HUNG_UP,
     VANISHED,
+    FromClient,
     Joined,
     Left,
     Moved,
@@ -30,6 +32,7 @@ from labkit.wire.messages import (
     Reason,
     Renamed,
     Said,
+    Say,
     Speech,
     Whispered,
 )
@@ -41,6 +44,9 @@ class BrokenHub(LocalHub):
     """What they share: they look at what is to be delivered, one after the other, under the hub's lock."""
 
     turn = 0  # what has been said so far
+
+    def _speak(self, said: ToRoom[ServerConnection]) -> None:
+        self._post([said])
 
     def _post(self, deliveries: Deliveries) -> None:
         changed: Deliveries = []
@@ -255,11 +261,10 @@ class KeepsNicknames(BrokenHub):
 class ThrowsOut(BrokenHub):
     """A client is thrown out for what it says."""
 
-    def say(self, client: ServerConnection, texts: tuple[str, ...]) -> bool:
-        said = super().say(client, texts)
-        if any("\ufffd" in text for text in texts):
+    def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
+        super().do(client, asked)
+        if any(isinstance(what, Say) and "\ufffd" in what.text for what in asked):
             raise ValueError("not UTF-8")
-        return said
 
 
 class LeaksThreads(BrokenHub):

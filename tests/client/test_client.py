@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import select
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 from support import SOON, BareServer, Wire, need
+from watched import takes
 
 import labkit.client.client
 import labkit.client.connection
-from labkit import RAW, ChatClient, ChatServer, Limits
+from labkit import LINES, RAW, ChatClient, ChatServer, Limits
 from labkit.client import FROZEN, GONE, HERE, JOINING, ConnectionEnded, NicknameRefused
 from labkit.client.session import Session
 from labkit.client.transcript import Lines, Transcript
@@ -35,6 +37,23 @@ def fake(bare_server: BareServer, elsewhere: ThreadPoolExecutor) -> Callable[...
         return joining.result(SOON), peer
 
     return make
+
+
+def test_what_a_client_does_without_being_told() -> None:
+    """The defaults that its docstring and README count on."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ChatClient).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    assert defaults == {
+        "framing": LINES,
+        "timeout": 5.0,
+        "password": None,
+        "tls": None,
+        "give_up": 30.0,
+        "seed": None,
+    }
 
 
 # --- the handshake ---
@@ -435,6 +454,24 @@ def test_on_change_is_told_of_everything(server: ChatServer) -> None:
         assert states[0] == HERE and FROZEN in states and states[-1] == GONE
 
 
+def test_what_threads_share_is_guarded(server: ChatServer) -> None:
+    """Whoever looks at a client, or tells of it, has its lock."""
+    with ChatClient("alice", server.address) as alice:
+        transcript, session = alice._transcript, alice._session
+        takes(
+            transcript,
+            "changed",
+            lambda: alice.tail(1),
+            lambda: alice.on_change(lambda: None),
+            transcript.tell_listeners,
+            lambda: alice.wait_for("you are alice"),
+        )
+        takes(alice, "_changed", lambda: alice.transcript, lambda: alice.state)
+        takes(session, "changed", lambda: alice.say("hello"))
+    with ChatClient("bob", [server.address]) as bob:
+        takes(bob._session, "changed", lambda: bob.say("hello"), times=2)
+
+
 def test_two_threads_speak(server: ChatServer, elsewhere: ThreadPoolExecutor) -> None:
     """Lines that several threads say are never mixed, and each thread's stay in order."""
     with ChatClient("alice", server.address) as alice, ChatClient("bob", server.address) as bob:
@@ -467,6 +504,25 @@ def test_leave_is_a_goodbye(server: ChatServer) -> None:
         with pytest.raises(ConnectionEnded, match="^alice waited for 'x', but you left; "):
             alice.wait_for("x")
         assert alice.wait_for("bob joined") == "* bob joined"  # what had come can still be found
+
+
+def test_leaving_waits_for_the_servers_last_words(
+    fake: Callable[..., tuple[ChatClient, Wire]],
+    elsewhere: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between our goodbye and its own, what it says is heard."""
+    monkeypatch.setattr(labkit.client.client, "GOODBYE", SOON)
+    alice, peer = fake()
+    leaving = elsewhere.submit(alice.leave)
+    assert peer.to_the_end() == []
+    done, _ = wait([leaving], 0.1)
+    assert not done
+    peer.send("* one more thing")
+    peer.close()
+    leaving.result(SOON)
+    assert alice.transcript[-1] == "* one more thing"
+    assert (alice.end, alice.state) == ("you left", GONE)
 
 
 def test_what_was_said_before_leaving_arrives(server: ChatServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from labkit.instruments.ladder import LABEL, Ladder
 from labkit.instruments.link import Link
 from labkit.journal import Journal
 from labkit.wire.messages import EVENTS, REASONS
+from labkit.wire.text import clean
 
 
 def wire(*rows: tuple[str, str, str, str]) -> Journal:
@@ -249,3 +251,171 @@ def test_a_message_of_a_kind_that_the_ladder_has_never_seen_is_drawn_all_the_sam
         assert message.line() in labels
         if (asked := message.asked()) is not None:
             assert asked.line() in labels
+
+
+# --- to the letter ---
+
+
+def test_a_folded_picture() -> None:
+    """Who went before, who is shown, and how much is not: in the text and in the drawing."""
+    journal = Journal(7)
+    for n in range(9):
+        journal.record("bytes", "alice", f"{n}", "server")
+    ladder = Ladder(journal, rows=5)
+    assert str(ladder).splitlines() == [
+        "who sent what to whom",
+        "",
+        " alice    server",
+        "   ⋮        ⋮   … 2 earlier events dropped …",
+        *[f"   │── {n} ──▶│" for n in (2, 3, 4)],
+        "   ⋮        ⋮   … 2 more …",
+        *[f"   │── {n} ──▶│" for n in (7, 8)],
+    ]
+    assert ladder.mermaid().splitlines() == [
+        "sequenceDiagram",
+        "    accTitle: who sent what to whom",
+        "    accDescr: … 2 earlier events dropped …#59; "
+        + "#59; ".join(f"alice to server: {n}" for n in (2, 3, 4))
+        + "#59; … 2 more …#59; alice to server: 7#59; alice to server: 8",
+        "    participant p0 as alice",
+        "    participant p1 as server",
+        "    Note over p0,p1: … 2 earlier events dropped …",
+        *[f"    p0->>p1: {n}" for n in (2, 3, 4)],
+        "    Note over p0,p1: … 2 more …",
+        *[f"    p0->>p1: {n}" for n in (7, 8)],
+    ]
+
+
+@pytest.mark.parametrize(("number", "rows"), [(5, 5), (6, 5), (4, 5), (3, 2), (2, 2)])
+def test_how_much_is_folded(number: int, rows: int) -> None:
+    """As many arrows are shown as there may be, the greater half first; of fewer, all."""
+    journal = wire(*[("bytes", "a", f"<{n}>", "b") for n in range(number)])
+    shown = re.findall(r"<(\d)>", str(Ladder(journal, rows=rows)))
+    first = rows - rows // 2 if number > rows else number
+    assert shown == [str(n) for n in [*range(first), *range(max(first, number - rows // 2), number)]]
+    assert ("more" in str(Ladder(journal, rows=rows))) == (number > rows)
+
+
+def test_a_picture_of_three_with_wide_names_and_threads() -> None:
+    """Columns are as far apart as the labels between them need; each row can end with its thread."""
+    journal = Journal()
+    for kind, who, what, where in (
+        ("bytes", "木下", "hi", "server"),
+        ("bytes", "server", "a long line for the last of them", "zoë"),
+        ("FIN", "zoë", "", "木下"),
+    ):
+        journal.record(kind, who, what, where)
+    thread = threading.current_thread().name
+    rows = [
+        "   │── hi ─▶│                                     │",
+        "   │        │─ a long line for the last of them ─▶│",
+        "   │◀─────────────────── FIN ▸ ───────────────────│",
+    ]
+    assert str(Ladder(journal, "three")).splitlines() == [
+        "three",
+        "",
+        "  木下    server                                 zoë",
+        *rows,
+    ]
+    assert str(Ladder(journal, threads=True)).splitlines()[3:] == [f"{row}   {thread}" for row in rows]
+
+
+def test_notes_of_a_server_and_of_one_client() -> None:
+    """What happened at one place stands there, behind the lines before it."""
+    journal = Journal()
+    journal.record("joined", "alice", where="lobby")
+    journal.record("renamed", "alice", "to al", "lobby")
+    journal.record("full", what="no room")
+    journal.record("stopped")
+    ladder = Ladder(journal, "a server")
+    assert [(a.sender, a.receiver, a.label, a.kind) for a in ladder.arrows] == [
+        ("alice", "server", "alice", "bytes"),
+        ("server", "alice", "* you are alice, in lobby", "bytes"),
+        ("alice", "server", "/nick al", "bytes"),
+        ("alice", "alice", "is now al", "note"),
+        ("server", "server", "full no room", "note"),
+        ("server", "server", "stopped", "note"),
+    ]
+    assert str(ladder).splitlines()[2:] == [
+        " alice                          server",
+        "   │─────────── alice ───────────▶│",
+        "   │◀─ * you are alice, in lobby ─│",
+        "   │────────── /nick al ─────────▶│",
+        "   ├ is now al",
+        "   │                              ├ full no room",
+        "   │                              ├ stopped",
+    ]
+    assert ladder.mermaid().splitlines()[4:] == [
+        "    participant p1 as server",
+        "    p0->>p1: alice",
+        "    p1->>p0: * you are alice, in lobby",
+        "    p0->>p1: /nick al",
+        "    Note over p0: is now al",
+        "    Note over p1: full no room",
+        "    Note over p1: stopped",
+    ]
+
+
+def test_each_kind_of_arrow_in_the_drawing() -> None:
+    """Bytes, FIN and RST."""
+    journal = wire(("bytes", "a", "hi", "b"), ("FIN", "a", "", "b"), ("RST", "b", "", "a"))
+    assert Ladder(journal).mermaid().splitlines()[-3:] == [
+        "    p0->>p1: hi",
+        "    p0--)p1: FIN ▸",
+        "    p1-xp0: RST ✕",
+    ]
+
+
+def test_what_mermaid_would_take_for_its_own_is_escaped() -> None:
+    """Each such sign by its number, and nothing else; `end` in three spellings."""
+    own = '#;%<>{}"\\'
+    for code in range(32, 0x250):
+        label = f"-{chr(code)}-"
+        drawn = Ladder(wire(("bytes", "a", label, "b"))).mermaid().splitlines()[-1]
+        shown = clean(label)
+        expected = f"-#{code};-" if chr(code) in own else shown
+        assert drawn == f"    p0->>p1: {expected}"
+    drawn = Ladder(wire(("bytes", "a", "end End END eND", "b"))).mermaid().splitlines()[-1]
+    assert drawn == "    p0->>p1: e#110;d E#110;d E#78;D eND"
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(LABEL, LABEL), (LABEL + 1, LABEL - 1), (LABEL - 1, LABEL - 1)]
+)
+def test_how_much_of_a_label_is_shown(length: int, shown: int) -> None:
+    """To the character."""
+    text = str(Ladder(wire(("bytes", "a", "x" * length, "b"))))
+    assert f" {'x' * shown}{'…' * (length > LABEL)} " in text
+
+
+def test_who_is_there_to_hear() -> None:
+    """Those in the room, as they come, go and take other names; and one that joins again is not asked."""
+    journal = Journal()
+    for who in ("alice", "bob", "carol"):
+        journal.record("joined", who, where="lobby")
+    journal.record("joined", "carol", where="den")
+    journal.record("renamed", "bob", "to rob", "lobby")
+    journal.record("said", "alice", "one", "lobby")
+    journal.record("left", "rob", "quit", "lobby")
+    journal.record("said", "alice", "two", "lobby")
+    arrows = [(a.sender, a.receiver, a.label) for a in Ladder(journal).arrows]
+    assert arrows[9:] == [
+        ("server", "carol", "* you are carol, in den"),
+        ("bob", "server", "/nick rob"),
+        ("bob", "bob", "is now rob"),
+        ("server", "alice", "* bob is now rob"),
+        ("alice", "server", "one"),
+        ("server", "rob", "alice: one"),
+        ("rob", "server", "/quit"),
+        ("server", "alice", "* rob left (quit)"),
+        ("alice", "server", "two"),
+    ]
+
+
+def test_one_that_was_never_called_anything() -> None:
+    """It is `a client`."""
+    journal = Journal()
+    journal.record("asked")
+    assert [(a.sender, a.receiver, a.label) for a in Ladder(journal).arrows] == [
+        ("server", "a client", "nickname")
+    ]

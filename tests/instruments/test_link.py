@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import random
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from time import monotonic
 
@@ -16,6 +19,7 @@ from support import SOON, Wire
 
 from labkit import ChatClient, ChatServer, Limits
 from labkit.classic import ClassicClient, ClassicServer
+from labkit.instruments import relay
 from labkit.instruments.faults import (
     Bandwidth,
     Delay,
@@ -29,6 +33,7 @@ from labkit.instruments.faults import (
     Stage,
 )
 from labkit.instruments.link import Link
+from labkit.wire import sockets
 
 # --- the shaping faults, by hand, with a clock of our own ---
 
@@ -63,6 +68,89 @@ def test_jitter_never_puts_anything_out_of_order() -> None:
     assert [data for _, data in late] == [data for _, data in pieces]
     assert [due for due, _ in late] == sorted(due for due, _ in late)
     assert late == through(Delay(0.5, jitter=0.5), *pieces)
+
+
+def test_jitter_is_what_it_says() -> None:
+    """Each piece is late by the delay, give or take as much: sometimes more, sometimes less. Without it no
+    dice are thrown."""
+    far_apart = [(n * 10.0, b"x") for n in range(200)]
+    late = [
+        due - now
+        for (due, _), (now, _) in zip(
+            through(Delay(0.5, jitter=0.2), *far_apart, end=1e4), far_apart, strict=True
+        )
+    ]
+    assert 0.3 <= min(late) < 0.35 and 0.65 < max(late) <= 0.7
+    chance = random.Random(5)
+    before = chance.getstate()
+    assert Delay(0.5).start(chance).shape([(1, b"a")]) == [(1.5, b"a")]
+    assert chance.getstate() == before
+
+
+def test_pieces_that_come_together_and_what_lies_between() -> None:
+    """Each fault, on several pieces at once: the bytes are the same, and FIN is a piece of its own."""
+    pieces = [(1.0, b"abc"), (1.0, b"de"), (1.0, b"")]
+    for fault, expected in (
+        (Delay(0.5), [(1.5, b"abc"), (1.5, b"de"), (1.5, b"")]),
+        (Slice(2), [(1.0, b"ab"), (1.0, b"c"), (1.0, b"de"), (1.0, b"")]),
+        (Slice(3, gap=1), [(1.0, b"abc"), (2.0, b"de"), (3.0, b"")]),
+        (Glue(4), [(1.0, b"abcde"), (1.0, b"")]),
+        (Glue(5), [(1.0, b"abcde"), (1.0, b"")]),
+        (Glue(6), [(1.0, b"abcde"), (1.0, b"")]),
+        (Bandwidth(1), [(n + 2.0, b"abcde"[n : n + 1]) for n in range(5)] + [(6.0, b"")]),
+        (Bandwidth(100), [(1.02, b"ab"), (1.03, b"c"), (1.05, b"de"), (1.05, b"")]),
+    ):
+        stage = fault.start(random.Random(1))
+        came = stage.shape(pieces)
+        assert [data for _, data in came] == [data for _, data in expected], fault
+        assert [due for due, _ in came] == pytest.approx([due for due, _ in expected]), fault
+        assert stage.timer() == inf and stage.flush(9.0) == []
+
+
+def test_glue_waits_from_the_first_of_what_it_holds() -> None:
+    """And not at all while it holds nothing."""
+    stage = Glue(4, seconds=2).start(random.Random(1))
+    assert stage.timer() == inf
+    assert stage.shape([(1, b"a")]) == [] and stage.timer() == 3
+    assert stage.shape([(2, b"b")]) == [] and stage.timer() == 3
+    assert stage.flush(3) == [(3, b"ab")] and stage.timer() == inf
+    assert stage.shape([(5, b"abcd")]) == [(5, b"abcd")] and stage.timer() == inf
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        (lambda: Delay(1, 1), lambda: Delay(1, 1.1), "need 0 <= jitter <= seconds <= 1e+06, not 1.1 and 1"),
+        (lambda: Delay(1e6), lambda: Delay(1e6 + 1), "not 0.0 and 1000001.0"),
+        (lambda: Delay(0), lambda: Delay(0, -0.1), "not -0.1 and 0"),
+        (
+            lambda: Slice(1, 1e6),
+            lambda: Slice(1, 1e6 + 1),
+            "need a whole size >= 1 and gap from 0 to 1e+06, not 1",
+        ),
+        (lambda: Slice(1, 0), lambda: Slice(0, 0), "not 0 and 0"),
+        (
+            lambda: Glue(1, 1e6),
+            lambda: Glue(1, 1e6 + 1),
+            "need a whole size >= 1, 0 < seconds <= 1e+06, not 1",
+        ),
+        (lambda: Glue(1, 1e-9), lambda: Glue(1, 0), "not 1 and 0"),
+        (lambda: Bandwidth(1e-9), lambda: Bandwidth(-1), "need more than 0 bytes a second, not -1"),
+        (lambda: Reset(0), lambda: Reset(-1), "need a whole number after >= 0, not -1"),
+    ],
+)
+def test_the_last_value_that_will_do(
+    right: Callable[[], Fault], wrong: Callable[[], Fault], why: str
+) -> None:
+    """And the first that will not, with the reason."""
+    right()
+    with pytest.raises(ValueError, match=re.escape(why)):
+        wrong()
+
+
+def test_what_faults_are_without_being_told() -> None:
+    """Their defaults."""
+    assert (Delay(1), Slice(1), Glue(1), Reset()) == (Delay(1, 0.0), Slice(1, 0.0), Glue(1, 1.0), Reset(0))
 
 
 def test_slice_cuts_into_pieces_with_gaps() -> None:
@@ -137,6 +225,14 @@ def ends() -> Iterator[Ends]:
     both = Ends()
     yield both
     both.close()
+
+
+def read(wire: Wire, size: int) -> bytes:
+    """The next so many bytes."""
+    data = b""
+    while len(data) < size:
+        data += wire.sock.recv(size - len(data))
+    return data
 
 
 def everything(wire: Wire) -> bytes:
@@ -288,6 +384,139 @@ def test_reset_after_so_many_bytes_delivers_them_first(ends: Ends) -> None:
     assert data == b"12345"
     with pytest.raises(ConnectionResetError):
         ends.client.sock.recv(1)
+
+
+@pytest.mark.parametrize("chunks", [[3, 5], [5, 3], [1, 1, 1, 1, 4], [8], [4, 1, 3], [6, 2]])
+def test_reset_after_so_many_bytes_counts_over_all_that_came(ends: Ends, chunks: list[int]) -> None:
+    """In whatever chunks they come; what came before the fault does not count."""
+    ends.link.to_server.use(Slice(2))
+    ends.client.send_bytes(b"before")
+    assert read(ends.server, 6) == b"before"
+    ends.link.to_server.use(Reset(after=5))
+    data, came = b"12345678", b""
+    for size in chunks:
+        ends.client.send_bytes(data[:size])
+        data = data[size:]
+        expected = min(8 - len(data), 5)
+        came += read(ends.server, expected - len(came))
+        if expected == 5:
+            break
+    assert came == b"12345"
+    for end in (ends.server, ends.client):
+        with pytest.raises(ConnectionResetError):
+            end.sock.recv(1)
+    assert sorted(ends.passed()[-2:]) == [("RST", "link", "")] * 2
+
+
+@pytest.mark.parametrize("how", ["by the link", "by a peer", "after so many bytes"])
+def test_a_reset_waits_no_longer_than_what_came_before_it(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Once all that was on its way has arrived, it goes on at once."""
+    monkeypatch.setattr(relay, "LAST_BYTES", 1000.0)
+    ends.link.to_server.use(*[Reset(after=4)] * (how == "after so many bytes"))
+    ends.client.send_bytes(b"last words"[:4])
+    assert read(ends.server, 4) == b"last"
+    if how == "by the link":
+        ends.link.reset()
+    elif how == "by a peer":
+        ends.client.reset()
+    with pytest.raises(ConnectionResetError):
+        ends.server.sock.recv(1)
+    if how != "by a peer":
+        with pytest.raises(ConnectionResetError):
+            ends.client.sock.recv(1)
+    who = "client" if how == "by a peer" else "link"
+    assert {(kind, by) for kind, by, _ in ends.passed()[1:]} == {("RST", who)}
+
+
+def test_a_link_holds_so_much_and_reads_no_more(ends: Ends) -> None:
+    """What is held back by a fault ends somewhere: then the sender must wait. None of it is lost."""
+    ends.link.to_server.use(Delay(1000))
+    ends.client.sock.settimeout(0.2)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        while sent < 100_000_000:
+            sent += ends.client.sock.send(b"x" * 65536)
+    assert sent > 1_000_000
+    ends.link.to_server.use()
+    ends.client.hang_up()
+    assert len(everything(ends.server)) == sent
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_what_comes_after_half_close_goes_nowhere(ends: Ends, end: str) -> None:
+    """It is read, and dropped; the other direction goes on."""
+    here, there = (ends.client, ends.server) if end == "client" else (ends.server, ends.client)
+    direction = ends.link.to_server if end == "client" else ends.link.to_client
+    direction.use(HalfClose())
+    assert everything(there) == b""
+    for _ in range(40):
+        here.send_bytes(b"x" * 100_000)  # more than a link holds
+    there.send("still here")
+    assert here.line() == "still here"
+    there.hang_up()
+    here.hang_up()
+    assert everything(here) == b""
+
+
+@pytest.mark.parametrize(
+    "faults", [(), (Delay(0.001),), (Slice(3),), (Glue(4, 0.001),), (Reset(after=26),)]
+)
+@pytest.mark.parametrize("takes", [(0, 1), (1,), (-1,), (3, 0, 0, 2), (0, 0, 7)])
+def test_a_sink_that_takes_a_little_gets_all_of_it(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, takes: tuple[int, ...], faults: tuple[Fault, ...]
+) -> None:
+    """In order, and nothing twice; each piece is written down once, before it goes out, whole."""
+    ends.link.to_server.use(*faults)
+    real, script = sockets.send_now, itertools.cycle(takes)
+
+    def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
+        part = bytes(data)[: next(script)] if len(data) > 1 else data
+        return real(sock, part) if part else 0
+
+    monkeypatch.setattr(sockets, "send_now", send_now)
+    for chunk in (b"one, two, ", b"three", b"and so on..."):
+        ends.client.send_bytes(chunk)
+        came = b""
+        while len(came) < len(chunk) and (more := receive_or_reset(ends.server, len(chunk) - len(came))):
+            came += more
+        assert came == chunk[: 11 if faults == (Reset(26),) else None]
+    told = [re.sub(r" \(\d+\)$", "", what)[1:-1] for kind, _, what in ends.passed() if kind == "bytes"]
+    assert "".join(told).startswith("one, two, threeand so on..") and len("".join(told)) <= 27
+    if not faults:
+        assert told == ["one, two, ", "three", "and so on..."]
+
+
+def receive_or_reset(wire: Wire, size: int) -> bytes:
+    """What comes; b"" if that is RST."""
+    try:
+        return wire.sock.recv(size)
+    except ConnectionResetError:
+        return b""
+
+
+def test_what_a_link_does_without_being_told() -> None:
+    """Its defaults: the same dice for all who name no seed."""
+    parameters = inspect.signature(Link).parameters
+    defaults = {name: parameters[name].default for name in ("client", "server", "journal", "seed")}
+    assert defaults == {"client": "client", "server": "server", "journal": None, "seed": 0}
+
+
+def test_the_words_of_a_link(server: ChatServer) -> None:
+    """What it is called, and what is wrong with it."""
+    with Link(server.address, client="alice", server="chat") as link:
+        link.to_server.use(Delay(0.5), Freeze())
+        assert repr(link.to_server) == "<alice → chat: Delay(seconds=0.5, jitter=0.0), Freeze()>"
+        assert repr(link) == f"<Link {link.to_server!r} <chat → alice: a good wire>>"
+        assert link.running and link.address[1] != server.address[1]
+        with pytest.raises(
+            TypeError, match=r"^a fault is one of those in faults\.py, such as Delay\(0\.2\), not 3$"
+        ):
+            link.to_server.use(3)  # type: ignore[arg-type]
+        assert link.to_server.faults == (Delay(0.5), Freeze())
+    with pytest.raises(OSError, match="^this link was stopped; make a new one$"):
+        link.to_server.use()
 
 
 def test_reset_comes_through_although_the_receiver_does_not_read(ends: Ends) -> None:

@@ -18,6 +18,7 @@ def test_every_limit_says_what_it_means() -> None:
     """MEANS, from which --help is made, has words for each field, and nothing else."""
     assert list(MEANS) == [field.name for field in fields(Limits)]
     assert all(len(words) > 20 and not words.endswith(".") for words in MEANS.values())
+    assert all(words[0].islower() for words in MEANS.values())  # they stand in the middle of a line
 
 
 def test_the_defaults() -> None:
@@ -25,6 +26,7 @@ def test_the_defaults() -> None:
     limits = Limits()
     assert (limits.max_clients, limits.refusals, limits.handshake) == (10_000, 3, 60.0)
     assert limits.line == MAX_LINE == 4096
+    assert (limits.behind, limits.waiting, limits.lease) == (64 << 20, 512 << 20, 5.0)
     assert limits.silence is None and limits.messages is None and limits.per_address is None
     assert limits == Limits(**{field.name: getattr(limits, field.name) for field in fields(Limits)})
 
@@ -63,6 +65,10 @@ def test_limits_do_not_change() -> None:
         ("silence", NEVER, "Limits.silence is from 0.001 to 1e9, not inf"),
         ("messages", 0, "Limits.messages is from 0.001 to 1e9, not 0"),
         ("messages", 1e-300, "Limits.messages is from 0.001 to 1e9, not 1e-300"),
+        ("lease", 0.9, "Limits.lease is from 1 to 86400 seconds, not 0.9"),
+        ("lease", 86_401, "Limits.lease is from 1 to 86400 seconds, not 86401"),
+        ("lease", None, "Limits.lease is from 1 to 86400 seconds, not None"),
+        ("waiting", 8191, "Limits.waiting is a whole number, at least 8192, not 8191"),
         ("messages", "5", "Limits.messages is from 0.001 to 1e9, not '5'"),
     ],
 )
@@ -81,7 +87,8 @@ def test_a_number_that_cannot_be_is_refused(name: str, value: object, why: str) 
         {"handshake": 0.001, "silence": 0.001, "grace": 0.001, "messages": 0.001},
         {"handshake": 10**9, "silence": 1e9, "grace": 1e9, "messages": 1e9},
         {"silence": None, "messages": None, "per_address": None},
-        {"per_address": 1},
+        {"per_address": 1, "lease": 1, "waiting": 8192},
+        {"lease": 86_400},
     ],
 )
 def test_the_ends_of_each_range_will_do(good: dict[str, float | None]) -> None:

@@ -194,6 +194,32 @@ def test_three_bad_nicknames_end_the_connection_and_no_client_hears_of_it(
         assert alice.line() == "* in lobby: alice"
 
 
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_what_comes_in_one_chunk_with_the_answers_is_heard(password: str | None) -> None:
+    """A client that waits for no question: every line after its answers is done, in order."""
+    answers = ["alice"] if password is None else ["alice", password]
+    with ChatServer(port=0, password=password) as server, Wire(server.address) as alice:
+        alice.send(*answers, "one", "/me waves", "", "/who", "/join den", "two", "/quit")
+        assert alice.to_the_end() == [
+            *(["nickname"] if password is None else ["nickname", "password"]),
+            "* you are alice, in lobby",
+            "* in lobby: alice",
+            "* you are alice, in den",
+        ]
+        server.journal.wait_for("left", "alice")
+        assert [
+            (e.kind, e.what, e.where) for e in server.journal if e.who == "alice" and e.kind != "asked"
+        ] == [
+            ("joined", "", "lobby"),
+            ("said", "one", "lobby"),
+            ("acted", "waves", "lobby"),
+            ("moved", "to den", "lobby"),
+            ("joined", "", "den"),
+            ("said", "two", "den"),
+            ("left", "quit", "den"),
+        ]
+
+
 def test_an_empty_line_is_no_nickname(server: ChatServer) -> None:
     """It is a sign of life, and the server waits on."""
     with Wire(server.address) as wire:

@@ -41,10 +41,7 @@ def _joins_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _decodes_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
     def line(self: framing.LineFraming, piece: bytes) -> str:
-        whole = self._rest + piece
-        self._rest = b""
-        self._skipping = False
-        return whole.decode()
+        return piece.decode()
 
     monkeypatch.setattr(framing.LineFraming, "_line", line)
 

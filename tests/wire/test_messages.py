@@ -12,7 +12,7 @@ from texts import NAMES, TEXTS, harmless
 
 from labkit.server.rooms import Enters, Refusal, Rooms, ToOne, ToRoom
 from labkit.wire import messages as m
-from labkit.wire.text import brief, clean
+from labkit.wire.text import brief, clean, in_lines
 
 CLEANED = TEXTS.map(clean)
 COMMANDS = ["/who", "/msg", "/nick", "/me", "/join", "/help", "/quit"]
@@ -291,6 +291,86 @@ def test_a_bad_command_says_how_it_should_be(line: str, why: str) -> None:
     assert str(bad.value) == why
 
 
+def test_help_to_the_letter() -> None:
+    """As it is read in a terminal."""
+    assert m.HELP == (
+        "/who: who is here    /msg NICK TEXT: to one alone    /nick NEW: another nickname",
+        "/me ACTION: say what you do    /join ROOM: another room    /quit: leave    //TEXT: says /TEXT",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "ended_by", "last_packet", "announced"),
+    [
+        ("hung up", "client", "FIN", True),
+        ("vanished", "client", "RST", True),
+        ("went silent", "server", "FIN", True),
+        ("was too slow", "server", "RST", True),
+        ("quit", "client", "/quit", True),
+        ("server stopped", "server", "FIN", False),
+        ("server lost", "server", "FIN", True),
+        ("no nickname", "server", "FIN", False),
+        ("no password", "server", "FIN", False),
+        ("no TLS", "server", "FIN", False),
+        ("a student's own", "client", "FIN", True),
+    ],
+)
+def test_each_reason(words: str, ended_by: str, last_packet: str, announced: bool) -> None:
+    """What follows from it."""
+    reason = m.reason_called(words)
+    assert (reason, reason.ended_by, reason.last_packet, reason.announced) == (
+        words,
+        ended_by,
+        last_packet,
+        announced,
+    )
+    assert (words in m.REASONS) == (words != "a student's own") and len(m.REASONS) == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "told", "private", "asked_by"),
+    [
+        (m.Request, "asked", "", True, None),
+        (m.PasswordRequest, "", "", False, None),
+        (m.Refused, "refused", "{why}", True, None),
+        (m.Said, "said", "{text}", False, m.Say),
+        (m.Speech, "", "", False, None),
+        (m.Acted, "acted", "{action}", False, m.Act),
+        (m.Whispered, "whispered", "{text}", True, None),
+        (m.Welcome, "", "", False, None),
+        (m.Joined, "joined", "", False, None),
+        (m.Left, "left", "{reason}", False, None),
+        (m.Moved, "moved", "to {room}", False, m.Join),
+        (m.Renamed, "renamed", "to {new}", False, m.Rename),
+        (m.Notice, "", "", False, None),
+        (m.Other, "", "", False, None),
+    ],
+)
+def test_each_row_of_what_the_server_says(
+    kind: type[m.FromServer], event: str, told: str, private: bool, asked_by: type[m.FromClient] | None
+) -> None:
+    """What the journal and the ladder make of it."""
+    assert (kind.event, kind.told, kind.private, kind.asked_by) == (event, told, private, asked_by)
+    assert (m.EVENTS.get(event) is kind) == bool(event)
+
+
+@pytest.mark.parametrize(
+    ("parts", "budget", "lines"),
+    [
+        ([], 10, [""]),
+        (["one", "two", "six"], 8, ["one, two", "six"]),
+        (["one", "two", "six"], 7, ["one", "two", "six"]),
+        (["one", "two", "six"], 13, ["one, two, six"]),
+        (["жжж", "жж"], 12, ["жжж, жж"]),
+        (["жжж", "жж"], 11, ["жжж", "жж"]),
+        (["longer than that", "x"], 3, ["", "longer than that", "x"]),
+    ],
+)
+def test_parts_in_lines(parts: list[str], budget: int, lines: list[str]) -> None:
+    """As many in each as fit, in bytes; in their order."""
+    assert in_lines(parts, ", ", budget) == lines
+
+
 def test_help_names_every_command() -> None:
     """/help tells of all the commands there are, in lines that are short enough for a terminal."""
     told = " ".join(m.HELP)
@@ -385,12 +465,12 @@ def test_a_newcomer_cannot_slip_a_line_in(nickname: str) -> None:
         assert m.from_server(message.line()) == message
 
 
-LINES = st.lists(
+TALK = st.lists(
     TEXTS | st.text() | st.sampled_from(["", "/who", "//x", "hello", " /who", "a\tb"]), max_size=10
 )
 
 
-@given(LINES)
+@given(TALK)
 def test_talk_is_what_only_says_something_line_by_line(texts: list[str]) -> None:
     """`is_talk` of all of them is that `from_client` makes a `Say` of each, as it stands."""
     texts = [text.replace("\n", "") for text in texts]

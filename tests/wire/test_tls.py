@@ -21,13 +21,14 @@ import pytest
 from certificates import Certificate, make
 from programs import LABKIT, PATIENCE, Program, Serving
 from support import SOON, BareServer, Wire
+from watched import takes
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.client import GONE, HERE, ConnectionEnded
 from labkit.instruments.faults import Slice
 from labkit.instruments.link import Link
 from labkit.wire.messages import HUNG_UP, NO_NICKNAME, NO_TLS, QUIT, TOO_SLOW, VANISHED
-from labkit.wire.tls import Broken, TlsSession, client_context, server_context
+from labkit.wire.tls import Broken, TlsSession, _why, client_context, server_context
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -145,6 +146,70 @@ def test_a_session_carries_bytes_both_ways(good: Certificate, size: int) -> None
     assert server.decrypt(client.goodbye()) == []
     assert (server.ended, client.ended) == (True, False)
     assert repr(server) == "<TlsSession, over>"
+
+
+def test_no_two_threads_are_in_openssl_at_once(good: Certificate) -> None:
+    """Whatever is done waits while another thread does something."""
+    server, client = met(good)
+    takes(
+        server,
+        "_lock",
+        lambda: server.encrypt(b"one"),
+        lambda: server.decrypt(b""),
+        lambda: server.say_plainly(b"two"),
+        server.goodbye,
+    )
+    assert not server.pending and client.ready
+
+
+def test_a_goodbye_is_heard_after_what_was_said(good: Certificate) -> None:
+    """By either end; and afterwards nothing is said."""
+    server, client = met(good)
+    assert client.decrypt(server.encrypt(b"one") + server.goodbye()) == [b"one"]
+    assert client.ended and not server.ended
+    assert server.decrypt(client.encrypt(b"two") + client.goodbye()) == [b"two"]
+    assert server.ended and not server.trouble and not client.trouble
+
+
+def test_before_the_handshake_there_is_no_goodbye(good: Certificate) -> None:
+    """What is to go out is what the handshake needs."""
+    server, client = ends(good)
+    assert server.goodbye() == b""
+    client.decrypt(b"")
+    assert client.pending
+    hello = client.goodbye()
+    assert hello[0] == 0x16 and not client.pending
+    server.decrypt(hello)
+    assert server.pending
+
+
+def test_what_is_said_plainly_goes_instead_of_an_alert(good: Certificate) -> None:
+    """And goes alone."""
+    server, _ = ends(good)
+    with pytest.raises(Broken, match="^plain text came$"):
+        server.decrypt(b"hello")
+    assert server.plain_text and server.trouble == "plain text came" and not server.pending
+    server.say_plainly(b"! no\n")
+    assert server.pending
+    assert server.encrypt(b"dropped") == b"! no\n"
+    assert not server.pending and server.encrypt(b"") == b""
+
+
+def test_what_comes_with_the_end_of_the_handshake_is_heard(good: Certificate) -> None:
+    """A client that says all in one breath, before it was asked: its last part of the handshake, the
+    nickname, and lines after it."""
+    with ChatServer(port=0, tls=good.files) as server, Wire(server.address) as wire:
+        alice = TlsSession(client_context(good.pem), "localhost")
+        alice.decrypt(b"")
+        wire.send_bytes(alice.encrypt(b""))
+        while not alice.ready:
+            alice.decrypt(wire.sock.recv(65536))
+        wire.send_bytes(alice.encrypt(b"alice\n/me waves\n/who\n"))
+        came = b""
+        while not came.endswith(b"* in lobby: alice\n"):
+            came += b"".join(alice.decrypt(wire.sock.recv(65536)))
+        assert came == b"nickname\n* you are alice, in lobby\n* in lobby: alice\n"
+        assert server.journal.wait_for("acted").what == "waves"
 
 
 def test_a_record_is_a_piece(good: Certificate) -> None:
@@ -443,6 +508,21 @@ def test_a_client_knows_when_it_was_cut_off(good: Certificate, elsewhere: Thread
                 alice.say("hello")
 
 
+def test_a_goodbye_is_answered(good: Certificate, elsewhere: ThreadPoolExecutor) -> None:
+    """The server says TLS's goodbye; the client says its own, so that its end is no cut."""
+    with Impostor() as impostor:
+        joining = elsewhere.submit(ChatClient, "alice", impostor.address, tls=good.pem)
+        with impostor.accept_tls(good) as sock:
+            sock.sendall(b"nickname\n")
+            assert sock.recv(100) == b"alice\n"
+            sock.sendall(b"* you are alice, in lobby\n")
+            alice = joining.result(SOON)
+            plain = sock.unwrap()  # returns when their goodbye has come, and raises if FIN comes instead
+            plain.close()
+        assert alice.wait_until_gone() == "the server hung up"
+        alice.leave()
+
+
 def test_leaving_a_server_that_does_not_read(good: Certificate, elsewhere: ThreadPoolExecutor) -> None:
     """`leave` comes back, although the goodbye finds no room in the socket."""
     with Impostor(receive_buffer=4096) as impostor:
@@ -577,6 +657,59 @@ def test_new_keys_in_mid_stream(server: ChatServer, good: Certificate) -> None:
 
 
 # --- what cannot be, in one line each ---
+
+
+@pytest.mark.parametrize(
+    ("valid", "words"),
+    [
+        (("20200101000000Z", "20200102000000Z"), "has expired"),
+        (("20900101000000Z", "20900102000000Z"), "is not valid yet (is this machine's clock right?)"),
+    ],
+)
+def test_a_certificate_out_of_its_time(tmp_path: Path, valid: tuple[str, str], words: str) -> None:
+    """It is told which."""
+    made = make(tmp_path, "class", valid=valid)
+    server, client = ends(made)
+    client.decrypt(b"")
+    server.decrypt(client.encrypt(b""))
+    with pytest.raises(Broken, match=re.escape(f"the server's certificate {words}") + "$"):
+        client.decrypt(server.encrypt(b""))
+    assert client.trouble == f"the server's certificate {words}"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (9, "is not valid yet (is this machine's clock right?)"),
+        (10, "has expired"),
+        *((code, "is signed by nobody whom this client trusts") for code in (18, 19, 20, 21)),
+        *((code, "is not for chat.example") for code in (62, 64)),
+        (28, "will not do: certificate rejected"),
+    ],
+)
+def test_what_openssl_says_of_a_certificate_in_words(code: int, words: str) -> None:
+    """By the code that X509_verify_cert gives; see x509_vfy.h."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "certificate rejected"
+    assert _why(error, "chat.example") == f"the server's certificate {words}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("WRONG_VERSION_NUMBER", "what came is no TLS"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "the other side does not trust our certificate"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "the other side says: bad certificate"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "the other side says: certificate required"),
+        ("NO_SHARED_CIPHER", "no shared cipher"),
+        ("", "what openssl says"),
+    ],
+)
+def test_what_openssl_says_in_words(reason: str, words: str) -> None:
+    """Its reasons are words with underscores."""
+    error = ssl.SSLError(1, "What_OpenSSL says")
+    error.reason = reason
+    assert _why(error, None) == words.replace("what openssl says", str(error).lower().replace("_", " "))
 
 
 @pytest.mark.parametrize("which", ["unknown", "other host"])

@@ -1,0 +1,656 @@
+"""report.py and run.py: what is told of a run, to the letter, and how a run goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from support import SOON, BareServer, Wire
+from watched import takes
+
+from labkit import ChatServer
+from labkit.conformance import run
+from labkit.conformance.behaviour import Behaviour, Section
+from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, WIDTH, Report, Verdict
+from labkit.conformance.run import CannotRun, Opening, check_address, check_command
+from labkit.conformance.server_under_test import CannotJoin, Guests, NotJudged, ServerUnderTest
+from labkit.journal import Journal
+from labkit.probe.failed import CheckFailed
+from labkit.probe.raw_client import RawClient
+from labkit.wire.framing import FRAMINGS
+
+
+def behaviour(
+    number: int = 7,
+    name: str = "it sings",
+    optional: bool = False,
+    not_raw: str = "",
+    tries: Callable[[ServerUnderTest], None] = lambda server: None,
+) -> Behaviour:
+    return Behaviour(number, name, "`la la`", optional, not_raw, tries)
+
+
+# --- the report ---
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (Verdict(behaviour(), True, HOLDS), "  7 ✓ it sings"),
+        (Verdict(behaviour(12, optional=True), False, HOLDS), " 12 ✓ it sings (optional)"),
+        (
+            Verdict(behaviour(), True, NOT_JUDGED, because="it is mute"),
+            "  7 – it sings: not judged, because it is mute",
+        ),
+        (Verdict(behaviour(), True, NOT_TRIED, because="nobody"), "  7 · it sings: not tried: nobody"),
+        (
+            Verdict(behaviour(), True, MISSED, "a song", "'hm'\nand more"),
+            "  7 ✗ it sings\n"
+            "        expected: a song\n"
+            "        seen:     'hm'\n"
+            "                  and more\n"
+            "        the wire: `la la`",
+        ),
+    ],
+)
+def test_a_verdict_as_text(verdict: Verdict, told: str) -> None:
+    """One line; of a miss what was expected, what was seen, and the clause."""
+    assert str(verdict) == told
+
+
+def test_long_texts_are_wrapped_below_their_beginning() -> None:
+    """To the width, the first column left to the sign."""
+    text = str(Verdict(behaviour(name="word " * 40), True, MISSED, "long " * 40, "")).splitlines()
+    assert all(len(line) <= WIDTH == 100 for line in text)
+    assert max(map(len, text)) > WIDTH - 5
+    assert text[1].startswith("      word") and text[4].startswith(" " * 18 + "long")
+    assert "        seen:     " in text
+
+
+def report(*verdicts: tuple[str, bool], notes: tuple[str, ...] = ()) -> Report:
+    journal = Journal()
+    journal.record("bytes", "server", "nickname", "alice")
+    return Report(
+        "a server",
+        "lines",
+        list(notes),
+        [
+            Verdict(behaviour(n, f"thing {n}"), required, verdict, "e", "s", "", tuple(journal))
+            for n, (verdict, required) in enumerate(verdicts, 1)
+        ],
+        12.34,
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "holds", "told"),
+    [
+        ([(HOLDS, True)], True, "1 of 1 required behaviours hold (12.3 s)"),
+        ([(HOLDS, True), (MISSED, False)], True, "1 of 1 required behaviours hold (12.3 s)"),
+        (
+            [(HOLDS, True), (NOT_JUDGED, True)],
+            True,
+            "1 of 2 required behaviours hold, 1 not judged (12.3 s)",
+        ),
+        ([(NOT_TRIED, True)], False, "0 of 1 required behaviours hold, 1 not tried (12.3 s)"),
+        ([(NOT_TRIED, False)], True, "0 of 0 required behaviours hold (12.3 s)"),
+        (
+            [(MISSED, True), (MISSED, True), (NOT_JUDGED, True), (NOT_TRIED, True), (HOLDS, True)],
+            False,
+            "1 of 5 required behaviours hold, 2 missed, 1 not judged, 1 not tried (12.3 s)",
+        ),
+    ],
+)
+def test_the_sum_of_it(verdicts: list[tuple[str, bool]], holds: bool, told: str) -> None:
+    """How many hold of those that are required; the first miss as a ladder before it."""
+    whole = report(*verdicts)
+    assert whole.holds is holds
+    missed = [n for n, (verdict, _) in enumerate(verdicts, 1) if verdict == MISSED]
+    assert whole.missed == missed
+    assert whole.tail().splitlines()[-1] == told
+    if missed:
+        assert whole.tail() == f"\n{whole.ladder(missed[0])}\n\n{told}"
+        assert whole.ladder(missed[0]).title == f"{missed[0]}: thing {missed[0]}"
+    else:
+        assert whole.tail() == f"\n{told}"
+
+
+def test_the_head_and_the_whole() -> None:
+    """Which server, in which dialect, and what to know first."""
+    whole = report((HOLDS, True), (MISSED, True), notes=("beware " * 20, "and this"))
+    first = "a server, judged in lines\n  note: beware beware"
+    assert whole.head().startswith(first) and whole.head().endswith("\n  note: and this\n")
+    assert (
+        str(whole)
+        == repr(whole)
+        == "\n".join([whole.head(), str(whole.verdicts[0]), str(whole.verdicts[1]), whole.tail()])
+    )
+    assert report((HOLDS, True)).head() == "a server, judged in lines\n"
+
+
+def test_a_ladder_of_what_was_not_tried() -> None:
+    """There is none, nor of a number that no behaviour has."""
+    whole = report((HOLDS, True), (NOT_TRIED, True))
+    assert "nickname" in str(whole.ladder(1))
+    for number in (2, 3):
+        with pytest.raises(KeyError, match=f"no behaviour number {number} was tried"):
+            whole.ladder(number)
+
+
+def test_the_report_as_json() -> None:
+    """All of it, as objects."""
+    whole = report((MISSED, True), notes=("so",))
+    assert json.loads(whole.as_json()) == {
+        "server": "a server",
+        "framing": "lines",
+        "notes": ["so"],
+        "holds": False,
+        "behaviours": [
+            {
+                "number": 1,
+                "name": "thing 1",
+                "clause": "`la la`",
+                "required": True,
+                "verdict": "missed",
+                "expected": "e",
+                "seen": "s",
+                "because": "",
+            }
+        ],
+    }
+    whole.notes = ["ö"]
+    assert '"ö"' in whole.as_json() and whole.as_json().startswith('{\n  "server"')
+
+
+# --- one behaviour ---
+
+
+@pytest.mark.parametrize(
+    ("framing", "optional", "not_raw", "required"),
+    [
+        ("lines", False, "", True),
+        ("lines", False, "why", True),
+        ("raw", False, "", True),
+        ("raw", False, "why", False),
+        ("lines", True, "", False),
+    ],
+)
+def test_what_is_required(framing: str, optional: bool, not_raw: str, required: bool) -> None:
+    """Not what is optional, nor what this dialect cannot promise."""
+    assert behaviour(optional=optional, not_raw=not_raw).required(framing) is required
+
+
+def test_a_section_numbers_nothing() -> None:
+    """It keeps the functions in their order, with what is said of each."""
+    section = Section()
+
+    @section.has("a name", "a clause", optional=True, not_raw="why")
+    def tries(server: ServerUnderTest) -> None:
+        pass
+
+    assert section == [Behaviour(0, "a name", "a clause", True, "why", tries)]
+
+
+def raising(error: Exception) -> Callable[[ServerUnderTest], None]:
+    def tries(server: ServerUnderTest) -> None:
+        server.journal.record("bytes", "alice", "hi", "server")
+        raise error
+
+    return tries
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "came"),
+    [
+        (None, 7, (HOLDS, "", "", "")),
+        (NotJudged("mute"), 7, (NOT_JUDGED, "", "", "mute")),
+        (CheckFailed("a", "b"), 7, (MISSED, "a", "b", "")),
+        (CannotJoin("a", "b"), 1, (MISSED, "a", "b", "")),
+        (CannotJoin("a", "b"), 2, (MISSED, "a", "b", "")),
+        (CannotJoin("a", "b"), 3, (NOT_TRIED, "", "", "nobody can join")),
+    ],
+)
+def test_how_one_is_judged(error: Exception | None, number: int, came: tuple[str, str, str, str]) -> None:
+    """Where no client can join, only the first two are to blame."""
+    tries = (lambda server: None) if error is None else raising(error)
+    server = ServerUnderTest(("127.0.0.1", 1))
+    verdict = run._judged(behaviour(number, tries=tries), server)
+    assert (verdict.verdict, verdict.expected, verdict.seen, verdict.because) == came
+    assert verdict.required and len(verdict.events) == (error is not None)
+
+
+def test_when_nothing_more_is_of_use() -> None:
+    """The time is up; or no client could join, twice."""
+    stuck = Verdict(behaviour(), True, NOT_TRIED, because="nobody can join")
+    other = Verdict(behaviour(), True, NOT_TRIED, because="something else")
+    assert run._no_use([], False) == run._no_use([stuck, other], False) == ""
+    assert run._no_use([stuck, other, stuck], False) == "nobody can join"
+    assert run._no_use([], True) == "60 seconds are over"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost:14901", ("localhost", 14901)),
+        ("[::1]:1", ("::1", 1)),
+        ("::1:65535", ("::1", 65535)),
+        ("h:0", None),
+        ("h:65536", None),
+        (":80", None),
+        ("h:", None),
+        ("h:-1", None),
+        ("h:٣", None),
+        ("80", None),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, int] | None) -> None:
+    """HOST:PORT, or it is said how."""
+    if address is None:
+        with pytest.raises(CannotRun) as error:
+            run._address(text)
+        assert str(error.value) == f"an address is HOST:PORT, such as localhost:14901, not {text!r}"
+    else:
+        assert run._address(text) == address
+
+
+# --- a whole run, with few behaviours ---
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> list[Behaviour]:
+    """The behaviours that a run tries, in their place."""
+    chosen: list[Behaviour] = []
+    monkeypatch.setattr(run, "BEHAVIOURS", chosen)
+    return chosen
+
+
+def joins(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    server.hears_from(alice, bob, "well")
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_run_at_an_address(few: list[Behaviour], framing: str) -> None:
+    """Each is shown as soon as it is known; names have a tail that no other has; all leave in the end."""
+    names: list[str] = []
+    shown: list[str] = []
+
+    def tries(server: ServerUnderTest) -> None:
+        names.append(server.nickname("alice"))
+        assert server.timeout >= 1.5 and server.all_stay
+        joins(server)
+
+    few += [behaviour(n, f"thing {n}", tries=tries) for n in (1, 2)]
+    with ChatServer(port=0, framing=FRAMINGS[framing]) as server:
+        told = check_address(f"127.0.0.1:{server.address[1]}", framing, shown.append)
+        for nickname in server.roster():
+            server.journal.wait_for("left", nickname)
+    assert [v.verdict for v in told.verdicts] == [HOLDS, HOLDS] and told.notes == []
+    assert shown == [told.head(), *map(str, told.verdicts), told.tail()]
+    assert told.server == f"the server at 127.0.0.1:{server.address[1]}" and told.framing == framing
+    assert 0 < told.seconds < SOON
+    tail = names[0].removeprefix("alice").removesuffix("1")
+    assert re.fullmatch("q[0-9a-f]+", tail) and names == [f"alice{tail}1", f"alice{tail}2"]
+
+
+def test_after_a_fault_that_a_server_does_not_survive(few: list[Behaviour]) -> None:
+    """Nothing more is tried, and it is said since when."""
+    with ChatServer(port=0) as server:
+
+        def kills(tried: ServerUnderTest) -> None:
+            joins(tried)
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            stopping.join()
+            raise CheckFailed("life", "death")
+
+        few += [
+            behaviour(1, tries=joins),
+            behaviour(2, tries=kills),
+            behaviour(3, tries=joins),
+            behaviour(4, optional=True, tries=joins),
+        ]
+        told = check_address(f"127.0.0.1:{server.address[1]}")
+    assert [(v.verdict, v.because, v.required) for v in told.verdicts] == [
+        (HOLDS, "", True),
+        (MISSED, "", True),
+        (NOT_TRIED, "nobody can join since 2", True),
+        (NOT_TRIED, "nobody can join since 2", False),
+    ]
+
+
+def test_a_fault_that_a_server_survives(few: list[Behaviour]) -> None:
+    """The next one is tried."""
+
+    def fails(tried: ServerUnderTest) -> None:
+        joins(tried)
+        raise CheckFailed("a", "b")
+
+    few += [behaviour(3, tries=fails), behaviour(4, tries=joins)]
+    with ChatServer(port=0) as server:
+        told = check_address(f"127.0.0.1:{server.address[1]}")
+    assert [v.verdict for v in told.verdicts] == [MISSED, HOLDS]
+
+
+def test_no_client_can_join(few: list[Behaviour]) -> None:
+    """Since the one before it."""
+
+    def in_vain(server: ServerUnderTest) -> None:
+        raise CannotJoin("a", "b")
+
+    few += [behaviour(3, tries=joins), behaviour(4, tries=in_vain), behaviour(5, tries=joins)]
+    with ChatServer(port=0) as server:
+        told = check_address(f"127.0.0.1:{server.address[1]}")
+    assert [v.because for v in told.verdicts] == ["", *["nobody can join since 3"] * 2]
+
+
+def test_once_resets_are_survived_clients_may_leave(few: list[Behaviour]) -> None:
+    """Until then all stay as guests; from then on they go."""
+    stay: list[tuple[bool, int]] = []
+
+    with ChatServer(port=0) as server:
+
+        def tries(tried: ServerUnderTest) -> None:
+            stay.append((tried.all_stay, len(server.roster())))
+            joins(tried)
+
+        few += [
+            behaviour(1, tries=tries),
+            behaviour(2, tries=tries),
+            behaviour(3, "nobody is skipped when several die", tries=tries),
+            behaviour(4, tries=tries),
+        ]
+        check_address(f"127.0.0.1:{server.address[1]}")
+    assert [all_stay for all_stay, _ in stay] == [True, True, True, False]
+    assert [number for _, number in stay[:3]] == [2, 4, 6]
+
+
+SERVES = [
+    sys.executable,
+    "-c",
+    "import os; from labkit import ChatServer; ChatServer(port=int(os.environ['PORT'])).start().wait()",
+]
+
+
+def test_a_run_of_a_command(few: list[Behaviour]) -> None:
+    """A new server for each; those that raw cannot be judged by need none."""
+    roster: list[int] = []
+
+    def tries(server: ServerUnderTest) -> None:
+        alice, bob = server.join("alice", "bob")
+        roster.append(server.address[1])
+        server.hears_from(alice, bob, "well")
+
+    few += [behaviour(n, tries=tries) for n in (1, 2)]
+    shown: list[str] = []
+    told = check_command(SERVES, show=shown.append, one_by_one=True)
+    assert [v.verdict for v in told.verdicts] == [HOLDS, HOLDS], str(told)
+    assert shown == [told.head(), *map(str, told.verdicts), told.tail()]
+    assert len(set(roster)) == 2 and told.server.startswith(sys.executable)
+
+
+def test_raw_needs_no_server_to_say_what_it_cannot_promise() -> None:
+    """Nor does a server that does not start again stop a run."""
+    opening = Opening("raw", 1.5, [])
+    verdict = run._afresh(behaviour(not_raw="mute"), ["no-such-program"], "raw", opening, [])
+    assert (verdict.verdict, verdict.because, verdict.required) == (NOT_JUDGED, "mute", False)
+    running: list[Any] = []
+    verdict = run._afresh(behaviour(), ["no-such-program"], "lines", opening, running)
+    assert verdict.verdict == NOT_TRIED and running == []
+    assert verdict.because.startswith("the server did not start again: cannot run 'no-such-program'")
+
+
+def test_all_at_once_in_their_order(few: list[Behaviour], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several at a time, and told in order; when no use is seen in it, the rest is not tried."""
+    go = {n: threading.Event() for n in range(1, 7)}
+    began: list[int] = []
+
+    def afresh(what: Behaviour, *_: object) -> Verdict:
+        began.append(what.number)
+        if what.number == 1:
+            assert go[2].wait(SOON)
+        go[what.number].set()
+        return run._not_tried(what, "lines", "nobody can join" if what.number in (3, 4) else "x")
+
+    monkeypatch.setattr(run, "_afresh", afresh)
+    few += [behaviour(n) for n in go]
+    verdicts = list(run._all_at_once([], "lines", Opening("lines", 1.5, []), 2))
+    assert [v.behaviour.number for v in verdicts] == [1, 2, 3, 4, 5, 6]
+    assert began[:2] in ([1, 2], [2, 1]) and len(began) < 6
+    assert verdicts[5].because == "nobody can join"
+
+
+def test_a_run_that_is_broken_off_ends_its_servers(
+    few: list[Behaviour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And begins no more."""
+    began: list[int] = []
+    stopped = threading.Event()
+
+    def afresh(what: Behaviour, command: Any, framing: Any, opening: Any, running: list[Any]) -> Verdict:
+        began.append(what.number)
+        if what.number == 2:
+            running.append(SimpleNamespace(stop=stopped.set))
+            assert stopped.wait(SOON)
+        return run._not_tried(what, "lines", "x")
+
+    monkeypatch.setattr(run, "_afresh", afresh)
+    few += [behaviour(n) for n in range(1, 6)]
+    verdicts = run._all_at_once([], "lines", Opening("lines", 1.5, []), 1)
+    assert next(verdicts).behaviour.number == 1
+    while began != [1, 2]:
+        pass
+    cast(Any, verdicts).close()
+    assert stopped.is_set() and began == [1, 2]
+
+
+# --- what is known before ---
+
+ENDS_WITH_LF = (
+    "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, and judged "
+    "as raw; --framing lines judges it in its own dialect"
+)
+COMES_WITHOUT_LF = (
+    "its request comes without LF, so it speaks raw and not lines. It is judged in lines all the same; "
+    "--framing raw judges it in its own dialect"
+)
+
+
+@pytest.mark.parametrize(
+    ("serves", "judged", "speaks", "note"),
+    [
+        ("lines", "lines", "lines", ""),
+        ("raw", "raw", "raw", ""),
+        ("lines", "raw", "lines", ENDS_WITH_LF),
+        ("raw", "lines", "lines", COMES_WITHOUT_LF),
+    ],
+)
+def test_which_dialect_a_server_speaks(serves: str, judged: str, speaks: str, note: str) -> None:
+    """It is spoken to in its own, where that is lines."""
+    with ChatServer(port=0, framing=FRAMINGS[serves]) as server:
+        tried = ServerUnderTest(server.address, judged, SOON)
+        opening = run._opened(tried, tried.connect("first"))
+        assert (opening.speaks, opening.notes) == (speaks, [note] if note else [])
+        assert 1.5 <= opening.timeout <= 10
+        assert tried.speaks == ("lines" if note and judged == "raw" else "")
+        tried.leave()
+
+
+@pytest.mark.parametrize(("trip", "timeout"), [(0.0, 1.5), (0.029, 1.5), (0.1, 5.0), (0.3, 10.0)])
+def test_how_long_a_server_is_given(monkeypatch: pytest.MonkeyPatch, trip: float, timeout: float) -> None:
+    """So many times its round trip, in bounds."""
+    monkeypatch.setattr(run, "_round_trip", lambda first, second: trip)
+    with ChatServer(port=0) as server:
+        tried = ServerUnderTest(server.address, "lines", SOON)
+        assert run._opened(tried, tried.connect("first")).timeout == pytest.approx(timeout)
+        tried.leave()
+
+
+def test_a_server_that_asks_for_nothing_is_opened_all_the_same(bare_server: BareServer) -> None:
+    """With what is known of it: nothing."""
+    tried = ServerUnderTest(bare_server.address, "lines", 0.1)
+    first = tried.connect("first")
+    assert run._opened(tried, first) == Opening("lines", 1.5, [])
+    tried.leave()
+
+
+def test_the_round_trip_is_the_median(bare_server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five; one that hears nothing is told."""
+    ticks = iter([0, 1, 10, 12, 20, 23, 30, 34, 40, 140])
+    monkeypatch.setattr(run, "monotonic", lambda: next(ticks))
+    pings: list[str] = []
+    speaker = SimpleNamespace(until_read=lambda: pings.append("read"), send=pings.append)
+    listener = SimpleNamespace(
+        name="bob", hears=lambda text: text == pings[-1], seen=lambda: "bob heard nothing"
+    )
+    assert run._round_trip(cast(RawClient, speaker), cast(RawClient, listener)) == 3
+    assert len(pings) == 10 and pings[::2] == ["read"] * 5 and pings[1].startswith("ping-")
+    listener.hears = lambda text: False
+    ticks = iter(range(9))
+    with pytest.raises(CheckFailed, match="expected bob hears 'ping-.*'; seen: bob heard nothing"):
+        run._round_trip(cast(RawClient, speaker), cast(RawClient, listener))
+
+
+def test_no_server_there() -> None:
+    """It is said so, with the address."""
+    with BareServer() as bare:
+        address = f"127.0.0.1:{bare.address[1]}"
+    with pytest.raises(CannotRun, match=f"^{re.escape(address)}: nobody listens on {re.escape(address)}"):
+        check_address(address)
+    with pytest.raises(CannotRun, match="^no-such-program x: cannot run 'no-such-program'"):
+        check_command(["no-such-program", "x"])
+
+
+# --- the clients of a behaviour ---
+
+
+@pytest.fixture
+def guests() -> Iterator[Guests]:
+    guests = Guests()
+    yield guests
+    guests.end()
+
+
+def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> None:
+    """Until they leave, with RST, all of them; more may come then."""
+    tried = ServerUnderTest(server.address, guests=guests, timeout=SOON)
+    tried.join("alice", "bob")
+    tried.leave()
+    tried.join("carol")
+    tried.newcomer("nobody")
+    tried.leave()
+    # One that was asked for a nickname has given one, so that no server waits for it.
+    assert len(server.roster()) == 4 and server.roster()[:3] == ["alice", "bob", "carol"]
+    with Wire.joined(server.address, "talker") as talker:
+        for _ in range(300):
+            talker.send(*["x" * 1000] * 50)  # more than the buffers of those that do not read
+        talker.send("/who")
+        talker.until("in lobby")
+        assert all(person.behind < 64 * 1024 * 1024 for person in server.present())
+    takes(guests, "_lock", lambda: guests.take([]))
+    guests.leave()
+    for name in ("alice", "bob", "carol"):
+        assert server.journal.wait_for("left", name).what == "vanished"
+    tried.join("dave")
+    tried.leave()
+    assert server.roster() == ["dave"]
+    guests.end()
+    server.journal.wait_for("left", "dave")
+    guests.__init__()  # type: ignore[misc]  # for the fixture to end
+
+
+def test_without_guests_all_leave(server: ChatServer) -> None:
+    """With RST; those that stay, at the very end."""
+    tried = ServerUnderTest(server.address, timeout=SOON)
+    alice, bob = tried.join("alice", "bob")
+    tried.newcomer("nobody")
+    tried.stays(alice)
+    tried.leave()
+    for name in ("alice", "bob"):
+        assert server.journal.wait_for("left", name).what == "vanished"
+    assert alice.fileno() == bob.fileno() == -1
+    tried.leave()
+
+
+def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> None:
+    """What was expected, and what was seen."""
+    tried = ServerUnderTest(bare_server.address, timeout=0.1)
+    with pytest.raises(CannotJoin) as failed:
+        tried.newcomer("alice")
+    assert (failed.value.expected, failed.value.seen) == (
+        "`nickname` is asked for at connect",
+        "alice heard nothing",
+    )
+    tried.leave()
+    bare_server.sock.close()
+    with pytest.raises(CannotJoin) as failed:
+        tried.connect("bob")
+    assert failed.value.expected == "bob can connect" and "nobody listens" in failed.value.seen
+
+
+@pytest.mark.parametrize(
+    ("silent", "over", "speaker_end", "asks", "waits", "heard"),
+    [
+        (True, False, None, 1, 0.1, False),
+        (False, True, None, 1, 0.1, False),
+        (False, False, "FIN", 2, 0.2, False),
+        (False, False, "FIN", 2, 0.2, True),
+    ],
+)
+def test_how_long_one_listens(
+    monkeypatch: pytest.MonkeyPatch,
+    silent: bool,
+    over: bool,
+    speaker_end: str | None,
+    asks: int,
+    waits: float,
+    heard: bool,
+) -> None:
+    """Until nothing comes for so long, or something else for four times as long, or the speaker is out."""
+    monkeypatch.setattr(
+        "labkit.conformance.server_under_test.Deadline",
+        lambda seconds: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
+    )
+    asked: list[float] = []
+
+    def hears(text: str, seconds: float) -> bool:
+        asked.append(seconds)
+        return heard and len(asked) == 2
+
+    listener = SimpleNamespace(hears=hears, received=0, end=None)
+    speaker = SimpleNamespace(ended=lambda seconds: speaker_end)
+    tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
+    assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener)) is heard
+    assert len(asked) == asks and asked[0] == pytest.approx(0.1) and asked[-1] == pytest.approx(waits)
+
+
+def test_calming_down(server: ChatServer) -> None:
+    """When nothing has come for a while; or never, while another talks on and on."""
+    tried = ServerUnderTest(server.address, timeout=0.4)
+    alice, bob = tried.join("alice", "bob")
+    tried.stays(bob)
+    alice.send("x")
+    assert tried.calms_down(0.1)
+    assert not bob.hears("x", 0)  # it was read
+    over = threading.Event()
+
+    def talks() -> None:
+        with Wire.joined(server.address, "talker") as talker:
+            while not over.wait(0.005):
+                talker.send("x")
+
+    talking = threading.Thread(target=talks)
+    talking.start()
+    server.journal.wait_for("joined", "talker")
+    try:
+        assert not tried.calms_down(0.2)
+    finally:
+        over.set()
+        talking.join()
+    tried.leave()

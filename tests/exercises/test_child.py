@@ -1,0 +1,407 @@
+"""child.py in this process: what it reports of code that is right, wrong, stuck, or does not load."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cloudpickle
+import pytest
+from support import SOON
+from watched import takes
+
+from labkit.exercises import exercise_called
+from labkit.exercises.bench.bench import Bench
+from labkit.exercises.exercise import Step
+from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading import child
+from labkit.exercises.grading.child import LONGEST, STUCK, Attempt, NameMissing, Reports, Watchdog
+from labkit.probe.failed import CheckFailed
+
+FRAMING = exercise_called("framing")
+Report = dict[str, Any]
+
+
+class Kept(Reports):
+    """Reports that are kept here."""
+
+    def __init__(self) -> None:
+        self.kept: list[Report] = []
+
+    def send(self, **report: Any) -> None:
+        self.kept.append(json.loads(json.dumps(report)))
+
+
+def job(source: str, wants: str = "Thing", pickled: bytes | None = None, seconds: float = SOON) -> Report:
+    return {
+        "exercise": "framing",
+        "step_seconds": seconds,
+        "sources": {},
+        "path": sys.path[:],
+        "pickled": pickled,
+        "filename": "/nowhere/mine.py",
+        "source": source,
+        "wants": wants,
+        "sign": "s",
+    }
+
+
+def does(run: Any) -> Step:
+    return cast(Step, SimpleNamespace(run=run))
+
+
+def tried(source: str, *runs: Any, pickled: bytes | None = None) -> tuple[list[Report], Attempt]:
+    """What is reported when these steps are tried on this code, which must have `Thing`."""
+    reports = Kept()
+    attempt = Attempt(job(source, pickled=pickled), reports)
+    attempt.exercise = cast(Any, SimpleNamespace(wants="Thing", steps=[does(run) for run in runs]))
+    attempt.run()
+    return reports.kept, attempt
+
+
+@pytest.fixture(autouse=True)
+def no_hook() -> Iterator[None]:
+    """What threads die of is remembered by the child alone."""
+    hook = threading.excepthook
+    child._deaths.clear()
+    threading.excepthook = child.remember_death
+    yield
+    threading.excepthook = hook
+    child._deaths.clear()
+
+
+THING = "class Thing: pass\n"
+
+
+def nothing(bench: Bench) -> None:
+    pass
+
+
+# --- what is reported ---
+
+
+def test_each_step_begins_and_holds() -> None:
+    """In order; a right answer leaves no more to say."""
+    reports, _ = tried(THING, nothing, nothing)
+    assert reports == [
+        {"state": "began", "step": 0},
+        {"state": "held", "step": 0},
+        {"state": "began", "step": 1},
+        {"state": "held", "step": 1},
+    ]
+
+
+def test_the_code_is_loaded_anew_for_each_step() -> None:
+    """Once for the first, and once more for each that follows."""
+    seen: list[object] = []
+    tried(THING, *[lambda bench: seen.append(bench.code)] * 3)
+    assert len({id(code) for code in seen}) == 3
+
+
+@pytest.mark.parametrize(
+    ("raises", "expected", "seen", "clue"),
+    [
+        (CheckFailed("this", "that", "hint"), "this", "that", "hint"),
+        (SystemExit(3), "no end of the program", "your code called sys.exit()", "exit"),
+        (ValueError("too many"), "no exception", "ValueError: too many", "ValueError"),
+        (KeyboardInterrupt(), "no exception", "KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_a_step_that_fails(raises: BaseException, expected: str, seen: str, clue: str) -> None:
+    """What was expected and what was seen; nothing is tried after it."""
+
+    def fails(bench: Bench) -> None:
+        bench.journal.record("said", "alice", "hi", "lobby")
+        raise raises
+
+    reports, attempt = tried(THING, nothing, fails, nothing)
+    *before, last = reports
+    assert before[-1] == {"state": "began", "step": 1} and len(before) == 3
+    assert (last["state"], last["expected"], last["clue"]) == ("failed", expected, clue)
+    assert last["seen"].startswith(seen)
+    assert last["events"] == [["said", "alice", "hi", "lobby"]]
+    assert last["deaths"] == [] and "at" in last
+
+
+def test_the_bench_is_closed_however_a_step_ends() -> None:
+    """Of a step that holds, and of one that does not."""
+    closed: list[Bench] = []
+
+    def watch(bench: Bench) -> None:
+        close = bench.close
+        bench.close = lambda: (closed.append(bench), close())[1]  # type: ignore[method-assign, func-returns-value]
+        if closed:
+            raise CheckFailed("a", "b")
+
+    tried(THING, watch, watch)
+    assert len(closed) == 2
+
+
+def die(bench: Bench) -> None:
+    def dies() -> None:
+        raise ValueError("in a thread")
+
+    thread = threading.Thread(target=dies)
+    thread.start()
+    thread.join()
+
+
+def test_a_thread_that_dies_is_told_at_the_end() -> None:
+    """Whichever step it belonged to, the first of them."""
+    reports, _ = tried(THING, die, nothing)
+    assert [report["state"] for report in reports] == ["began", "held", "began", "failed"]
+    assert reports[-1]["expected"] == "no thread of your code to die"
+    assert reports[-1]["seen"].startswith("ValueError: in a thread")
+    assert reports[-1]["clue"] == "died" and reports[-1]["deaths"] == []
+
+
+def test_what_a_thread_died_of_stands_beside_another_failure() -> None:
+    """But not twice, if that is the failure."""
+
+    def both(bench: Bench) -> None:
+        die(bench)
+        raise CheckFailed("a", "b")
+
+    reports, _ = tried(THING, both)
+    (death,) = reports[-1]["deaths"]
+    assert death.startswith("ValueError: in a thread") and reports[-1]["seen"] == "b"
+
+    def same(bench: Bench) -> None:
+        die(bench)
+        raise CheckFailed("a", death)
+
+    reports, _ = tried(THING, same)
+    assert reports[-1]["seen"] == death and reports[-1]["deaths"] == []
+
+
+def test_a_thread_of_an_earlier_step_may_die_late() -> None:
+    """That is not told of the step in which it does, nor at the end of all."""
+    go = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def starts(bench: Bench) -> None:
+        def dies_late() -> None:
+            go.wait(SOON)
+            raise ValueError("late")
+
+        threads.append(threading.Thread(target=dies_late))
+        threads[0].start()
+
+    def later(bench: Bench) -> None:
+        go.set()
+        threads[0].join()
+
+    reports, _ = tried(THING, starts, later)
+    assert reports[-1] == {"state": "held", "step": 1}
+
+
+def test_a_port_left_open_is_told_at_the_end() -> None:
+    """And how many; one that only connects holds none."""
+    before = child.open_ports()
+    listeners = []
+
+    def listens(bench: Bench) -> None:
+        listeners.append(socket.create_server(("127.0.0.1", 0)))
+
+    try:
+        reports, _ = tried(THING, listens)
+        assert child.open_ports() == before + 1
+        with socket.create_connection(listeners[0].getsockname()):
+            assert child.open_ports() == before + 1
+    finally:
+        listeners[0].close()
+    assert child.open_ports() == before
+    assert (reports[-1]["state"], reports[-1]["clue"]) == ("failed", "port")
+    assert reports[-1]["expected"] == "no port left open when all is done"
+    assert reports[-1]["seen"] == f"your code still listens on {before + 1} of them"
+
+
+# --- what cannot be loaded ---
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "seen"),
+    [
+        ("", "a function or class called Thing", "the file has none of that name"),
+        ("x = 1\nx = = 2\n", "Python that can be read", "SyntaxError: invalid syntax (in line 2: x = = 2)"),
+        ("  x = 1\n", "Python that can be read", "IndentationError: unexpected indent (in line 1: x = 1)"),
+        ("1 / 0", "code that can be loaded", "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)", "code that can be loaded", "SystemExit: 3"),
+        (
+            "Thing = 3",
+            "a function or class to call, like Thing",
+            "an object, of the type int; is it int() where int is wanted?",
+        ),
+    ],
+)
+def test_code_that_cannot_be_loaded(source: str, expected: str, seen: str) -> None:
+    """The reason is all that is reported, and no step begins."""
+    (report,), attempt = tried(source, nothing)
+    assert (report["state"], report["expected"], report["clue"]) == ("failed", expected, "")
+    assert report["seen"].startswith(seen)
+    assert report["events"] == report["deaths"] == []
+    assert attempt.bench is None
+
+
+def test_loading_a_file() -> None:
+    """It is run as a module that is not the main one, and knows its file; its lines can be shown."""
+    import linecache
+
+    what = job("Thing = [__name__, __file__, len(Other.__name__)]\n".replace("Other", "str"))
+    what["sources"] = {"<cell>": "one\ntwo\n"}
+    what["path"] = [*sys.path, "/nowhere"]
+    path = sys.path[:]
+    try:
+        assert child.load(what) == ["__student__", "/nowhere/mine.py", 3]
+        assert sys.path == what["path"]
+        assert linecache.getline("<cell>", 2) == "two\n"
+    finally:
+        sys.path[:] = path
+        linecache.clearcache()
+    with pytest.raises(NameMissing, match="^Thing$"):
+        child.load(job("x = 1"))
+    with pytest.raises(ZeroDivisionError) as error:
+        child.load(job("\n1 / 0"))
+    assert error.traceback[-1].lineno == 1 and str(error.traceback[-1].path) == "/nowhere/mine.py"
+
+
+def test_code_from_a_notebook_is_made_anew_each_time() -> None:
+    """A class that came by cloudpickle is not the one of before, with what was left in it."""
+
+    class Mine:
+        kept: list[int] = []
+
+    what = job("", pickled=cloudpickle.dumps(Mine))
+    first = child.load(what)
+    first.kept.append(1)
+    second = child.load(what)
+    assert second is not first and second.kept == []
+
+
+# --- a step that does not end ---
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("busy", "clue"), [(False, WAITING), (True, BUSY)])
+def test_a_step_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, busy: bool, clue: str) -> None:
+    """Where the code was is reported, and whether it worked or waited; then the process ends."""
+    reports, over = Kept(), threading.Event()
+    worked = iter([100.0, 100.0 + (0.2 if busy else 0.0001)])
+    monkeypatch.setattr(time, "process_time", lambda: next(worked))
+    status: list[int] = []
+
+    def ends(code: int) -> None:
+        status.append(code)
+        over.set()
+
+    monkeypatch.setattr(os, "_exit", ends)
+    Watchdog(reports, 0.05).guard(lambda: None if over.wait(SOON) else None, lambda: {"at": "line 3"})
+    assert status == [STUCK] == [70]
+    assert reports.kept == [{"state": "stuck", "seconds": 0.05, "clue": clue, "at": "line 3"}]
+
+
+def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it ends: its watchdog goes, too."""
+    reports = Kept()
+    monkeypatch.setattr(os, "_exit", lambda code: reports.kept.append({"exit": code}))
+    dogs: list[threading.Thread] = []
+
+    def looks() -> None:
+        dogs.extend(t for t in threading.enumerate() if t.name == "labkit-watchdog")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        Watchdog(reports, 1000).guard(looks, dict)
+    (dog,) = dogs
+    dog.join(SOON)
+    assert not dog.is_alive() and dog.daemon and reports.kept == []
+
+
+# --- the way out ---
+
+
+def test_reports_go_where_standard_output_went(capfd: pytest.CaptureFixture[str]) -> None:
+    """One line of JSON each, signed; what is printed goes to standard error from then on."""
+    out = os.dup(1)
+    try:
+        reports = Reports()
+        reports.sign = "secret"
+        os.write(1, b"printed by the code\n")
+        reports.send(state="began", step=0)
+        takes(reports, "_lock", lambda: reports.send(state="ö"))
+        reports._out.close()
+    finally:
+        os.dup2(out, 1)
+        os.close(out)
+    said = capfd.readouterr()
+    assert said.err == "printed by the code\n"
+    assert [json.loads(line) for line in said.out.splitlines()] == [
+        {"sign": "secret", "state": "began", "step": 0},
+        {"sign": "secret", "state": "ö"},
+    ]
+    assert said.out.startswith('{"sign": "secret", ')
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
+    """The job comes on standard input; the last report is `over`, and the process ends without waiting. An
+    error of ours is told as that."""
+    reports = Kept()
+    status: list[int] = []
+    monkeypatch.setattr(child, "Reports", lambda: reports)
+    monkeypatch.setattr(os, "_exit", status.append)
+    what = job(FRAMING.solution, FRAMING.wants)
+    if broken:
+        what["exercise"] = "no such exercise"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(pickle.dumps(what))))
+    path = sys.path[:]
+    try:
+        child.main()
+    finally:
+        sys.path[:] = path
+    assert status == [0] and reports.sign == "s"
+    assert threading.excepthook is child.remember_death
+    *before, last = reports.kept
+    assert last == {"state": "over"}
+    if broken:
+        (error,) = before
+        assert error["state"] == "broken" and error["error"].startswith("Traceback")
+        assert "no such exercise" in error["error"]
+    else:
+        steps = range(len(FRAMING.steps))
+        assert before == [{"state": state, "step": n} for n in steps for state in ("began", "held")]
+
+
+@pytest.mark.parametrize(("length", "whole"), [(LONGEST, True), (LONGEST + 1, False), (5000, False)])
+def test_how_much_is_told(length: int, whole: bool) -> None:
+    """Of a long text the beginning and the end: never more than what may be told."""
+    text = "".join(chr(0x4E00 + n) for n in range(length))
+    told = child.brief(text)
+    assert told == (text if whole else f"{text[:500]} … {text[-95:]}")
+    assert len(told) <= LONGEST == 600
+
+
+def test_a_death_without_an_exception_is_none() -> None:
+    """It happens when the interpreter ends."""
+    child.remember_death(cast(Any, SimpleNamespace(exc_value=None, thread=None)))
+    assert child._deaths == []
+    child.remember_death(cast(Any, SimpleNamespace(exc_value=ValueError("x"), thread=None)))
+    assert [thread for thread, _ in child._deaths] == [None]
+    bench = Bench(None)
+    try:
+        assert child.deaths(bench) == ["ValueError: x"]
+        assert child.state(bench)["deaths"] == ["ValueError: x"]
+    finally:
+        bench.close()
