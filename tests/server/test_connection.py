@@ -453,9 +453,9 @@ def test_so_many_heartbeats_may_come_instead_of_an_answer(
             join=lambda client, nickname: joined.append(nickname),
         )
 
-        def read(self, client: ServerConnection, seconds: float) -> list[str]:
+        def read(self, client: ServerConnection, seconds: float) -> bytes:
             assert 0 < seconds <= self.limits.handshake
-            return chunks.pop(0)
+            return "".join(f"{line}\n" for line in chunks.pop(0)).encode()
 
     shaking = Handshake(ends.client, cast(ClientLoop, Loop()), Journal(), None, False)
     if let_in:
@@ -480,10 +480,10 @@ def test_time_that_is_up_is_told_as_that(ends: Ends, monkeypatch: pytest.MonkeyP
             tell=lambda client, *messages: told.extend(message.line() for message in messages)
         )
 
-        def read(self, client: ServerConnection, seconds: float) -> list[str]:
+        def read(self, client: ServerConnection, seconds: float) -> bytes:
             if not chunks:
                 raise Disconnected(WENT_SILENT)
-            return chunks.pop(0)
+            return "".join(f"{line}\n" for line in chunks.pop(0)).encode()
 
     with pytest.raises(Disconnected) as end:
         Handshake(ends.client, cast(ClientLoop, Loop()), Journal(), None, False).shake_hands()

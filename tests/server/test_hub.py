@@ -53,6 +53,9 @@ class Written(Broadcaster):
     def post(self, entries: list[Entry]) -> None:
         self.entries += entries
 
+    def post_talk(self, entry: ForRoom) -> None:
+        self.post([entry])
+
     def wake(self) -> None:
         assert not self.hub_lock.locked(), "it writes to a socket, and must not be called under a lock"
         self.woken += 1
@@ -121,7 +124,7 @@ def test_a_life(bench: Bench) -> None:
         room("* bob joined\n", bob),
     ]
     assert broadcaster.woken == 2
-    assert hub.say(bob, ("one", "two"))
+    assert hub.say(bob, b"one\ntwo\n")
     assert broadcaster.taken() == [room("bob: one\nbob: two\n", bob)]
     hub.do(bob, [Say("three"), Heartbeat(), Refusal("no"), Say("four"), Who()])
     assert broadcaster.taken() == [

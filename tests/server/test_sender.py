@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -322,8 +323,6 @@ def test_flow_is_decided_while_no_thread_can_post() -> None:
 
     class Flowing(threading.Event):
         def is_set(self) -> bool:
-            if threading.current_thread() is not broadcaster._thread:
-                return super().is_set()
             answer = super().is_set()
             if posted.ident is None:
                 posted.start()
@@ -353,27 +352,28 @@ def test_the_log_is_guarded() -> None:
         takes(broadcaster, "_lock", broadcaster.stop, times=2)
 
 
-def test_each_round_of_the_broadcaster_takes_the_lock_twice() -> None:
-    """To take what is in the log, and to decide whether talkers may go on; and once more to end."""
+def test_each_round_takes_the_lock_twice() -> None:
+    """To take what is in the log, and to decide whether talkers may go on; whoever delivers."""
     broadcaster = Broadcaster(Limits(), "labkit-broadcaster")
+    takes(broadcaster, "_lock", broadcaster._see_to_flow)
+    takes(broadcaster, "_lock", broadcaster._deliver_for_all)
     watched = Watched(broadcaster._lock)
     broadcaster._lock = cast(threading.Lock, watched)
-    held, rounds = broadcaster._sender.held, []
-    to, theirs = outbox()
+    rounds: list[threading.Thread] = []
+    held = broadcaster._sender.held
 
     def counted() -> tuple[list[Outbox], list[Outbox]]:
-        rounds.append(1)
+        rounds.append(threading.current_thread())
         return held()
 
     broadcaster._sender.held = counted  # type: ignore[method-assign]
     broadcaster.start()
-    for n in range(20):
-        post(broadcaster, ForOne(to, b"%d\n" % n))
-        until(lambda n=n: to.lines_out == n + 1)  # type: ignore[misc]
+    to, theirs = outbox()
     post(broadcaster, Close(to, politely=False))
     broadcaster.stop()
-    assert watched.takers.count(broadcaster._thread) == 2 * len(rounds) + 1 > 20
     theirs.close()
+    own = broadcaster._thread
+    assert watched.takers.count(own) == 2 * rounds.count(own) + 1
 
 
 def test_a_full_log_holds_all_and_a_short_one_no_talker() -> None:
@@ -411,9 +411,10 @@ def test_sends_are_made_under_the_lock_that_readers_ask() -> None:
     assert held == [True] * len(held) and len(held) >= 4
 
 
-def test_all_that_is_asked_for_is_heard(elsewhere: object) -> None:
-    """Many short ones from several threads: the broadcaster never sleeps on what was posted."""
+def test_all_that_is_asked_for_is_heard(elsewhere: ThreadPoolExecutor) -> None:
+    """Many short ones from several threads: nobody sleeps on what was posted."""
     to, theirs = outbox()
+    came = elsewhere.submit(everything, theirs)
     with at_work() as broadcaster:
 
         def say(lines: Iterable[bytes]) -> None:
@@ -426,8 +427,8 @@ def test_all_that_is_asked_for_is_heard(elsewhere: object) -> None:
         for thread in threads:
             thread.join(SOON)
         post(broadcaster, Close(to, politely=True))
-        came = everything(theirs)
-    assert sorted(came.splitlines()) == sorted([b"0"] * 300 + [b"1"] * 300 + [b"2"] * 300)
+        lines = came.result(SOON).splitlines()
+    assert sorted(lines) == sorted([b"0"] * 300 + [b"1"] * 300 + [b"2"] * 300)
 
 
 # --- slow readers, by a clock of our own ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -48,10 +49,13 @@ class Flood:
 
 
 @pytest.mark.parametrize("data", [b"/nick xq\n/nick xy\n", b"/who\n", b"hello\n", b"\n"])
-def test_a_client_that_never_pauses_does_not_keep_it_from_stopping(data: bytes) -> None:
+def test_a_client_that_never_pauses_does_not_keep_it_from_stopping(
+    data: bytes, elsewhere: ThreadPoolExecutor
+) -> None:
     """What it has sent is never all read: it is cut off, and told apart from one that has said all."""
     server = ChatServer(port=0).start()
     with Wire.joined(server.address, "xx") as wire, Wire.joined(server.address, "alice") as alice:
+        told = elsewhere.submit(alice.to_the_end)  # at once: who reads nothing may be cut off
         flood = Flood(wire, data)
         try:
             server.journal.wait_for("said" if data == b"hello\n" else "joined")
@@ -60,7 +64,7 @@ def test_a_client_that_never_pauses_does_not_keep_it_from_stopping(data: bytes) 
             stopper.join(SOON)
             assert not stopper.is_alive() and not server.running
             # What was said at the last moment may come after it.
-            assert alice.to_the_end().count(f"* {SERVER_STOPPED}") == 1
+            assert told.result(SOON).count(f"* {SERVER_STOPPED}") == 1
         finally:
             flood.join()
             server.stop()
