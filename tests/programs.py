@@ -16,7 +16,7 @@ from typing import IO, Self
 import psutil
 from support import need
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that a program has for anything: to start, to print a line, to end."""
 
 LABKIT = (sys.executable, "-m", "labkit")

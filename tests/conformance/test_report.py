@@ -165,7 +165,7 @@ def test_the_report_as_json() -> None:
         ],
     }
     whole.notes = ["ö"]
-    assert '"ö"' in whole.as_json() and whole.as_json().startswith('{\n  "server"')
+    assert '"\\u00f6"' in whole.as_json() and whole.as_json().startswith('{\n  "server"')
 
 
 # --- one behaviour ---
