@@ -116,7 +116,7 @@ class Broadcaster:
                 self.flowing.clear()
 
     def post_talk(self, entry: ForRoom) -> None:
-        """The same, of one entry, for less."""
+        """`post` of one entry, for less: most entries are talk."""
         with self._lock:
             self._log.append(entry)
             self._unread += ENTRY_COSTS + len(entry.data)
