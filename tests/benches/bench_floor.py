@@ -13,7 +13,8 @@ servers take their turn, in the next in the opposite order. Printed, as medians 
 second; the server's processor time for 1,000 of them; and how many times as much labkit delivers as each
 other, repeat by repeat.
 
-Not a test: pytest does not collect it. It talks to loopback only and ends by itself, within six minutes.
+Not a test: pytest does not collect it. It talks to loopback only and ends by itself, after
+some five minutes.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from rounds import Room, running
 
 from labkit.instruments.load.joining import SPARE_FILES, allow_files
 from labkit.instruments.load.plan import LoadError
-from labkit.instruments.load.servers import find
+from labkit.instruments.load.servers import SERVERS, find
 
 OURS, FLOOR = "labkit", "floor"
-SERVERS = [OURS, "classic", "asyncio", "uvloop", FLOOR]
+USUAL = [OURS, "classic", "asyncio", "uvloop", FLOOR]
 AHEAD = 4  # rounds
 WARM_UP = 0.1  # seconds
 
@@ -163,15 +164,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="labkit beside other servers, at all sizes")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--shapes", type=Shape.read, nargs="+", default=SHAPES, metavar="C,T,L[,pipelined]")
-    parser.add_argument("--servers", default=",".join(SERVERS))
+    parser.add_argument("--servers", default=",".join(USUAL))
     parser.add_argument(
         "--seconds", type=float, default=0.4, help="for each server, at each shape, in each repeat"
     )
     asked = parser.parse_args()
     if asked.repeats < 1:
         parser.error(f"--repeats is at least 1, not {asked.repeats}")
+    for name in (names := asked.servers.split(",")):
+        if name not in (*SERVERS, FLOOR):
+            parser.error(f"there is no server {name!r}, but {', '.join(SERVERS)} and {FLOOR}")
     allow_files(max(shape.clients for shape in asked.shapes) + SPARE_FILES)
-    with found(asked.servers.split(",")) as (commands, missing):
+    with found(names) as (commands, missing):
         print(f"medians of {asked.repeats} repeats, {asked.seconds:g} s each", *missing, "", sep="\n")
         print(row(*HEADS))
         for shape in asked.shapes:

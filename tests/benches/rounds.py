@@ -149,7 +149,7 @@ class Room:
                 said += 1
                 missing += of_a_round
                 give_up = time.perf_counter() + TIME_LIMIT
-            if not missing:
+            if missing <= 0:
                 break
             missing -= self._receive(heard, tails)
             if time.perf_counter() > give_up:
