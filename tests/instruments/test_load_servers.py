@@ -182,7 +182,6 @@ def test_what_the_flags_ask_for(
         return Comparison(missing=["not measured"])
 
     monkeypatch.setattr(command, "compare", no_comparison)
-    monkeypatch.setattr("labkit.cli.load.signal.signal", lambda *_: None)
     assert main(["load", *arguments]) == 1
     assert asked == [servers, backplane, repeats]
     capsys.readouterr()
