@@ -10,11 +10,12 @@ server can do, which is compiled where there is a C compiler. uvloop takes part 
 
 Each server runs on the first processor and the load on the second, where there are two; in each repeat all
 servers take their turn, in the next in the opposite order. Printed, as medians of the repeats: deliveries a
-second; the server's processor time for 1,000 of them; and how many times as much labkit delivers as each
-other, repeat by repeat.
+second; the server's processor time for 1,000 of them; the share of the time for which the load worked (near
+100 %, the load is the limit, and all good servers look equally fast); and how many times as much labkit
+delivers as each other, repeat by repeat.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself, after
-some five minutes.
+some four minutes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from time import thread_time
 
 import psutil
 from rounds import Room, running
@@ -89,6 +91,7 @@ class Figures:
 
     rate: float  # deliveries a second
     cost: float  # milliseconds of the server's processor time for 1,000 deliveries
+    load: float  # share of the time for which the load worked, 0 to 1
 
 
 def measured(command: list[str], shape: Shape, seconds: float) -> Figures:
@@ -96,11 +99,11 @@ def measured(command: list[str], shape: Shape, seconds: float) -> Figures:
     with running(command) as (address, pid), Room(address, shape.clients) as room:
         server = psutil.Process(pid)
         room.talk(shape.talkers, shape.lines, seconds=WARM_UP, ahead=ahead)
-        before = server.cpu_times()
+        before, worked = server.cpu_times(), thread_time()
         deliveries, took = room.talk(shape.talkers, shape.lines, seconds=seconds, ahead=ahead)
-        after = server.cpu_times()
+        after, worked = server.cpu_times(), thread_time() - worked
     used = after.user + after.system - before.user - before.system
-    return Figures(deliveries / took, 1e6 * used / deliveries)
+    return Figures(deliveries / took, 1e6 * used / deliveries, worked / took)
 
 
 @contextlib.contextmanager
@@ -139,7 +142,7 @@ def compiled(folder: Path) -> str:
     return program
 
 
-HEADS = ("clients,talkers,lines", "server", "deliveries/s", "ms for 1,000", "labkit: ×")
+HEADS = ("clients,talkers,lines", "server", "deliveries/s", "ms for 1,000", "load worked", "labkit: ×")
 
 
 def row(shape: object, server: str, *figures: str) -> str:
@@ -153,7 +156,11 @@ def compare(commands: Commands, shape: Shape, repeats: int, seconds: float) -> N
         for name in list(commands)[:: -1 if repeat % 2 else 1]:
             figures[name].append(measured(commands[name], shape, seconds))
     for name, its in figures.items():
-        cells = [f"{median(f.rate for f in its):,.0f}", f"{median(f.cost for f in its):.3f}"]
+        cells = [
+            f"{median(f.rate for f in its):,.0f}",
+            f"{median(f.cost for f in its):.3f}",
+            f"{median(f.load for f in its):.0%}",
+        ]
         if OURS in figures and name != OURS:
             pairs = zip(figures[OURS], its, strict=True)
             cells.append(f"{median(ours.rate / other.rate for ours, other in pairs):.2f}")

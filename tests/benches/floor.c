@@ -130,16 +130,15 @@ static void read_from(struct client *client) {
         if (clients[i] != client && clients[i]->name_size) append(&clients[i]->outbox, said.at, said.size);
 }
 
-/* Send what the socket takes. While something is left, epoll also tells when there is room again. */
-static void send_to(struct client *client) {
+/* Send what the socket takes; whether the connection still is. While something is left, epoll also tells when
+ * there is room again. */
+static int send_to(struct client *client) {
     ssize_t sent = send(client->fd, client->outbox.at, client->outbox.size, MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        hang_up(client);
-        return;
-    }
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) return 0;
     if (sent > 0) drop_first(&client->outbox, (size_t)sent);
     uint32_t what = EPOLLIN | (client->outbox.size ? EPOLLOUT : 0);
     if (what != client->awaited) await(client, what, EPOLL_CTL_MOD);
+    return 1;
 }
 
 static int listen_on(uint16_t port) {
@@ -173,8 +172,11 @@ int main(int argc, char **argv) {
             else if (events[i].events & ~(uint32_t)EPOLLOUT)
                 read_from(client); /* or there is an error, and recv tells it */
         }
-        /* From the last to the first: one who is hung up on has its place taken by one who was served. */
-        for (size_t i = count; i-- > 0;)
-            if (clients[i]->outbox.size) send_to(clients[i]);
+        for (size_t i = 0; i < count;) {
+            if (!clients[i]->outbox.size || send_to(clients[i]))
+                i++;
+            else
+                hang_up(clients[i]); /* and the last is now in its place */
+        }
     }
 }
