@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bench_broadcaster import deliveries_a_second, join, on_processor, running
+from rounds import deliveries_a_second, join, on_processor, running
 
 from labkit.instruments.redis_server import RedisServer
 
@@ -68,7 +68,7 @@ def come_in(address: tuple[str, int], nickname: str) -> socket.socket:
 def crossing(one: tuple[str, int], other: tuple[str, int], lines: int) -> str:
     """How long lines take from a client of the one to a client of the other, in words."""
     names = (f"{who}{next(_visits)}" for who in ("alice", "bob"))  # those who left may not be gone yet
-    with come_in(one, next(names)) as alice, come_in(other, next(names)) as bob:
+    with on_processor(1), come_in(one, next(names)) as alice, come_in(other, next(names)) as bob:
         times = line_by_line(alice, bob, lines)
     late = statistics.quantiles(times, n=100)[98]
     return (
@@ -90,7 +90,6 @@ def main() -> None:
     )
     asked = parser.parse_args()
     load = (asked.clients, asked.talkers, asked.lines, asked.rounds)
-    on_processor(1)
     print("{} clients, {} talkers, {} lines each a round, {} rounds".format(*load))
     figures: dict[str, list[float]] = {"without": [], "with": []}
     for _ in range(asked.repeats):

@@ -13,13 +13,12 @@ Not a test: pytest does not collect it. It talks to loopback only and ends by it
 from __future__ import annotations
 
 import argparse
-import selectors
 import statistics
 import sys
 import time
 
 import psutil
-from bench_broadcaster import a_round, join, on_processor, running, wait_until_all_are_in
+from rounds import Room, join, running
 
 TALKERS, LINES = 10, 10
 FROZEN = "frozen"
@@ -31,34 +30,23 @@ def one_run(clients: int, rounds: int, frozen: bool) -> tuple[float, float, floa
     with running([sys.executable, *SERVE]) as (address, number):
         watched = psutil.Process(number)
         idle = join(address, FROZEN)
-        socks = [join(address, f"client{i:04}") for i in range(clients - 1)]
-        selector = selectors.DefaultSelector()
-        for i, sock in enumerate(socks):
-            sock.setblocking(False)
-            selector.register(sock, selectors.EVENT_READ, i)
-        wait_until_all_are_in(socks)
-        socks[0].setblocking(False)
-        if not frozen:
-            idle.close()
-        bursts = [
-            b"".join(b"round line %02d of %d\n" % (n, i) for n in range(LINES)) for i in range(TALKERS)
-        ]
-        a_round(selector, socks, bursts, LINES)
-        before = peak = watched.memory_full_info().uss
-        longest, start = 0.0, time.perf_counter()
-        for done in range(rounds):
-            began = time.perf_counter()
-            a_round(selector, socks, bursts, LINES)
-            longest = max(longest, time.perf_counter() - began)
-            if done % 200 == 0:
-                peak = max(peak, watched.memory_full_info().uss)
-        seconds = time.perf_counter() - start
-        again = join(address, FROZEN)
-        again.settimeout(5)
-        free = again.recv(4096).startswith(b"* you are")
-        for sock in (*socks, again, idle):
-            sock.close()
-        return rounds * TALKERS * LINES * (clients - 2) / seconds, longest, (peak - before) / 1e6, free
+        with Room(address, clients - 1) as room:
+            if not frozen:
+                idle.close()
+            room.talk(TALKERS, LINES, rounds=1)
+            before = peak = watched.memory_full_info().uss
+            longest, deliveries, start = 0.0, 0, time.perf_counter()
+            for done in range(rounds):
+                came, took = room.talk(TALKERS, LINES, rounds=1)
+                deliveries += came
+                longest = max(longest, took)
+                if done % 200 == 0:
+                    peak = max(peak, watched.memory_full_info().uss)
+            seconds = time.perf_counter() - start
+            with join(address, FROZEN) as again, idle:
+                again.settimeout(5)
+                free = again.recv(4096).startswith(b"* you are")
+        return deliveries / seconds, longest, (peak - before) / 1e6, free
 
 
 def main() -> None:
@@ -67,7 +55,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
-    on_processor(1)
     ratios = []
     for _ in range(asked.repeats):
         without, _, _, _ = one_run(asked.clients, asked.rounds, frozen=False)

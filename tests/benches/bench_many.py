@@ -22,7 +22,7 @@ import sys
 import time
 
 import psutil
-from bench_broadcaster import on_processor, running
+from rounds import on_processor, running
 
 AT_ONCE = 200  # who may be joining at the same time
 TIME_LIMIT = 120.0  # seconds for each of the three parts
@@ -95,8 +95,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=10_000)
     count = parser.parse_args().clients
     command = [sys.executable, "-m", "labkit", "serve", "--port", "0", "--max-clients", str(count + 10)]
-    with running(command) as (address, number):
-        on_processor(1)
+    with running(command) as (address, number), on_processor(1):
         watched = psutil.Process(number)
         memory, threads = watched.memory_full_info().uss, watched.num_threads()
         descriptors = watched.num_fds()

@@ -204,7 +204,7 @@ def test_very_many_lines() -> None:
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        ({"kind": "steep"}, "Plan.kind is one of bursts, steady, flood, not 'steep'"),
+        ({"kind": "steep"}, "Plan.kind is one of bursts, alone, burst, crowd, steady, flood, not 'steep'"),
         ({"clients": 1}, "Plan.clients is a whole number from 2 to 100000, not 1"),
         ({"clients": 4, "talkers": 5}, r"Plan.talkers is a whole number from 1 to 4 .*, not 5"),
         ({"lines": 0}, "Plan.lines is a whole number from 1 to"),
@@ -224,6 +224,29 @@ def test_a_plan_in_words() -> None:
     """What a table is headed with."""
     assert str(Plan()) == "bursts: 100 clients, 10 of them talk, 10 lines each a round, for 2 s"
     assert str(Plan("flood", 5, lines=7)) == "flood: 5 clients, 5 of them talk, 7 lines each"
+    assert str(Plan("alone")) == "alone: 100 clients, 1 of them talks, 1 line each a round, for 2 s"
+    assert str(Plan("burst", 5)) == "burst: 5 clients, 5 of them talk, 10 lines each a round, for 2 s"
+    assert str(Plan("crowd")) == "crowd: 100 clients, all of them talk, 1 line each a round, for 2 s"
+
+
+@pytest.mark.parametrize(
+    ("kind", "talkers", "lines"), [("alone", 1, 1), ("burst", 10, 10), ("crowd", 40, 1), ("bursts", 10, 10)]
+)
+def test_kinds_that_say_who_talks(kind: str, talkers: int, lines: int) -> None:
+    """Shapes of a round, by name; where the plan gives a number, that holds."""
+    plan = Plan(kind, clients=40)
+    assert (plan.talking, plan.lines_a_round) == (talkers, lines)
+    given = Plan(kind, clients=40, talkers=7, lines=3)
+    assert (given.talking, given.lines_a_round) == (7, 3)
+    assert Plan(kind, clients=2).talking == min(talkers, 2)
+
+
+@pytest.mark.parametrize(("kind", "a_round"), [("alone", 1), ("burst", 60), ("crowd", 6)])
+def test_what_is_said_in_a_round(kind: str, a_round: int, server: ChatServer) -> None:
+    """Six clients: one line; ten of each; one of each."""
+    result = load(server, kind=kind, clients=6, seconds=0.05, patience=PATIENCE)
+    expect_all_came(result)
+    assert result.said % a_round == 0
 
 
 # --- against real servers ---
@@ -583,7 +606,11 @@ def test_the_exit_status_of_a_wrong_server() -> None:
     ("arguments", "status", "why"),
     [
         (["--talkers", "9"], 2, "--talkers is a whole number from 1 to 5 (that is --clients), not 9"),
-        (["--kind", "steep"], 2, "--kind is one of bursts, steady, flood, not 'steep'"),
+        (
+            ["--kind", "steep"],
+            2,
+            "--kind is one of bursts, alone, burst, crowd, steady, flood, not 'steep'",
+        ),
         (["--repeats", "-1"], 2, "--repeats is at least 1, not -1"),
         (["--against", "labkit"], 2, "one of the servers is given twice"),
         (["--plot", "load.doc"], 2, "a drawing's name ends with .png, .svg or .pdf; 'load.doc' does not"),

@@ -13,7 +13,7 @@ from time import perf_counter as now
 from time import thread_time
 
 from labkit.instruments.load.clients import ClientPool, LoadClient
-from labkit.instruments.load.plan import BURST, Plan
+from labkit.instruments.load.plan import ROUNDS, Plan
 from labkit.instruments.load.receipts import MOST_LINES
 
 Progress = Callable[[float], None]
@@ -36,7 +36,7 @@ def warm_up(pool: ClientPool, plan: Plan) -> None:
 
 def run(pool: ClientPool, plan: Plan, progress: Progress) -> tuple[float, float]:
     """Put this load on the server; returns the seconds that count, and those for which the load worked."""
-    of_kind = {"bursts": _bursts, "steady": _steady, "flood": _flood}
+    of_kind = {**dict.fromkeys(ROUNDS, _bursts), "steady": _steady, "flood": _flood}
     return of_kind[plan.kind](pool, plan, progress)
 
 
@@ -46,7 +46,7 @@ def _talkers(pool: ClientPool, plan: Plan) -> list[LoadClient]:
 
 def _bursts(pool: ClientPool, plan: Plan, progress: Progress) -> tuple[float, float]:
     talkers = _talkers(pool, plan)
-    lines = plan.lines or BURST
+    lines = plan.lines_a_round
     seconds = worked = 0.0
     all_came = True
     while all_came and seconds < plan.seconds:
