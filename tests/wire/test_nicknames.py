@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import pytest
@@ -164,6 +164,23 @@ def test_any_text_is_fit_or_a_bad_name(text: str) -> None:
         assert name[0] not in "*!/#[" and ":" not in name and not any(c.isspace() for c in name)
         assert clean(name) == name
         name.encode()
+
+
+@given(st.text([chr(n) for n in range(0x80)], max_size=MAX_CHARACTERS))
+@example("".join(map(chr, range(0x21, 0x50))))
+@example("".join(map(chr, range(0x50, 0x7F))))
+def test_plain_names_are_what_the_profiles_make_of_them(typed: str) -> None:
+    """A name of ASCII is shown and compared as RFC 8266 says, whether the library was asked or not."""
+    for ours, profile in ((nicknames._shown, "NicknameCasePreserved"), (nicknames._compared, "Nickname")):
+        assert outcome(ours, typed) == outcome(nicknames.profile(profile).enforce, typed)
+
+
+def outcome(enforce: Callable[[str], str], name: str) -> str:
+    """What this makes of the name, or why it refuses it."""
+    try:
+        return enforce(name)
+    except UnicodeEncodeError as error:
+        return error.reason
 
 
 @given(TYPED_NAMES)
