@@ -27,7 +27,7 @@ from collections.abc import Callable
 from itertools import count
 
 import psutil
-from bench_broadcaster import on_processor, running
+from rounds import on_processor, running
 
 TIME_LIMIT = 60.0  # seconds for one part
 QUIET = 0.05  # seconds in which the server uses no processor time: it is done
@@ -94,6 +94,11 @@ def wait_until_quiet(server: psutil.Process) -> float:
     raise SystemExit(f"the server is not quiet after {TIME_LIMIT:g} s")
 
 
+def close(socks: list[socket.socket]) -> None:
+    for sock in socks:
+        sock.close()
+
+
 def measured(name: str, present: int, joins: int, at_once: int) -> tuple[float, float, float]:
     """Joins a second; microseconds of processor time for one that joins, and for one that leaves."""
     with running(COMMANDS[name]) as (address, number):
@@ -104,9 +109,8 @@ def measured(name: str, present: int, joins: int, at_once: int) -> tuple[float, 
         seconds, used = time_used(server, lambda: socks.extend(join(address, joins, at_once, ours)))
         leaving = 0.0
         if ours:
-            _, leaving = time_used(server, lambda: [sock.close() for sock in socks[present:]] and None)
-        for sock in socks:
-            sock.close()
+            _, leaving = time_used(server, lambda: close(socks[present:]))
+        close(socks)
     return joins / seconds, 1e6 * used / joins, 1e6 * leaving / joins
 
 
@@ -118,7 +122,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--only", choices=[*COMMANDS], action="append", help="not both")
     asked = parser.parse_args()
-    on_processor(1)
+    with on_processor(1):
+        compare(asked)
+
+
+def compare(asked: argparse.Namespace) -> None:
     print(f"{asked.present} present, {asked.joins} join; µs: the server's processor time for each")
     for at_once in map(int, asked.waves.split(",")):
         names = asked.only or [*COMMANDS]
