@@ -131,7 +131,8 @@ class Broadcaster:
             if not self._asleep:
                 return
             self._asleep = False
-        if not self._at_the_bell:
+            at_the_bell = self._at_the_bell  # before another turn of its loop can change that
+        if not at_the_bell:
             self._sender.wake()
             return
         try:

@@ -394,3 +394,35 @@ def test_what_is_for_one_alone_is_counted_while_it_is_behind() -> None:
         assert bob.private == 11
     finally:
         broadcaster._sender.end()
+
+
+# --- who delivers ---
+
+
+def test_one_thread_at_a_time_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who claims the work looks where the broadcaster sleeps at the same moment: a moment later that may be
+    at work for all that was written, and asleep again, with the work there for a second one to claim."""
+    broadcaster = Broadcaster(Limits())
+
+    class Claimed:
+        """The lock; once it is free, the broadcaster takes another turn and falls asleep at the bell."""
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            broadcaster._asleep = broadcaster._at_the_bell = True
+
+    did: list[str] = []
+
+    def deliver() -> bool:
+        did.append("delivered")
+        return True
+
+    monkeypatch.setattr(broadcaster, "_lock", Claimed())
+    monkeypatch.setattr(broadcaster, "_deliver_for_all", deliver)
+    monkeypatch.setattr(broadcaster._sender, "wake", lambda: did.append("woke"))
+    broadcaster._asleep, broadcaster._at_the_bell = True, False
+    broadcaster.wake()
+    broadcaster._sender.end()
+    assert did == ["woke"]
