@@ -45,6 +45,9 @@ _NOT_FOR_NAMES = re.compile(
 )
 """Blocks of letters for phonetics, scholars and notations, many of which look like everyday ones."""
 
+_PARTS_OF_LETTERS = re.compile("CJK Radicals|CJK Strokes|Ideographic Desc|Kanbun")
+"""Blocks of wide symbols that look like Chinese letters, or like the strokes of any."""
+
 
 @cache
 def profile(name: str) -> Any:
@@ -127,10 +130,10 @@ def _judge(name: str) -> None:
 def _in_everyday_use(c: str) -> bool:
     if c in BETWEEN_LETTERS:
         return True
-    if category(c) in ("So", "Sk"):
-        return east_asian_width(c) == "W"  # as emoji are; the narrow ones can look like letters
     from fontTools import unicodedata as scripts
 
+    if category(c) in ("So", "Sk"):  # wide as emoji are; the narrow ones can look like letters
+        return east_asian_width(c) == "W" and not _PARTS_OF_LETTERS.search(scripts.block(c))
     return (
         f"a{c}".isidentifier()
         and combining(c) != 1  # a stroke through the letter

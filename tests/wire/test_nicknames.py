@@ -410,3 +410,10 @@ def test_a_name_looks_like_itself_in_other_letters(name: str) -> None:
     """The same name looks the same: no client is taken for another for that."""
     assert looks(name) & looks(key(name))
     assert 1 <= len(looks(name)) <= 4
+
+
+@pytest.mark.parametrize("name", ["\u2ea9\u4f1f", "al\u31d1ce", "\u31d0\u4e8c", "a\u2ff0b", "bob\u3190"])
+def test_no_part_of_a_chinese_letter_stands_for_one(name: str) -> None:
+    """Radicals and strokes are symbols, as wide as emoji, and look like letters."""
+    with pytest.raises(nicknames.BadName, match="not allowed"):
+        nicknames.fit(name)
