@@ -131,7 +131,8 @@ class Broadcaster:
             if not self._asleep:
                 return
             self._asleep = False
-        if not self._at_the_bell:
+            at_the_bell = self._at_the_bell  # before another turn of its loop can change that
+        if not at_the_bell:
             self._sender.wake()
             return
         try:
@@ -259,6 +260,8 @@ class Broadcaster:
             outbox.private_blocks += bool(plan.private)
             if data or outbox.tls is not None:  # TLS may have something to say by itself
                 self._sender.send((outbox,), data, data.count(b"\n"))
+            if outbox.clear:  # nothing of it waits
+                outbox.private = outbox.private_blocks = 0
         for room in touched:
             outboxes = room.outboxes.copy()
             for outbox in plans:
@@ -274,8 +277,6 @@ class Broadcaster:
         plan = plans.get(outbox)
         if plan is None:
             plan = plans[outbox] = _Plan(self._hears.get(outbox))
-            if outbox.clear:
-                outbox.private = outbox.private_blocks = 0
         plan.catch_up()
         return plan
 

@@ -54,9 +54,9 @@ class Outbox:
         self.send = sock.send
         self.clear = True  # it can be sent something at once: nothing waits, nothing failed, no end is near
         self.backlog = Backlog()
-        # Since it last was up to date: bytes for this one alone, and the blocks that some were in.
-        self.private = 0
-        self.private_blocks = 0
+        # What of the backlog is for this one alone, about: bytes, and the blocks that some are in.
+        self.private = 0.0
+        self.private_blocks = 0.0
         self.sent = 0  # bytes sent since there is a backlog …
         self.acked = 0  # … and how many of them, at least, the peer's kernel has acknowledged
         self.took = 0.0  # when that last grew
@@ -152,8 +152,15 @@ class Sender:
         outbox.took = monotonic()
         outbox.patience = PATIENCE
         outbox.backlog.put(data, self._store)
-        outbox.backlog.took(took, self._store)
+        self._took(outbox, took)
         self._watch(outbox, selectors.EVENT_WRITE)
+
+    def _took(self, outbox: Outbox, count: int) -> None:
+        """Its socket took so many bytes of the backlog."""
+        left = 1 - count / outbox.backlog.bytes  # as if what is for it alone were spread evenly
+        outbox.private *= left
+        outbox.private_blocks *= left
+        outbox.backlog.took(count, self._store)
 
     def _note_the_end(self, outbox: Outbox, error: OSError) -> None:
         assert self.telling.locked()
@@ -173,7 +180,7 @@ class Sender:
                 self._give_up(outbox)
                 return
             outbox.sent += took
-            outbox.backlog.took(took, self._store)
+            self._took(outbox, took)
             if took < len(data):
                 return
         if outbox.close_by is None:
@@ -240,7 +247,8 @@ class Sender:
     def _is_over(self, outbox: Outbox, limit: int, private: bool = True) -> bool:
         """Whether more waits for it than the limit, or, when half of the memory for all is taken, more than
         its even share of that. So one always has more, and is let go, or slows the talkers."""
-        waits, cost = outbox.backlog.bytes, outbox.backlog.cost
+        waits: float = outbox.backlog.bytes
+        cost: float = outbox.backlog.cost
         if not private:
             waits -= outbox.private
             cost -= outbox.private + outbox.private_blocks * (BLOCK_COSTS + PIECE_COSTS)

@@ -48,6 +48,12 @@ _NOT_FOR_NAMES = re.compile(
 _PLAIN = re.compile("[!-~]+")
 """Printable ASCII: the profiles change nothing but its case, and take 12 µs to find that out."""
 
+_PARTS_OF_LETTERS = re.compile("CJK Radicals|CJK Strokes|Ideographic Desc|Kanbun")
+"""Blocks of wide symbols that look like Chinese letters, or like the strokes of any."""
+
+SIMPLE = frozenset("丨丶丿亅乀乁一二三口工卜丅丄〇〡〢〣ノーニエロトイ")
+"""East Asian letters as simple as a Latin one or a sign: beside Latin letters they can be taken for one."""
+
 
 @cache
 def profile(name: str) -> Any:
@@ -117,7 +123,7 @@ def _judge(name: str) -> None:
     for c in name + key(name):
         if not (c.isascii() or _in_everyday_use(c)):
             raise BadName(f"the character U+{ord(c):04X} is not allowed in a name")
-    if not _of_one_script(name):
+    if not _of_one_script(name) or (SIMPLE & {*name} and any(map(_is_latin, name))):
         raise BadName("it mixes letters of different scripts")
     if len({ord(c) - digit(c) for c in name if category(c) == "Nd"}) > 1:
         raise BadName("it mixes digits of different scripts")
@@ -134,10 +140,10 @@ def _judge(name: str) -> None:
 def _in_everyday_use(c: str) -> bool:
     if c in BETWEEN_LETTERS:
         return True
-    if category(c) in ("So", "Sk"):
-        return east_asian_width(c) == "W"  # as emoji are; the narrow ones can look like letters
     from fontTools import unicodedata as scripts
 
+    if category(c) in ("So", "Sk"):  # wide as emoji are; the narrow ones can look like letters
+        return east_asian_width(c) == "W" and not _PARTS_OF_LETTERS.search(scripts.block(c))
     return (
         f"a{c}".isidentifier()
         and combining(c) != 1  # a stroke through the letter
@@ -152,6 +158,10 @@ def _of_one_script(name: str) -> bool:
     scripts = [_writing_systems(c) for c in name]
     others = [of for of in scripts if of and "Latn" not in of]
     return bool(not others or _shared(filter(None, scripts)) or _shared(others) & {"Jpan", "Kore", "Hanb"})
+
+
+def _is_latin(c: str) -> bool:
+    return c.isalpha() and "Latn" in _writing_systems(c)
 
 
 def _shared(sets: Iterable[set[str]]) -> set[str]:

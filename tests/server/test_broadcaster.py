@@ -381,16 +381,66 @@ def test_answers_that_a_client_asks_for_slow_itself_alone() -> None:
 
 
 def test_what_is_for_one_alone_is_counted_while_it_is_behind() -> None:
-    """From when it was last up to date: in one batch, and in those that follow."""
+    """Not what went out at once; and of what waits, in one batch and in those that follow, all."""
     broadcaster = WrittenDown(1)
     (bob,) = broadcaster.readers
     try:
         broadcaster._deliver([ForOne(bob, b"one\n"), ForOne(bob, b"two\n")])
-        assert bob.private == 8
-        broadcaster._deliver([ForOne(bob, b"three\n")])
-        assert bob.private == 6
+        assert (bob.private, bob.private_blocks) == (0, 0)
         bob.clear = False
+        broadcaster._deliver([ForOne(bob, b"three\n")])
+        assert (bob.private, bob.private_blocks) == (6, 1)
         broadcaster._deliver([ForOne(bob, b"four\n"), ForRoom("lobby", b"x\n")])
-        assert bob.private == 11
+        assert (bob.private, bob.private_blocks) == (11, 2)
     finally:
         broadcaster._sender.end()
+
+
+def test_what_was_for_one_alone_is_counted_no_longer_than_it_waits() -> None:
+    """Or one that never quite catches up could have answers by the gigabyte, and then let its room's talk
+    pile up by as much."""
+    broadcaster = Broadcaster(Limits(behind=1_000_000))
+    reader, wire = pair(buffer=4096)
+    with wire:
+        for _ in range(20):
+            broadcaster._deliver([ForOne(reader, b"x" * 100_000)])
+            assert 0 < reader.private <= reader.behind + 1
+            assert 0 < reader.private_blocks
+            while reader.behind > 50_000:
+                broadcaster._sender.look_around(SOON)
+                wire.sock.recv(10_000)
+        assert 0 < reader.private <= reader.behind + 1 and reader.private_blocks < 2
+        broadcaster._deliver([ForRoom("lobby", b"x"), Close(reader, politely=False)])
+    broadcaster._sender.end()
+
+
+# --- who delivers ---
+
+
+def test_one_thread_at_a_time_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who claims the work looks where the broadcaster sleeps at the same moment: a moment later that may be
+    at work for all that was written, and asleep again, with the work there for a second one to claim."""
+    broadcaster = Broadcaster(Limits())
+
+    class Claimed:
+        """The lock; once it is free, the broadcaster takes another turn and falls asleep at the bell."""
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            broadcaster._asleep = broadcaster._at_the_bell = True
+
+    did: list[str] = []
+
+    def deliver() -> bool:
+        did.append("delivered")
+        return True
+
+    monkeypatch.setattr(broadcaster, "_lock", Claimed())
+    monkeypatch.setattr(broadcaster, "_deliver_for_all", deliver)
+    monkeypatch.setattr(broadcaster._sender, "wake", lambda: did.append("woke"))
+    broadcaster._asleep, broadcaster._at_the_bell = True, False
+    broadcaster.wake()
+    broadcaster._sender.end()
+    assert did == ["woke"]

@@ -427,3 +427,22 @@ def test_a_name_looks_like_itself_in_other_letters(name: str) -> None:
     """The same name looks the same: no client is taken for another for that."""
     assert looks(name) & looks(key(name))
     assert 1 <= len(looks(name)) <= 4
+
+
+@pytest.mark.parametrize("name", ["\u2ea9\u4f1f", "al\u31d1ce", "\u31d0\u4e8c", "a\u2ff0b", "bob\u3190"])
+def test_no_part_of_a_chinese_letter_stands_for_one(name: str) -> None:
+    """Radicals and strokes are symbols, as wide as emoji, and look like letters."""
+    with pytest.raises(nicknames.BadName, match="not allowed"):
+        nicknames.fit(name)
+
+
+@pytest.mark.parametrize("name", "al丨ce al〡ce al亅ce b口b 丿me ノme 一Bob é口".split())
+def test_an_east_asian_letter_does_not_stand_for_a_latin_one(name: str) -> None:
+    """Some are a stroke or a square, and Chinese and Japanese are written with Latin letters, too."""
+    with pytest.raises(BadName, match="mixes letters"):
+        fit(name)
+
+
+@pytest.mark.parametrize("name", "李Lee Tanaka太郎 口 ノア 一郎 三井 三1 ニコ".split())
+def test_beside_its_like_each_of_them_is_a_letter(name: str) -> None:
+    assert fit(name) == name
