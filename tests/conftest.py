@@ -47,6 +47,14 @@ def no_thread_left() -> Iterator[None]:
     assert not left, f"threads left behind: {', '.join(left)}"
 
 
+@pytest.fixture(autouse=True)
+def policy_kept() -> Iterator[None]:
+    """Some loops of a server, which a test may run in this thread, begin by changing its scheduling."""
+    yield
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_BATCH:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @pytest.fixture
 def server() -> Iterator[ChatServer]:
     """A server on a free port, stopped afterwards."""
