@@ -27,7 +27,7 @@ AT_ONCE = (20, 200)
 SIPS = 150_000
 """Bytes that a sipper reads in `Limits.grace` seconds: 1 kB/s with the default of 150."""
 
-HOARDED = 64 * 1024
+HOARDED = 512 * 1024
 """Bytes a second that a hoarder reads."""
 
 ASKED_AT_ONCE = 100
