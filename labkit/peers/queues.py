@@ -26,10 +26,6 @@ LINGER = 1.0
 """Seconds that a client which has said goodbye has to take what waits for it."""
 
 
-def as_bytes(message: messages.FromServer) -> bytes:
-    return LineFraming().frame(message.line())
-
-
 @dataclass(eq=False, slots=True)
 class QueueClient:
     sock: socket.socket
@@ -76,7 +72,7 @@ class QueueServer:
     def stop(self) -> None:
         self._acceptor.close()
         for client in self._threads.values():  # no more clients come: these are all
-            client.queue.put(as_bytes(messages.Notice(messages.SERVER_STOPPED)))
+            client.queue.put(messages.Notice(messages.SERVER_STOPPED).data())
             client.queue.finish()
             with contextlib.suppress(OSError):  # closed already
                 sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread
@@ -107,7 +103,7 @@ class QueueServer:
 
     def handle_client(self, client: QueueClient) -> None:
         client.queue.start()
-        client.queue.put(as_bytes(messages.Request()))
+        client.queue.put(messages.Request().data())
         reason, framing = messages.VANISHED, LineFraming()
         with contextlib.suppress(OSError):
             while data := client.sock.recv(65536):
@@ -127,8 +123,8 @@ class QueueServer:
 
     def _handle_line(self, client: QueueClient, line: str | TooLong) -> None:
         said = messages.Said(client.nickname, "" if isinstance(line, TooLong) else clean(line))
-        if isinstance(line, TooLong) or len(as_bytes(said)) > MAX_LINE:
-            client.queue.put(as_bytes(messages.Refused("too long")))
+        if isinstance(line, TooLong) or len(said.data()) > MAX_LINE:
+            client.queue.put(messages.Refused("too long").data())
         elif line and client.nickname:
             self._broadcast(client, said)
         elif line:
@@ -141,9 +137,9 @@ class QueueServer:
                 if self._here.setdefault(nicknames.key(nickname), client) is not client:
                     raise nicknames.BadName("somebody here has it")
                 client.nickname = nickname
-                client.queue.put(as_bytes(messages.Welcome(nickname, "lobby")))
+                client.queue.put(messages.Welcome(nickname, "lobby").data())
         except nicknames.BadName as why:
-            client.queue.put(as_bytes(messages.Refused(str(why))) + as_bytes(messages.Request()))
+            client.queue.put(messages.Refused(str(why)).data() + messages.Request().data())
             return
         threading.current_thread().name = f"labkit-from-{nickname}"
         client.queue.set_nickname(nickname)
@@ -151,7 +147,7 @@ class QueueServer:
 
     def _broadcast(self, speaker: QueueClient, message: messages.FromServer) -> None:
         """Put the message into the queues of all but one; and deal with those that are full."""
-        line = as_bytes(message)
+        line = message.data()
         with self._lock:
             others = [client for client in self._here.values() if client is not speaker]
             full = [client for client in others if not client.queue.put_if_room(line)]

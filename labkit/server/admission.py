@@ -8,7 +8,7 @@ from time import monotonic
 
 from labkit.journal import Journal
 from labkit.server.connection import ServerConnection
-from labkit.server.delivery import Close, ForOne, as_bytes
+from labkit.server.delivery import Close, ForOne
 from labkit.server.hub import LocalHub
 from labkit.server.limits import Limits
 from labkit.wire import sockets
@@ -48,7 +48,7 @@ class Admission:
         polite = len(self._turned_away) < POLITE or now - self._turned_away[0] > 1.0
         if polite:
             self._turned_away.append(now)
-        self._hub.broadcaster.post([ForOne(outbox, as_bytes(Refused(why))), Close(outbox, polite)])
+        self._hub.broadcaster.post([ForOne(outbox, Refused(why).data()), Close(outbox, polite)])
         self._hub.broadcaster.wake()
 
     def no_room(self, why: str) -> bool:
@@ -70,6 +70,6 @@ class Admission:
         self._slots.remove(client)
         client.in_the_way = True
         refused = Refused("no nickname yet, and others need the room")
-        self._hub.broadcaster.post([ForOne(client.outbox, as_bytes(refused))])
+        self._hub.broadcaster.post([ForOne(client.outbox, refused.data())])
         sockets.shut(client.sock, socket.SHUT_RD)
         return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from labkit.server.rooms import Delivery, Enters, ToOne, ToRoom
-from labkit.wire.messages import FromServer, Speech
+from labkit.wire.messages import Speech
 
 if TYPE_CHECKING:
     from labkit.journal import Journal
@@ -62,13 +62,6 @@ class Connected(Hashable, Protocol):
 C = TypeVar("C", bound=Connected)
 
 
-def as_bytes(message: FromServer) -> bytes:
-    """The message as a line with its LF; in the raw dialect too, where the sender takes it off again."""
-    if isinstance(message, Speech):
-        return message.data()
-    return message.line().encode("utf-8", "replace") + b"\n"
-
-
 def as_entries(deliveries: Iterable[Delivery[C]]) -> list[Entry]:
     """The deliveries, in their order; what one client said in one breath is one entry, for speed."""
     entries: list[Entry] = []
@@ -80,10 +73,10 @@ def as_entries(deliveries: Iterable[Delivery[C]]) -> list[Entry]:
             entries.append(_for_room(*to, run))
             run, to = [], None
         if isinstance(delivery, ToRoom):
-            run.append(as_bytes(delivery.message))
+            run.append(delivery.message.data())
             to = (delivery.room, delivery.but)
         elif isinstance(delivery, ToOne):
-            entries.append(ForOne(delivery.who.outbox, as_bytes(delivery.message)))
+            entries.append(ForOne(delivery.who.outbox, delivery.message.data()))
         else:
             entries.append(Hears(delivery.who.outbox, delivery.room))
     if to is not None:

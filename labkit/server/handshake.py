@@ -14,7 +14,6 @@ from time import monotonic
 from labkit.journal import Journal
 from labkit.server.client_loop import ClientLoop
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import as_bytes
 from labkit.server.password import Password
 from labkit.server.rooms import Refusal
 from labkit.wire.framing import TooLong
@@ -86,7 +85,7 @@ class Handshake:
                     raise
                 self.journal.record("refused", what=f"{NO_TLS} {why}")
                 if tls.plain_text:
-                    tls.say_plainly(as_bytes(Refused("this server speaks TLS alone, and this was none")))
+                    tls.say_plainly(Refused("this server speaks TLS alone, and this was none").data())
                 raise Disconnected(NO_TLS) from None
 
     def _ask(

@@ -13,7 +13,7 @@ from typing import Protocol
 from labkit.journal import Journal
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_bytes, as_entries, note
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entries, note
 from labkit.server.limits import Limits
 from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne, ToRoom
 from labkit.server.slots import ConnectionSlots
@@ -116,7 +116,7 @@ class LocalHub:
     def say_farewell(self, clients: list[ServerConnection]) -> None:
         """Tell these that the server stops; the lock must be held."""
         assert self.lock.locked()
-        farewell = as_bytes(Notice(SERVER_STOPPED))
+        farewell = Notice(SERVER_STOPPED).data()
         self.broadcaster.post([ForOne(client.outbox, farewell) for client in clients])
 
     def settle(self, seconds: float = LAST_LINES) -> None:

@@ -227,6 +227,10 @@ class FromServer:
     def line(self) -> str:
         return self.form.format(**self._fields())
 
+    def data(self) -> bytes:
+        """The line with its LF; in the raw dialect too, where the sender takes it off again."""
+        return self.line().encode("utf-8", "replace") + b"\n"
+
     def news(self) -> tuple[str, str]:
         """Who did it, and what it was: for the journal."""
         return getattr(self, "who", ""), self.told.format(**self._fields())
@@ -310,7 +314,7 @@ class Speech(FromServer):
         return "\n".join(Said(self.who, text).line() for text in self.texts)
 
     def data(self) -> bytes:
-        """The same as bytes, with the last LF: what `line` comes to, for less."""
+        """What `line` comes to, for less."""
         name = f"{self.who}: ".encode()
         return name + self.lines[:-1].replace(b"\n", b"\n" + name) + b"\n"
 

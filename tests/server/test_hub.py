@@ -18,7 +18,7 @@ from labkit import ChatServer, Limits
 from labkit.journal import Journal
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_bytes, as_entries
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entries
 from labkit.server.hub import LocalHub
 from labkit.server.rooms import Delivery, Enters, Refusal, ToOne, ToRoom
 from labkit.wire.framing import LineFraming
@@ -307,9 +307,9 @@ def test_deliveries_become_entries_in_their_order(deliveries: list[Delivery[Some
     for delivery in deliveries:
         if isinstance(delivery, ToRoom):
             but = None if delivery.but is None else delivery.but.outbox
-            plain.append((delivery.room, as_bytes(delivery.message), but))
+            plain.append((delivery.room, delivery.message.data(), but))
         elif isinstance(delivery, ToOne):
-            plain.append((delivery.who.outbox, as_bytes(delivery.message)))
+            plain.append((delivery.who.outbox, delivery.message.data()))
         else:
             plain.append((delivery.who.outbox, delivery.room))
     lines: list[object] = []

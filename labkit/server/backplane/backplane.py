@@ -21,7 +21,7 @@ from labkit.server.backplane.store import GivenUp, NoRedis, Store, reason
 from labkit.server.backplane.writer import Writer
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import ForOne, Hears, as_bytes
+from labkit.server.delivery import ForOne, Hears
 from labkit.server.limits import Limits
 from labkit.server.rooms import Delivery, Enters
 from labkit.wire import sockets
@@ -241,12 +241,12 @@ class Backplane:
         """It came after all others were told that Redis is away. The lock must be held."""
         if member is not None and self._contact.told and not member.told:
             member.told = True
-            self.broadcaster.post([ForOne(member.outbox, as_bytes(Notice(CUT_OFF)))])
+            self.broadcaster.post([ForOne(member.outbox, Notice(CUT_OFF).data())])
 
     # --- in the threads that talk to Redis ---
 
     def _tell_all(self, text: str, why: str) -> None:
-        notice, cut_off = as_bytes(Notice(text)), text == CUT_OFF
+        notice, cut_off = Notice(text).data(), text == CUT_OFF
         self._journal.record("backplane", what=f"{text} ({why})" if why else text)
         with self.lock:
             for member in self.session.members.values():
@@ -258,7 +258,7 @@ class Backplane:
     def _begin_anew(self, why: str) -> Session:
         """This server was given up: its people have to go."""
         self._journal.record("given up", what=why)
-        notice = as_bytes(Notice(GIVEN_UP))
+        notice = Notice(GIVEN_UP).data()
         with self._hub_lock, self.lock:
             entries = self.session.abandon()
             for client in self.session.members:

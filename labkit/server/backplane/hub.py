@@ -16,7 +16,7 @@ from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Whispering
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Entry, as_bytes, note
+from labkit.server.delivery import Entry, note
 from labkit.server.hub import LAST_LINES, LocalHub
 from labkit.server.limits import Limits
 from labkit.server.rooms import Delivery, Refusal, ToOne, ToRoom, presentable, room_name
@@ -188,7 +188,7 @@ class RedisHub(LocalHub):
             key = nicknames.key(nicknames.fit(what.to))
             if key == nicknames.key(own):
                 raise Refusal("that is you")
-            line = as_bytes(self._rooms.whispered(own, what.text))
+            line = self._rooms.whispered(own, what.text).data()
         except nicknames.BadName:
             return whispering  # no client can have such a name
         except Refusal as refusal:

@@ -20,7 +20,6 @@ from itertools import accumulate
 
 from labkit.server.backplane.scripts import ENTRY
 from labkit.server.connection import ServerConnection
-from labkit.server.delivery import as_bytes
 from labkit.server.rooms import Delivery, ToRoom
 from labkit.server.sender import Outbox
 from labkit.wire.messages import Acted, Joined, Left, Moved, Renamed, Said, Speech
@@ -196,7 +195,7 @@ class SharedRoom:
             self.waiting += LONG_NAME * len(self.members)
 
     def tell(self, delivery: ToRoom[ServerConnection], member: Member) -> None:
-        self.add(Told(delivery, as_bytes(delivery.message), member))
+        self.add(Told(delivery, delivery.message.data(), member))
 
     def take(self, turn: int, most: int = MOST) -> Batch:
         """What is pending, as the entry that goes out in this turn: all, or no more bytes than that."""

@@ -35,7 +35,7 @@ from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import Command, Entries, Store, reason
 from labkit.server.backplane.writer import TELL_READ, Writer
 from labkit.server.broadcaster import Broadcaster
-from labkit.server.delivery import Close, ForOne, ForRoom, Hears, as_bytes, note
+from labkit.server.delivery import Close, ForOne, ForRoom, Hears, note
 from labkit.server.delivery import Entry as LogEntry
 from labkit.server.rooms import who_is_here
 from labkit.wire import nicknames
@@ -311,7 +311,7 @@ class Reader:
 
     def _who(self, room: SharedRoom, member: Member) -> list[LogEntry]:
         notices = who_is_here(room.name, list(room.members.values()), self._max_line)
-        return [ForOne(member.outbox, as_bytes(notice)) for notice in notices]
+        return [ForOne(member.outbox, notice.data()) for notice in notices]
 
     def _rename(self, session: Session, told: Told) -> None:
         """Under which name whispers reach this one from now on."""
@@ -334,4 +334,4 @@ class Reader:
         for nickname in room.lose(fields[b"x"].decode()):
             left = Left(nickname, why)
             self._journal.record("left", nickname, why, room.name)
-            entries.append(ForRoom(room.name, as_bytes(left)))
+            entries.append(ForRoom(room.name, left.data()))

@@ -29,7 +29,7 @@ from labkit.server.backplane.log import (
 )
 from labkit.server.backplane.store import Command
 from labkit.server.connection import ServerConnection
-from labkit.server.delivery import Close, Hears, as_bytes
+from labkit.server.delivery import Close, Hears
 from labkit.server.delivery import Entry as LogEntry
 from labkit.server.rooms import LOBBY, Delivery, ToOne, ToRoom
 from labkit.server.rooms import Enters as RoomsEnters
@@ -125,7 +125,7 @@ class Session:
             return
         assert member.room is not None
         if isinstance(delivery, ToOne):
-            self.put(member.room, Answered(member, as_bytes(delivery.message)))
+            self.put(member.room, Answered(member, delivery.message.data()))
             return
         member.room.tell(delivery, member)
         self.touched[member.room] = None
