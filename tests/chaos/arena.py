@@ -24,6 +24,7 @@ from chaos.storm import Storm, Weather
 from chaos.verdict import Kind, Verdict
 from labkit import ChatServer
 from labkit.instruments.link import Link
+from labkit.wire.addresses import Address
 
 TRIES = 5
 """Runs of one plan, on a machine that is too busy for it."""
@@ -83,6 +84,19 @@ def _too_long(plan: Plan) -> float:
     return min(plan.limits.silence or math.inf, plan.limits.grace) / 2
 
 
+@contextlib.contextmanager
+def gathered(address: Address, plan: Plan, verdict: Verdict) -> Iterator[People]:
+    """All who are to go to the server there, some of them through links."""
+    with contextlib.ExitStack() as stack:
+        links = [
+            stack.enter_context(Link(address, client=f"link {n}", seed=plan.seed + n))
+            for n in range(plan.links)
+        ]
+        people = People(address, links, plan, verdict)
+        stack.callback(people.close)
+        yield people
+
+
 def _run(plan: Plan, server: type[ChatServer] | None, name: str) -> Outcome:
     start = monotonic()
     verdict = Verdict()
@@ -93,12 +107,7 @@ def _run(plan: Plan, server: type[ChatServer] | None, name: str) -> Outcome:
     )
     with contextlib.ExitStack() as stack:
         stack.callback(host.stop)
-        links = [
-            stack.enter_context(Link(host.address, client=f"link {n}", seed=plan.seed + n))
-            for n in range(plan.links)
-        ]
-        people = People(host.address, links, plan, verdict)
-        stack.callback(people.close)
+        people = stack.enter_context(gathered(host.address, plan, verdict))
         try:
             people.enter()
             before = host.resources()
@@ -127,14 +136,9 @@ def run_servers(plan: Plan, weather: Weather) -> Outcome:
         fleet.start()
         steady = fleet.hosts[0]
         assert steady is not None
-        links = [
-            stack.enter_context(Link(steady.address, client=f"link {n}", seed=plan.seed + n))
-            for n in range(plan.links)
-        ]
-        people = People(steady.address, links, plan, verdict)
+        people = stack.enter_context(gathered(steady.address, plan, verdict))
         storm = Storm(fleet, weather, plan.limits.lease, plan.seed, people.concerned)
         people.shared = storm
-        stack.callback(people.close)
         try:
             people.enter()
             before = steady.resources()

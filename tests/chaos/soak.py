@@ -26,12 +26,11 @@ from time import monotonic, sleep
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from chaos.arena import check_what_is_left, checked  # noqa: E402
+from chaos.arena import check_what_is_left, checked, gathered  # noqa: E402
 from chaos.hosts import Elsewhere  # noqa: E402
 from chaos.people import People, Plan, Stuck  # noqa: E402
 from chaos.stops import Way, run_stop  # noqa: E402
 from chaos.verdict import Kind, Verdict  # noqa: E402
-from labkit.instruments.link import Link  # noqa: E402
 
 FLAT = 1.1
 """Memory at the end, compared with that after the first minute, at most …"""
@@ -133,12 +132,7 @@ def soak(plan: Plan, seconds: float) -> Verdict:
     host = Elsewhere(plan.limits).started()
     with contextlib.ExitStack() as stack:
         stack.callback(host.stop)
-        links = [
-            stack.enter_context(Link(host.address, client=f"link {n}", seed=plan.seed + n))
-            for n in range(plan.links)
-        ]
-        people = People(host.address, links, plan, verdict)
-        stack.callback(people.close)
+        people = stack.enter_context(gathered(host.address, plan, verdict))
         try:
             people.enter()
             before = host.resources()
