@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from time import monotonic, sleep
 from typing import Any, Self
 
@@ -36,11 +36,19 @@ class Knocking:
     """A client whose link waits for the server to accept. Leaving the `with` block ends it."""
 
     def __init__(self, link: Link) -> None:
-        connections = link._relay.connections
-        before = set(connections)
         self.client = Wire(link.address)
-        self.wait_until(lambda: len(connections) > len(before))
-        (self.connection,) = set(connections) - before
+        self._link = link
+        self.wait_until(lambda: bool(self._connections()))
+        (self.connection,) = self._connections()
+
+    def _connections(self) -> list[relay.Connection]:
+        """Its own, by its port: that of a client before it may not be there yet, though its server has it."""
+        found: list[relay.Connection] = []
+        for connection in list(self._link._relay.connections):
+            with suppress(OSError):  # it has ended
+                if connection.streams[0].source.getpeername() == self.client.sock.getsockname():
+                    found.append(connection)
+        return found
 
     @property
     def waits(self) -> bool:
