@@ -153,18 +153,19 @@ class LeavesTheSelector(SmallBuffers):
 
 
 class KeepsOneBack(BrokenHub):
-    """One of the room hears a line only when something else has happened."""
+    """Only the first who came to a room hears a line at once, the others when the next thing happens there."""
 
-    kept: ToOne[ServerConnection] | None = None
+    kept: Deliveries = []
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
-        before: Deliveries = [] if self.kept is None else [self.kept]
-        self.kept = None
-        if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
+        if not isinstance(delivery, ToRoom):
+            return [delivery]
+        before, self.kept = self.kept, []
+        if isinstance(delivery.message, Said | Speech):
             hearers = [who for who in self.members(delivery.room) if who is not delivery.but]
             if hearers:
-                self.kept = ToOne(hearers.pop(0), delivery.message)
-                return [*before, *(ToOne(who, delivery.message) for who in hearers)]
+                self.kept = [ToOne(who, delivery.message) for who in hearers[1:]]
+                return [*before, ToOne(hearers[0], delivery.message)]
         return [*before, delivery]
 
 
