@@ -153,7 +153,7 @@ class LeavesTheSelector(SmallBuffers):
 
 
 class KeepsOneBack(BrokenHub):
-    """Only the first who came to a room hears a line at once, the others when the next thing happens there."""
+    """The first who came to a room hears a line at once, the others when the next thing happens there."""
 
     kept: Deliveries = []
 
