@@ -27,6 +27,10 @@ AT_ONCE = (20, 200)
 SIPS = 150_000
 """Bytes that a sipper reads in `Limits.grace` seconds: 1 kB/s with the default of 150."""
 
+TIMES_AS_FAST = 3
+"""… and how many times as much is said to it: more may fill `Limits.behind` before the kernel has told once
+that it reads, and it is let go."""
+
 HOARDED = 512 * 1024
 """Bytes a second that a hoarder reads."""
 
@@ -175,16 +179,19 @@ class Sipper(Guest):
 
 
 class Barkeeper(Guest):
-    """Talks to the sippers, as fast as they let it."""
+    """Says so many bytes a second to the sippers, if they let it."""
 
-    def __init__(self, number: int, names: Names, seed: int) -> None:
+    def __init__(self, number: int, names: Names, seed: int, rate: float) -> None:
         super().__init__("barkeepers", number, names, CELLAR, seed)
+        self._rate = rate
+        self._next = 0.0  # when it goes on
 
     def hear(self, new: list[bytes], now: float) -> None:
-        if self.client and self.may_go_on(IN_FLIGHT):
+        if self.client and now >= self._next and self.may_go_on(IN_FLIGHT):
             said = [Say(f"{self._tag()} {'on and on ' * 100}and on") for _ in range(4)]
             self.do([(one, one.line().encode()) for one in said])
             self.client.probe()
+            self._next = now + sum(len(one.text) for one in said) / self._rate
 
 
 class Hoarder(Guest):
@@ -255,8 +262,9 @@ class Guests:
         self._beside: Counter[str] = Counter()  # beats while somebody hoarded
         if sippers:
             self.rooms += (CELLAR,)
-            self.people += [Sipper(n, names, seed, SIPS / limits.grace) for n in range(sippers)]
-            self.people.append(Barkeeper(0, names, seed))
+            rate = SIPS / limits.grace
+            self.people += [Sipper(n, names, seed, rate) for n in range(sippers)]
+            self.people.append(Barkeeper(0, names, seed, TIMES_AS_FAST * rate))
         if hoarders:
             self.rooms += (PANTRY, PARLOUR)
             self.people += self._hoarders
