@@ -45,18 +45,22 @@ class _Room:
     name: str
     outboxes: dict[Outbox, None] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
-    size: int = 0  # of the parts together
+    size: int = 0  # bytes of the parts together
+    lines: int = 0  # in the parts together
     block: bytes = b""  # the parts joined, while they are sent
 
 
-@dataclass(slots=True)
 class _Plan:
     """What one outbox hears of a batch, where that is not just its room's block."""
 
-    room: _Room | None
-    mark: int = 0  # up to here in the room's block it is planned
-    private: int = 0  # bytes that it alone hears
-    pieces: list[bytes | tuple[_Room, int, int]] = field(default_factory=list)
+    __slots__ = ("lines", "mark", "pieces", "private", "room")
+
+    def __init__(self, room: _Room | None) -> None:
+        self.room = room
+        self.mark = 0  # up to here in the room's block it is planned
+        self.private = 0  # bytes that it alone hears
+        self.lines = 0  # it hears so many more than its room
+        self.pieces: list[bytes | tuple[_Room, int, int]] = []
 
     def catch_up(self) -> None:
         """Plan in what the room has by now."""
@@ -67,7 +71,7 @@ class _Plan:
     def carried_out(self) -> bytes:
         """The bytes it comes to. The rooms' parts must be joined."""
         self.catch_up()
-        return b"".join(p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces)
+        return b"".join([p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces])
 
 
 class Broadcaster:
@@ -242,32 +246,42 @@ class Broadcaster:
                 if room is None:
                     continue  # no one is there to hear it
                 touched[room] = None
-                if entry.but is not None and self._hears.get(entry.but) is room:
-                    self._planned(entry.but, plans).mark += len(entry.data)  # no client hears its own line
+                start, lines = room.size, entry.data.count(b"\n")
                 room.parts.append(entry.data)
-                room.size += len(entry.data)
+                room.size = start + len(entry.data)
+                room.lines += lines
+                talker = entry.but
+                if talker is not None and self._hears.get(talker) is room:
+                    if (plan := plans.get(talker)) is None:
+                        plan = plans[talker] = _Plan(room)
+                    if plan.mark < start:
+                        plan.pieces.append((room, plan.mark, start))
+                    plan.mark = room.size  # no client hears its own line
+                    plan.lines -= lines
             elif isinstance(entry, ForOne):
                 plan = self._planned(entry.to, plans)
                 plan.pieces.append(entry.data)
                 plan.private += len(entry.data)
+                plan.lines += entry.data.count(b"\n")
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
         for room in touched:
             room.block = b"".join(room.parts)
         for outbox, plan in plans.items():
             data = plan.carried_out()
-            outbox.private += plan.private
-            outbox.private_blocks += bool(plan.private)
+            if plan.private:
+                outbox.private += plan.private
+                outbox.private_blocks += 1
             if data or outbox.tls is not None:  # TLS may have something to say by itself
-                self._sender.send((outbox,), data, data.count(b"\n"))
+                self._sender.send((outbox,), data, plan.lines + (plan.room.lines if plan.room else 0))
             if outbox.clear:  # nothing of it waits
                 outbox.private = outbox.private_blocks = 0
         for room in touched:
             outboxes = room.outboxes.copy()
             for outbox in plans:
                 outboxes.pop(outbox, None)
-            self._sender.send(outboxes, room.block, room.block.count(b"\n"))
-            room.parts, room.size, room.block = [], 0, b""
+            self._sender.send(outboxes, room.block, room.lines)
+            room.parts, room.size, room.lines, room.block = [], 0, 0, b""
         for entry in batch:
             if isinstance(entry, Close):
                 self._sender.close(entry.who, entry.politely)
@@ -284,6 +298,7 @@ class Broadcaster:
         """From here on the outbox hears another room."""
         old = self._hears.pop(entry.who, None)
         if old is not None:
+            plan.lines += old.lines
             del old.outboxes[entry.who]
             if not old.outboxes:  # rooms that no one hears must not pile up
                 del self._rooms[old.name]
@@ -293,3 +308,4 @@ class Broadcaster:
             room.outboxes[entry.who] = None
             self._hears[entry.who] = plan.room = room
             plan.mark = room.size
+            plan.lines -= room.lines

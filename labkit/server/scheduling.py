@@ -1,4 +1,4 @@
-"""ConnectionSlots where it matters which thread runs next.
+"""Places where it matters which thread runs next.
 
 Only one thread at a time executes Python: the one that holds the interpreter's lock, the GIL. Python lets
 go of it around every system call that may wait. Mostly that is right. In a server that sends one line to

@@ -40,6 +40,7 @@ class WrittenDown(Broadcaster):
         self._sender.send = self._written_down  # type: ignore[assignment, method-assign]
 
     def _written_down(self, readers: Iterable[Outbox], data: bytes, lines: int) -> None:
+        assert lines == data.count(b"\n")
         for reader in readers:
             self.sends[reader].append(data)
 
@@ -83,14 +84,15 @@ _steps = st.lists(
 def test_batches_change_nothing_of_what_is_heard(
     steps: list[tuple[str, object, object]], cuts: list[int]
 ) -> None:
-    """Whatever is in the log, and however it falls into batches, each hears what the model says."""
+    """Whatever is in the log, and however it falls into batches, each hears what the model says, and its
+    lines are counted."""
     broadcaster = WrittenDown(READERS)
     try:
         entries: list[Entry] = []
         for n, (kind, a, b) in enumerate(steps):
             if kind == "room":
                 speaker = None if b is None else broadcaster.readers[cast(int, b)]
-                entries.append(ForRoom(cast(str, a), b"line %d\n" % n, speaker))
+                entries.append(ForRoom(cast(str, a), b"line %d\n" % n * (1 + n % 3), speaker))
             elif kind == "one":
                 entries.append(ForOne(broadcaster.readers[cast(int, a)], b"private %d\n" % n))
             else:
