@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,10 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
 
+# The tests start hundreds of Pythons. Without bytecode, each compiles labkit anew: a third of its start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # However the tests end, killed or not, what they have started ends with them.
 children.mark_all()
 
@@ -32,6 +37,18 @@ children.mark_all()
 ChatClient.wait_for.__defaults__ = (SOON,)
 ChatClient.wait_until_gone.__defaults__ = (SOON,)
 Journal.wait_for.__defaults__ = (None, SOON)
+
+
+DEAR = {"answer", "broken", "checks", "compared", "lab", "peer", "results"}
+"""Fixtures of modules that take seconds to make."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share one of these in one process: there it is made once."""
+    for item in items:
+        for name in DEAR.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}: {name}"))
 
 
 @pytest.fixture(autouse=True)
