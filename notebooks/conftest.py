@@ -14,14 +14,9 @@ from labkit.instruments import redis_server
 NOTEBOOKS_WITH_REDIS = {"10_more_than_one_machine.ipynb"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the cells of a notebook in one process. Skip them where the notebook needs Redis, and no
-    redis-server is installed; with LABKIT_REQUIRE=all they run, and the first that needs it fails, and says
-    what is missing."""
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.name}"))
+    """Skip the cells of these where no redis-server is installed. With LABKIT_REQUIRE=all they run, and the
+    first that needs it fails, and says what is missing."""
     if redis_server.program() or os.environ.get("LABKIT_REQUIRE") == "all":
         return
     for item in items:

@@ -39,18 +39,6 @@ ChatClient.wait_until_gone.__defaults__ = (SOON,)
 Journal.wait_for.__defaults__ = (None, SOON)
 
 
-DEAR = {"answer", "broken", "checks", "compared", "lab", "peer", "results"}
-"""Fixtures of modules that take seconds to make."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share one of these in one process: there it is made once."""
-    for item in items:
-        for name in DEAR.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}: {name}"))
-
-
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test after which one of labkit's threads still runs."""
