@@ -30,8 +30,8 @@ def _heed_signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, nohup the end of the terminal; and a
-# child inherits that.
+# A shell that starts the tests in the background has them ignore Ctrl-C, and nohup the end of the terminal.
+# A child inherits that.
 HEED_SIGNALS = _heed_signals if os.name == "posix" else None
 
 
