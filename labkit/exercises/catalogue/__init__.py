@@ -5,7 +5,7 @@
 - client.py      exercise `client`
 - framing.py     exercise `framing`
 - goodbye.py     exercise `goodbye`
-- judge.py       exercise `judge`: a test to write, for the servers of `server`
+- judge.py       exercise `judge`: a test to write, for servers of bench/
 - lock.py        exercise `lock`
 - nickname.py    exercise `nickname`
 - roster.py      exercise `roster`
