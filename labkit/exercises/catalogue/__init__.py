@@ -36,6 +36,9 @@ NAMES = (
 )
 """The exercises that `check` knows, in the order of the notebooks. `judge` has no steps, and is not one."""
 
+WITH_ANSWERS = True
+"""False in the student's edition (handout/), whose exercises have no answer and no wrong versions."""
+
 
 def exercise_called(name: str) -> Exercise:
     """The exercise of this name.
