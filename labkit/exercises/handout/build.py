@@ -63,11 +63,12 @@ def write(folder: Path) -> list[Path]:
         CannotBuild: as `edition`; or the folder holds what is no edition, or somebody's work.
         OSError: something cannot be read or written.
     """
-    files = edition()
     for own in (ROOT / "labkit", NOTEBOOKS, ROOT / "tests"):
         if folder.resolve().is_relative_to(own):
             raise CannotBuild(f"{folder} is in the repository's {own.name}/: choose another")
-    for name in _written(folder):
+    before = _written(folder)
+    files = edition()
+    for name in before:
         (folder / name).unlink()
     for cache in sorted(folder.glob("**/__pycache__")):
         for compiled in cache.iterdir():

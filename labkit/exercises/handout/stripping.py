@@ -81,9 +81,9 @@ def _dropped(source: str, tree: ast.Module, unused: set[str]) -> Iterator[Edit]:
         first = min([node.lineno, *(one.lineno for one in decorators)]) - 1
         while lines[first - 1].startswith("#"):
             first -= 1
-        while not lines[first - 1].strip():
-            first -= 1
         last = _end(after if after is not None and _is_text(after) else node)
+        while not lines[last].strip() and not lines[first - 1].strip():
+            first -= 1  # the empty lines below are enough
         yield offsets[first], offsets[last], ""
 
 
