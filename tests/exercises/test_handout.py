@@ -8,6 +8,7 @@ from __future__ import annotations
 import compileall
 import json
 import marshal
+import os
 import re
 import shlex
 import shutil
@@ -129,8 +130,8 @@ def test_no_file_holds_an_answer(edition: Edition, tmp_path: Path) -> None:
 
 
 def test_what_would_be_noticed() -> None:
-    """Every answer and every other right one; most wrong versions: some differ from it in a word."""
-    known = traces.of_all_exercises()
+    """Every answer and every other right one; and nearly all wrong versions: some have three short lines."""
+    known, wrong = traces.of_all_exercises(), []
     for name in NAMES:
         exercise = exercise_called(name)
         right = {name: exercise.solution} | {f"{name}: {s}": exercise.other(s) for s in exercise.others}
@@ -138,15 +139,15 @@ def test_what_would_be_noticed() -> None:
             assert called in known.left_in("a.txt", source.encode())
             hidden = f"A = {source!r}\n".encode()  # as one line, with \n for its ends
             assert called in known.left_in("a.py", hidden) and not known.left_in("a.txt", hidden)
-        for wrong in exercise.wrong:
-            assert known.left_in("a.py", exercise.version(wrong).encode())
+        wrong += [known.left_in("a.py", exercise.version(one).encode()) for one in exercise.wrong]
         assert not known.left_in("a.py", exercise.stub.encode())
+    assert sum(map(bool, wrong)) > 0.9 * len(wrong)
     notebook = json.dumps({"cells": [{"source": dedent(JUDGE.answer).splitlines(keepends=True)}]})
     assert known.left_in("a.ipynb", notebook.encode()) == {"judge"}
 
 
 def test_no_solution_is_in_it_word_for_word(edition: Edition) -> None:
-    """Searched for by itself: what stands between the marks, whatever its indentation."""
+    """Searched for by itself: what stands between the marks, and each other version, without its spaces."""
 
     def squeezed(text: str) -> str:
         return re.sub(r"\s+", "", text)
@@ -156,13 +157,16 @@ def test_no_solution_is_in_it_word_for_word(edition: Edition) -> None:
         for path, data in files(edition.folder).items()
         if not path.endswith(".png")
     }
-    found = 0
-    for answer in [JUDGE.answer, *(exercise_called(name).answer for name in NAMES)]:
-        for part in re.findall(rf"{BEGIN}\n(.*?){END}", answer, re.DOTALL):
-            if len(squeezed(part)) > 60:  # a shorter one may be in a hint
-                found += 1
-                assert [path for path, text in everything.items() if squeezed(part) in text] == []
-    assert found > 25
+    exercises = [exercise_called(name) for name in NAMES]
+    parts = []
+    for one in (JUDGE, *exercises):
+        parts += re.findall(rf"{BEGIN}\n(.*?){END}", one.marked, re.DOTALL)
+    for exercise in exercises:
+        parts += [exercise.other(style) for style in exercise.others]
+        parts += [exercise.version(wrong) for wrong in exercise.wrong]
+    long = {squeezed(part) for part in parts if len(squeezed(part)) > 60}  # a shorter one may be in a hint
+    assert len(long) > 200
+    assert [(part, path) for part in long for path, text in everything.items() if part in text] == []
 
 
 def test_pictures_hold_only_pictures(edition: Edition) -> None:
@@ -218,7 +222,9 @@ from labkit.exercises import check, judge
 def score(job):
     name, source = job
     result = judge(source) if name == "judge" else check(name, source)
-    return [result.score, getattr(result, "failed", "")]
+    if getattr(result, "not_judged", ""):
+        return "not judged"
+    return [result.score, getattr(result, "failed", "") or ""]
 
 with ThreadPoolExecutor(3) as pool:
     print(json.dumps([labkit.__file__, list(pool.map(score, json.load(sys.stdin)))]))
@@ -236,15 +242,17 @@ def test_every_check_works(edition: Edition) -> None:
         before = [step.name for step in exercise.steps].index(wrong.step)
         wanted.append([exercise.points, ""])
         wanted.append([sum(step.points for step in exercise.steps[:before]), wrong.step])
-    left = dict(enumerate(jobs))
-    for _ in range(3):  # a machine that is very busy may cost a right answer a step, but not each time
-        done = edition.run("-c", CHECK_ALL, given=json.dumps([*left.values()]))
-        assert done.returncode == 0, done.stderr
-        where, scores = json.loads(done.stdout)
-        assert Path(where) == edition.folder / "labkit" / "__init__.py"
-        found = {n: [score, failed or ""] for n, (score, failed) in zip(left, scores, strict=True)}
-        left = {n: job for n, job in left.items() if found[n] != wanted[n]}
-    assert [(jobs[n][0], found[n], wanted[n]) for n in left] == []
+    done = edition.run("-c", CHECK_ALL, given=json.dumps(jobs))
+    assert done.returncode == 0, done.stderr
+    where, scores = json.loads(done.stdout)
+    assert Path(where) == edition.folder / "labkit" / "__init__.py"
+    different = [
+        (name, score, right)
+        for (name, _), score, right in zip(jobs, scores, wanted, strict=True)
+        if score not in (right, "not judged")
+    ]
+    # Some steps of `server` count seconds: on a very busy machine a right one may not come to its last steps.
+    assert [one for one in different if one[0] != "server" or one[1][0] < 13] == []
 
 
 def test_its_commands(edition: Edition, tmp_path: Path) -> None:
@@ -354,6 +362,8 @@ def put(name: str, text: str = "mine") -> Callable[[Path], None]:
 
 
 def linked(folder: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("on Windows, links are for administrators")
     shutil.rmtree(folder / "notebooks" / "images")
     (folder / "notebooks" / "images").symlink_to(NOTEBOOKS / "images")
 

@@ -1,8 +1,9 @@
 """Whether something of an answer is left in a text: in a file that students get, for one.
 
-A trace is one to three lines of an answer, long enough together not to stand elsewhere by chance. Their
-indentation and the empty lines between them do not count. What students are given is no trace: the stub and
-the hints.
+A trace is one to three lines of an answer that follow each other, and are long together. Their indentation
+and the empty lines between them do not count. What students are given is no trace: the stub and the hints.
+Traces of few short lines stand elsewhere, too: many a program starts its threads in a loop, and joins them
+in one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from labkit.exercises.catalogue.judge import JUDGE
 LONG_ENOUGH = 45
 """Characters that the lines of a trace have together."""
 
+TOO_MANY = 4
+"""So many different lines of one answer stand nowhere by chance; nor does one that alone is LONG_ENOUGH."""
+
 Trace = tuple[str, ...]
 
 
@@ -31,26 +35,24 @@ class Traces:
 
     def __init__(self, answers: Mapping[str, str], given: Iterable[str]) -> None:
         known = {line for text in given for line in _lines(text)}
-        self._name: dict[Trace, str] = {}
+        self._names: dict[Trace, set[str]] = {}  # of the answers that it stands in
         for name, source in answers.items():
             for trace in _runs(_lines(source)):
                 secret = not any(line in known or line.startswith(("import ", "from ")) for line in trace)
                 if secret and sum(map(len, trace)) >= LONG_ENOUGH:
-                    self._name.setdefault(trace, name)
-
-    @property
-    def names(self) -> set[str]:
-        """The answers that would be noticed."""
-        return set(self._name.values())
+                    self._names.setdefault(trace, set()).add(name)
 
     def left_in(self, path: str, data: bytes) -> set[str]:
         """The names of the answers of which something stands in this file, also within a string in it."""
-        return {
-            self._name[trace]
-            for text in _texts(path, data.decode("utf-8", "replace"))
-            for trace in _runs(_lines(text))
-            if trace in self._name
-        }
+        return {name for text in _texts(path, data.decode("utf-8", "replace")) for name in self._left(text)}
+
+    def _left(self, text: str) -> Iterator[str]:
+        found: dict[str, set[str]] = {}  # by the name of the answer, its lines
+        for trace in _runs(_lines(text)):
+            for name in self._names.get(trace, ()):
+                found.setdefault(name, set()).update(trace)
+                if len(trace) == 1 or len(found[name]) >= TOO_MANY:
+                    yield name
 
 
 def of_all_exercises() -> Traces:
