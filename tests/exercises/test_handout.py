@@ -130,7 +130,7 @@ def test_no_file_holds_an_answer(edition: Edition, tmp_path: Path) -> None:
 
 
 def test_what_would_be_noticed() -> None:
-    """Every answer and every other right one; and nearly all wrong versions: some have three short lines."""
+    """Each answer and each other right one; nearly all wrong versions, too: some have three short lines."""
     known, wrong = traces.of_all_exercises(), []
     for name in NAMES:
         exercise = exercise_called(name)
@@ -251,7 +251,7 @@ def test_every_check_works(edition: Edition) -> None:
         for (name, _), score, right in zip(jobs, scores, wanted, strict=True)
         if score not in (right, "not judged")
     ]
-    # Some steps of `server` count seconds: on a very busy machine a right one may not come to its last steps.
+    # Some steps of `server` count seconds: on a very busy machine a right one may lose its last ones.
     assert [one for one in different if one[0] != "server" or one[1][0] < 13] == []
 
 
