@@ -32,7 +32,6 @@ from labkit.exercises.catalogue.judge import JUDGE
 from labkit.exercises.exercise import BEGIN, END
 from labkit.exercises.grading.notebooks import NOTEBOOKS
 from labkit.exercises.handout import build, traces
-from labkit.exercises.handout.stripping import CannotStrip, without_answers
 
 pytestmark = pytest.mark.timeout(400)  # one test waits for two dozen checks
 
@@ -426,79 +425,3 @@ def test_an_answer_in_the_way_out_is_stopped(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(build.CannotBuild, match=r"notebooks/notes\.md .*slow"):
         build.write(tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-# --- a module without its answers ---
-
-MODULE = '''
-"""An exercise."""
-
-import re
-from textwrap import dedent, indent
-
-from labkit.exercises.exercise import Exercise, Step, Wrong
-
-ANSWER = """
-the secret
-"""
-
-# Half of it,
-# bent.
-HALF = re.sub("secret", "half", ANSWER)
-"""What is half of it."""
-
-KEPT = 1  # like this comment
-
-
-def bent(text: str) -> str:
-    return bent(text) if text else dedent(HALF)
-
-
-@staticmethod
-def step() -> str:
-    return indent("ж", " " * KEPT)
-
-
-EXERCISE = Exercise(
-    name="x",
-    answer=ANSWER,  # a comment
-    steps=(Step("ж", step),), wrong=(Wrong("w", bent("secret")),), others={"o": ANSWER},
-)
-'''
-
-STRIPPED = '''
-"""An exercise."""
-
-from textwrap import indent
-
-from labkit.exercises.exercise import Exercise, Step
-
-KEPT = 1  # like this comment
-
-
-@staticmethod
-def step() -> str:
-    return indent("ж", " " * KEPT)
-
-
-EXERCISE = Exercise(
-    name="x",
-    answer=\'\'\'
-a "stub" \\\\n
-\'\'\',  # a comment
-    steps=(Step("ж", step),), wrong=(), others={},
-)
-'''
-
-
-def test_what_only_an_answer_used_goes_with_it() -> None:
-    """With the comment above and the text below; all else stays as it was written."""
-    assert without_answers(MODULE, 'a "stub" \\n\n') == STRIPPED
-    assert without_answers(STRIPPED, 'a "stub" \\n\n') == STRIPPED
-
-
-@pytest.mark.parametrize("module", ["X = 1\n", "EXERCISE = Exercise(name='x', answer='', wrong=())\n"])
-def test_a_module_of_another_shape(module: str) -> None:
-    """It is refused, not handed out as it is."""
-    with pytest.raises(CannotStrip, match="Exercise"):
-        without_answers(module, "")
