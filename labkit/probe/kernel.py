@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from labkit.probe import netlink
-from labkit.probe.deadline import Deadline
+from labkit.probe.deadline import Clock, Deadline
 from labkit.wire import sockets
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -80,7 +80,9 @@ def unread(sock: socket.socket) -> int:
     return 0
 
 
-def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool:
+def wait_until_read(
+    sock: socket.socket, sent_at: float, seconds: float, clock: Clock | None = None
+) -> bool:
     """Wait until the other end has read all that was sent, the last of it at `sent_at` (monotonic).
 
     Where the kernel does not tell, until PAUSE seconds have passed since then. False: it was not read
@@ -89,11 +91,12 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
     if not on_this_machine(sock):
         sleep(max(0.0, sent_at + PAUSE - monotonic()))
         return True
-    deadline = Deadline(seconds)
-    nap = 0.0005
+    deadline = Deadline(seconds, clock)
+    nap, over = 0.0005, False
     while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
-        if deadline.passed():
+        if over:
             return False
+        over = deadline.passed()
         sleep(nap)
         nap = min(2 * nap, 0.002)
     return True
