@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
+
 from labkit.probe import netlink
 from labkit.probe.deadline import Clock, Deadline
 from labkit.wire import sockets
@@ -111,6 +113,15 @@ def listens(port: int) -> str | None:
         for address, local, _, state, _ in _rows(table):
             if local == port and state == _LISTEN:
                 return _reached_at(address)
+    return None
+
+
+def listener(port: int) -> int | None:
+    """The id of the process that listens on this port of this machine, if we may know."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                return connection.pid
     return None
 
 

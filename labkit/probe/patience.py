@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -30,6 +30,9 @@ FAMILY = 1.0
 
 FREE = 0.25
 """Share of one processor that must have been free for no thread to have queued, where only psutil tells."""
+
+LEAST = 1 / 8
+"""Pace of a clock of no process in particular, while no processor is free."""
 
 WINDOW = 0.2
 """Seconds over which that share is taken: system clocks tick up to 16 ms apart."""
@@ -58,7 +61,7 @@ class Turn:
 class Source(Protocol):
     """Tells what the processes with these ids did in the last `seconds`."""
 
-    def __call__(self, pids: Iterable[int], seconds: float) -> Turn: ...
+    def __call__(self, pids: Collection[int], seconds: float) -> Turn: ...
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ class SchedStat:
         except OSError:
             return False
 
-    def __call__(self, pids: Iterable[int], seconds: float) -> Turn:
+    def __call__(self, pids: Collection[int], seconds: float) -> Turn:
         turn = Turn()
         for thread in self._threads.values():
             thread.seen = False
@@ -126,7 +129,7 @@ class Portable:
         self._used: dict[int, float] = {}
         self._idle, self._since, self._share = psutil.cpu_times().idle, monotonic(), 1.0
 
-    def __call__(self, pids: Iterable[int], seconds: float) -> Turn:
+    def __call__(self, pids: Collection[int], seconds: float) -> Turn:
         turn = Turn(late=max(0.0, seconds - 2 * TURN))
         for pid in pids:
             with contextlib.suppress(psutil.Error):
@@ -139,13 +142,13 @@ class Portable:
             idle = psutil.cpu_times().idle
             self._share = min(1.0, (idle - self._idle) / (FREE * (now - self._since)))
             self._idle, self._since = idle, now
-        turn.starved = seconds * (1 - self._share)
+        turn.starved = seconds * (1 - max(self._share, 0.0 if pids else LEAST))
         return turn
 
 
-def source() -> Source:
+def source(pids: Collection[int]) -> Source:
     """The best one that this system has."""
-    return SchedStat() if SchedStat.works() else Portable()
+    return SchedStat() if pids and SchedStat.works() else Portable()
 
 
 @dataclass
@@ -153,9 +156,9 @@ class Patience:
     """The clock of some processes and of all that they start. A thread of its own looks at them.
 
     Args:
-        pids: the processes; none: the machine as a whole, which counts little while no processor is free.
+        pids: the processes; none: any there are, so that it goes slowly while no processor is free.
         tell: called after each look, in that thread, with this clock.
-        source: what tells what they did.
+        source: tells what they did; None: the best that this system has.
 
     Its time is `seconds`; in `used` of these the processes ran. `late` is the longest for which a thread
     of theirs has queued for a processor; it may be set to 0 again.
@@ -163,7 +166,7 @@ class Patience:
 
     pids: tuple[int, ...]
     tell: Callable[[Patience], None] = lambda clock: None
-    source: Source = field(default_factory=source)
+    source: Source | None = None
     seconds: float = field(default=0.0, init=False)
     used: float = field(default=0.0, init=False)
     late: float = field(default=0.0, init=False)
@@ -171,7 +174,8 @@ class Patience:
     def __post_init__(self) -> None:
         self._family: tuple[int, ...] = self.pids
         self._last = self._searched = monotonic()
-        self.source(self.pids, 0.0)
+        self._source = self.source or source(self.pids)
+        self._source(self.pids, 0.0)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="labkit-patience", daemon=True)
         self._thread.start()
@@ -186,7 +190,7 @@ class Patience:
         took, self._last = now - self._last, now
         if now - self._searched >= FAMILY:
             self._family, self._searched = family(self.pids), now
-        turn = self.source(self._family, took)
+        turn = self._source(self._family, took)
         took = min(took, 2 * TURN)
         worked = min(turn.used, took)
         self.seconds += max(worked, min(took, took - turn.starved))

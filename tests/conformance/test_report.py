@@ -615,7 +615,7 @@ def test_how_long_one_listens(
     """Until nothing comes for so long, or something else for four times as long, or the speaker is out."""
     monkeypatch.setattr(
         "labkit.conformance.server_under_test.Deadline",
-        lambda seconds: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
+        lambda seconds, clock: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
     )
     asked: list[float] = []
 
