@@ -121,7 +121,7 @@ def listener(port: int) -> int | None:
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                return connection.pid
+                return int(connection.pid) if connection.pid else None
     return None
 
 

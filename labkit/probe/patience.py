@@ -173,7 +173,8 @@ class Patience:
 
     def __post_init__(self) -> None:
         self._family: tuple[int, ...] = self.pids
-        self._last = self._searched = monotonic()
+        self._last = monotonic()
+        self._searched = self._last - FAMILY
         self._source = self.source or source(self.pids)
         self._source(self.pids, 0.0)
         self._over = threading.Event()

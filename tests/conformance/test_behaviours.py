@@ -17,7 +17,7 @@ import pytest
 from support import SOON
 
 from labkit import ChatServer, Limits
-from labkit.conformance import dying
+from labkit.conformance import dying, staying
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.failed import CheckFailed
@@ -891,7 +891,7 @@ def test_whether_a_server_is_stuck_with_one_that_does_not_read(
     clog.bob, clog.dead = cast(RawClient, Bob()), cast(RawClient, Dead())
     clog._all = [clog.bob]
     clog.server = ServerUnderTest(("127.0.0.1", 1))
-    clog.lines = dying.flood(clog.server)
+    clog.lines = staying.flood(clog.server)
     assert clog._fill() is stuck
     assert (clog.bob.received >= 500 + 1000 + 1024 * 1024) is not stuck
 

@@ -33,7 +33,7 @@ stands still while others use the machine. It takes milliseconds, and a step has
 FOR_EVER = 60.0
 """Seconds by the wall clock, for a socket's own timeout: no step takes that long."""
 
-RESTING = 0.3
+RESTING = 1.0
 """Seconds that the code's threads are given to come to rest after a step."""
 
 LOOKS, LOOK = 3, 0.002
