@@ -8,7 +8,7 @@ from __future__ import annotations
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
-from labkit.probe.deadline import SLICE
+from labkit.probe.deadline import SLICE, pause
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient, unique
 from labkit.wire.messages import HUNG_UP, VANISHED, Left
@@ -81,6 +81,7 @@ def _(server: ServerUnderTest) -> None:
             return
         if deadline.passed():
             raise CheckFailed("another may be called alice now", again.seen())
+        pause(SLICE, server.clock)  # no more newcomers than a server can bear
 
 
 @LEAVING.has(

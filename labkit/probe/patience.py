@@ -23,7 +23,8 @@ from typing import Protocol
 import psutil
 
 TURN = 0.02
-"""Seconds from one look to the next. A turn counts at most twice that, however late the look is."""
+"""Seconds from one look to the next. However late that is, a turn counts at most twice that, and the time
+that the look before it took; or what the processes have used, if that is more."""
 
 FAMILY = 1.0
 """Seconds after which to look again for processes that a watched one has started."""
@@ -36,6 +37,9 @@ LEAST = 1 / 8
 
 WINDOW = 0.2
 """Seconds over which that share is taken: system clocks tick up to 16 ms apart."""
+
+LOOP = 0.1
+"""Seconds of processor time without a sleep, after which a thread is not one that woke."""
 
 TICK = 0.004
 """Seconds after which the kernel has added to what a running thread has used: CONFIG_HZ=250, or more."""
@@ -50,7 +54,9 @@ class Turn:
     Args:
         used: processor time, of all threads together.
         starved: time for which threads queued for a processor, or were stopped.
-        late: the longest time for which one thread has done so at a stretch.
+        late: the longest time for which a thread that woke has done so at a stretch, less what the
+            processes themselves used meanwhile. An endless loop queues for long on any machine, and of a
+            thousand threads each waits for the others.
     """
 
     used: float = 0.0
@@ -72,6 +78,9 @@ class _Thread:
     queued: float = 0.0
     slices: int = 0
     unexplained: float = 0.0  # the kernel adds a wait to its counter once it is over
+    stretch: float = 0.0  # the wait that goes on, or was the last
+    awake: float = 0.0  # what it has used since it was last seen asleep
+    mark: float = 0.0  # what all had used before that wait
     seen: bool = True
 
 
@@ -80,6 +89,7 @@ class SchedStat:
 
     def __init__(self) -> None:
         self._threads: dict[str, _Thread] = {}
+        self._used = 0.0  # by all threads
 
     @staticmethod
     def works() -> bool:
@@ -99,6 +109,12 @@ class SchedStat:
                     with contextlib.suppress(OSError):  # the thread has
                         self._look(str(task), seconds, turn)
         self._threads = {task: thread for task, thread in self._threads.items() if thread.seen}
+        self._used += turn.used
+        for thread in self._threads.values():
+            if thread.awake < LOOP:
+                turn.late = max(turn.late, thread.stretch - (self._used - thread.mark))
+            if thread.unexplained <= 0:
+                thread.mark = self._used
         return turn
 
     def _look(self, task: str, seconds: float, turn: Turn) -> None:
@@ -109,17 +125,18 @@ class SchedStat:
         ran, queued, slices = int(words[0]) / 1e9, int(words[1]) / 1e9, int(words[2])
         thread = self._threads.get(task)
         if thread is None:
-            thread = self._threads[task] = _Thread(ran, queued, slices)
+            thread = self._threads[task] = _Thread(ran, queued, slices, mark=self._used)
         used, waited, began = ran - thread.ran, queued - thread.queued, slices - thread.slices
         thread.ran, thread.queued, thread.slices, thread.seen = ran, queued, slices, True
         before = thread.unexplained
         if state in b"SIZX":  # it sleeps, or has ended
-            thread.unexplained = 0.0
+            thread.unexplained = thread.awake = 0.0
         else:  # R: it runs, or queues. D, T, t: it waits for a disk, or is stopped
+            thread.awake += used
             thread.unexplained = max(-2 * TICK, before + seconds - used - waited)
         turn.used += used
         turn.starved += waited + max(0.0, thread.unexplained) - max(0.0, before)
-        turn.late = max(turn.late, thread.unexplained, waited / max(1, began))
+        thread.stretch = max(thread.unexplained, waited / max(1, began))
 
 
 class Portable:
@@ -173,7 +190,7 @@ class Patience:
 
     def __post_init__(self) -> None:
         self._family: tuple[int, ...] = self.pids
-        self._last = monotonic()
+        self._last, self._cost = monotonic(), 0.0
         self._searched = self._last - FAMILY
         self._source = self.source or source(self.pids)
         self._source(self.pids, 0.0)
@@ -192,8 +209,9 @@ class Patience:
         if now - self._searched >= FAMILY:
             self._family, self._searched = family(self.pids), now
         turn = self._source(self._family, took)
-        took = min(took, 2 * TURN)
         worked = min(turn.used, took)
+        took = min(took, 2 * TURN + self._cost)
+        self._cost = monotonic() - now
         self.seconds += max(worked, min(took, took - turn.starved))
         self.used += worked
         self.late = max(self.late, turn.late)

@@ -166,7 +166,7 @@ class Result:
     @property
     def _waiting(self) -> str:
         left = len(self.exercise.steps) - self.held - 1
-        if self.ok or left < 1 or not self.started:
+        if self.failure is None or left < 1 or not self.started:
             return ""
         return f"{left} more {'step waits' if left == 1 else 'steps wait'} for this one."
 
