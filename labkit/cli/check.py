@@ -140,7 +140,7 @@ def check_server(
     """Try the server at an address, or the one that a command starts; print what came out.
 
     Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
-    nothing to try.
+    nothing to try, 3 if something was not judged because the machine was too busy.
     """
     from labkit.conformance.run import CannotRun
 
@@ -155,7 +155,7 @@ def check_server(
         return UNUSABLE
     if as_json:
         print(report.as_json())
-    return 0 if report.holds else 1
+    return (NOT_JUDGED if report.too_busy else 0) if report.holds else 1
 
 
 def _report(

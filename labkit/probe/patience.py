@@ -26,6 +26,10 @@ TURN = 0.02
 """Seconds from one look to the next. However late that is, a turn counts at most twice that, and the time
 that the look before it took; or what the processes have used, if that is more."""
 
+LATE = 0.25
+"""Seconds that a thread has woken late, from which on nothing can be said of a program: it may rightly wait
+for half a second by the wall clock."""
+
 FAMILY = 1.0
 """Seconds after which to look again for processes that a watched one has started."""
 
@@ -62,6 +66,11 @@ class Turn:
     used: float = 0.0
     starved: float = 0.0
     late: float = 0.0
+
+
+def too_busy(late: float) -> str:
+    """Why nothing is said of a program."""
+    return f"other programs use the machine: its threads had to wait {late:.2f} s for their turn"
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
+from labkit.wire import sockets
 
 TASK = """
 A client has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
@@ -101,8 +102,10 @@ class Asking:
         deadline = Deadline(SOON)
         while True:
             over = deadline.passed() or self.call.ended(0)
+            if not over:
+                sockets.readable(self.alice.sock, TURN)
             try:
-                return self.alice.line(TURN)
+                return self.alice.line(0)
             except TimeoutError:
                 if over:
                     return None

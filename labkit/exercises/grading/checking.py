@@ -32,7 +32,7 @@ from labkit.exercises.grading.process import STORM, Process, Starved
 from labkit.exercises.grading.result import Failure, Result
 from labkit.journal import Event
 from labkit.probe.deadline import Deadline
-from labkit.probe.patience import TURN
+from labkit.probe.patience import LATE, TURN, too_busy
 
 STEP_SECONDS = 5.0
 """Seconds that a step may take, by the clock of its process."""
@@ -45,9 +45,6 @@ ATTEMPTS = 4
 
 NOTICED = 0.05
 """Seconds for which a thread had to queue for the processor: from here on a second attempt may differ."""
-
-LATE = 0.25
-"""Seconds of the same, from which on nothing can be said: code may rightly wait for half a second."""
 
 CALM = 0.5, 20.0
 """Seconds without a thread that wakes late before another attempt, and how long to wait at most."""
@@ -92,11 +89,6 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
         if result.ok or late < (NOTICED if result.may_differ and not attempt else LATE):
             return result
     return Result(exercise, 0, not_judged=too_busy(late))
-
-
-def too_busy(late: float) -> str:
-    """Why something is not judged."""
-    return f"other programs use the machine: threads of your code had to wait {late:.2f} s for their turn"
 
 
 def calm_down() -> None:

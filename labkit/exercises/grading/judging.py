@@ -21,15 +21,14 @@ from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import (
     ATTEMPTS,
     GRACE,
-    LATE,
     NOTICED,
     YOUR_FILE,
     CannotSend,
     calm_down,
     pack,
-    too_busy,
 )
 from labkit.exercises.grading.process import Process, Starved
+from labkit.probe.patience import LATE, too_busy
 
 CHILD = "labkit.exercises.grading.server_child"
 
