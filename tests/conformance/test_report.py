@@ -151,6 +151,7 @@ def test_the_report_as_json() -> None:
         "framing": "lines",
         "notes": ["so"],
         "holds": False,
+        "too_busy": False,
         "behaviours": [
             {
                 "number": 1,
