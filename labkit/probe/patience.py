@@ -110,11 +110,14 @@ class SchedStat:
 
     def __call__(self, pids: Collection[int], seconds: float) -> Turn:
         turn = Turn()
+        looker = str(threading.get_native_id())  # it runs, whenever it looks
         for thread in self._threads.values():
             thread.seen = False
         for pid in pids:
             with contextlib.suppress(OSError):  # it has ended
                 for task in (PROC / str(pid) / "task").iterdir():
+                    if task.name == looker:
+                        continue
                     with contextlib.suppress(OSError):  # the thread has
                         self._look(str(task), seconds, turn)
         self._threads = {task: thread for task, thread in self._threads.items() if thread.seen}

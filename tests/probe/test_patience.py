@@ -282,6 +282,13 @@ def test_a_process_at_rest_and_at_work(kind: type[Source]) -> None:
             assert least * seconds <= used <= most * seconds
 
 
+def test_this_process_itself() -> None:
+    """At rest, though the thread that looks runs whenever it does."""
+    with Patience((os.getpid(),)) as clock:
+        goes_to(clock, 0.4)
+        assert clock.used < 0.3
+
+
 def test_a_process_that_is_stopped() -> None:
     """Its clock stands still; it goes on with the process. So does that of one that waits for it."""
     need(SchedStat.works() and hasattr(signal, "SIGSTOP"), "the scheduler's counters, and signals")
