@@ -22,11 +22,15 @@ DETAILS = (
     "`check framing my.py` checks an exercise; `exercises list` names them all. "
     "`check server HOST:PORT` tells whether the server there is right, whatever its language; "
     "`check server -- COMMAND` starts it itself, with a free port in $PORT, and stops it. "
-    "Exit status 0: all holds; 1: something does not; 2: nothing could be checked."
+    "Exit status 0: all holds; 1: something does not; 2: nothing could be checked; 3: the machine was too "
+    "busy to tell, so nothing was judged."
 )
 
 UNUSABLE = 2
 """The exit status when nothing could be checked at all."""
+
+NOT_JUDGED = 3
+"""The exit status when the machine was too busy to tell whether it holds."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
-    """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
+    """Check the exercise in this file and print what was found; returns the exit status."""
     from labkit.exercises import exercise_called
     from labkit.exercises.grading.checking import check
 
@@ -102,11 +106,15 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     result = check(name, source, filename=filename)
     if as_json:
         print(json.dumps(result.as_json()))
-        return 0 if result.ok else 1
+        return _status(result.ok, result.not_judged)
     print(result)
     for _ in range(min(hints, len(result.hints)) - 1):
         print(result.hint())
-    return 0 if result.ok else 1
+    return _status(result.ok, result.not_judged)
+
+
+def _status(ok: bool, not_judged: str) -> int:
+    return NOT_JUDGED if not_judged else 0 if ok else 1
 
 
 def _judge_file(source: str, filename: str, as_json: bool) -> int:
@@ -114,7 +122,7 @@ def _judge_file(source: str, filename: str, as_json: bool) -> int:
 
     judgement = judge(source, filename=filename)
     print(json.dumps(judgement.as_json()) if as_json else judgement)
-    return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
+    return UNUSABLE if judgement.unusable else _status(judgement.ok, judgement.not_judged)
 
 
 def unusable(why: object) -> int:
@@ -132,7 +140,7 @@ def check_server(
     """Try the server at an address, or the one that a command starts; print what came out.
 
     Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
-    nothing to try.
+    nothing to try, 3 if something was not judged because the machine was too busy.
     """
     from labkit.conformance.run import CannotRun
 
@@ -147,7 +155,7 @@ def check_server(
         return UNUSABLE
     if as_json:
         print(report.as_json())
-    return 0 if report.holds else 1
+    return (NOT_JUDGED if report.too_busy else 0) if report.holds else 1
 
 
 def _report(

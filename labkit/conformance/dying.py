@@ -13,8 +13,8 @@ from __future__ import annotations
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
 from labkit.conformance.server_under_test import ServerUnderTest
-from labkit.conformance.staying import LINE, TINY, kernel_holds
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.conformance.staying import TINY, flood, kernel_holds
+from labkit.probe.deadline import SLICE
 from labkit.probe.raw_client import RawClient, unique
 from labkit.wire import sockets
 
@@ -35,22 +35,23 @@ class Clog:
         first, *self.speakers, self.dead, self.bob = server.join("first", "one", "two", "dead", "bob")
         (self.mallory,) = server.join("mallory", know=first, receive_buffer=TINY)
         self._all = [first, *self.speakers, self.dead, self.bob]
+        self.server, self.lines = server, flood(server)
         self.stuck = self._fill() and self._heard(server, first)
 
     def _fill(self) -> bool:
         """`dead` says more than mallory's kernel takes. False: bob has heard all of it."""
-        left = kernel_holds() + 1024 * 1024
+        left = (self.server.holds or kernel_holds()) + 1024 * 1024
         everything = self.bob.received + left
-        idle = Deadline(STUCK)
+        idle = self.server.deadline(STUCK)
         received = 0
         while self.bob.received < everything:
-            took = self.dead.push((LINE + b"\n") * 64, 0) if left > 0 else 0
+            took = self.dead.push(self.lines, 0) if left > 0 else 0
             left -= took
             for client in self._all:
                 client.forget()
             now = sum(client.received for client in self._all)
             if took or now != received:
-                idle, received = Deadline(STUCK), now
+                idle, received = self.server.deadline(STUCK), now
             elif idle.passed():
                 return True
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import says, told_once
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.deadline import SLICE, pause
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient, unique
 from labkit.wire.messages import HUNG_UP, VANISHED, Left
@@ -70,7 +70,7 @@ def _(server: ServerUnderTest) -> None:
     alice.close()
     if noticed is None:
         raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
-    deadline = Deadline(server.timeout)
+    deadline = server.deadline()
     while True:  # it may close first, and free the name then
         again = server.newcomer("alice again")
         server.answer(again, server.nickname("alice"))
@@ -81,6 +81,7 @@ def _(server: ServerUnderTest) -> None:
             return
         if deadline.passed():
             raise CheckFailed("another may be called alice now", again.seen())
+        pause(SLICE, server.clock)  # no more newcomers than a server can bear
 
 
 @LEAVING.has(
@@ -126,7 +127,7 @@ def _comes_in(server: ServerUnderTest, name: str, after: str) -> RawClient:
 
 def _heard_at_last(speaker: RawClient, listener: RawClient) -> bool:
     """Whether the speaker is heard; it may not be let in yet at first."""
-    deadline = Deadline(speaker.timeout)
+    deadline = speaker.deadline()
     text = unique("hello")
     while speaker.send(text) and not speaker.ended(0):
         if listener.hears(text, 4 * SLICE):

@@ -9,7 +9,6 @@ import re
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
-from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import REQUEST, RawClient, unique
 from labkit.wire.messages import Joined
@@ -98,7 +97,7 @@ def _(server: ServerUnderTest) -> None:
 
 def _asked_again(newcomer: RawClient, raw: bool) -> bool:
     """Whether the request comes once more, on its own: the words of the refusal may hold it, too."""
-    deadline = Deadline(newcomer.timeout)
+    deadline = newcomer.deadline()
     heard = ""
     while not deadline.passed():
         try:

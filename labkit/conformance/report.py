@@ -32,6 +32,7 @@ class Verdict:
     seen: str = ""
     because: str = ""  # why it was not judged, or not tried
     events: tuple[Event, ...] = ()  # what passed while it was tried
+    too_busy: bool = False  # not judged, because others used the machine
 
     def __str__(self) -> str:
         mark = f"{self.behaviour.number:>3} {SIGNS[self.verdict]} "
@@ -85,6 +86,11 @@ class Report:
         """Whether all that is required was tried, and holds or cannot be judged."""
         return not any(v.required and v.verdict in (MISSED, NOT_TRIED) for v in self.verdicts)
 
+    @property
+    def too_busy(self) -> bool:
+        """Whether something was not judged because others used the machine."""
+        return any(v.required and v.too_busy for v in self.verdicts)
+
     def ladder(self, number: int) -> Ladder:
         """Who sent what to whom while the behaviour of this number was tried.
 
@@ -129,6 +135,7 @@ class Report:
                 "framing": self.framing,
                 "notes": self.notes,
                 "holds": self.holds,
+                "too_busy": self.too_busy,
                 "behaviours": [v.as_json() for v in self.verdicts],
             },
             indent=2,

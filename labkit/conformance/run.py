@@ -29,9 +29,11 @@ from labkit.conformance.server_under_test import (
     ServerUnderTest,
 )
 from labkit.journal import Journal
-from labkit.probe.deadline import SLICE
+from labkit.probe import kernel
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
+from labkit.probe.patience import LATE, Patience, too_busy
 from labkit.probe.raw_client import TIMEOUT, RawClient, unique
 from labkit.wire import sockets
 
@@ -45,7 +47,8 @@ PINGS = 5
 """Round trips of which the median is taken."""
 
 LONGEST = 60.0
-"""Seconds after which nothing more is begun. A server that answers takes a tenth of that."""
+"""Seconds after which nothing more is begun, not counting those in which no processor of the machine was
+free. A server that answers takes a tenth of that."""
 
 NOBODY = "nobody can join"
 
@@ -54,6 +57,9 @@ ENOUGH = 2
 
 MOST_TIMEOUT = 10.0
 """Seconds: no client waits longer than this for anything."""
+
+ATTEMPTS = 3
+"""Times that a server is started for a behaviour that it misses on a machine that is too busy to tell."""
 
 RESETS_ARE_SURVIVED = "nobody is skipped when several die"
 """Once this behaviour holds, clients may leave with RST."""
@@ -95,21 +101,26 @@ def check_address(host_port: str, framing: str = "lines", show: Show = _show_not
     started = monotonic()
     address = _address(host_port)
     guests = Guests()
+    machine = Patience(())
+    its_own = machine
     try:
-        server = ServerUnderTest(address, framing, TIMEOUT, guests=guests)
+        over = Deadline(LONGEST, machine)
+        server = ServerUnderTest(address, framing, TIMEOUT, guests=guests, clock=machine)
         try:
             first = server.connect("first")
         except CannotJoin as failed:
             raise CannotRun(f"{host_port}: {failed.seen}") from None
+        if kernel.on_this_machine(first.sock) and (pid := kernel.listener(address[1])):
+            its_own = server.clock = first.clock = Patience((pid,))
         server.tail = f"q{first.port:x}"  # no other client there has that port
         opening = _opened(server, first)
         server.leave()
         report = Report(f"the server at {host_port}", framing, opening.notes)
-        return _filled(
-            report, _one_after_the_other(server, opening, guests, started + LONGEST), show, started
-        )
+        return _filled(report, _one_after_the_other(server, opening, guests, over, its_own), show, started)
     finally:
         guests.end()
+        machine.stop()
+        its_own.stop()
 
 
 def check_command(
@@ -128,8 +139,8 @@ def check_command(
     """
     started = monotonic()
     try:
-        with _running(command, []) as address:
-            server = ServerUnderTest(address, framing, TIMEOUT)
+        with _running(command, []) as (address, clock):
+            server = ServerUnderTest(address, framing, TIMEOUT, clock=clock)
             opening = _opened(server, server.connect("first"))
             server.leave()
     except NotStarted as error:
@@ -156,12 +167,12 @@ def _filled(report: Report, verdicts: Iterator[Verdict], show: Show, started: fl
 
 
 def _one_after_the_other(
-    server: ServerUnderTest, opening: Opening, guests: Guests, give_up: float
+    server: ServerUnderTest, opening: Opening, guests: Guests, over: Deadline, its_own: Patience
 ) -> Iterator[Verdict]:
     """The verdicts on a server that goes on, in order; after a fault it does not survive, "not tried"."""
     trouble, all_stay = "", True
     for behaviour in BEHAVIOURS:
-        trouble = trouble or _no_use([], monotonic() > give_up)
+        trouble = trouble or _no_use([], over.passed())
         if trouble:
             yield _not_tried(behaviour, server.framing, trouble)
             continue
@@ -173,7 +184,10 @@ def _one_after_the_other(
             all_stay=all_stay,
             journal=Journal(),
         )
+        its_own.late = 0.0
         verdict = _judged(behaviour, tried)
+        if verdict.verdict == MISSED and its_own.late >= LATE:
+            verdict = replace(verdict, verdict=NOT_JUDGED, because=too_busy(its_own.late), too_busy=True)
         if verdict.verdict == NOT_TRIED:
             trouble = f"{NOBODY} since {behaviour.number - 1}"
             verdict = _not_tried(behaviour, server.framing, trouble)
@@ -196,7 +210,8 @@ def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: 
     to_do = list(BEHAVIOURS)
     done: dict[int, Verdict] = {}
     running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
-    give_up = monotonic() + LONGEST
+    machine = Patience(())
+    over = Deadline(LONGEST, machine)
 
     def work() -> None:
         while True:
@@ -204,7 +219,7 @@ def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: 
                 if not to_do:
                     return
                 behaviour = to_do.pop(0)
-                trouble = _no_use(list(done.values()), monotonic() > give_up)
+                trouble = _no_use(list(done.values()), over.passed())
             verdict = (
                 _not_tried(behaviour, framing, trouble)
                 if trouble
@@ -233,6 +248,7 @@ def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: 
             server.stop()
         for worker in workers:
             worker.join()
+        machine.stop()
 
 
 def _no_use(verdicts: list[Verdict], too_long: bool) -> str:
@@ -249,23 +265,30 @@ def _afresh(
     if framing == "raw" and behaviour.not_raw:  # no server is needed to say so
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
     try:
-        with _running(command, running) as address:
-            server = ServerUnderTest(address, framing, opening.timeout, speaks=opening.speaks)
-            try:
-                return _judged(behaviour, server)
-            finally:
-                server.leave()
+        for _ in range(ATTEMPTS):
+            with _running(command, running) as (address, clock):
+                server = ServerUnderTest(
+                    address, framing, opening.timeout, speaks=opening.speaks, clock=clock
+                )
+                try:
+                    verdict = _judged(behaviour, server)
+                finally:
+                    server.leave()
+            if verdict.verdict != MISSED or clock.late < LATE:
+                return verdict
     except NotStarted as error:
         return _not_tried(behaviour, framing, f"the server did not start again: {error}")
+    return replace(verdict, verdict=NOT_JUDGED, because=too_busy(clock.late), too_busy=True)
 
 
 @contextlib.contextmanager
-def _running(command: list[str], running: list[Launched]) -> Iterator[sockets.Address]:
-    """The address of a server that this starts, and stops."""
+def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[sockets.Address, Patience]]:
+    """The address of a server that this starts, and stops; and its clock."""
     server = Launched(command)
     running.append(server)
     try:
-        yield server.address
+        with Patience((server.pid,)) as clock:
+            yield server.address, clock
     finally:
         server.stop()
         running.remove(server)

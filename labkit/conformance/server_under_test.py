@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import selectors
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import sleep
 
 from labkit.journal import Journal
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.deadline import SLICE, Clock, Deadline, pause
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import AT_MOST, RawClient, meet, unique
 from labkit.wire import sockets
@@ -125,6 +126,9 @@ class ServerUnderTest:
         tail: put behind each nickname, where others may have the same.
         guests: where clients stay that cannot leave yet; None: they leave.
         all_stay: whether no client can leave yet.
+        clock: counts the seconds of all these waits; None: as a Deadline does.
+        holds: bytes that the kernel takes for a client that does not read; None: as this system does.
+        rests: waits until the server has done what it had to do; None: that shows in nothing but time.
     """
 
     address: sockets.Address
@@ -135,6 +139,9 @@ class ServerUnderTest:
     guests: Guests | None = None
     all_stay: bool = True
     journal: Journal = field(default_factory=Journal)
+    clock: Clock | None = None
+    holds: int | None = None
+    rests: Callable[[], object] | None = None
     _here: list[RawClient] = field(default_factory=list, init=False)
     _nameless: list[RawClient] = field(default_factory=list, init=False)
     _staying: list[RawClient] = field(default_factory=list, init=False)
@@ -142,6 +149,10 @@ class ServerUnderTest:
     def nickname(self, name: str) -> str:
         """What alice is called here."""
         return name + self.tail
+
+    def deadline(self, seconds: float | None = None) -> Deadline:
+        """Its timeout, or so many seconds, from now on."""
+        return Deadline(self.timeout if seconds is None else seconds, self.clock)
 
     # --- its clients ---
 
@@ -159,6 +170,7 @@ class ServerUnderTest:
                 framing=self.speaks or self.framing,
                 receive_buffer=receive_buffer,
                 timeout=self.timeout,
+                clock=self.clock,
             )
         except OSError as error:
             raise CannotJoin(f"{name} can connect", str(error.strerror or error)) from None
@@ -221,13 +233,13 @@ class ServerUnderTest:
         It waits no longer once the speaker was thrown out, and goes on while something else comes, such as
         a backlog.
         """
-        silence, total = Deadline(self.timeout), Deadline(AT_MOST * self.timeout)
+        silence, total = self.deadline(), self.deadline(AT_MOST * self.timeout)
         received = listener.received
         while not listener.hears(text, 2 * SLICE):
             if speaker.ended(0) or listener.end:
                 return listener.hears(text, 4 * SLICE)  # it may have been on its way
             if listener.received != received:
-                silence, received = Deadline(self.timeout), listener.received
+                silence, received = self.deadline(), listener.received
             if silence.passed() or total.passed():
                 return False
         return True
@@ -246,7 +258,10 @@ class ServerUnderTest:
 
     def settle(self) -> None:
         """Give the server time for what no client is told of."""
-        sleep(self.timeout / 5)
+        if self.rests:
+            self.rests()
+        else:
+            pause(self.timeout / 5, self.clock)
 
     # --- the end of it ---
 
@@ -286,7 +301,7 @@ class ServerUnderTest:
         clients = self._here + self._staying
         for client in clients:
             client.widen()
-        total, calm = Deadline(2 * self.timeout), Deadline(seconds)
+        total, calm = self.deadline(2 * self.timeout), self.deadline(seconds)
         received = -1
         while not calm.passed():
             if total.passed():
@@ -295,6 +310,6 @@ class ServerUnderTest:
                 client.forget()
             now = sum(client.received for client in clients)
             if now != received:
-                received, calm = now, Deadline(seconds)
+                received, calm = now, self.deadline(seconds)
             sleep(SLICE / 10)
         return True

@@ -19,6 +19,12 @@ LINE = b"x" * 999
 TINY = 4096
 """Bytes of the receive buffer of a client that will not read."""
 
+MORE = 1024 * 1024
+"""Bytes that are said beyond what the kernel takes."""
+
+QUEUE = 2_500_000
+"""Bytes that are said at least: more than 500 lines, for a server that lets so many wait."""
+
 STAYING = Section()
 
 
@@ -28,6 +34,12 @@ def kernel_holds() -> int:
         most = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
         return max(1, min(most, 32 * 1024 * 1024))
     return 4 * 1024 * 1024  # Linux's default
+
+
+def flood(server: ServerUnderTest) -> bytes:
+    """Many lines at once: few, for a server that lets only so many wait, and long, for each takes time."""
+    line = LINE if server.framing == "raw" else 4 * LINE
+    return (line + b"\n") * 32
 
 
 @STAYING.has(
@@ -57,10 +69,8 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     (mallory,) = server.join("mallory", know=alice, receive_buffer=TINY)
-    # Few lines, for a server that lets only so many wait; long ones, for each round takes time.
-    line = LINE if server.framing == "raw" else 4 * LINE
-    lines = (line + b"\n") * 32
-    said, most = 0, kernel_holds() + 1024 * 1024
+    lines = flood(server)
+    said, most = 0, max(QUEUE, (server.holds or kernel_holds()) + MORE)
     while said < most:
         # Bob has heard all before more is said: only mallory is behind.
         text = unique("so-far")

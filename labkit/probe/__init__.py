@@ -1,11 +1,12 @@
 """What looks at a server from outside: a bare client, a server started as a command, the kernel's view.
 
 - children.py     starts processes that end with this one, however it ends
-- deadline.py     how long to wait for a server, not counting the pauses of a busy machine
+- deadline.py     how long to wait for a program, not counting the pauses of a busy machine
 - failed.py       what a failed check raises: expected, seen
 - kernel.py       what the kernel knows of the other end of a connection
 - launch.py       a server in any language, started as a command, and stopped with all that it has started
 - netlink.py      one question to the Linux kernel, about one TCP connection
+- patience.py     a clock that stands still while others use the machine
 - raw_client.py   a client that is nothing but a socket
 - reaper.py       the process that ends what another one has started, once that one is gone
 """

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
+
 from labkit.probe import netlink
-from labkit.probe.deadline import Deadline
+from labkit.probe.deadline import Clock, Deadline
 from labkit.wire import sockets
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -80,7 +82,9 @@ def unread(sock: socket.socket) -> int:
     return 0
 
 
-def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool:
+def wait_until_read(
+    sock: socket.socket, sent_at: float, seconds: float, clock: Clock | None = None
+) -> bool:
     """Wait until the other end has read all that was sent, the last of it at `sent_at` (monotonic).
 
     Where the kernel does not tell, until PAUSE seconds have passed since then. False: it was not read
@@ -89,11 +93,12 @@ def wait_until_read(sock: socket.socket, sent_at: float, seconds: float) -> bool
     if not on_this_machine(sock):
         sleep(max(0.0, sent_at + PAUSE - monotonic()))
         return True
-    deadline = Deadline(seconds)
-    nap = 0.0005
+    deadline = Deadline(seconds, clock)
+    nap, over = 0.0005, False
     while unread(sock) or (sockets.unsent(sock) and monotonic() < sent_at + ARRIVED):
-        if deadline.passed():
+        if over:
             return False
+        over = deadline.passed()
         sleep(nap)
         nap = min(2 * nap, 0.002)
     return True
@@ -108,6 +113,15 @@ def listens(port: int) -> str | None:
         for address, local, _, state, _ in _rows(table):
             if local == port and state == _LISTEN:
                 return _reached_at(address)
+    return None
+
+
+def listener(port: int) -> int | None:
+    """The id of the process that listens on this port of this machine, if we may know."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                return int(connection.pid) if connection.pid else None
     return None
 
 

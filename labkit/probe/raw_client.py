@@ -27,7 +27,7 @@ from types import TracebackType
 
 from labkit.journal import Journal, shown
 from labkit.probe import kernel
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.deadline import SLICE, Clock, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 from labkit.wire.messages import Request
@@ -67,6 +67,7 @@ class RawClient:
         framing: "lines" puts LF behind each text that is sent, "raw" nothing.
         receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
         timeout: seconds that it waits for anything, unless a call says otherwise.
+        clock: counts these seconds; None: as a Deadline does.
 
     Raises:
         ConnectionError: no server listens there, or none answered in time.
@@ -81,8 +82,10 @@ class RawClient:
         framing: str = "lines",
         receive_buffer: int | None = None,
         timeout: float = TIMEOUT,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
+        self.clock = clock
         self.journal = Journal() if journal is None else journal
         self.timeout = timeout
         self.end: str | None = None  # how the server ended it: "FIN" or "RST"; None: it has not
@@ -118,7 +121,7 @@ class RawClient:
     def until_read(self, timeout: float | None = None) -> bool:
         """Wait until the server has read all that was sent. False: it did not, within the timeout."""
         limit = self.timeout if timeout is None else timeout
-        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit)
+        return not self._sent_at or kernel.wait_until_read(self.sock, self._sent_at, limit, self.clock)
 
     def push(self, data: bytes, timeout: float | None = None) -> int:
         """Send these bytes at once, whatever was read of those before; how many the server took."""
@@ -126,7 +129,7 @@ class RawClient:
             return 0
         self.journal.record("bytes", self.name, shown(data), SERVER)
         rest = memoryview(data)
-        deadline = Deadline(self.timeout if timeout is None else timeout)
+        deadline = self.deadline(timeout)
         while rest:
             try:
                 took = sockets.send_now(self.sock, rest)
@@ -151,7 +154,7 @@ class RawClient:
         """
         wanted = text.encode()
         limit = self.timeout if timeout is None else timeout
-        deadline = Deadline(AT_MOST * limit or A_MOMENT)
+        deadline = self.deadline(AT_MOST * limit or A_MOMENT)
         searched = 0
         while (at := self._heard.find(wanted, searched)) < 0:
             del self._heard[: max(0, len(self._heard) - KEPT)]
@@ -172,7 +175,8 @@ class RawClient:
             EOFError: the connection has ended; the text says how, and after what.
         """
         raw = self.framing == "raw"
-        deadline = Deadline(self.timeout if timeout is None else timeout)
+        deadline = self.deadline(timeout)
+        over = False
         while True:
             if self._asked and self._heard:
                 self._asked = False
@@ -182,9 +186,10 @@ class RawClient:
                         break
             if self._heard and (raw or b"\n" in self._heard):
                 break
-            if deadline.passed():
+            if over:
                 raise TimeoutError(f"{self.name} heard no line in time; {self.seen()}")
-            if not self._listen(min(SLICE, deadline.left)) and self.end:
+            over = deadline.passed()
+            if not self._listen(0 if over else min(SLICE, deadline.left)) and self.end:
                 raise EOFError(f"{self.name} hears no more; {self.seen()}")
         size = len(self._heard) if raw else self._heard.index(b"\n") + 1
         line = bytes(self._heard[:size])
@@ -197,7 +202,7 @@ class RawClient:
         What comes before the end is kept for `hears`. As there, 0 looks only at what has arrived.
         """
         limit = self.timeout if timeout is None else timeout
-        deadline = Deadline(AT_MOST * limit or A_MOMENT)
+        deadline = self.deadline(AT_MOST * limit or A_MOMENT)
         while not self.end and self._listen(min(limit, max(deadline.left, 0))):
             del self._heard[: max(0, len(self._heard) - KEPT)]
             if deadline.passed():
@@ -236,8 +241,9 @@ class RawClient:
 
     def _listen(self, seconds: float) -> bool:
         """Take what has come, or comes within so many seconds. False: nothing, or no more."""
-        deadline = Deadline(seconds)
+        deadline = self.deadline(seconds)
         while not self.end and self.sock.fileno() >= 0:
+            over = seconds <= 0 or deadline.passed()
             try:
                 data = sockets.receive_now(self.sock, 262144)
             except OSError:
@@ -253,11 +259,15 @@ class RawClient:
                     return True
                 if data == b"":
                     self._has_ended("FIN")
-                elif deadline.passed():
+                elif over:  # it had passed before this look
                     break
                 else:
-                    sockets.readable(self.sock, min(SLICE, deadline.left))
+                    sockets.readable(self.sock, min(SLICE, max(deadline.left, 0)))
         return False
+
+    def deadline(self, timeout: float | None = None) -> Deadline:
+        """Its timeout, or so many seconds from now on."""
+        return Deadline(self.timeout if timeout is None else timeout, self.clock)
 
     def _has_ended(self, how: str) -> None:
         if self.end is None:
@@ -330,7 +340,7 @@ def meet(newcomer: RawClient, present: RawClient, timeout: float | None = None) 
     """
     for speaker, listener in ((newcomer, present), (present, newcomer)):
         word = unique("ping")
-        deadline = Deadline(newcomer.timeout if timeout is None else timeout)
+        deadline = newcomer.deadline(timeout)
         nap = SLICE
         while True:
             if not speaker.until_read() and not speaker.end:

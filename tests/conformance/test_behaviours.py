@@ -17,7 +17,7 @@ import pytest
 from support import SOON
 
 from labkit import ChatServer, Limits
-from labkit.conformance import dying
+from labkit.conformance import dying, staying
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.failed import CheckFailed
@@ -883,13 +883,15 @@ def test_whether_a_server_is_stuck_with_one_that_does_not_read(
         def push(self, data: bytes, timeout: float) -> int:
             if stuck and sum(said) > 200_000:
                 return 0
-            assert timeout == 0 and len(data) == 64_000
+            assert timeout == 0 and len(data) == 32 * 3997
             said.append(len(data))
             return len(data)
 
     clog = object.__new__(dying.Clog)
     clog.bob, clog.dead = cast(RawClient, Bob()), cast(RawClient, Dead())
     clog._all = [clog.bob]
+    clog.server = ServerUnderTest(("127.0.0.1", 1))
+    clog.lines = staying.flood(clog.server)
     assert clog._fill() is stuck
     assert (clog.bob.received >= 500 + 1000 + 1024 * 1024) is not stuck
 

@@ -391,7 +391,7 @@ def test_the_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     with ChatServer(port=0) as server:
         assert check_server(f"127.0.0.1:{server.address[1]}", [], "lines", as_json=True) == 0
     said = json.loads(capsys.readouterr().out)
-    assert list(said) == ["server", "framing", "notes", "holds", "behaviours"]
+    assert list(said) == ["server", "framing", "notes", "holds", "too_busy", "behaviours"]
     assert said["holds"] is True
     assert [b["number"] for b in said["behaviours"]] == [b.number for b in BEHAVIOURS]
     keys = ["number", "name", "clause", "required", "verdict", "expected", "seen", "because"]

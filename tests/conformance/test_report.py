@@ -151,6 +151,7 @@ def test_the_report_as_json() -> None:
         "framing": "lines",
         "notes": ["so"],
         "holds": False,
+        "too_busy": False,
         "behaviours": [
             {
                 "number": 1,
@@ -615,7 +616,7 @@ def test_how_long_one_listens(
     """Until nothing comes for so long, or something else for four times as long, or the speaker is out."""
     monkeypatch.setattr(
         "labkit.conformance.server_under_test.Deadline",
-        lambda seconds: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
+        lambda seconds, clock: SimpleNamespace(passed=lambda: silent if seconds == 1.0 else over),
     )
     asked: list[float] = []
 

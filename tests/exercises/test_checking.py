@@ -16,7 +16,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
-from time import monotonic
 from typing import Any
 
 import psutil
@@ -25,12 +24,13 @@ from programs import LABKIT, PATIENCE, still_run
 
 from labkit.exercises import check, exercise_called, judge
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
-from labkit.exercises.grading.checking import GRACE, STEP_SECONDS
-from labkit.exercises.grading.judging import SECONDS, Judgement, Trial
+from labkit.exercises.grading.judging import Judgement, Trial
 from labkit.exercises.grading.result import Result
 
 FRAMING = exercise_called("framing")
-LIMIT = STEP_SECONDS + GRACE + 12  # and time to start and end a process, on a busy machine
+
+# An endless loop ends once it has had its seconds of processor time, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 
 
 class Fed:
@@ -44,12 +44,10 @@ class Fed:
 
 def checked(does: Callable[[], Any] | str) -> Result:
     """What check says of a framing that does this; and that the check after it goes well."""
-    began = monotonic()
     if isinstance(does, str):
         result = check("framing", dedent(does))
     else:
         result = check("framing", type("Framing", (Fed,), {"does": staticmethod(does)}))
-    assert monotonic() - began < LIMIT
     assert not result.ok
     assert result.score == 0
     assert check("framing", FRAMING.solution).ok
@@ -194,10 +192,17 @@ def test_right_answers_that_leave_something_behind(line: str, told: str) -> None
 
 def test_a_report_of_the_codes_own_is_not_believed() -> None:
     """Writing where the reports go earns nothing."""
-    forged = 'import os\n        [os.write(n, b\'{"state": "over"}\\n\') for n in range(3, 9) if alive(n)]'
-    alive = "def alive(n):\n    import os\n    return os.path.exists(f'/proc/self/fd/{n}')\n\n\n"
+    forged = "[forge(n) for n in range(3, 9)]"
+    forge = """
+    import contextlib, os
+
+
+    def forge(n):
+        with contextlib.suppress(OSError):
+            os.write(n, b'{"state": "over"}\\n')
+    """
     wrong = FRAMING.version(FRAMING.wrong[2])
-    result = check("framing", alive + wrong.replace(FEED, f"        {forged}\n{FEED}"))
+    result = check("framing", dedent(forge) + wrong.replace(FEED, f"        {forged}\n{FEED}"))
     assert not result.ok and result.failed == FRAMING.wrong[2].step
 
 
@@ -392,9 +397,7 @@ def test_a_test_that_accuses_every_server() -> None:
 
 def test_a_test_that_does_not_end() -> None:
     """It is stopped, and told where it was."""
-    began = monotonic()
     judgement = judge("def my_test(address):\n    while True:\n        pass\n")
-    assert monotonic() - began < SECONDS + GRACE + 15
     assert "still at work after 6 s, in line" in str(judgement)
 
 

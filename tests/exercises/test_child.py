@@ -9,7 +9,6 @@ import pickle
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,10 +24,25 @@ from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading import child
 from labkit.exercises.grading.child import LONGEST, STUCK, Attempt, NameMissing, Reports, Watchdog
+from labkit.exercises.grading.clock import Clock, ClockFace
+from labkit.probe import deadline
 from labkit.probe.failed import CheckFailed
+from labkit.probe.patience import Patience
 
 FRAMING = exercise_called("framing")
 Report = dict[str, Any]
+
+
+class OwnClock:
+    """The clock of this process, where `Attempt` finds it."""
+
+    def __init__(self) -> None:
+        self.face = ClockFace()
+        self.patience = Patience((os.getpid(),), self.face.show)
+
+    def stop(self) -> None:
+        self.patience.stop()
+        self.face.close()
 
 
 class Kept(Reports):
@@ -52,6 +66,7 @@ def job(source: str, wants: str = "Thing", pickled: bytes | None = None, seconds
         "source": source,
         "wants": wants,
         "sign": "s",
+        "clock": own_clock(),
     }
 
 
@@ -65,16 +80,29 @@ def tried(source: str, *runs: Any, pickled: bytes | None = None) -> tuple[list[R
     attempt = Attempt(job(source, pickled=pickled), reports)
     attempt.exercise = cast(Any, SimpleNamespace(wants="Thing", steps=[does(run) for run in runs]))
     attempt.run()
+    assert reports.kept.pop(0) == {"state": "ready"}
     return reports.kept, attempt
+
+
+CLOCKS: list[OwnClock] = []
+
+
+def own_clock() -> str:
+    """Where a new one is found; it runs until the test is over."""
+    CLOCKS.append(OwnClock())
+    return CLOCKS[-1].face.path
 
 
 @pytest.fixture(autouse=True)
 def no_hook() -> Iterator[None]:
-    """What threads die of is remembered by the child alone."""
+    """What threads die of is remembered by the child alone, and only it counts by that clock."""
     hook = threading.excepthook
     child._deaths.clear()
     threading.excepthook = child.remember_death
     yield
+    deadline.count_by(None)
+    while CLOCKS:
+        CLOCKS.pop().stop()
     threading.excepthook = hook
     child._deaths.clear()
 
@@ -294,12 +322,31 @@ class Ended(BaseException):
     pass
 
 
-@pytest.mark.parametrize(("busy", "clue"), [(False, WAITING), (True, BUSY)])
-def test_a_step_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, busy: bool, clue: str) -> None:
+class Given:
+    """A clock that shows these times, one after the other, and the last for ever."""
+
+    def __init__(self, *times: tuple[float, float]) -> None:
+        self.times = list(times)
+
+    def read(self) -> tuple[float, float]:
+        return self.times.pop(0) if len(self.times) > 1 else self.times[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "clue"),
+    [
+        ([(7.0, 1.0), (9.0, 1.1), (12.0, 1.2)], WAITING),
+        ([(7.0, 1.0), (9.0, 3.0), (12.0, 6.0)], BUSY),
+        ([(7.0, 1.0), (9.0, 3.0), (12.0, 3.1)], WAITING),  # what it did at last
+        ([(7.0, 1.0), (9.0, 1.0), (12.0, 3.9)], BUSY),
+        ([(7.0, 1.0), (12.0, 6.0)], BUSY),  # one look comes late
+    ],
+)
+def test_a_step_that_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch, times: list[tuple[float, float]], clue: str
+) -> None:
     """Where the code was is reported, and whether it worked or waited; then the process ends."""
     reports, over = Kept(), threading.Event()
-    worked = iter([100.0, 100.0 + (0.2 if busy else 0.0001)])
-    monkeypatch.setattr(time, "process_time", lambda: next(worked))
     status: list[int] = []
 
     def ends(code: int) -> None:
@@ -307,9 +354,30 @@ def test_a_step_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, busy: bool,
         over.set()
 
     monkeypatch.setattr(os, "_exit", ends)
-    Watchdog(reports, 0.05).guard(lambda: None if over.wait(SOON) else None, lambda: {"at": "line 3"})
+    watchdog = Watchdog(reports, 5.0, cast(Clock, Given(*times)))
+    watchdog.guard(lambda: None if over.wait(SOON) else None, lambda: {"at": "line 3"})
     assert status == [STUCK] == [70]
-    assert reports.kept == [{"state": "stuck", "seconds": 0.05, "clue": clue, "at": "line 3"}]
+    assert reports.kept == [{"state": "stuck", "seconds": 5.0, "clue": clue, "at": "line 3"}]
+
+
+def test_a_step_is_not_bitten_while_its_clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes: others use the machine."""
+    looks = threading.Semaphore(0)
+
+    class Stands(Given):
+        def read(self) -> tuple[float, float]:
+            looks.release()
+            return super().read()
+
+    monkeypatch.setattr(os, "_exit", lambda code: pytest.fail("bitten"))
+    reports = Kept()
+
+    def three_looks() -> None:
+        for _ in range(4):
+            assert looks.acquire(timeout=SOON)
+
+    Watchdog(reports, 0.001, cast(Clock, Stands((1.0, 1.0)))).guard(three_looks, dict)
+    assert reports.kept == []
 
 
 def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +391,7 @@ def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch)
         raise ValueError
 
     with pytest.raises(ValueError):
-        Watchdog(reports, 1000).guard(looks, dict)
+        Watchdog(reports, 1000, Clock(own_clock())).guard(looks, dict)
     (dog,) = dogs
     dog.join(SOON)
     assert not dog.is_alive() and dog.daemon and reports.kept == []
@@ -381,7 +449,10 @@ def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
         assert "no such exercise" in error["error"]
     else:
         steps = range(len(FRAMING.steps))
-        assert before == [{"state": state, "step": n} for n in steps for state in ("began", "held")]
+        assert before == [
+            {"state": "ready"},
+            *({"state": state, "step": n} for n in steps for state in ("began", "held")),
+        ]
 
 
 @pytest.mark.parametrize(("length", "whole"), [(LONGEST, True), (LONGEST + 1, False), (5000, False)])

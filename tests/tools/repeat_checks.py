@@ -37,6 +37,8 @@ def verdict(job: Job) -> str:
     """What is wrong with the verdict; "" if nothing is."""
     exercise, name, source, wrong = job
     result = check(exercise.name, source)
+    if result.not_judged:
+        return f"{exercise.name}, {name}: not judged: {result.not_judged}"
     if name == "the stub":
         good = result.score == 0
     elif wrong is None:

@@ -6,28 +6,69 @@ say in which line a thread waited, or what it died of.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
+import queue
 import socket
 import sys
 import sysconfig
 import threading
+import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from labkit.journal import Journal
+from labkit.probe.deadline import Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 
 SOON = 2.0
-"""Seconds in which everything that a step expects must have happened: on a loaded machine it takes
-milliseconds, and a step has five seconds in all."""
+"""Seconds in which everything that a step expects must have happened, by the clock of the process, which
+stands still while others use the machine. It takes milliseconds, and a step has five seconds in all."""
+
+FOR_EVER = 60.0
+"""Seconds by the wall clock, for a socket's own timeout: no step takes that long."""
+
+RESTING = 1.0
+"""Seconds that the code's threads are given to come to rest after a step."""
+
+LOOKS, LOOK = 3, 0.002
+"""Looks in a row, and seconds between two, in which a thread must not have moved to be at rest."""
 
 YOU = "your code"
 """What the student's code is called on a ladder, where it has no better name."""
+
+
+def ends(thread: threading.Thread, seconds: float = SOON) -> bool:
+    """Whether this thread has ended, now or within so many seconds."""
+
+    def over(slice_of_it: float) -> bool:
+        thread.join(slice_of_it)
+        return not thread.is_alive()
+
+    return wait(over, seconds)
+
+
+def take(items: queue.SimpleQueue[Any], seconds: float = SOON) -> Any:
+    """What comes next in this queue.
+
+    Raises:
+        queue.Empty: nothing does, within so many seconds.
+    """
+    came = []
+
+    def comes(slice_of_it: float) -> bool:
+        with contextlib.suppress(queue.Empty):
+            came.append(items.get(timeout=slice_of_it))
+        return bool(came)
+
+    if not wait(comes, seconds):
+        raise queue.Empty
+    return came[0]
 
 
 class Running:
@@ -48,8 +89,7 @@ class Running:
 
     def ended(self, seconds: float = SOON) -> bool:
         """Whether it has returned, now or within so many seconds."""
-        self.thread.join(seconds)
-        return not self.thread.is_alive()
+        return ends(self.thread, seconds)
 
     def result(self, expected: str, seconds: float = SOON) -> Any:
         """What it returned.
@@ -118,6 +158,11 @@ class Bench:
             kept.record(event.kind, event.who, event.what, event.where)
         self.journal = kept
 
+    def rests(self) -> None:
+        """Wait until the threads that came with this step are at rest, or have ended."""
+        ours = self.before | {threading.current_thread()}
+        at_rest(lambda: [t for t in threading.enumerate() if t not in ours and not is_ours(t)], RESTING)
+
     def close(self) -> None:
         for client in self._clients:
             client.close()
@@ -171,14 +216,57 @@ def in_one_line(error: BaseException, innermost: bool = True) -> str:
     return f"{words} (in {place(frame.filename, frame.lineno)})"
 
 
-def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:
-    """The lines of the student's code in which its threads are now, except these threads."""
-    found = []
+def students_frames(but: Container[threading.Thread] = ()) -> Iterable[FrameType]:
+    """The student's frames that its threads are in now, one for each thread, except these threads."""
     others = {thread.ident for thread in threading.enumerate() if thread in but}
     for ident, frame in sys._current_frames().items():
         at: FrameType | None = None if ident in others else frame
         while at is not None and not is_students(at.f_code.co_filename):
             at = at.f_back
         if at is not None:
-            found.append(place(at.f_code.co_filename, at.f_lineno))
+            yield at
+
+
+def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:
+    """The lines of the student's code in which its threads are now, except these threads."""
+    found = [place(frame.f_code.co_filename, frame.f_lineno) for frame in students_frames(but)]
     return [line + (f" ({n} threads)" if n > 1 else "") for line, n in sorted(Counter(found).items())]
+
+
+# --- whether its threads wait ---
+
+
+def is_ours(thread: threading.Thread) -> bool:
+    """Whether it is a thread of labkit's own."""
+    return thread.name.startswith("labkit-")
+
+
+def asleep(thread: threading.Thread) -> object:
+    """Where a thread sleeps; None if it does not.
+
+    Linux tells whether a thread sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere it is taken to sleep,
+    and only its place is compared.
+    """
+    try:
+        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    except OSError:
+        stat = ") S"
+    frame = sys._current_frames().get(thread.ident or 0)
+    return (frame.f_code, frame.f_lasti) if frame and stat.rpartition(")")[2].split()[0] == "S" else None
+
+
+def at_rest(threads: Callable[[], list[threading.Thread]], seconds: float) -> bool:
+    """Wait until all these threads wait for something: in accept, recv, select. False: not in time."""
+    deadline = Deadline(seconds)
+    same, last = 0, None
+    while same < LOOKS:
+        now = [(thread.ident, asleep(thread)) for thread in threads()]
+        if not now:
+            return True
+        same = same + 1 if now == last and all(where for _, where in now) else 0
+        last = now
+        if same < LOOKS:
+            if deadline.passed():
+                return False
+            time.sleep(LOOK)  # their turn
+    return True

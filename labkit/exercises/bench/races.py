@@ -22,7 +22,7 @@ SWITCHES = 2
 
 
 SECONDS = 0.8
-"""Seconds that one search may take; most take a twentieth of that."""
+"""Seconds of processor time that one search may take; most take a twentieth of that."""
 
 
 Thread = Callable[[Any], object]

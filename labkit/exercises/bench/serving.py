@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from time import monotonic, sleep
+from time import sleep
 from types import CodeType, FrameType
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, is_students
+from labkit.probe.deadline import Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 
@@ -60,9 +61,7 @@ class Serving:
         self.listener = Listener(fileno=bench.listener().detach())
         self.address = self.listener.getsockname()
         self.call = bench.thread(bench.code, self.listener, name="serve")
-        give_up = monotonic() + SOON / 2
-        while not (self.listener.used.wait(TURN) or self.call.ended(0) or monotonic() > give_up):
-            pass
+        wait(lambda _: self.listener.used.wait(TURN) or self.call.ended(0), SOON / 2)
         self.before = set(self.students_threads())
 
     def connect(self, name: str) -> RawClient:
@@ -71,17 +70,16 @@ class Serving:
 
     def line(self, client: RawClient) -> str | None:
         """The next line that the client hears; None if none comes in time, or serve died."""
-        give_up = monotonic() + SOON
-        while monotonic() < give_up:
-            dead = self.call.error is not None
+        deadline = Deadline(SOON)
+        while True:
+            hopeless = deadline.passed() or self.call.error is not None
             try:
                 return client.line(TURN)
             except TimeoutError:
-                if dead:
-                    break
+                if hopeless:
+                    return None
             except EOFError:
-                break
-        return None
+                return None
 
     def hears(self, client: RawClient, wanted: str, when: str = "") -> None:
         """The client hears this line next.
@@ -127,8 +125,8 @@ class Serving:
         """
         if event == "call" and is_students(frame.f_code.co_filename):
             sys.setprofile(None)
-            enough, give_up = self.listener.calls + 2, monotonic() + LATE
-            while self.listener.calls < enough and monotonic() < give_up:
+            enough, late = self.listener.calls + 2, Deadline(LATE)
+            while self.listener.calls < enough and not late.passed():
                 sleep(TURN)
 
     # --- where the code is ---
@@ -141,9 +139,9 @@ class Serving:
 
     def threads_left(self, seconds: float) -> bool:
         """Whether more of these threads live than before, still after so many seconds."""
-        give_up = monotonic() + seconds
+        deadline = Deadline(seconds)
         while left := set(self.students_threads()) - self.before:
-            if monotonic() > give_up:
+            if deadline.passed():
                 break
             sleep(TURN)  # the end of a thread of the student's gives no signal
         return bool(left)

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
-from labkit.exercises.bench.bench import SOON, Bench, Running
+from labkit.exercises.bench.bench import SOON, Bench, Running, asleep, at_rest, ends
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 
@@ -96,36 +96,16 @@ class StudentServer:
 
     def has_no_threads(self) -> None:
         """All its threads have ended, now or soon."""
-        give_up = time.monotonic() + SOON
+        deadline = Deadline(SOON)
         for thread in self.threads():
-            thread.join(max(0.0, give_up - time.monotonic()))
+            ends(thread, max(0.0, deadline.left))
         if left := len(self.threads()):
             seen = f"{left} {'lives' if left == 1 else 'live'} {SOON:g} s after stop()"
             raise CheckFailed("no thread of the server's lives", seen, "left")
 
     def settles(self) -> None:
         """Wait until all its threads wait for something: in accept, recv, select."""
-        give_up = time.monotonic() + SOON / 2
-        same, last = 0, None
-        while same < 3 and time.monotonic() < give_up:
-            time.sleep(0.002)  # their turn
-            now = [(thread.ident, asleep(thread)) for thread in self.threads()]
-            same = same + 1 if now == last and all(where for _, where in now) else 0
-            last = now
-
-
-def asleep(thread: threading.Thread) -> object:
-    """Where a thread sleeps; None if it does not.
-
-    Linux tells whether a thread sleeps: proc(5), `/proc/self/task/…/stat`. Elsewhere it is taken to sleep,
-    and only its place is compared.
-    """
-    try:
-        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
-    except OSError:
-        stat = ") S"
-    frame = sys._current_frames().get(thread.ident or 0)
-    return (frame.f_code, frame.f_lasti) if frame and stat.rpartition(")")[2].split()[0] == "S" else None
+        at_rest(self.threads, SOON / 2)
 
 
 class Hold:
@@ -141,12 +121,12 @@ class Hold:
         self.not_waited_for = False
         self._held: set[threading.Thread] = set()
         self._stop: Running | None = None
-        self._until = float("inf")
+        self._until: Deadline | None = None
         self._step = threading.get_ident()  # the check's own thread: that it joins others proves nothing
 
     def stop(self, server: StudentServer) -> None:
         """Stop the server, and see which threads it waits for. It gets the time for which they are held."""
-        self._until = time.monotonic() + HELD
+        self._until = Deadline(HELD)
         self._stop = server.call_stop()
         self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
 
@@ -161,7 +141,7 @@ class Hold:
         self._held.add(me)
         self.holds.set()
         seen_asleep = 0
-        while self.on and time.monotonic() < self._until and not self._joined(me) and seen_asleep < LOOKS:
+        while self.on and not self._too_long() and not self._joined(me) and seen_asleep < LOOKS:
             if self._stop is None:
                 time.sleep(0.002)
                 continue
@@ -169,6 +149,9 @@ class Hold:
                 self.not_waited_for = True
                 return
             seen_asleep += asleep(self._stop.thread) is not None
+
+    def _too_long(self) -> bool:
+        return self._until is not None and self._until.passed()
 
     def _joined(self, thread: threading.Thread) -> bool:
         """Whether the student's code waits in thread.join()."""

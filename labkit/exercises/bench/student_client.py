@@ -10,9 +10,10 @@ import threading
 import time
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, YOU, Bench
+from labkit.exercises.bench.bench import SOON, YOU, Bench, ends, take
 from labkit.journal import shown
 from labkit.probe import kernel
+from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
@@ -38,13 +39,15 @@ class ServerByHand:
 
     def line(self) -> bytes | None:
         """The next line that the client sends; None: none came in time, or the client has gone."""
-        give_up = time.monotonic() + SOON
+        deadline = Deadline(SOON)
         while b"\n" not in self.unread:
-            self.sock.settimeout(max(0.001, give_up - time.monotonic()))
+            over = deadline.passed()
+            if not sockets.readable(self.sock, 0 if over else SLICE):
+                if over:
+                    return None
+                continue
             try:
                 data = self.sock.recv(65536)
-            except TimeoutError:
-                return None
             except OSError:
                 data, self.end = b"", "RST"
             if not data:
@@ -76,7 +79,7 @@ class StudentClient:
 
     def __init__(self, bench: Bench, nickname: str = "alice", there: bool = True) -> None:
         self.bench = bench
-        give_up = time.monotonic() + SOON
+        deadline = Deadline(SOON)
         self.before = set(threading.enumerate())
         self.screen: queue.SimpleQueue[Any] = queue.SimpleQueue()
         read, self.keys = os.pipe()
@@ -93,7 +96,7 @@ class StudentClient:
             if self.call.ended(0):
                 self.call.result("")
                 raise CheckFailed("run_client connects to `address`", "it returned", "not connected")
-            if time.monotonic() > give_up:
+            if deadline.passed():
                 raise CheckFailed("run_client connects to `address`", f"not in {SOON:g} s", "not connected")
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,7 +156,7 @@ class StudentClient:
         for line in lines:
             expected = f"show({line!r})"
             try:
-                seen = self.screen.get(timeout=SOON)
+                seen = take(self.screen)
             except queue.Empty:
                 raise CheckFailed(
                     expected, f"nothing was shown in {SOON:g} s", clue or "not shown"
@@ -168,7 +171,7 @@ class StudentClient:
         self.types("anybody?")  # a thread that still waits at the keyboard ends
         self.input_ends()
         for thread in self.left():
-            thread.join(SOON / 2)
+            ends(thread, SOON / 2)
         told = []
         while not self.screen.empty():
             told.append(self.screen.get())
@@ -187,8 +190,6 @@ class StudentClient:
     def leaves_no_thread(self) -> None:
         """No thread keeps the program from ending."""
         for thread in self.left():
-            if not thread.daemon:
-                thread.join(SOON / 2)
-                if thread.is_alive():
-                    seen = "run_client has returned, and a thread is left that is no daemon"
-                    raise CheckFailed("the program can end", seen, "thread")
+            if not thread.daemon and not ends(thread, SOON / 2):
+                seen = "run_client has returned, and a thread is left that is no daemon"
+                raise CheckFailed("the program can end", seen, "thread")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from queue import SimpleQueue
 
-from labkit.exercises.bench.bench import SOON, Bench
+from labkit.exercises.bench.bench import SOON, Bench, take
 from labkit.exercises.bench.serving import serving
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
+from labkit.probe.deadline import wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
@@ -121,8 +123,8 @@ def reset(bench: Bench) -> None:
 
         def vanish(client: socket.socket) -> None:
             serve.listener.at_accept = None
-            doomed.get(timeout=SOON).reset()
-            sockets.readable(client, SOON)  # then the reset has arrived
+            take(doomed).reset()
+            wait(partial(sockets.readable, client), SOON)  # then the reset has arrived
 
         serve.listener.at_accept = vanish
         doomed.put(serve.connect("mallory"))

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench
+from labkit.exercises.bench.bench import FOR_EVER, SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
+from labkit.probe.deadline import wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 from labkit.wire import sockets
@@ -58,7 +59,7 @@ class Client(socket.socket):
 
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
-        self.settimeout(SOON)
+        self.settimeout(FOR_EVER)
         self.tried = threading.Event()  # a send has taken what fits, or a sendall has begun
 
     def send(self, data: Any, *flags: int) -> int:
@@ -98,7 +99,7 @@ class Room:
     def resets(self, name: str) -> None:
         """Reset this client, and wait until the server's end knows."""
         self.by_name[name].reset()
-        sockets.readable(self.ends[name], SOON)
+        wait(partial(sockets.readable, self.ends[name]), SOON)
 
     def ended(self, name: str) -> None:
         """Let nothing more be sent to this client, so that what it has not heard is certain."""
@@ -144,10 +145,10 @@ def long_line(bench: Bench) -> None:
 
     def read() -> bytes:
         # Nothing is read until a first send has taken what fits: so it never fits whole.
-        room.ends["bob"].tried.wait(0.5)
+        wait(room.ends["bob"].tried.wait, SOON)
         data = bytearray()
         with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
-            sock.settimeout(2 * SOON)
+            sock.settimeout(FOR_EVER)
             while piece := sock.recv(262144):
                 data += piece
         return bytes(data)

@@ -8,7 +8,7 @@ import socket
 import threading
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench
+from labkit.exercises.bench.bench import SOON, Bench, take
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
@@ -122,7 +122,7 @@ class Life:
     def hears(self, text: str, clue: str = "") -> None:
         """The next line heard is this one. `clue`: for another line instead."""
         try:
-            seen = self.heard.get(timeout=SOON)
+            seen = take(self.heard)
         except queue.Empty:
             raise CheckFailed(f"hear({text!r})", "nothing was heard in 2 s", "not heard") from None
         if seen is None:

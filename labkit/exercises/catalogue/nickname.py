@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from time import monotonic
 
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
+from labkit.wire import sockets
 
 TASK = """
 A client has connected. Write `ask_nickname(client, reader, nicknames)`, which finds out who it is.
@@ -98,17 +99,18 @@ class Asking:
 
     def line(self) -> str | None:
         """The next line that alice hears; None if the call ends, or time runs out, without one."""
-        give_up = monotonic() + SOON
-        while monotonic() < give_up:
-            over = self.call.ended(0)
+        deadline = Deadline(SOON)
+        while True:
+            over = deadline.passed() or self.call.ended(0)
+            if not over:
+                sockets.readable(self.alice.sock, TURN)
             try:
-                return self.alice.line(TURN)
+                return self.alice.line(0)
             except TimeoutError:
                 if over:
-                    break
+                    return None
             except EOFError:
-                break
-        return None
+                return None
 
     def heard(self, line: str | None) -> str:
         """In words: this line, or what else there is to tell."""

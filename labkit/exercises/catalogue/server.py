@@ -6,6 +6,8 @@ on a new one, which runs in a thread of the student's process. This file adds th
 
 from __future__ import annotations
 
+import socket
+
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
 from labkit.conformance.server_under_test import ServerUnderTest
@@ -210,6 +212,12 @@ def serve(listener):
 TIMEOUT = 1.5
 """Seconds that the server is given for anything; the machine's own pauses are not counted."""
 
+BUFFER = 64 * 1024
+"""Bytes of each connection's send buffer."""
+
+HOLDS = 4 * BUFFER
+"""Bytes that are sure to fill it: Linux takes twice as many, see socket(7)."""
+
 # In the order in which they are tried: those that take longest come last.
 HINTS: dict[str, tuple[str, ...]] = {
     "asks for a nickname at connect": (
@@ -348,8 +356,12 @@ def step(behaviour: Behaviour) -> Step:
 
     def run(bench: Bench) -> None:
         listener = bench.listener()
+        # Its connections inherit it: so one who does not read is noticed after few lines.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         bench.thread(bench.code, listener, name="serve")
-        server = ServerUnderTest(listener.getsockname(), timeout=TIMEOUT, journal=bench.journal)
+        server = ServerUnderTest(
+            listener.getsockname(), timeout=TIMEOUT, journal=bench.journal, holds=HOLDS, rests=bench.rests
+        )
         try:
             behaviour.judge(server)
         except CheckFailed as failed:

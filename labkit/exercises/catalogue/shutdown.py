@@ -7,9 +7,10 @@ import errno
 import socket
 import sys
 
-from labkit.exercises.bench.bench import SOON, Bench, in_one_line
+from labkit.exercises.bench.bench import FOR_EVER, SOON, Bench, in_one_line
 from labkit.exercises.bench.stopping import StudentServer, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.probe.deadline import wait
 from labkit.probe.failed import CheckFailed
 
 TASK = """
@@ -108,7 +109,7 @@ def serves(bench: Bench) -> None:
         raise CheckFailed("alice hears 'I am alice\\n'", alice.seen(), "no answer")
     if sys.platform == "linux":  # elsewhere a machine has not all of 127.0.0.0/8
         elsewhere = ("127.0.0.2", server.address[1])
-        with contextlib.suppress(OSError), socket.create_connection(elsewhere, SOON):
+        with contextlib.suppress(OSError), socket.create_connection(elsewhere, FOR_EVER):
             raise CheckFailed("it listens on 127.0.0.1 alone", "127.0.0.2 is answered, too", "too wide")
     server.call_stop()  # whatever comes of it: the next steps look at that
 
@@ -146,7 +147,7 @@ def comes_late(bench: Bench) -> None:
         hold.on = True
         bench.said("connects", "carol", "server")
         carol = server.connect("carol")
-        hold.holds.wait(SOON)  # the accepting thread has her, and is held there
+        wait(hold.holds.wait, SOON)  # the accepting thread has her, and is held there
         hold.stop(server)
         server.has_closed(alice, carol)
 

@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, Running, in_one_line
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
+from labkit.probe.deadline import Deadline, pause, wait
 from labkit.probe.failed import CheckFailed
 
 TASK = """
@@ -135,9 +136,9 @@ class Client:
         """What the student's `put` returns for this line. Raises CheckFailed if it waits."""
 
         def put() -> Any:
-            began = monotonic()
+            began = Deadline(0)
             value = self.box.put(line)
-            self.took = monotonic() - began
+            self.took = -began.left
             return value
 
         call = f"{self.name}: put({short(line)})"
@@ -172,7 +173,7 @@ class Client:
 
         self.bench.said(f"{self.name}: close()", receiver="server")
         closing = self.bench.thread(close, name="close")
-        entered.wait(SOON)
+        wait(entered.wait, SOON)
         return closing
 
 
@@ -313,14 +314,14 @@ def has_died(bench: Bench) -> None:
     with deaths() as died:
         alice.far_end.reset()
         bench.said("alice: put(b'hello\\n') until it says False", receiver="server")
-        give_up, said = monotonic() + SOON, 0
+        deadline, said = Deadline(SOON), 0
         while not died and alice.box.put(b"hello\n"):
             said += 1
-            if monotonic() > give_up:
+            if deadline.passed():
                 raise CheckFailed(
                     "alice is gone: put says False", f"it said True {said} times", "not noticed"
                 )
-            sleep(0.01)  # so that a server that does notice has the time to
+            pause(0.01)  # so that a server that does notice has the time to
         for turn in (1, 2):
             if died:
                 seen = f"one died of {died[0].split(':')[0]}"
@@ -360,9 +361,9 @@ def ends(bench: Bench) -> None:
         client.takes(b"x" * LONG + b"\n")
     for name, closing in [(client.name, client.close()) for client in idle + stuck]:
         in_time(closing, name)
-    give_up = monotonic() + 1
+    deadline = Deadline(1.0)
     while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
-        if monotonic() > give_up:
+        if deadline.passed():
             seen = f"{len(left)} threads more than before are alive: " + ", ".join(t.name for t in left)
             raise CheckFailed("after close, the outbox has no thread any more", seen, "threads")
         sleep(0.005)

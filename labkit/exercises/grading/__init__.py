@@ -2,6 +2,7 @@
 
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs
+- clock.py          the clock by which that process is timed
 - judging.py        `judge(my_test)`
 - notebooks.py      the notebooks of exercises and of solutions, both from one source
 - process.py        a process for a student's code

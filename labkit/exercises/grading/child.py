@@ -13,9 +13,9 @@ import os
 import pickle
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Literal
 
 import cloudpickle
@@ -25,6 +25,8 @@ from labkit.exercises.bench import bench as benches
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading.clock import Clock
+from labkit.probe import deadline
 from labkit.probe.failed import CheckFailed
 from labkit.shadows import shadow
 
@@ -33,6 +35,9 @@ LONGEST = 600
 
 STUCK = 70
 """The exit status of a process that ended itself because a step took too long."""
+
+LOOKS = 5
+"""Looks at the code's threads, to see whether they move."""
 
 
 class Reports:
@@ -52,29 +57,51 @@ class Reports:
 
 
 class Watchdog:
-    """Ends the process when a step takes too long, and first reports where the code was."""
+    """Ends the process when a step takes too long, and first reports where the code was.
 
-    def __init__(self, reports: Reports, seconds: float) -> None:
-        self._reports, self._seconds = reports, seconds
+    Args:
+        seconds: that a step may take, by this clock: what others do with the machine does not count.
+    """
+
+    def __init__(self, reports: Reports, seconds: float, clock: Clock) -> None:
+        self._reports, self._seconds, self._clock = reports, seconds, clock
 
     def guard(self, what: Callable[[], None], about: Callable[[], dict[str, Any]]) -> None:
         """Do this, in this thread, within the time; if that runs out, report what `about` returns."""
         over = threading.Event()
-        worked_before = time.process_time()
+        read = self._clock.read
+        began = read()
 
         def bite() -> None:
-            if not over.wait(self._seconds):
-                worked = time.process_time() - worked_before
-                # On a busy machine even an endless loop gets only part of a core.
-                clue = BUSY if worked > self._seconds / 10 else WAITING
-                self._reports.send(state="stuck", seconds=self._seconds, clue=clue, **about())
-                os._exit(STUCK)
+            # What it did in the last half of the time tells what it did at last.
+            middle = began
+            while not over.wait(deadline.SLICE):
+                now = read()
+                if now[0] - began[0] >= self._seconds:
+                    break
+                if now[0] - began[0] < self._seconds / 2:
+                    middle = now
+            else:
+                return
+            worked = (now[1] - middle[1]) / (now[0] - middle[0])
+            clue = BUSY if worked > 0.5 or moves(over.wait) else WAITING
+            self._reports.send(state="stuck", seconds=self._seconds, clue=clue, **about())
+            os._exit(STUCK)
 
         threading.Thread(target=bite, name="labkit-watchdog", daemon=True).start()
         try:
             what()
         finally:
             over.set()
+
+
+def moves(sleep: Callable[[float], object]) -> bool:
+    """Whether the code's threads go from line to line: mostly at another place, look for look."""
+    places = []
+    for _ in range(LOOKS):
+        places.append([(id(frame), frame.f_lasti) for frame in benches.students_frames()])
+        sleep(deadline.SLICE / LOOKS)
+    return sum(a != b for a, b in pairwise(places)) > LOOKS / 2
 
 
 class NameMissing(Exception):
@@ -141,12 +168,15 @@ class Attempt:
 
     def __init__(self, job: dict[str, Any], reports: Reports) -> None:
         self.job, self.reports = job, reports
-        self.watchdog = Watchdog(reports, job["step_seconds"])
+        self.clock = Clock(job["clock"])
+        deadline.count_by(self.clock)
+        self.watchdog = Watchdog(reports, job["step_seconds"], self.clock)
         self.exercise = exercise_called(job["exercise"])
         self.bench: benches.Bench | None = None  # of the step that is tried
         self.code: Any = None
 
     def run(self) -> None:
+        self.reports.send(state="ready")
         if not self._begin():
             return
         all_deaths: list[str] = []
@@ -189,7 +219,7 @@ class Attempt:
     def _holds(self, step: Step, bench: benches.Bench) -> bool:
         """Try a step. False: it failed, and that is reported."""
         try:
-            self.watchdog.guard(lambda: step.run(bench), lambda: state(bench))
+            self.watchdog.guard(lambda: self._run(step, bench), lambda: state(bench))
         except CheckFailed as failed:
             return self._fail(failed.expected, failed.seen, failed.clue)
         except SystemExit:
@@ -199,6 +229,13 @@ class Attempt:
         finally:
             bench.close()
         return True
+
+    def _run(self, step: Step, bench: benches.Bench) -> None:
+        """Run the step, and wait until the code's threads have done what they do: one may still die."""
+        try:
+            step.run(bench)
+        finally:
+            bench.rests()
 
     def _left_nothing(self, all_deaths: list[str]) -> bool:
         """After the last step: no thread has died, and no port is open. False: that is reported."""

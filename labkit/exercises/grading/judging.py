@@ -17,13 +17,22 @@ from typing import Any
 from labkit.exercises.bench.judged_servers import RIGHT
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.general_hints import BUSY
-from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
-from labkit.exercises.grading.process import Process
+from labkit.exercises.grading.checking import (
+    ATTEMPTS,
+    GRACE,
+    NOTICED,
+    YOUR_FILE,
+    CannotSend,
+    calm_down,
+    pack,
+)
+from labkit.exercises.grading.process import Process, Starved
+from labkit.probe.patience import LATE, too_busy
 
 CHILD = "labkit.exercises.grading.server_child"
 
 SECONDS = 6.0
-"""Seconds that a test may take on one server."""
+"""Seconds that a test may take on one server, by a clock that stands still while others use the machine."""
 
 AT_ONCE = 4
 """Servers that are tried at the same time."""
@@ -57,10 +66,11 @@ class Judgement:
 
     trials: tuple[Trial, ...]
     unusable: str = ""  # why it could not be tried at all
+    not_judged: str = ""  # why nothing can be said of it: the machine was too busy
 
     @property
     def ok(self) -> bool:
-        return not self.unusable and all(trial.good for trial in self.trials)
+        return not self.unusable and not self.not_judged and all(trial.good for trial in self.trials)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -82,7 +92,7 @@ class Judgement:
     @property
     def score(self) -> int:
         """A point for each bug it caught; none if it accuses a right server, for then it proves nothing."""
-        return 0 if self.accused or self.unusable else self.caught
+        return 0 if self.accused or self.unusable or self.not_judged else self.caught
 
     def as_json(self) -> dict[str, object]:
         """What a script wants to know of it."""
@@ -92,21 +102,25 @@ class Judgement:
         return {
             "exercise": "judge",
             "ok": self.ok,
-            "score": self.score,
+            "score": None if self.not_judged else self.score,
             "points": self.points,
+            "not_judged": self.not_judged or None,
             "unusable": self.unusable or None,
             "trials": trials,
         }
 
     @property
     def headline(self) -> str:
-        return f"judge: {JUDGE.title} — {self.score} of {self.points} points"
+        mark = "not judged" if self.not_judged else f"{self.score} of {self.points} points"
+        return f"judge: {JUDGE.title} — {mark}"
 
     @property
     def words(self) -> str:
         """The judgement in a sentence."""
         if self.unusable:
             return f"Your test could not be run: {self.unusable}."
+        if self.not_judged:
+            return f"Your test was not judged: {self.not_judged}. Try again when it is less busy."
         if self.accused:
             return (
                 f"It accuses {self.accused} of {sum(t.right for t in self.trials)} right servers. "
@@ -160,8 +174,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
     servers = [(style, True) for style in RIGHT] + [(name, False) for name in JUDGED]
 
     def attempt(server: tuple[str, bool]) -> Trial:
-        name, right = server
-        return Trial(name, right, *_try(job, name))
+        return _tried(job, *server)
 
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
@@ -170,6 +183,8 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
+    except Starved as why:
+        return Judgement((), not_judged=str(why))
     return Judgement(tuple(trials))
 
 
@@ -177,27 +192,51 @@ class Unusable(Exception):
     """The test itself cannot be run."""
 
 
-def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
-    """Whether the test accuses the server of this name, and why."""
-    with Process(CHILD, {"role": "server", "server": server}) as serving:
+def _tried(test: dict[str, Any], name: str, right: bool) -> Trial:
+    """What the test says of the server of this name.
+
+    Raises:
+        Starved: the machine is too busy to tell; tests wait by the wall clock.
+    """
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            calm_down()
+        trial, late = _try(test, name, right)
+        if late < (LATE if trial.good or attempt else NOTICED):
+            return trial
+    raise Starved(too_busy(late))
+
+
+def _try(test: dict[str, Any], name: str, right: bool) -> tuple[Trial, float]:
+    """What the test says, and for how long a thread had to queue for a processor meanwhile."""
+    with Process(CHILD, {"role": "server", "server": name}) as serving:
+        serving.ready()
         report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
-        with Process(CHILD, test | {"address": report["address"]}) as testing:
-            try:
-                said = testing.report(SECONDS + GRACE)
-            except TimeoutError:
-                return True, f"it did not end within {SECONDS:g} s"
-            match said:
-                case {"state": "right"}:
-                    return False, ""
-                case {"state": "wrong", "why": why}:
-                    return True, why
-                case {"state": "unusable", "why": why}:
-                    raise Unusable(why)
-                case {"state": "stuck", "clue": clue, "at": at}:
-                    doing = "still at work" if clue == BUSY else "still waiting"
-                    return True, f"{doing} after {SECONDS:g} s, in {'; '.join(at)}"
-                case {"state": "storm"}:
-                    return True, "it printed without an end"
-            return True, f"its process ended {testing.status}"
+        with Process(CHILD, test | {"address": report["address"]}, beside=(serving.pid,)) as testing:
+            testing.ready()
+            testing.clock.late = 0.0
+            accused, why = _said(testing)
+            return Trial(name, right, accused, why), testing.clock.late
+
+
+def _said(testing: Process) -> tuple[bool, str]:
+    """Whether the test accuses the server, and why."""
+    try:
+        said = testing.report(SECONDS + GRACE)
+    except TimeoutError:
+        return True, f"it did not end within {SECONDS:g} s"
+    match said:
+        case {"state": "right"}:
+            return False, ""
+        case {"state": "wrong", "why": why}:
+            return True, why
+        case {"state": "unusable", "why": why}:
+            raise Unusable(why)
+        case {"state": "stuck", "clue": clue, "at": at}:
+            doing = "still at work" if clue == BUSY else "still waiting"
+            return True, f"{doing} after {SECONDS:g} s, in {'; '.join(at)}"
+        case {"state": "storm"}:
+            return True, "it printed without an end"
+    return True, f"its process ended {testing.status}"

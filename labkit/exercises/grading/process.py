@@ -22,7 +22,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
 
+from labkit.exercises.grading.clock import ClockFace
 from labkit.probe import children
+from labkit.probe.deadline import wait
+from labkit.probe.patience import Patience
 
 HOME = Path(__file__).resolve().parents[3]
 """The folder that labkit is in."""
@@ -35,6 +38,16 @@ KEPT = 2000
 STORM = 5_000_000
 """Bytes that the code may print; more end it."""
 
+STARTING = 30.0
+"""Seconds, by its own clock, that a process has to start and to import what it needs."""
+
+LONGEST = 180.0
+"""Seconds by the wall clock after which a process that gets no processor time is given up."""
+
+
+class Starved(Exception):
+    """The machine is too busy for this process to get anywhere; the text says how that showed."""
+
 
 class Process:
     """A child process that runs `module` with this job (anything that pickle takes).
@@ -43,9 +56,12 @@ class Process:
         module: run as `python -m module`; reads the job from its standard input, reports as lines of JSON
             on its standard output, and lets the code print to standard error.
         job: handed to it.
+        beside: ids of processes that it waits for: its clock stands still while they are starved, too.
+
+    `clock` is the one by which it is timed. The process finds it at job["clock"].
     """
 
-    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, job: Mapping[str, Any], beside: tuple[int, ...] = ()) -> None:
         # It must find this labkit, also where it is not installed.
         path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH", "")]))
         environment = {
@@ -74,7 +90,10 @@ class Process:
         ]
         for thread in self._threads:
             thread.start()
-        self._hand_over(pickle.dumps({**job, "sign": self._sign}))
+        self._began = monotonic()
+        self._face = ClockFace()
+        self.clock = Patience((self._process.pid, *beside), self._face.show)
+        self._hand_over(pickle.dumps({**job, "sign": self._sign, "clock": self._face.path}))
 
     def _hand_over(self, job: bytes) -> None:
         stdin = self._pipe(self._process.stdin)
@@ -84,21 +103,51 @@ class Process:
         except BrokenPipeError:
             pass  # it has ended already: then nothing is reported
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ready(self) -> None:
+        """Wait until it has imported what it needs; the code's own time begins then.
+
+        Raises:
+            Starved: it does not get that far.
+        """
+        try:
+            report = self.report(STARTING)
+        except TimeoutError as error:
+            raise Starved(f"the process of your code did not start: {error}") from None
+        if report is None:
+            raise Starved(f"the process of your code did not start: it ended {self.status}, {self.printed}")
+
     def report(self, seconds: float) -> dict[str, Any] | None:
         """The next report; None once the process has ended.
 
         Raises:
-            TimeoutError: none came in so many seconds.
+            TimeoutError: none came in so many seconds, by the clock of the process.
+            Starved: the machine is too busy to wait for that.
         """
-        try:
-            return self._reports.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            raise TimeoutError(f"nothing was reported within {seconds:g} s") from None
+        came: list[dict[str, Any] | None] = []
+
+        def arrives(slice_of_it: float) -> bool:
+            try:
+                came.append(self._reports.get(timeout=slice_of_it))
+            except queue.Empty:
+                return monotonic() - self._began > LONGEST
+            return True
+
+        if not wait(arrives, seconds, self.clock):
+            raise TimeoutError(f"nothing was reported within {seconds:g} s")
+        if not came:
+            got = f"{self.clock.seconds:.1f} s of {LONGEST:g}"
+            raise Starved(f"other programs use the machine: your code could go on for {got}")
+        return came[0]
 
     @property
     def printed(self) -> str:
         """The end of what the code has printed so far, even if a report has overtaken it."""
-        give_up = monotonic() + 1.0
+        give_up = monotonic() + 20.0  # the thread may have to wait for a busy machine
         while LOOKS_INTO_PIPES and self._threads[-1].is_alive() and monotonic() < give_up:
             with self._reading:
                 if not _something_in(self._pipe(self._process.stderr), 0):
@@ -129,6 +178,8 @@ class Process:
         else:
             self._process.kill()
         self._process.wait()
+        self.clock.stop()
+        self._face.close()
         give_up = monotonic() + 1.0
         for thread in self._threads:
             # A grandchild that left the group may hold the pipe open; it must not hold us up.

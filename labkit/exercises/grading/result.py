@@ -49,17 +49,21 @@ class Result:
         held: how many steps hold; they are the first ones.
         failure: why the next one does not; None if all hold.
         started: whether the code could be loaded at all.
+        not_judged: why nothing can be said: the machine was too busy. "": the code was judged.
+        may_differ: whether a busy machine may have had a part in the failure.
     """
 
     exercise: Exercise
     held: int
     failure: Failure | None = None
     started: bool = True
+    not_judged: str = ""
+    may_differ: bool = field(default=False, repr=False)
     _hinted: int = field(default=1, repr=False)
 
     @property
     def ok(self) -> bool:
-        return self.failure is None
+        return self.failure is None and not self.not_judged
 
     def __bool__(self) -> bool:
         return self.ok
@@ -94,6 +98,8 @@ class Result:
             return (
                 "No hint is needed."
                 if self.ok
+                else f"Not judged: {self.not_judged}."
+                if self.not_judged
                 else "What was seen tells what to change, before anything else."
             )
         self._hinted = min(self._hinted + 1, len(self.hints))
@@ -112,8 +118,9 @@ class Result:
         return {
             "exercise": self.exercise.name,
             "ok": self.ok,
-            "score": self.score,
+            "score": None if self.not_judged else self.score,
             "points": self.points,
+            "not_judged": self.not_judged or None,
             "steps_held": self.held,
             "failed": self.failed,
             "expected": failure and failure.expected,
@@ -124,7 +131,11 @@ class Result:
 
     @property
     def headline(self) -> str:
-        return f"{self.exercise.name}: {self.exercise.title} — {self.score} of {self.points} points"
+        return f"{self.exercise.name}: {self.exercise.title} — {self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        return "not judged" if self.not_judged else f"{self.score} of {self.points} points"
 
     def _rows(self) -> list[tuple[str, str, str]]:
         """Each step that was tried: the sign, its number and name, its points."""
@@ -140,6 +151,8 @@ class Result:
     def _reasons(self) -> list[tuple[str, str]]:
         """Why it failed: pairs of what is told, and the words."""
         failure = self.failure
+        if self.not_judged:
+            return [("why", f"{self.not_judged}. Check again when it is less busy")]
         if failure is None:
             return []
         reasons = [("expected", failure.expected), ("seen", failure.seen)]
@@ -153,7 +166,7 @@ class Result:
     @property
     def _waiting(self) -> str:
         left = len(self.exercise.steps) - self.held - 1
-        if self.ok or left < 1 or not self.started:
+        if self.failure is None or left < 1 or not self.started:
             return ""
         return f"{left} more {'step waits' if left == 1 else 'steps wait'} for this one."
 
@@ -190,7 +203,7 @@ class Result:
         parts = [
             f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; overflow-x: auto">',
             f"<div><b>{escape(self.exercise.name)}</b>: {escape(self.exercise.title)} "
-            f'<b style="color: {colour}">{self.score} of {self.points} points</b></div>',
+            f'<b style="color: {colour}">{self._mark}</b></div>',
             '<table style="margin: 6px 0 2px; border-collapse: collapse; text-align: left">',
         ]
         cell = '<td style="text-align: left; padding: 1px 10px 1px 0; vertical-align: top'

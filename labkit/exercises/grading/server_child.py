@@ -18,6 +18,7 @@ from typing import Any
 
 from labkit.exercises.bench import bench as benches
 from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
+from labkit.exercises.grading.clock import Clock
 from labkit.shadows import shadow
 from labkit.wire import nicknames
 
@@ -55,7 +56,7 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         reports.send(state="wrong", why=why)
 
     try:
-        watchdog = Watchdog(reports, job["seconds"])
+        watchdog = Watchdog(reports, job["seconds"], Clock(job["clock"]))
         watchdog.guard(test, lambda: {"at": benches.whereabouts()})
     except NotATest as error:
         return reports.send(state="unusable", why=str(error))
@@ -79,6 +80,7 @@ def main() -> None:
     reports.sign = job["sign"]
     # Threads of a wrong server may die; their tracebacks would say nothing new.
     threading.excepthook = lambda hook: None
+    reports.send(state="ready")
     try:
         {"server": run_server, "test": run_test}[job["role"]](job, reports)
     except BaseException as error:  # of a server: the test notices

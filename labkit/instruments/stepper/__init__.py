@@ -123,7 +123,7 @@ def explore(
             an AssertionError: broken.
         switches: the most that a schedule may have.
         schedules: the most that are tried.
-        seconds: after which no other is begun.
+        seconds: of processor time, after which no other is begun.
         show: the state as text, for the table; None: what is in it, shortened.
 
     Raises:

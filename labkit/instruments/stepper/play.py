@@ -23,6 +23,7 @@ from labkit.instruments.stepper.locks import REAL_LOCK, Lock, StillHeld
 from labkit.instruments.stepper.record import Record
 from labkit.instruments.stepper.words import at, deadlock, first_line
 from labkit.instruments.stepper.worker import Wait, Worker
+from labkit.probe.deadline import SLICE, Deadline
 
 LINES = 2000
 """Lines that one worker may execute; one that needs more counts as endless."""
@@ -32,9 +33,6 @@ PATIENCE = 2.0
 
 SPIN = 100
 """Lines in a row after which to check whether a worker goes round and round and changes nothing."""
-
-LOOKS = 0.25
-"""Seconds between two checks for steps."""
 
 
 class Play:
@@ -110,19 +108,16 @@ class Play:
             )
 
     def _watch(self) -> None:
-        still, ticks, worked = 0.0, -1, 0.0
-        while not self._finished.acquire(timeout=LOOKS):
-            still = still + LOOKS if ticks == self._ticks else 0.0
-            ticks = self._ticks
+        deadline, ticks, worked = Deadline(self._patience), -1, 0.0
+        while not self._finished.acquire(timeout=SLICE):
             running = self.workers[self.taken[-1]]
-            if not still:
-                worked = _worked(running.hand)
-            if still >= self._patience:
+            if ticks != self._ticks:
+                deadline, ticks, worked = Deadline(self._patience), self._ticks, _worked(running.hand)
+            elif deadline.passed():
                 self.unknown = True
                 where = at(running.place)
-                if (
-                    _worked(running.hand) - worked > still / 10
-                ):  # on a busy machine it gets a part of a core
+                # On a busy machine it gets a part of a core.
+                if _worked(running.hand) - worked > self._patience / 10:
                     self._end(f"{running.name} goes on and on within one line, {where}")
                     continue  # it executes Python, so it can be interrupted
                 self._end(f"{running.name} waits for something that the stepper does not know, {where}")

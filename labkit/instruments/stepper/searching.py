@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
+from time import process_time
 from typing import Any
 
 from labkit.instruments.stepper.hands import Hand
@@ -128,14 +128,14 @@ Branch = tuple[tuple[int, ...], int, int]  # a schedule, one of its steps, and w
 
 def search(harness: Harness, switches: int, schedules: int, seconds: float) -> SearchResult:
     """Try them, until one breaks something or a limit is reached."""
-    give_up = monotonic() + seconds
+    give_up = process_time() + seconds
     tried, cut, further, limit = 0, False, FURTHER, ""
     found: BrokenSchedule | None = None
     level: deque[Branch] = deque([((), 0, -1)])
     for _ in range(switches + 1):
         following: deque[Branch] = deque()
         while level and further:
-            if tried >= schedules or (tried and monotonic() > give_up):
+            if tried >= schedules or (tried and process_time() > give_up):
                 limit = "that is the limit" if tried >= schedules else f"{seconds:g} seconds are over"
                 break
             parent, step, who = level.popleft()
