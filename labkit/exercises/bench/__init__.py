@@ -1,6 +1,9 @@
 """What an exercise's steps work with: the student's code, threads, sockets, and a journal.
 
 - bench.py            what a step has to work with
+- deaths.py           what threads die of
+- parts.py            a `send` that takes only a part
+- pausing.py          a student's server, one thread of which is stopped before a line
 - races.py            a step in which two threads meet
 - serving.py          a student's `serve(listener)` at work
 - stopping.py         a student's `Server` that a step stops
