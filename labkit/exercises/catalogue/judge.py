@@ -21,6 +21,9 @@ JUDGED = (
 )
 """The wrong versions of the exercise `server` that a test is tried on."""
 
+RIGHT = ("one thread and a selector", "socketserver", "asyncio")
+"""The other right answers of `server` that a test is tried on, besides the answer itself."""
+
 JUDGE = Task(
     title="write the test yourself",
     wants="my_test",
