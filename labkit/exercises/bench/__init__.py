@@ -2,6 +2,9 @@
 
 - bench.py            what a step has to work with
 - judged_servers.py   right servers and wrong ones, which a student's test is tried on
+- deaths.py           what threads die of
+- parts.py            a `send` that takes only a part
+- pausing.py          a student's server, one thread of which is stopped before a line
 - races.py            a step in which two threads meet
 - serving.py          a student's `serve(listener)` at work
 - stopping.py         a student's `Server` that a step stops

@@ -25,6 +25,9 @@ SECONDS = 0.8
 """Seconds of processor time that one search may take; most take a twentieth of that."""
 
 
+UNKNOWN = "waits for something that the stepper does not know"
+"""In what the stepper says of a thread that waits for another thread of the student's, or a clock."""
+
 Thread = Callable[[Any], object]
 
 
@@ -34,6 +37,8 @@ _LOCKS: dict[type, Callable[[], Any]] = {
     stepper.Lock: stepper.Lock,
     stepper.RLock: stepper.RLock,
 }
+
+_REAL = {type(threading.Lock()), type(threading.RLock())}
 
 
 def play(
@@ -74,12 +79,14 @@ def play(
 
         def begin() -> Any:
             renew()
-            return setup()
+            shared = setup()
+            _exchange(shared)
+            return shared
 
         begin = _as_if_by_student(bench.code, begin)
         found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
-    if not found.run:
-        return
+    if not found.run or UNKNOWN in found.why:
+        return  # what the stepper cannot see is no bug
     before = ""
     for step in found.run.steps:
         inside = step.place.function == "__hash__"  # in the middle of a line that uses a dict
@@ -130,19 +137,46 @@ def _as_if_by_student(code: Any, setup: Callable[[], Any]) -> Callable[[], Any]:
 
 @contextlib.contextmanager
 def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
-    """Replace the locks in class attributes of the student's by the stepper's. Yields what renews them."""
+    """Replace the locks in class attributes of the student's by the stepper's, and what is built on locks
+    in global variables, too. Yields what renews them."""
     names = _globals_of(code)
     classes = {c for c in names.values() if isinstance(c, type) and c.__module__ == names["__name__"]}
     classes |= {code} if isinstance(code, type) else set()
-    locks = [(c, k, v) for c in classes for k, v in vars(c).items() if type(v) in _LOCKS]
+    locks = [(c, k, v) for c in classes for k, v in vars(c).items() if _made_anew(v)]
+    of_all = [(k, v) for k, v in names.items() if isinstance(v, threading.Condition | threading.Semaphore)]
 
     def renew() -> None:
         for owner, name, lock in locks:
-            setattr(owner, name, _LOCKS[type(lock)]())
+            setattr(owner, name, _made_anew(lock)())
+        for name, lock in of_all:
+            names[name] = _made_anew(lock)()
 
     yield renew
     for owner, name, lock in locks:
         setattr(owner, name, lock)
+    names.update(of_all)
+
+
+def _exchange(shared: Any, deep: int = 3) -> None:
+    """Exchange the real locks in there for the stepper's: a dataclass field(default_factory=threading.Lock)
+    has seen `threading.Lock` before the stepper came."""
+    items = shared if isinstance(shared, dict) else getattr(shared, "__dict__", None)
+    if isinstance(shared, list | tuple):
+        items = dict(enumerate(shared))
+    for key, value in list(items.items()) if items and deep else []:
+        if type(value) not in _REAL:
+            _exchange(value, deep - 1)
+        elif isinstance(shared, dict | list):
+            shared[key] = _LOCKS[type(value)]()
+        elif not isinstance(shared, tuple):
+            object.__setattr__(shared, key, _LOCKS[type(value)]())
+
+
+def _made_anew(lock: Any) -> Any:
+    """What makes another like this one, which is free; None if it is none of these."""
+    if isinstance(lock, threading.Semaphore):
+        return lambda: type(lock)(lock._value)
+    return type(lock) if isinstance(lock, threading.Condition) else _LOCKS.get(type(lock))
 
 
 class Calls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from labkit.exercises.bench.bench import SOON, Bench, Running, asleep, at_rest, ends
+from labkit.exercises.bench.bench import SOON, Bench, Running, asleep, at_rest, ends, is_students
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
@@ -108,6 +109,14 @@ class StudentServer:
         at_rest(self.threads, SOON / 2)
 
 
+def line_of(thread: threading.Thread) -> str:
+    """The line of the student's code that a thread is in; "" if it is in none."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and not is_students(frame.f_code.co_filename):
+        frame = frame.f_back
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno) if frame else ""
+
+
 class Hold:
     """Holds each of the server's threads at its first call, to see whether stop() waits for it.
 
@@ -119,6 +128,8 @@ class Hold:
         self.on = False
         self.holds = threading.Event()  # at least one thread
         self.not_waited_for = False
+        self.joined: set[threading.Thread] = set()  # those that it waits for by join()
+        self.naps = False  # it has slept
         self._held: set[threading.Thread] = set()
         self._stop: Running | None = None
         self._until: Deadline | None = None
@@ -148,7 +159,10 @@ class Hold:
             if self._stop.ended(0.002):
                 self.not_waited_for = True
                 return
-            seen_asleep += asleep(self._stop.thread) is not None
+            # A stop() that merely sleeps waits for nothing: it is given the time to wake up.
+            naps = "sleep" in line_of(self._stop.thread)
+            self.naps |= naps
+            seen_asleep += asleep(self._stop.thread) is not None and not naps
 
     def _too_long(self) -> bool:
         return self._until is not None and self._until.passed()
@@ -159,6 +173,7 @@ class Hold:
             at: FrameType | None = frame if ident != self._step else None
             while at is not None:
                 if at.f_code is threading.Thread.join.__code__ and at.f_locals.get("self") is thread:
+                    self.joined.add(thread)
                     return True
                 at = at.f_back
         return False

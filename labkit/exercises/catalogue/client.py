@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from labkit.exercises.bench.bench import SOON, Bench
+import contextlib
+import gc
+import queue
+import socket
+from time import sleep
+from typing import Any
+
+from labkit.exercises.bench.bench import SOON, Bench, take
+from labkit.exercises.bench.deaths import deaths
+from labkit.exercises.bench.parts import part_only
 from labkit.exercises.bench.student_client import StudentClient
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
@@ -15,8 +24,8 @@ input. `show(text)` shows a line to the user: a `str`, without the LF.
 - The line `nickname` is the server's request. It is not shown; it is answered with the next line typed. It
   may come again, after a refusal. Every other line is shown, also `bob: nickname`.
 - What is typed after that is sent, line by line. Lines are UTF-8, and end with LF.
-- When the input ends, and all that was typed is sent, say goodbye (FIN). A server answers with its own FIN.
-  Then return.
+- When the input ends, and all that was typed is sent, say goodbye (FIN). A server answers with its own FIN;
+  what it says before that is still shown. Then return.
 - When the server has gone, by FIN or by RST, at any moment: show one line that begins with `* ` and tells
   so, and return, even though nobody types. A daemon thread may be left, waiting at the keyboard, and
   nothing else.
@@ -76,13 +85,92 @@ MANY = 300
 """Lines typed in one go."""
 
 
+class Alice(StudentClient):
+    """A student's client, of which a step says more closely what is wrong."""
+
+    def server_hears(self, line: str, clue: str = "not sent") -> None:
+        heard = self.server.line()
+        if heard == line.encode():
+            return
+        if heard is None:
+            rest = self.server.unread
+            seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
+            if rest:
+                seen = f"it heard {rest!r}, and no LF".replace(" b", " ", 1)
+                clue = "no LF" if rest == line.encode() else "part"
+        else:
+            seen = f"it heard {heard!r}".replace(" b", " ", 1)
+            if clue == "not sent":
+                clue = "LF too many" if not heard else "more than that"
+        raise CheckFailed(f"the server hears {line!r}", seen, clue)
+
+    def shows(self, *lines: str, clue: str = "") -> None:
+        for line in lines:
+            expected = f"show({line!r})"
+            try:
+                seen = take(self.screen)
+            except queue.Empty:
+                missing = clue if clue in KEPT_FROM_HER else "not shown"
+                if clue == "cut" and not line.isascii():
+                    missing = "letter"
+                raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
+            if seen != line:
+                raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
+
+    def difference(self, line: str, seen: Any) -> str:
+        """What is wrong with a line that was shown, as a clue."""
+        if isinstance(seen, bytes):
+            return "bytes"
+        if seen == "nickname":
+            return "request"
+        if seen == line + "\n":
+            return "LF"
+        if "\r" in line:
+            return "only LF"
+        if "\n" in str(seen):
+            return ""
+        plain = next((line[:n] for n, letter in enumerate(line) if not letter.isascii()), None)
+        if "\ufffd" in str(seen) or (plain and str(seen).startswith(plain)):
+            return "letters"
+        if str(seen).strip() == line.strip():
+            return "stripped"
+        return "not hers" if line in str(seen) or seen in self.typed else ""
+
+    def types(self, *lines: str) -> None:
+        self.typed = {*getattr(self, "typed", ()), *lines}
+        super().types(*lines)
+
+
+KEPT_FROM_HER = ("bob", "nickname", "cut", "last line")
+"""Clues that say why a line was not shown."""
+
+
+def sockets_of(client: StudentClient) -> list[socket.socket]:
+    """The sockets of the student's client that are connected to the server."""
+    found = []
+    for thing in gc.get_objects():
+        if isinstance(thing, socket.socket) and thing is not client.server.sock:
+            with contextlib.suppress(OSError):
+                if thing.getpeername() == client.server.sock.getsockname():
+                    found.append(thing)
+    return found
+
+
 # --- the steps ---
 
 
 def chats(bench: Bench) -> None:
-    client = StudentClient(bench)
+    with deaths() as died:
+        try:
+            talk(Alice(bench))
+        except CheckFailed as failed:
+            clue = died[0].partition(":")[0] if died and failed.clue.startswith("not s") else failed.clue
+            raise CheckFailed(failed.expected, failed.seen, clue) from None
+
+
+def talk(client: Alice) -> None:
     client.server.says(b"* you are alice\n")
-    client.shows("* you are alice", clue="request")
+    client.shows("* you are alice")
     client.types("hi all")
     client.server_hears("hi all")
     client.types("¿qué tal?")
@@ -90,13 +178,38 @@ def chats(bench: Bench) -> None:
     client.types("", "  spaces  ")
     client.server_hears("", "empty")
     client.server_hears("  spaces  ", "spaces")
+    for word in ("quit", "exit"):
+        client.types(word)
+        client.server_hears(word, "word")
+    with part_only():
+        client.types("a line that is a little longer")
+        client.server_hears("a line that is a little longer")
     client.server.says("bob: hi, señora\n".encode())
     client.shows("bob: hi, señora")
+    client.server.says(b"  bob is far away  \n")
+    client.shows("  bob is far away  ")
+    client.ends()
+
+
+def silence(bench: Bench) -> None:
+    """Where recv has a timeout: it is made to run out before the server says more."""
+    client = Alice(bench)
+    client.server.says(b"* you are alice\n")
+    client.shows("* you are alice")
+    in_time = [sock for sock in sockets_of(client) if sock.gettimeout()]
+    for sock in in_time:
+        sock.settimeout(0.05)  # as if that one had been over so soon
+    client.server.says(b"bob: well\n")
+    client.shows("bob: well")
+    if in_time:
+        sleep(0.2)
+    client.server.says(b"bob: still here?\n")
+    client.shows("bob: still here?", clue="timeout")
     client.ends()
 
 
 def asked_again(bench: Bench) -> None:
-    client = StudentClient(bench)
+    client = Alice(bench)
     client.server.says(b"! alice is taken\n", b"nickname\n")
     client.shows("! alice is taken")
     client.types("al")
@@ -107,7 +220,7 @@ def asked_again(bench: Bench) -> None:
 
 
 def cut_and_glued(bench: Bench) -> None:
-    client = StudentClient(bench, nickname="")
+    client = Alice(bench, nickname="")
     client.server.says(b"* welcome\nnickname\n* a quiet day\n")
     client.types("alice")
     client.server_hears("alice")
@@ -118,11 +231,15 @@ def cut_and_glued(bench: Bench) -> None:
     client.server_hears("al")
     client.server.says(b"ic\xc3", b"\xa9", b"\n")
     client.shows("* try alic\xe9", clue="cut")
+    odd = "bob: CR \r, VT \v, NEL \x85, and U+2028 \u2028: no end of a line"
+    client.server.says(odd.encode() + b"\nbob: well\n")
+    client.shows(odd, clue="only LF")
+    client.shows("bob: well", clue="only LF")
     client.ends()
 
 
 def about_nicknames(bench: Bench) -> None:
-    client = StudentClient(bench)
+    client = Alice(bench)
     for line in ("bob: nickname", "nickname: I am called so"):
         client.server.says(line.encode() + b"\nbob: well\n")
         client.shows(line, clue=line.split(":")[0])
@@ -131,7 +248,7 @@ def about_nicknames(bench: Bench) -> None:
 
 
 def input_ends(bench: Bench) -> None:
-    client = StudentClient(bench)
+    client = Alice(bench)
     lines = [f"line {n}" for n in range(1, MANY + 1)]
     client.types(*lines)
     client.input_ends()
@@ -145,14 +262,20 @@ def input_ends(bench: Bench) -> None:
     if client.server.end is None:
         returned = client.call.ended(0)
         seen = "run_client returned without it" if returned else f"nothing came in {SOON:g} s"
-        raise CheckFailed("the server hears FIN, after all lines", seen, "no FIN" if returned else "")
+        clue = "no FIN" if returned else ""
+        if not returned and not sockets_of(client):
+            seen, clue = f"{seen}, though the socket is closed", "closed"
+        raise CheckFailed("the server hears FIN, after all lines", seen, clue)
+    if client.server.end == "FIN":
+        client.server.says(b"bob: see you\n")
+        client.shows("bob: see you", clue="last line")
     client.server.hangs_up()
     client.call.result("run_client returns after the server's FIN")
     client.leaves_no_thread()
 
 
 def server_hangs_up(bench: Bench) -> None:
-    client = StudentClient(bench)
+    client = Alice(bench)
     client.server.says(b"bob: see you\n")
     client.server.hangs_up()
     client.shows("bob: see you")
@@ -160,7 +283,7 @@ def server_hangs_up(bench: Bench) -> None:
 
 
 def hangs_up_early(bench: Bench) -> None:
-    client = StudentClient(bench, nickname="")
+    client = Alice(bench, nickname="")
     client.server.says(b"* welcome\nnickname\n")
     client.server.hangs_up()
     client.shows("* welcome")
@@ -168,7 +291,7 @@ def hangs_up_early(bench: Bench) -> None:
 
 
 def server_vanishes(bench: Bench) -> None:
-    client = StudentClient(bench)
+    client = Alice(bench)
     client.server.says(b"bob: see you\n")
     client.shows("bob: see you")
     client.server.vanishes()
@@ -176,7 +299,7 @@ def server_vanishes(bench: Bench) -> None:
 
 
 def nobody_there(bench: Bench) -> None:
-    client = StudentClient(bench, there=False)
+    client = Alice(bench, there=False)
     client.has_reported("as there is no server")
 
 
@@ -249,6 +372,11 @@ def run_client(address, keyboard, show):
     server.close()
 """
 
+HINTS_AT_HALF_A_LETTER = (
+    "Half a letter came, for é is two bytes. What did your code make of the first of them?",
+    "Cut at b'\\n' first, as bytes, and decode whole lines only.",
+)
+
 EXERCISE = Exercise(
     name="client",
     title="a client that notices both ends",
@@ -280,6 +408,42 @@ EXERCISE = Exercise(
                 "request": (
                     "The first line that was shown was not for the user. For whom was it?",
                     "nickname alone is the server's request: if line != 'nickname': show(line)",
+                ),
+                "no LF": (
+                    "The words came. By what does the server see that the line has ended?",
+                    "Each line ends with LF on the wire: server.sendall(line.encode() + b'\\n')",
+                ),
+                "LF too many": (
+                    "An empty line came, that nobody typed. What does readline() leave at the end?",
+                    "A line from the keyboard has its LF already: send one, and not two.",
+                ),
+                "part": (
+                    "Not all of the line was sent. What does sock.send return?",
+                    "send may take a part, and says how much. sendall goes on until all is out.",
+                ),
+                "more than that": (
+                    "Compare, letter by letter, what was typed with what the server heard.",
+                    "A line is sent as it was typed, and ends with LF alone: no CR, no name before it.",
+                ),
+                "word": (
+                    "That word was typed to be sent. Which of your lines keeps it back?",
+                    "What ends the chat is the end of input, and no word.",
+                ),
+                "bytes": (
+                    "What was shown is bytes. What makes a str of them?",
+                    "show(line.decode('utf-8', 'replace'))",
+                ),
+                "letters": (
+                    "Not all that came is ASCII. How do you make letters of bytes?",
+                    "Lines are UTF-8, and a letter may be several bytes: whole lines, .decode('utf-8')",
+                ),
+                "stripped": (
+                    "There were blanks at both ends of that line. Who took them away?",
+                    "strip() removes all white space. Only the LF does not belong to the line.",
+                ),
+                "not hers": (
+                    "Compare what was shown with what the server said. Where does the rest come from?",
+                    "show(line), with what the server said, and no more; what is typed is there already.",
                 ),
                 "UTF-8": (
                     "Not all that was typed is ASCII. What became of the other letters on their way?",
@@ -319,6 +483,13 @@ EXERCISE = Exercise(
                     "Three lines came in one recv. Into how many did your code take it apart?",
                     "TCP keeps no borders: data.split(b'\\n') finds all the lines there are.",
                 ),
+                "only LF": (
+                    "Which signs does your code take for the end of a line, and which one is it?",
+                    "splitlines() cuts at ten signs, and a text file at CR, too: cut at b'\\n' alone.",
+                    "lines = server.makefile(encoding='utf-8', newline='\\n'), or data.split(b'\\n')",
+                ),
+                "letters": HINTS_AT_HALF_A_LETTER,
+                "letter": HINTS_AT_HALF_A_LETTER,
                 "cut": (
                     "Half a line came, then the other half. Where was the first half meanwhile?",
                     "*lines, rest = (rest + data).split(b'\\n'); decode whole lines only.",
@@ -341,6 +512,14 @@ EXERCISE = Exercise(
             },
         ),
         Step(
+            "a silent server is no server that has gone",
+            silence,
+            hints=(
+                "Nobody said anything for a while. What did recv do, and what did your code make of it?",
+                "A timeout is no end. Without one, recv waits as long as it takes: settimeout(None).",
+            ),
+        ),
+        Step(
             "when the input ends, everything is sent, then FIN; and it returns",
             input_ends,
             hints=(
@@ -356,6 +535,14 @@ EXERCISE = Exercise(
                 "more": (
                     "That was not typed. What did readline() return?",
                     "'' is no empty line: that would be '\\n'. It is the end of input.",
+                ),
+                "closed": (
+                    "You closed the socket while a thread of yours is in recv. What was sent then?",
+                    "Nothing: the connection ends when nobody uses it. server.shutdown(socket.SHUT_WR)",
+                ),
+                "last line": (
+                    "Bob said something after alice had said goodbye. Who was still listening?",
+                    "shutdown(SHUT_WR) ends what you say. Go on reading until recv returns b''.",
                 ),
                 "no FIN": (
                     "run_client has returned, and the server waits for more. What tells it: that was all?",
@@ -393,7 +580,7 @@ EXERCISE = Exercise(
                     "After the loop that reads: show('* the server has gone')",
                 ),
                 "twice": (
-                    "Two of your threads have noticed. Which of them should tell?",
+                    "It was told more than once. In which lines, and by which of your threads?",
                     "Tell in one place. In the thread at the keyboard, an OSError is no news.",
                 ),
                 "no star": (
@@ -405,7 +592,6 @@ EXERCISE = Exercise(
                     "threading.Thread(target=…, daemon=True)",
                 ),
             },
-            points=2,
         ),
         Step(
             "also when it hangs up before the nickname is given",
@@ -451,6 +637,98 @@ EXERCISE = Exercise(
             "shows what comes, and sends what is typed",
             (("                show(line)", '                show(line + "\\n")'),),
             clue="LF",
+        ),
+        Wrong(
+            "sends no LF",
+            "shows what comes, and sends what is typed",
+            (('.encode() + b"\\n"', ".encode()"),),
+            clue="no LF",
+        ),
+        Wrong(
+            "sends a second LF",
+            "shows what comes, and sends what is typed",
+            (('line.rstrip("\\n").encode()', "line.encode()"),),
+            clue="LF too many",
+        ),
+        Wrong(
+            "send, never sendall",
+            "shows what comes, and sends what is typed",
+            (("server.sendall(", "server.send("),),
+            clue="part",
+        ),
+        Wrong(
+            "a word ends it",
+            "shows what comes, and sends what is typed",
+            (
+                (
+                    "                server.sendall(",
+                    '                if line == "quit\\n":\n                    break\n'
+                    "                server.sendall(",
+                ),
+            ),
+            clue="word",
+        ),
+        Wrong(
+            "shows bytes",
+            "shows what comes, and sends what is typed",
+            (('yield from (line.decode("utf-8", "replace") for line in lines)', "yield from lines"),),
+            clue="bytes",
+        ),
+        Wrong(
+            "strips what it shows",
+            "shows what comes, and sends what is typed",
+            (('line.decode("utf-8", "replace")', 'line.decode("utf-8", "replace").strip()'),),
+            clue="stripped",
+        ),
+        Wrong(
+            "shows what is typed",
+            "shows what comes, and sends what is typed",
+            (
+                (
+                    "                server.sendall(",
+                    '                show(line.rstrip("\\n"))\n                server.sendall(',
+                ),
+            ),
+            clue="not hers",
+        ),
+        Wrong(
+            "decodes before it cuts",
+            "every line is whole, however recv cuts or glues them",
+            (
+                ('rest = b""', 'rest = ""'),
+                ('(rest + data).split(b"\\n")', '(rest + data.decode("utf-8", "replace")).split("\\n")'),
+                ('yield from (line.decode("utf-8", "replace") for line in lines)', "yield from lines"),
+            ),
+            clue="letters",
+        ),
+        Wrong(
+            "cuts at every end of a line there is",
+            "every line is whole, however recv cuts or glues them",
+            (
+                (
+                    'yield from (line.decode("utf-8", "replace") for line in lines)',
+                    "for line in lines:\n"
+                    '            yield from line.decode("utf-8", "replace").splitlines()',
+                ),
+            ),
+            clue="only LF",
+        ),
+        Wrong(
+            "takes a silent server for one that has gone",
+            "a silent server is no server that has gone",
+            (("socket.create_connection(address)", "socket.create_connection(address, timeout=10)"),),
+        ),
+        Wrong(
+            "hears nothing after its own goodbye",
+            "when the input ends, everything is sent, then FIN; and it returns",
+            (("socket.SHUT_WR)  # FIN, and we still listen", "socket.SHUT_RDWR)"),),
+            clue="last line",
+        ),
+        Wrong(
+            "closes the socket under recv",
+            "when the input ends, everything is sent, then FIN; and it returns",
+            (("server.shutdown(socket.SHUT_WR)  # FIN, and we still listen", "server.close()"),),
+            clue="closed",
         ),
         Wrong(
             "sends ASCII",
@@ -597,12 +875,16 @@ EXERCISE = Exercise(
                 selector.register(server, selectors.EVENT_READ)
                 selector.register(keyboard, selectors.EVENT_READ)
                 typed = heard = b""
+                leaving = False
                 while True:
                     for key, _ in selector.select():
                         if key.fileobj is keyboard:
                             data = os.read(keyboard.fileno(), 4096)
                             if not data:
-                                return
+                                selector.unregister(keyboard)
+                                server.shutdown(socket.SHUT_WR)
+                                leaving = True
+                                continue
                             *lines, typed = (typed + data).split(b"\\n")
                             try:
                                 server.sendall(b"".join(line + b"\\n" for line in lines))
@@ -614,7 +896,8 @@ EXERCISE = Exercise(
                             except OSError:
                                 data = b""
                             if not data:
-                                show("* lost the server")
+                                if not leaving:
+                                    show("* lost the server")
                                 return
                             *lines, heard = (heard + data).split(b"\\n")
                             for line in lines:
@@ -646,19 +929,19 @@ EXERCISE = Exercise(
             lines = server.makefile("r", encoding="utf-8", errors="replace", newline="\\n")
             for source, kind in ((keyboard, "typed"), (lines, "came")):
                 threading.Thread(target=pump, args=(source, kind, events), daemon=True).start()
-            waiting, requests, joined = [], 0, False
+            waiting, requests, joined, leaving = [], 0, False, False
             while True:
                 kind, line = events.get()
                 if kind == "came" and line is None:
-                    show("* the server is away")
+                    if not leaving:
+                        show("* the server is away")
                     break
                 if kind == "came" and line == "nickname":
                     requests, joined = 1, False
                 elif kind == "came":
                     show(line)
                 elif line is None:
-                    server.shutdown(socket.SHUT_WR)
-                    break
+                    leaving = True
                 else:
                     waiting.append(line)
                 while waiting and (requests or joined):
@@ -667,6 +950,11 @@ EXERCISE = Exercise(
                     except OSError:
                         break
                     requests, joined = 0, True
+                if leaving and not waiting:
+                    try:
+                        server.shutdown(socket.SHUT_WR)
+                    except OSError:
+                        pass
             server.close()
         """,
         "a class, two daemons and an event": """
@@ -678,7 +966,7 @@ EXERCISE = Exercise(
             def __init__(self, keyboard, show):
                 self.keyboard, self.show = keyboard, show
                 self.over = threading.Event()
-                self.gone = False
+                self.left = False
 
             def type(self):
                 while line := self.keyboard.readline():
@@ -686,7 +974,11 @@ EXERCISE = Exercise(
                         self.sock.sendall(line.encode())
                     except OSError:
                         return
-                self.over.set()
+                self.left = True
+                try:
+                    self.sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
 
             def listen(self):
                 buffer = bytearray()
@@ -700,7 +992,6 @@ EXERCISE = Exercise(
                             buffer.clear()
                 except OSError:
                     pass
-                self.gone = True
                 self.over.set()
 
             def run(self, address):
@@ -713,17 +1004,294 @@ EXERCISE = Exercise(
                 for work in (self.type, self.listen):
                     threading.Thread(target=work, daemon=True).start()
                 self.over.wait()
-                if self.gone:
+                if not self.left:
                     self.show("* connection lost")
-                try:
-                    self.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 self.sock.close()
 
 
         def run_client(address, keyboard, show):
             Client(keyboard, show).run(address)
+        """,
+        "asyncio, and the keyboard in a thread": """
+        import asyncio
+        import threading
+
+
+        def run_client(address, keyboard, show):
+            asyncio.run(main(address, keyboard, show))
+
+
+        async def main(address, keyboard, show):
+            loop = asyncio.get_running_loop()
+            try:
+                reader, writer = await asyncio.open_connection(*address)
+            except OSError as error:
+                show(f"* {error}")
+                return
+            typed = asyncio.Queue()
+
+            def read_keys():
+                try:
+                    for line in keyboard:
+                        loop.call_soon_threadsafe(typed.put_nowait, line)
+                    loop.call_soon_threadsafe(typed.put_nowait, None)
+                except RuntimeError:
+                    pass
+
+            threading.Thread(target=read_keys, daemon=True).start()
+            over = False
+
+            async def send():
+                nonlocal over
+                while (line := await typed.get()) is not None:
+                    writer.write(line.encode())
+                    await writer.drain()
+                over = True
+                writer.write_eof()
+
+            task = asyncio.create_task(send())
+            try:
+                while line := await reader.readline():
+                    text = line.decode("utf-8", "replace").removesuffix("\\n")
+                    if text != "nickname":
+                        show(text)
+            except OSError:
+                pass
+            if not over:
+                show("* the server is gone")
+            task.cancel()
+            writer.close()
+        """,
+        "makefile, both ways": """
+        import socket
+        import threading
+
+
+        def run_client(address, keyboard, show):
+            try:
+                sock = socket.create_connection(address)
+            except OSError as e:
+                show("* could not connect: " + str(e))
+                return
+            said_goodbye = False
+
+            def typing():
+                nonlocal said_goodbye
+                out = sock.makefile("w", encoding="utf-8", newline="\\n")
+                try:
+                    while True:
+                        line = keyboard.readline()
+                        if line == "":
+                            break
+                        if not line.endswith("\\n"):
+                            line += "\\n"
+                        out.write(line)
+                        out.flush()
+                    said_goodbye = True
+                    sock.shutdown(socket.SHUT_WR)
+                except (OSError, ValueError):
+                    pass
+
+            t = threading.Thread(target=typing, daemon=True)
+            t.start()
+            try:
+                with sock.makefile("r", encoding="utf-8", errors="replace", newline="\\n") as lines:
+                    for line in lines:
+                        line = line[:-1] if line.endswith("\\n") else line
+                        if line == "nickname":
+                            continue
+                        show(line)
+            except OSError:
+                pass
+            sock.close()
+            if not said_goodbye:
+                show("* disconnected")
+        """,
+        "a dataclass with string annotations": """
+        from __future__ import annotations
+
+        import socket
+        import threading
+        from collections.abc import Callable, Iterator
+        from dataclasses import dataclass, field
+        from typing import TextIO
+
+
+        @dataclass
+        class Client:
+            address: tuple[str, int]
+            keyboard: TextIO
+            show: Callable[[str], None]
+            sock: socket.socket | None = None
+            finished: threading.Event = field(default_factory=threading.Event)
+            buffer: bytearray = field(default_factory=bytearray)
+
+            def connect(self) -> bool:
+                try:
+                    self.sock = socket.create_connection(self.address)
+                except OSError:
+                    self.show("* no server")
+                    return False
+                return True
+
+            def lines(self) -> Iterator[str]:
+                while True:
+                    try:
+                        chunk = self.sock.recv(1024)
+                    except ConnectionError:
+                        return
+                    if chunk == b"":
+                        return
+                    self.buffer.extend(chunk)
+                    while (end := self.buffer.find(b"\\n")) >= 0:
+                        line = bytes(self.buffer[:end])
+                        del self.buffer[: end + 1]
+                        yield line.decode("utf-8", errors="replace")
+
+            def send(self) -> None:
+                try:
+                    for typed in iter(self.keyboard.readline, ""):
+                        self.sock.sendall(typed.rstrip("\\n").encode("utf-8") + b"\\n")
+                    self.finished.set()
+                    self.sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+            def run(self) -> None:
+                if not self.connect():
+                    return
+                threading.Thread(target=self.send, daemon=True).start()
+                for line in self.lines():
+                    if line == "nickname":
+                        continue
+                    self.show(line)
+                if not self.finished.is_set():
+                    self.show("* connection closed by server")
+                self.sock.close()
+
+
+        def run_client(address, keyboard, show):
+            Client(address, keyboard, show).run()
+        """,
+        "inheritance": """
+        import socket
+        import threading
+
+
+        class Lines:
+            def __init__(self, sock):
+                self.sock, self.rest = sock, b""
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                while b"\\n" not in self.rest:
+                    try:
+                        more = self.sock.recv(512)
+                    except OSError:
+                        more = b""
+                    if not more:
+                        raise StopIteration
+                    self.rest += more
+                line, _, self.rest = self.rest.partition(b"\\n")
+                return str(line, "utf-8", "replace")
+
+
+        class Typist(threading.Thread):
+            def __init__(self, keyboard, sock):
+                super().__init__(daemon=True)
+                self.keyboard, self.sock, self.done = keyboard, sock, False
+
+            def run(self):
+                try:
+                    for line in self.keyboard:
+                        self.sock.sendall(bytes(line, "utf-8"))
+                    self.done = True
+                    self.sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+
+        def run_client(address, keyboard, show):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                sock.connect(address)
+            except OSError:
+                sock.close()
+                return show("* nobody is at home")
+            typist = Typist(keyboard, sock)
+            typist.start()
+            for line in Lines(sock):
+                if line != "nickname":
+                    show(line)
+            if not typist.done:
+                show("* lost connection")
+            sock.close()
+        """,
+        "globals": """
+        import queue
+        import socket
+        import threading
+
+        events = queue.Queue()
+        sock = None
+
+
+        def listen():
+            rest = b""
+            while True:
+                try:
+                    data = sock.recv(4096)
+                except OSError:
+                    data = b""
+                if not data:
+                    events.put(("gone", ""))
+                    return
+                rest += data
+                *lines, rest = rest.split(b"\\n")
+                for line in lines:
+                    events.put(("line", line.decode()))
+
+
+        def type_():
+            while True:
+                line = keyboard_.readline()
+                if not line:
+                    events.put(("bye", ""))
+                    return
+                events.put(("typed", line))
+
+
+        def run_client(address, keyboard, show):
+            global sock, keyboard_, events
+            events = queue.Queue()
+            keyboard_ = keyboard
+            try:
+                sock = socket.create_connection(address)
+            except OSError:
+                show("* offline")
+                return
+            threading.Thread(target=listen, daemon=True).start()
+            threading.Thread(target=type_, daemon=True).start()
+            leaving = False
+            while True:
+                what, text = events.get()
+                try:
+                    if what == "typed":
+                        sock.sendall(text.encode())
+                    elif what == "bye":
+                        leaving = True
+                        sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+                if what == "line" and text != "nickname":
+                    show(text)
+                if what == "gone":
+                    if not leaving:
+                        show("* offline")
+                    sock.close()
+                    return
         """,
     },
 )

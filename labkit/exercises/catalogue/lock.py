@@ -5,12 +5,20 @@ Two threads are played line by line, as in roster.py.
 
 from __future__ import annotations
 
+import gc
+import inspect
 import re
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench
-from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench import races
+from labkit.exercises.bench.bench import SOON, Bench, Running
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.instruments.stepper import locks
 from labkit.probe.failed import CheckFailed
 
 TASK = """
@@ -118,18 +126,116 @@ class Room(str):
 LOBBY, GARDEN = Room("lobby"), Room("garden")
 
 
+class InTurn:
+    """Calls one after the other, each in a thread that lives until the next call is over.
+
+    An RLock knows its holder by the thread's number, and a new thread may get that of one that has ended.
+    """
+
+    def __init__(self) -> None:
+        self._may_end = threading.Event()
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any, name: str) -> Any:
+        done, may_end, before = threading.Event(), threading.Event(), self._may_end
+        values: list[Any] = []
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                values.append(function(*arguments))
+            except BaseException as error:  # raised again below
+                errors.append(error)
+            done.set()
+            may_end.wait()
+
+        threading.Thread(target=work, name=name, daemon=True).start()
+        done.wait()
+        before.set()
+        self._may_end = may_end
+        if errors:
+            raise errors[0]
+        return values[0]
+
+
 class Rooms(Calls):
     """Rooms of the student's, with these nicknames in the lobby."""
 
     def __init__(self, bench: Bench, *nicknames: str) -> None:
         super().__init__(bench, bench.code(["lobby", "garden"]), "rooms")
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []  # so far
+        self.in_turn = InTurn()
         for nickname in nicknames:
             self.gives(True, "claim", nickname)
 
-    def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
+    def call(self, method: str, *arguments: Any) -> Any:
+        self.calls.append((method, arguments))
+        call = self.written(method, arguments)
+        self.bench.said(call, receiver=self.on)
+        function = getattr(self.made, method)
+        calling = self.bench.thread(lambda: self.in_turn(function, *arguments, name=call))
+        try:
+            value = calling.result(f"{call} comes back")
+        except CheckFailed as failed:
+            self._say_who_keeps_the_lock(failed)
+            raise
+        self.bench.said(repr(value), self.on, "check")
+        if inspect.isawaitable(value):
+            seen = "a coroutine, of which no line was run"
+            raise CheckFailed(f"{call} does it", seen, "coroutine")
+        return value
+
+    def gives(self, expected: Any, method: str, *arguments: Any, clue: str = "") -> None:
+        value = self.call(method, *arguments)
+        if value is None:
+            raise CheckFailed(f"{expected} from {self.written(method, arguments)}", "None", "None")
+        if value != expected:
+            raise CheckFailed(f"{expected} from {self.written(method, arguments)}", repr(value), clue)
+
+    def members(self, room: str) -> list[str]:
+        """What `members` gives, which must be a list."""
         here = self.call("members", room)
-        if sorted(here) != sorted(nicknames):
+        if here is None:
+            raise CheckFailed(f"a list from members({room!r})", "None", "None")
+        if not isinstance(here, list):
+            kind = type(here).__name__
+            seen = f"a {kind}" + ("" if kind in repr(here) else f": {here!r}")
+            raise CheckFailed(f"a list from members({room!r})", seen, "no list")
+        return here
+
+    def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
+        here = self.members(room)
+        if sorted(here, key=repr) != sorted(nicknames):
             raise CheckFailed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
+
+    def _say_who_keeps_the_lock(self, failed: CheckFailed) -> None:
+        """Make the same calls once more, with locks that know who holds them; raise with what they say."""
+        functions = [self.bench.code, *vars(self.bench.code).values()]
+        with locks.OwnLocks([f for f in functions if inspect.isfunction(f)]):
+            with locks.Caller():
+                made = self.bench.code(["lobby", "garden"])
+            in_turn = InTurn()
+            for n, (method, arguments) in enumerate(self.calls):
+                name = f"{self.written(method, arguments)}{' ' * n}"  # the blanks: no two are the same
+                again = partial(in_turn, getattr(made, method), *arguments, name=name)
+                if not Running(again, (), "again").ended(0.5):
+                    break
+        held = [lock.holder for lock in gc.get_objects() if isinstance(lock, locks.Lock) and lock.holder]
+        if any(holder != name for holder in held):
+            keeps = next(holder for holder in held if holder != name).strip()
+            seen = f"{failed.seen}: {keeps} was over, and had not released the lock"
+            raise CheckFailed(failed.expected, seen, "not released") from None
+        if not held:
+            raise CheckFailed(failed.expected, f"{failed.seen}, and no lock is held", "no lock") from None
+
+
+def play(bench: Bench, *arguments: Any, **options: Any) -> None:
+    """As in races.py. Where a lock is made in the midst of it, that is the bug."""
+    try:
+        races.play(bench, *arguments, on="rooms", **options)
+    except CheckFailed as failed:
+        if any(re.search(r"\b(Lock|Semaphore|Condition)\(", event.what) for event in bench.journal):
+            raise CheckFailed(failed.expected, failed.seen, "new lock") from None
+        raise
 
 
 def claimed(bench: Bench) -> None:
@@ -142,6 +248,7 @@ def claimed(bench: Bench) -> None:
     rooms.are_in("lobby", "bob", clue="released")
     rooms.gives(True, "claim", "alice", clue="released")
     rooms.are_in("lobby", "alice", "bob", clue="released")
+    Rooms(bench).are_in("lobby", clue="shared")
 
 
 def moved(bench: Bench) -> None:
@@ -153,7 +260,7 @@ def moved(bench: Bench) -> None:
     rooms.gives(False, "move", "carol", "lobby", "garden", clue="not there")
     rooms.are_in("garden", "alice", clue="not there")
     rooms.gives(False, "claim", "alice", clue="elsewhere")
-    rooms.call("members", "garden").append("a ghost")
+    rooms.members("garden").append("a ghost")
     rooms.are_in("garden", "alice", clue="copy")
     for number in (1, 2, 3):
         rooms.gives(number, "said", "lobby", clue="said")
@@ -179,6 +286,7 @@ def no_lock_held(bench: Bench) -> None:
         ("rename", "dave", "eve"), ("members", "garden"), ("release", "eve"),
     ]  # fmt: skip
     late: list[str] = []
+    joins: list[bool] = []
 
     def send(nickname: str) -> None:
         bench.said(f"send({nickname!r})", "rooms", "check")
@@ -187,13 +295,25 @@ def no_lock_held(bench: Bench) -> None:
             bench.said(call, "another thread", "rooms")
             if not bench.thread(getattr(rooms.made, method), *arguments).ended():
                 late.append(call)
+                joins.append(in_join(telling[0].thread))
                 return
 
     bench.said("tell('lobby', send)", receiver="rooms")
-    bench.thread(rooms.made.tell, "lobby", send, name="tell").result("tell comes back", 2 * SOON)
+    telling: list[Running] = []
+    telling.append(bench.thread(rooms.made.tell, "lobby", send, name="tell"))
+    telling[0].result("tell comes back", 2 * SOON)
     if late:
         expected = f"send is at work: {late[0]} comes back in another thread meanwhile"
-        raise CheckFailed(expected, f"{SOON:g} s later it still waits", "waits")
+        clue = "join" if any(joins) else "waits"
+        raise CheckFailed(expected, f"{SOON:g} s later it still waits", clue)
+
+
+def in_join(thread: threading.Thread) -> bool:
+    """Whether this thread waits for the end of another."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code is not threading.Thread.join.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def told(bench: Bench) -> None:
@@ -211,9 +331,11 @@ def told(bench: Bench) -> None:
     telling.ended()
     seen = f"it was called for {', '.join(heard) or 'nobody'}"
     bench.expect("dave" not in heard, "send is not called for dave in the garden", seen, "elsewhere")
-    if sorted(heard) != ["alice", "bob", "carol"]:
+    if sorted(heard, key=repr) != ["alice", "bob", "carol"]:
         died = f"; then {bench.deaths()[0]}" if bench.deaths() else ""
-        raise CheckFailed("send is called for alice, bob and carol, once for each", seen + died)
+        clue = "twice" if len(set(heard)) < len(heard) else ""
+        clue = clue if {*heard} <= {"alice", "bob", "carol"} else "whom"
+        raise CheckFailed("send is called for alice, bob and carol, once for each", seen + died, clue)
     telling.result("tell comes back", 0)
 
 
@@ -235,7 +357,7 @@ def each_line_counts(bench: Bench) -> None:
             clue = "" if 1 in numbers.values() else "late"
             raise Broken("one line is number 1, the other number 2", seen, clue)
 
-    play(bench, lambda: bench.code([LOBBY, GARDEN]), {"alice": alice, "bob": bob}, one_and_two, on="rooms")
+    play(bench, lambda: bench.code([LOBBY, GARDEN]), {"alice": alice, "bob": bob}, one_and_two)
 
 
 def one_of_them(bench: Bench) -> None:
@@ -265,9 +387,9 @@ def one_of_them(bench: Bench) -> None:
         got.clear()
         return with_claimed(bench, "carol", "dave")
 
-    play(bench, setup, {"alice": alice, "bob": bob}, one_neo, on="rooms", clue="claim")
-    play(bench, setup, {"alice": alice, "carol": carol}, one_neo, on="rooms", clue="rename")
-    play(bench, setup, {"carol": carol, "dave": dave}, one_neo, on="rooms", clue="rename")
+    play(bench, setup, {"alice": alice, "bob": bob}, one_neo, clue="claim")
+    play(bench, setup, {"alice": alice, "carol": carol}, one_neo, clue="rename")
+    play(bench, setup, {"carol": carol, "dave": dave}, one_neo, clue="rename")
 
 
 def with_claimed(bench: Bench, *nicknames: str) -> Any:
@@ -302,9 +424,9 @@ def one_person(bench: Bench) -> None:
         return with_claimed(bench, "alice", "bob")
 
     both = {"alice": alice, "carol": looks}
-    play(bench, lambda: setup("alicia"), both, one_name, on="rooms", clue="looks")
+    play(bench, lambda: setup("alicia"), both, one_name, clue="looks")
     both = {"alice": alice, "carol": claims}
-    play(bench, lambda: setup("bob"), both, kept, on="rooms", clue="between")
+    play(bench, lambda: setup("bob"), both, kept, clue="between")
 
 
 def to_and_fro(bench: Bench) -> None:
@@ -334,12 +456,33 @@ def to_and_fro(bench: Bench) -> None:
         if len(here := rooms.members(LOBBY) + rooms.members(GARDEN)) != 1:
             raise Broken("who was released is in no room", f"the two rooms have {here}")
 
-    play(bench, setup, {"alice": alice, "bob": bob}, changed_places, on="rooms", clue="places")
-    play(bench, setup, {"alice": alice, "server": release_alice}, one_is_left, on="rooms", clue="gone")
-    play(bench, setup, {"bob": bob, "server": release_bob}, one_is_left, on="rooms", clue="gone")
+    play(bench, setup, {"alice": alice, "bob": bob}, changed_places, clue="places")
+    play(bench, setup, {"alice": alice, "server": release_alice}, one_is_left, clue="gone")
+    play(bench, setup, {"bob": bob, "server": release_bob}, one_is_left, clue="gone")
 
 
 NO_LOCK = re.sub(r"^.*(self\.lock|###).*\n", "", unlocked(ANSWER), flags=re.MULTILINE)
+
+LOCK = "        self.lock = threading.RLock()  # guards both; who holds it may take it again\n"
+CLAIM = """\
+        with self.lock:
+            if nickname in self.room_of:
+                return False
+            self.room_of[nickname] = self.lobby
+            return True
+"""
+RENAMED = """\
+            if old not in self.room_of or not self.claim(new):
+                return False
+            self.room_of[new] = self.room_of[old]
+            self.release(old)
+            return True
+"""
+TOLD = """\
+        for nickname in self.members(room):
+            send(nickname)
+"""
+"""Parts of the answer that wrong versions do in another way."""
 
 LOCK_EACH = """
 import contextlib
@@ -409,6 +552,46 @@ class Rooms:
             send(nickname)
 """
 
+HINTS_HERE: dict[str, tuple[str, ...]] = {
+    "does not come back": (
+        "It waits for a lock that its own thread holds. Which two lines are these?",
+        "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",
+        "Or keep what both methods do in one that takes no lock, and call that under the lock.",
+    ),
+    "not released": (
+        "An earlier call has kept the lock: which way out of it does not come by release()?",
+        "with self.lock: releases it on every way out: at each return, and where something raises.",
+    ),
+    "no lock": (
+        "No lock is held. In which line does it wait, and for what?",
+        "A method that cannot do what it is asked says False at once: nobody waits for a nickname.",
+    ),
+    "None": (
+        "None is no answer. On which way through your function is there no `return`?",
+        "A function that comes to its end without a return returns None. And print tells it to nobody.",
+    ),
+    "coroutine": (
+        "Nothing of it was run. What does `async def` make of a function?",
+        "A call of an `async def` makes a coroutine, and runs no line of it. Here `def` is wanted.",
+    ),
+    "no list": (
+        "members is to give a list. What did it make instead?",
+        "list(…) makes one of a set, of the keys of a dict, or of what a generator yields.",
+    ),
+    "shared": (
+        "Another Rooms was made, and there is somebody in it already. What have the two in common?",
+        "What stands in the class, not in __init__, belongs to all objects: self.room_of = {} in __init__.",
+    ),
+}
+
+NEW_LOCK: dict[str, tuple[str, ...]] = {
+    "new lock": (
+        "A lock was made in the midst of this. How many locks are there, and who else has this one?",
+        "Two threads exclude each other only with the same lock: make it once, in __init__.",
+        "self.lock = threading.Lock() in __init__, and with self.lock: everywhere",
+    )
+}
+
 EXERCISE = Exercise(
     name="lock",
     title="what is locked, and for how long",
@@ -424,8 +607,12 @@ EXERCISE = Exercise(
                 "Who is in which room after claim, and who should be?",
                 "One dict says it all: nickname -> room.",
             ),
-            hints_by_clue=HINTS_WHEN_STUCK
+            hints_by_clue=HINTS_HERE
             | {
+                "KeyError": (
+                    "Something was looked up that is not there. Which nickname was it, and in which call?",
+                    "If it was free, release does nothing: self.room_of.pop(nickname, None)",
+                ),
                 "taken": (
                     "This nickname is taken. Did claim look?",
                     "if nickname in self.room_of: return False",
@@ -443,7 +630,7 @@ EXERCISE = Exercise(
                 "Who was moved, and from where to where?",
                 "Look whether it is in `source`; then change where it is.",
             ),
-            hints_by_clue=HINTS_WHEN_STUCK
+            hints_by_clue=HINTS_HERE
             | {
                 "not there": (
                     "It is not in `source`. What should move say, and what should it change?",
@@ -467,7 +654,12 @@ EXERCISE = Exercise(
                 "Who is in which room after rename?",
                 "new goes where old was; then old is released.",
             ),
-            hints_by_clue={
+            hints_by_clue=HINTS_HERE
+            | {
+                "KeyError": (
+                    "Something was looked up under a nickname that is free. Did rename look before?",
+                    "if old not in self.room_of: return False",
+                ),
                 "does not come back": (
                     "rename holds a lock, and waits for one. Which one is it, and who holds it?",
                     "A Lock cannot be taken twice, not even by the thread that holds it.",
@@ -488,26 +680,6 @@ EXERCISE = Exercise(
             },
         ),
         Step(
-            "while send is at work, no lock is held",
-            no_lock_held,
-            hints=(
-                "What does the other thread wait for, and who has it while send is at work?",
-                "A send takes as long as a slow client likes. Hold the lock to copy the list, no longer.",
-                "for nickname in self.members(room): send(nickname)",
-            ),
-            points=2,
-        ),
-        Step(
-            "tell reaches everybody there, though some leave meanwhile",
-            told,
-            hints=(
-                "A client left while tell was on its way. What did tell walk over?",
-                "Walk over a copy: for nickname in self.members(room): …",
-            ),
-            hints_by_clue=HINTS_WHEN_STUCK
-            | {"elsewhere": ("Who is in this room?", "for nickname in self.members(room): …")},
-        ),
-        Step(
             "no two lines have the same number",
             each_line_counts,
             hints=(
@@ -515,7 +687,8 @@ EXERCISE = Exercise(
                 "To read, to add and to write are three things: hold the lock from the first to the last.",
                 "with self.lock: around all of said",
             ),
-            hints_by_clue={
+            hints_by_clue=NEW_LOCK
+            | {
                 "late": (
                     "Each line was counted. When did the first thread read the number that it returns?",
                     "return self.lines[room] belongs under the lock, too.",
@@ -527,7 +700,8 @@ EXERCISE = Exercise(
             "of those who claim a nickname at the same time, exactly one gets it",
             one_of_them,
             hints=("When did each of the two look, and when did each of them write?",),
-            hints_by_clue={
+            hints_by_clue=NEW_LOCK
+            | {
                 "claim": (
                     "Both looked before either wrote. Was the lock held from the one to the other?",
                     "with self.lock: around all of claim, the if included",
@@ -542,7 +716,15 @@ EXERCISE = Exercise(
             "nobody gets in between while somebody is renamed",
             one_person,
             hints=("What could another thread see in the middle of rename?",),
-            hints_by_clue={
+            hints_by_clue=NEW_LOCK
+            | dict.fromkeys(
+                ("KeyError", "RuntimeError"),
+                (
+                    "members was on its way when rename changed what it walks. Did it hold the lock?",
+                    "with self.lock: around all of members, for it reads what others write.",
+                ),
+            )
+            | {
                 "looks": (
                     "For a moment she had two nicknames, or none. Which two lines lie around that moment?",
                     "Hold the lock from the first to the last: with self.lock: around all of rename.",
@@ -561,7 +743,8 @@ EXERCISE = Exercise(
                 "Where was each of them, and who changed which room?",
                 "with self.lock: around all of move",
             ),
-            hints_by_clue={
+            hints_by_clue=NEW_LOCK
+            | {
                 "deadlock": (
                     "Each holds what the other waits for. In which order did each take its two locks?",
                     "Always in the same order, whichever way the move goes: sorted([source, target]).",
@@ -574,6 +757,43 @@ EXERCISE = Exercise(
                 "gone": (
                     "For a moment she was in neither room, or in both. Did release wait for that to end?",
                     "move and release both hold the lock, from the first line to the last.",
+                ),
+            },
+        ),
+        Step(
+            "while send is at work, no lock is held",
+            no_lock_held,
+            hints=(
+                "What does the other thread wait for, and who has it while send is at work?",
+                "A send takes as long as a slow client likes. Hold the lock to copy the list, no longer.",
+                "for nickname in self.members(room): send(nickname)",
+            ),
+            hints_by_clue=HINTS_HERE
+            | {
+                "join": (
+                    "tell waits for threads to end, and they for a client. What does it hold meanwhile?",
+                    "Take a copy of the list under the lock; start and join the threads outside it.",
+                )
+            },
+            points=2,
+        ),
+        Step(
+            "tell reaches everybody there, though some leave meanwhile",
+            told,
+            hints=(
+                "A client left while tell was on its way. What did tell walk over?",
+                "Walk over a copy: for nickname in self.members(room): …",
+            ),
+            hints_by_clue=HINTS_HERE
+            | {
+                "elsewhere": ("Who is in this room?", "for nickname in self.members(room): …"),
+                "whom": (
+                    "send was called with something else than a nickname of this room. With what?",
+                    "for nickname in self.members(room): send(nickname)",
+                ),
+                "twice": (
+                    "Somebody was told twice. How often is send called for each?",
+                    "One loop over the copy, and one send in it.",
                 ),
             },
         ),
@@ -593,24 +813,95 @@ EXERCISE = Exercise(
             survey="a lock taken twice",
         ),
         Wrong(
+            "a lock is not released on one path",
+            "who has a nickname has it alone, and is in the lobby",
+            ((CLAIM,
+              "        self.lock.acquire()\n"
+              "        if nickname in self.room_of:\n"
+              "            return False\n"
+              "        self.room_of[nickname] = self.lobby\n"
+              "        self.lock.release()\n"
+              "        return True\n"),),
+            clue="not released",
+        ),
+        Wrong(
+            "a new lock each time",
+            "no two lines have the same number",
+            ((LOCK, "\n    @property\n    def lock(self):\n        return threading.Lock()\n"),
+             (RENAMED,
+              "            if old not in self.room_of or new in self.room_of:\n"
+              "                return False\n"
+              "            self.room_of[new] = self.room_of.pop(old)\n"
+              "            return True\n")),
+            clue="new lock",
+        ),
+        Wrong(
+            "joins threads under the lock",
+            "while send is at work, no lock is held",
+            ((TOLD,
+              "        with self.lock:\n"
+              "            members = self.members(room)\n"
+              "            threads = [threading.Thread(target=send, args=(n,)) for n in members]\n"
+              "            for thread in threads:\n"
+              "                thread.start()\n"
+              "            for thread in threads:\n"
+              "                thread.join()\n"),),
+            clue="join",
+        ),
+        Wrong(
+            "claim waits until the nickname is free",
+            "who has a nickname has it alone, and is in the lobby",
+            ((CLAIM,
+              "        self.changed = threading.Condition(self.lock)\n"
+              "        with self.changed:\n"
+              "            self.changed.wait_for(lambda: nickname not in self.room_of)\n"
+              "            self.room_of[nickname] = self.lobby\n"
+              "            return True\n"),),
+            clue="no lock",
+        ),
+        Wrong(
+            "members gives a set",
+            "who has a nickname has it alone, and is in the lobby",
+            (("return [nickname for nickname, where in self.room_of.items() if where == room]",
+              "return {nickname for nickname, where in self.room_of.items() if where == room}"),),
+            clue="no list",
+        ),
+        Wrong(
+            "what is of one belongs to all",
+            "who has a nickname has it alone, and is in the lobby",
+            (("        self.room_of = {}  # nickname -> room\n", ""),
+             ("    def __init__", "    room_of = {}\n\n    def __init__")),
+            clue="shared",
+        ),
+        Wrong(
+            "members takes no lock",
+            "nobody gets in between while somebody is renamed",
+            (("        with self.lock:\n"
+              "            return [nickname for nickname, where in self.room_of.items() "
+              "if where == room]\n",
+              "        found = []\n"
+              "        for nickname in self.room_of:\n"
+              "            if self.room_of[nickname] == room:\n"
+              "                found.append(nickname)\n"
+              "        return found\n"),),
+            clue="KeyError",
+        ),
+        Wrong(
             "releases the old nickname before it has the new one",
             "rename keeps the room, and the old nickname if the new one is taken",
-            (("            if old not in self.room_of or not self.claim(new):\n"
-              "                return False\n"
-              "            self.room_of[new] = self.room_of[old]\n"
-              "            self.release(old)\n",
+            ((RENAMED,
               "            room = self.room_of.get(old)\n"
               "            self.release(old)\n"
               "            if room is None or not self.claim(new):\n"
               "                return False\n"
-              "            self.room_of[new] = room\n"),),
+              "            self.room_of[new] = room\n"
+              "            return True\n"),),
             clue="taken",
         ),
         Wrong(
             "sends while it holds the lock",
             "while send is at work, no lock is held",
-            (("        for nickname in self.members(room):\n"
-              "            send(nickname)\n",
+            ((TOLD,
               "        with self.lock:\n"
               "            for nickname in self.members(room):\n"
               "                send(nickname)\n"),),
@@ -619,8 +910,7 @@ EXERCISE = Exercise(
         Wrong(
             "walks what others change",
             "tell reaches everybody there, though some leave meanwhile",
-            (("        for nickname in self.members(room):\n"
-              "            send(nickname)\n",
+            ((TOLD,
               "        for nickname in self.room_of:\n"
               "            if self.room_of[nickname] == room:\n"
               "                send(nickname)\n"),),
@@ -788,6 +1078,407 @@ EXERCISE = Exercise(
                 claim=claim, release=release, rename=rename, move=move,
                 members=members, said=said, tell=tell,
             )
+        ''',
+        "a semaphore of the class; tell in threads that it waits for": '''
+        import threading
+
+
+        class Rooms(object):
+            sem = threading.Semaphore(1)
+
+            def __init__(self, names):
+                self.names = names
+                self.members_ = []  # pairs
+                self.n = [0 for _ in names]
+
+            def _find(self, nickname):
+                for i, (nick, room) in enumerate(self.members_):
+                    if nick == nickname:
+                        return i
+                return -1
+
+            def claim(self, nickname):
+                with self.sem:
+                    if self._find(nickname) >= 0:
+                        return False
+                    self.members_.append((nickname, self.names[0]))
+                    return True
+
+            def release(self, nickname):
+                with self.sem:
+                    i = self._find(nickname)
+                    if i >= 0:
+                        self.members_.pop(i)
+
+            def rename(self, old, new):
+                with self.sem:
+                    i = self._find(old)
+                    if i == -1 or self._find(new) != -1:
+                        return False
+                    self.members_[i] = (new, self.members_[i][1])
+                    return True
+
+            def move(self, nickname, source, target):
+                with self.sem:
+                    i = self._find(nickname)
+                    if i == -1 or self.members_[i][1] != source:
+                        return False
+                    self.members_[i] = (nickname, target)
+                    return True
+
+            def members(self, room):
+                with self.sem:
+                    return [n for n, r in self.members_ if r == room]
+
+            def said(self, room):
+                with self.sem:
+                    i = self.names.index(room)
+                    self.n[i] += 1
+                    return self.n[i]
+
+            def tell(self, room, send):
+                threads = [threading.Thread(target=send, args=(n,)) for n in self.members(room)]
+                for t in threads:
+                    t.start()
+                for t in threads:
+                    t.join()
+        ''',
+        "globals, and a decorator": '''
+        import threading
+
+        lock = threading.Lock()
+        where = {}
+        counts = {}
+        lobby = None
+
+
+        def locked(function):
+            def wrapper(*args, **kwargs):
+                lock.acquire()
+                try:
+                    return function(*args, **kwargs)
+                finally:
+                    lock.release()
+            return wrapper
+
+
+        class Rooms:
+            def __init__(self, names):
+                global lobby
+                with lock:
+                    where.clear()
+                    counts.clear()
+                    lobby = names[0]
+                    for n in names:
+                        counts[n] = 0
+
+            @locked
+            def claim(self, nickname):
+                if nickname in where:
+                    return False
+                where[nickname] = lobby
+                return True
+
+            @locked
+            def release(self, nickname):
+                where.pop(nickname, None)
+
+            @locked
+            def rename(self, old, new):
+                if old not in where or new in where:
+                    return False
+                where[new] = where.pop(old)
+                return True
+
+            @locked
+            def move(self, nickname, source, target):
+                if where.get(nickname) != source:
+                    return False
+                where[nickname] = target
+                return True
+
+            @locked
+            def members(self, room):
+                return [n for n in where if where[n] == room]
+
+            @locked
+            def said(self, room):
+                counts[room] += 1
+                return counts[room]
+
+            def tell(self, room, send):
+                for n in self.members(room):
+                    send(n)
+        ''',
+        "a dataclass with string annotations": '''
+        from __future__ import annotations
+
+        import threading
+        from collections import Counter
+        from dataclasses import dataclass, field
+
+
+        @dataclass
+        class Rooms:
+            names: list[str]
+            here: dict[str, str] = field(default_factory=dict)
+            lines: Counter[str] = field(default_factory=Counter)
+            lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+            def claim(self, nickname: str) -> bool:
+                with self.lock:
+                    return self.here.setdefault(nickname, "") == "" and bool(
+                        self.here.update({nickname: self.names[0]}) or True
+                    )
+
+            def release(self, nickname: str) -> None:
+                with self.lock:
+                    if nickname in self.here:
+                        del self.here[nickname]
+
+            def rename(self, old: str, new: str) -> bool:
+                with self.lock:
+                    if new in self.here:
+                        return False
+                    try:
+                        self.here[new] = self.here.pop(old)
+                    except KeyError:
+                        return False
+                    return True
+
+            def move(self, nickname: str, source: str, target: str) -> bool:
+                with self.lock:
+                    match self.here.get(nickname):
+                        case str(room) if room == source:
+                            self.here[nickname] = target
+                            return True
+                        case _:
+                            return False
+
+            def members(self, room: str) -> list[str]:
+                with self.lock:
+                    return [name for name, where in self.here.items() if where == room]
+
+            def said(self, room: str) -> int:
+                with self.lock:
+                    self.lines[room] += 1
+                    return self.lines[room]
+
+            def tell(self, room: str, send) -> None:
+                for nickname in tuple(self.members(room)):
+                    send(nickname)
+        ''',
+        "asyncio in a thread": '''
+        import asyncio
+        import threading
+
+
+        class Rooms:
+            def __init__(self, names):
+                self.names = names
+                self.rooms = {name: set() for name in names}
+                self.numbers = {name: 0 for name in names}
+                self.loop = asyncio.new_event_loop()
+                threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+            def _run(self, function, *args):
+                async def call():
+                    return function(*args)
+                return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+
+            def _where(self, nickname):
+                for room, people in self.rooms.items():
+                    if nickname in people:
+                        return room
+
+            def claim(self, nickname):
+                def do():
+                    if self._where(nickname):
+                        return False
+                    self.rooms[self.names[0]].add(nickname)
+                    return True
+                return self._run(do)
+
+            def release(self, nickname):
+                def do():
+                    for people in self.rooms.values():
+                        people.discard(nickname)
+                self._run(do)
+
+            def rename(self, old, new):
+                def do():
+                    room = self._where(old)
+                    if not room or self._where(new):
+                        return False
+                    self.rooms[room].remove(old)
+                    self.rooms[room].add(new)
+                    return True
+                return self._run(do)
+
+            def move(self, nickname, source, target):
+                def do():
+                    if nickname in self.rooms[source]:
+                        self.rooms[source].remove(nickname)
+                        self.rooms[target].add(nickname)
+                        return True
+                    return False
+                return self._run(do)
+
+            def members(self, room):
+                return self._run(lambda: list(self.rooms[room]))
+
+            def said(self, room):
+                def do():
+                    self.numbers[room] += 1
+                    return self.numbers[room]
+                return self._run(do)
+
+            def tell(self, room, send):
+                for nickname in self.members(room):
+                    send(nickname)
+        ''',
+        "inheritance": '''
+        import threading
+
+
+        class Locked:
+            def __init__(self):
+                self._mutex = threading.RLock()
+
+            def __enter__(self):
+                self._mutex.acquire()
+                return self
+
+            def __exit__(self, *exc):
+                self._mutex.release()
+
+
+        class Registry(Locked):
+            def __init__(self, names):
+                super().__init__()
+                self.names = list(names)
+                self.rooms = {name: {} for name in self.names}
+
+            def where(self, nickname):
+                with self:
+                    for room in self.rooms:
+                        if nickname in self.rooms[room]:
+                            return room
+                    return None
+
+            def claim(self, nickname):
+                with self:
+                    if self.where(nickname) is not None:
+                        return False
+                    self.rooms[self.names[0]][nickname] = True
+                    return True
+
+            def release(self, nickname):
+                with self:
+                    room = self.where(nickname)
+                    if room is not None:
+                        del self.rooms[room][nickname]
+
+
+        class Rooms(Registry):
+            def __init__(self, names):
+                super().__init__(names)
+                self.counts = {name: 0 for name in names}
+
+            def rename(self, old, new):
+                with self:
+                    room = self.where(old)
+                    if room is None:
+                        return False
+                    if self.where(new) is not None:
+                        return False
+                    self.rooms[room] = {(new if n == old else n): True for n in self.rooms[room]}
+                    return True
+
+            def move(self, nickname, source, target):
+                with self:
+                    if nickname not in self.rooms[source]:
+                        return False
+                    del self.rooms[source][nickname]
+                    self.rooms[target][nickname] = True
+                    return True
+
+            def members(self, room):
+                with self:
+                    return sorted(self.rooms[room])
+
+            def said(self, room):
+                with self:
+                    self.counts[room] = self.counts[room] + 1
+                    return self.counts[room]
+
+            def tell(self, room, send):
+                with self:
+                    names = self.members(room)
+                for name in names:
+                    send(name)
+        ''',
+        "an actor: one thread owns all": '''
+        import queue
+        import threading
+
+
+        class Rooms:
+            def __init__(self, names):
+                self.jobs = queue.Queue()
+                self.names = names
+                self.of = {}
+                self.count = {}
+                threading.Thread(target=self._work, daemon=True).start()
+
+            def _work(self):
+                while True:
+                    what, args, answer = self.jobs.get()
+                    answer.put(getattr(self, "_" + what)(*args))
+
+            def _ask(self, what, *args):
+                answer = queue.Queue()
+                self.jobs.put((what, args, answer))
+                return answer.get()
+
+            def claim(self, n): return self._ask("claim", n)
+            def release(self, n): return self._ask("release", n)
+            def rename(self, o, n): return self._ask("rename", o, n)
+            def move(self, n, s, t): return self._ask("move", n, s, t)
+            def members(self, r): return self._ask("members", r)
+            def said(self, r): return self._ask("said", r)
+
+            def tell(self, room, send):
+                for n in self.members(room):
+                    send(n)
+
+            def _claim(self, n):
+                if n in self.of:
+                    return False
+                self.of[n] = self.names[0]
+                return True
+
+            def _release(self, n):
+                self.of.pop(n, None)
+
+            def _rename(self, o, n):
+                if o not in self.of or n in self.of:
+                    return False
+                self.of[n] = self.of.pop(o)
+                return True
+
+            def _move(self, n, s, t):
+                if self.of.get(n) == s:
+                    self.of[n] = t
+                    return True
+                return False
+
+            def _members(self, r):
+                return [n for n in self.of if self.of[n] == r]
+
+            def _said(self, r):
+                self.count[r] = self.count.get(r, 0) + 1
+                return self.count[r]
         ''',
     },
 )  # fmt: skip

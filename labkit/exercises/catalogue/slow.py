@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
-from collections.abc import Iterator
 from time import sleep
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, Running, in_one_line
+from labkit.exercises.bench.bench import SOON, Bench, Running
+from labkit.exercises.bench.deaths import deaths
+from labkit.exercises.bench.stopping import line_of
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.deadline import Deadline, pause, wait
@@ -129,8 +131,10 @@ class Client:
         if part_only:
             self.sock = PartOnly(fileno=self.sock.detach())
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
-        bench.said(f"Outbox(socket of {name}, {limit})", receiver="server")
-        self.box = bench.code(self.sock, limit)
+        call = f"Outbox(socket of {name}, {limit})"
+        bench.said(call, receiver="server")
+        making = bench.thread(bench.code, self.sock, limit, name="Outbox")
+        self.box = self.result_of(making, f"{call} comes back", "does not begin")
 
     def put(self, line: bytes) -> bool:
         """What the student's `put` returns for this line. Raises CheckFailed if it waits."""
@@ -143,9 +147,20 @@ class Client:
 
         call = f"{self.name}: put({short(line)})"
         self.bench.said(call, receiver="server")
-        self.answer = self.bench.thread(put, name="put").result(f"{call} comes back at once")
+        putting = self.bench.thread(put, name="put")
+        self.answer = self.result_of(putting, f"{call} comes back at once", "does not come back")
         self.bench.said(f"{self.answer!r}", "server", "check")
+        if self.answer is not None and not isinstance(self.answer, bool):
+            raise CheckFailed(f"{call} says True or False", f"it said {self.answer!r}", "no bool")
         return bool(self.answer)
+
+    def result_of(self, running: Running, expected: str, clue: str) -> Any:
+        """What it returned. If it waits for a lock, the clue is "lock"."""
+        try:
+            return running.result(expected)
+        except CheckFailed as failed:
+            clue = "lock" if re.search("lock|acquire|cond", line_of(running.thread)) else clue
+            raise CheckFailed(failed.expected, failed.seen, clue) from None
 
     def takes(self, line: bytes, clue: str = "") -> None:
         """Put a line that must be taken."""
@@ -160,7 +175,11 @@ class Client:
         try:
             heard = self.far_end.line().encode() + b"\n"
         except (TimeoutError, EOFError):
+            if self.far_end.follows(0).strip() == line.strip()[:64]:
+                clue = "changed"
             raise CheckFailed(expected, self.far_end.seen(), clue) from None
+        if heard != line and heard.strip() in (line.strip(), b""):
+            clue = "changed"
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
@@ -177,9 +196,12 @@ class Client:
         return closing
 
 
-def in_time(closing: Running, name: str) -> None:
+def in_time(closing: Running, name: str, clue: str = "does not come back") -> None:
     """`close` returns within two seconds, and one more that a busy machine may take."""
-    closing.result(f"{name}: close() comes back within 2 s", 3.0)
+    try:
+        closing.result(f"{name}: close() comes back within 2 s", 3.0)
+    except CheckFailed as failed:
+        raise CheckFailed(failed.expected, failed.seen, clue) from None
 
 
 def tidy(*clients: Client) -> None:
@@ -192,31 +214,19 @@ def tidy(*clients: Client) -> None:
         client.sock.close()
 
 
-@contextlib.contextmanager
-def deaths() -> Iterator[list[str]]:
-    """What threads die of in this block."""
-    before, died = threading.excepthook, list[str]()
-
-    def note(hook: threading.ExceptHookArgs) -> None:
-        if hook.exc_value is not None:
-            died.append(in_one_line(hook.exc_value))
-        before(hook)
-
-    threading.excepthook = note
-    try:
-        yield died
-    finally:
-        threading.excepthook = before
-
-
 # --- the steps ---
 
 
 def arrives(bench: Bench) -> None:
     alice = Client(bench)
-    for line in (b"hello\n", b"again\n"):
-        alice.takes(line)
-        alice.hears(line)
+    with deaths() as died:
+        for line in (b" hello \n", b"again\n"):
+            alice.takes(line)
+            try:
+                alice.hears(line)
+            except CheckFailed as failed:
+                clue = "died" if died else failed.clue
+                raise CheckFailed(failed.expected, failed.seen, clue) from None
     if (timeout := alice.sock.gettimeout()) is not None:
         seen, clue = f"it has a timeout of {timeout:g} s now", "timeout"
         if timeout == 0:
@@ -299,14 +309,33 @@ def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
     alice = Client(bench, "alice", limit)
     reader = bench.thread(alice.sock.recv, 100, name="recv")
     taken, enough = 0, 2 * limit + 2
-    while alice.put(b"a" * LONG + b"\n"):
+    while alice.put(numbered(taken)):
         taken += 1
         if taken > enough:
             seen = f"alice reads nothing, and {taken} lines of {LONG} bytes were taken"
-            raise CheckFailed(f"with {limit} lines waiting, the next put says False", seen, "no end")
+            clue = "no end"
+            if (came := what_comes(alice, taken)) < taken:
+                seen, clue = f"{seen}; when she reads, line {came + 1} is not there", "drops"
+            raise CheckFailed(f"with {limit} lines waiting, the next put says False", seen, clue)
     if taken < limit:
         raise CheckFailed(f"{limit} lines may wait", f"put said False when {taken} did", "too early")
     return alice, reader
+
+
+def numbered(number: int) -> bytes:
+    """A long line that is like no other."""
+    return b"%d" % number + b"a" * LONG + b"\n"
+
+
+def what_comes(client: Client, lines: int) -> int:
+    """How many of so many numbered lines come, in order, now that the client reads."""
+    for number in range(lines):
+        try:
+            if client.far_end.line().encode() + b"\n" != numbered(number):
+                return number
+        except (TimeoutError, EOFError):
+            return number
+    return lines
 
 
 def has_died(bench: Bench) -> None:
@@ -325,7 +354,8 @@ def has_died(bench: Bench) -> None:
         for turn in (1, 2):
             if died:
                 seen = f"one died of {died[0].split(':')[0]}"
-                raise CheckFailed("alice is gone, and no thread dies of it", seen, "died")
+                clue = "shutdown" if "shutdown(" in died[0] else "died"
+                raise CheckFailed("alice is gone, and no thread dies of it", seen, clue)
             bob.takes(b"number %d\n" % turn, "all of them")
             bob.hears(b"number %d\n" % turn, "all of them")
         tidy(alice, bob)
@@ -341,9 +371,12 @@ def closes(bench: Bench) -> None:
             alice.takes(line)
         closing = alice.close()
         closing.ended(0.1)  # a close that forgets what waits has done so by now
+        late = not closing.ended(0) and alice.put(b"late\n")
         try:
             for line in lines:
                 alice.hears(line)
+            if late:  # then it must come, too
+                alice.hears(b"late\n", "late")
             break
         except CheckFailed:
             if last_try:
@@ -361,13 +394,30 @@ def ends(bench: Bench) -> None:
         client.takes(b"x" * LONG + b"\n")
     for name, closing in [(client.name, client.close()) for client in idle + stuck]:
         in_time(closing, name)
+    full = full_ones(bench)
+    for name, closing in [(client.name, client.close()) for client in full]:
+        in_time(closing, name, "full")
     deadline = Deadline(1.0)
     while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
         if deadline.passed():
             seen = f"{len(left)} threads more than before are alive: " + ", ".join(t.name for t in left)
             raise CheckFailed("after close, the outbox has no thread any more", seen, "threads")
         sleep(0.005)
-    tidy(*idle, *stuck)
+    tidy(*idle, *stuck, *full)
+
+
+def full_ones(bench: Bench) -> list[Client]:
+    """Two clients for whom as many lines wait as may, and a line is being sent; the second is given up."""
+    limit = 3
+    clients = [Client(bench, name, limit) for name in ("erin", "frank")]
+    for client in clients:
+        client.takes(b"x" * LONG + b"\n")
+        client.far_end.follows(SOON)  # the first line is on its way, and waits no more
+        for _ in range(limit):
+            client.put(b"x" * LONG + b"\n")  # an outbox may count the first line, too: then it is full
+    for _ in range(limit + 2):
+        clients[1].put(b"x" * LONG + b"\n")
+    return clients
 
 
 def outboxes_threads(bench: Bench, before: set[threading.Thread]) -> list[threading.Thread]:
@@ -383,6 +433,23 @@ LOOKS = """            if self.lines.qsize() < self.limit:
         return False
 """
 """How the answer's put looks at the limit."""
+
+BOUNDED = (
+    ("queue.SimpleQueue()", "queue.Queue(limit)"),
+    (
+        LOOKS,
+        """\
+            try:
+                self.lines.put_nowait(line)
+                return True
+            except queue.Full:
+                pass
+        self.give_up()
+        return False
+""",
+    ),
+)
+"""A queue that has its end itself."""
 
 NO_QUEUE = """
 import socket
@@ -420,6 +487,23 @@ EXERCISE = Exercise(
                 "__init__ starts a thread: it gets a line from the queue, sends it, and gets the next.",
             ),
             hints_by_clue={
+                "does not begin": (
+                    "Outbox(…) must come back. Which of your lines runs there, instead of in a thread?",
+                    "Thread(target=self.send_lines): without brackets, or it runs here and now.",
+                    "thread.start() begins a thread; thread.run() runs its work in this one.",
+                ),
+                "changed": (
+                    "Compare, byte for byte, what was put with what came. Which line of yours changes it?",
+                    "A line is bytes, and has its LF already: sendall(line), as it is.",
+                ),
+                "died": (
+                    "The thread that sends has died, and nothing is sent any more. Of what did it die?",
+                    "A line is bytes already: it needs no encode(), and goes to sendall as it is.",
+                ),
+                "no bool": (
+                    "What came back is neither True nor False. What does it mean for who called put?",
+                    "0 and '' count as False in an if: return True.",
+                ),
                 "None": (
                     "put must say whether it took the line. What does it return?",
                     "A function that comes to its end without a return returns None: return True.",
@@ -448,6 +532,10 @@ EXERCISE = Exercise(
                 "put only puts the line into a queue. A thread of the outbox calls sendall.",
             ),
             hints_by_clue={
+                "lock": (
+                    "put waits for a lock. Which thread holds it, and what does that one wait for?",
+                    "Nobody may hold a lock while it sends: with the lock take the line, without it send.",
+                ),
                 "not taken": (
                     "Fewer lines than `limit` were waiting. Why was this one not taken?",
                     "That the client reads nothing is no reason yet; that too many lines wait is one.",
@@ -495,6 +583,14 @@ EXERCISE = Exercise(
                     "She reads nothing, and you keep each line. How much memory has a server?",
                     "A queue needs an end: look at how many lines wait before you take one more.",
                     "if self.lines.qsize() >= self.limit: give the client up, and return False",
+                ),
+                "drops": (
+                    "True says that the line will be sent. Which of them did you throw away?",
+                    "Who does not read loses no line, but is let go: shut down, and False.",
+                ),
+                "lock": (
+                    "put waits for a lock, and holds one. Is it the same, and in which two lines?",
+                    "A Lock cannot be taken twice, not even by its holder: give the client up outside it.",
                 ),
                 "waited": (
                     "How long may put wait for room in the queue?",
@@ -548,6 +644,10 @@ EXERCISE = Exercise(
                     "sendall raised an exception in your thread. Who is there to catch it?",
                     "No code above a thread catches for it: try … except OSError around its loop.",
                 ),
+                "shutdown": (
+                    "shutdown() raised: what does it say of a connection that is gone already?",
+                    "An OSError again. try … except OSError: pass around shutdown alone.",
+                ),
                 "all of them": (
                     "alice is gone, and bob hears nothing. What did the two share?",
                     "If one thread serves all, an error of one client must not end its loop.",
@@ -563,6 +663,10 @@ EXERCISE = Exercise(
                 "Then thread.join(0.5): that waits for the thread, and not too long.",
             ),
             hints_by_clue={
+                "late": (
+                    "close was at work, and put said True. Behind what does that line wait now?",
+                    "What is behind the end mark is never sent: first self.ended = True, then put(None).",
+                ),
                 "after": (
                     "The outbox is closed. What does put look at before it takes a line?",
                     "self.ended = True in close; and put returns False where that is so.",
@@ -582,6 +686,19 @@ EXERCISE = Exercise(
                 "Then shut the socket down: the thread's sendall fails, and it can end.",
             ),
             hints_by_clue={
+                "full": (
+                    "The queue is full, and nobody takes from it. Which line of close waits for room?",
+                    "put(None) waits on a full queue. Tell the thread by a flag, and by shutdown.",
+                    "Or count the lines yourself, and let the queue have no end: then None has room.",
+                ),
+                "Full": (
+                    "The queue was full when close put its end mark into it. Who has to know of that?",
+                    "except queue.Full: the thread is stuck, so shut the socket down.",
+                ),
+                "busy": (
+                    "close looks at the queue again and again. When is it empty, if alice never reads?",
+                    "thread.join(0.5) waits no longer than half a second, and burns nothing.",
+                ),
                 "threads": (
                     "The outboxes are closed, and their threads live. Which line are they in?",
                     "One that waits in get() needs an end mark: put(None), and it leaves its loop.",
@@ -702,6 +819,62 @@ EXERCISE = Exercise(
             "close ends, and the thread with it, even if nobody reads",
             (("self.thread.join(0.5)", "self.thread.join()"),),
             clue="does not come back",
+        ),
+        Wrong(
+            "close waits for room in a full queue",
+            "close ends, and the thread with it, even if nobody reads",
+            (*BOUNDED, ("            self.lines.put(None)\n        self.thread",
+                        "        self.lines.put(None)\n        self.thread")),
+            clue="full",
+        ),
+        Wrong(
+            "close raises at a full queue",
+            "close ends, and the thread with it, even if nobody reads",
+            (*BOUNDED, ("            self.lines.put(None)\n", "            self.lines.put_nowait(None)\n")),
+            clue="Full",
+        ),
+        Wrong(
+            "takes lines while it closes",
+            "close: what waits is still sent",
+            (("            self.ended = True\n            self.lines.put(None)\n",
+              "            self.lines.put(None)\n"),),
+            clue="late",
+        ),
+        Wrong(
+            "throws the oldest line away",
+            "when `limit` lines wait, the client is given up, and no other",
+            ((LOOKS,
+              "            if self.lines.qsize() >= self.limit:\n"
+              "                self.lines.get()\n"
+              "            self.lines.put(line)\n"
+              "            return True\n"),),
+            clue="drops",
+        ),
+        Wrong(
+            "gives up under the lock",
+            "when `limit` lines wait, the client is given up, and no other",
+            (("        self.give_up()\n        return False",
+              "            self.give_up()\n            return False"),),
+            clue="lock",
+        ),
+        Wrong(
+            "sends under the lock",
+            "put does not wait for a client that reads nothing",
+            (("                self.sock.sendall(line)\n",
+              "                with self.lock:\n                    self.sock.sendall(line)\n"),),
+            clue="lock",
+        ),
+        Wrong(
+            "runs its thread's work itself",
+            "a line that is put arrives",
+            (("        self.thread.start()\n", "        self.thread.run()\n"),),
+            clue="does not begin",
+        ),
+        Wrong(
+            "changes the line",
+            "a line that is put arrives",
+            (("self.sock.sendall(line)", "self.sock.sendall(line.strip())"),),
+            clue="changed",
         ),
         Wrong(
             "nobody tells the thread",
@@ -885,6 +1058,384 @@ EXERCISE = Exercise(
                     changed.wait_for(lambda: not self.lines, timeout=0.7)
                     self.drop()
                     boxes.remove(self)
+        ''',
+        "asyncio in a thread": '''
+        import asyncio
+        import socket
+        import threading
+
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+
+
+        class Outbox:
+            def __init__(self, sock, limit):
+                self.sock = sock
+                self.limit = limit
+                self.count = 0
+                self.over = False
+                self.lock = threading.Lock()
+                self.copy = sock.dup()
+                self.queue = asyncio.Queue()
+                self.task = asyncio.run_coroutine_threadsafe(self._send(), loop)
+
+            async def _send(self):
+                while True:
+                    line = await self.queue.get()
+                    if line is None:
+                        return
+                    try:
+                        while line:
+                            try:
+                                n = self.copy.send(line, socket.MSG_DONTWAIT)
+                                line = line[n:]
+                            except BlockingIOError:
+                                await asyncio.sleep(0.005)
+                    except OSError:
+                        self._give_up()
+                        return
+                    with self.lock:
+                        self.count -= 1
+
+            def _give_up(self):
+                self.over = True
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def put(self, line):
+                with self.lock:
+                    if self.over:
+                        return False
+                    if self.count > self.limit:
+                        self._give_up()
+                        return False
+                    self.count += 1
+                    loop.call_soon_threadsafe(self.queue.put_nowait, line)
+                    return True
+
+            def close(self):
+                self.over = True
+                loop.call_soon_threadsafe(self.queue.put_nowait, None)
+                try:
+                    self.task.result(0.6)
+                except TimeoutError:
+                    self.task.cancel()
+                except Exception:
+                    pass
+                self._give_up()
+                self.copy.close()
+        ''',
+        "a dataclass with string annotations": '''
+        from __future__ import annotations
+
+        import collections
+        import socket
+        import threading
+        from dataclasses import dataclass, field
+
+
+        @dataclass
+        class Outbox:
+            sock: socket.socket
+            limit: int
+            waiting: collections.deque[bytes] = field(default_factory=collections.deque)
+            ended: bool = False
+            cond: threading.Condition = field(default_factory=threading.Condition)
+
+            def __post_init__(self) -> None:
+                self.thread = threading.Thread(target=self.work, daemon=True)
+                self.thread.start()
+
+            def put(self, line: bytes) -> bool:
+                with self.cond:
+                    if not self.ended and len(self.waiting) >= self.limit:
+                        self.stop()
+                    if self.ended:
+                        return False
+                    self.waiting.append(line)
+                    self.cond.notify()
+                    return True
+
+            def stop(self) -> None:
+                self.ended = True
+                self.waiting.clear()
+                self.cond.notify_all()
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def work(self) -> None:
+                while True:
+                    with self.cond:
+                        while not self.waiting:
+                            if self.ended:
+                                return
+                            self.cond.wait()
+                        line = self.waiting.popleft()
+                    try:
+                        self.sock.sendall(line)
+                    except OSError:
+                        with self.cond:
+                            self.stop()
+                        return
+
+            def close(self) -> None:
+                with self.cond:
+                    self.ended = True
+                    self.cond.notify_all()
+                self.thread.join(timeout=1)
+                with self.cond:
+                    self.stop()
+        ''',
+        "inheritance, and a semaphore that counts places": '''
+        import queue
+        import socket
+        import threading
+
+
+        class Sender(threading.Thread):
+            def __init__(self, sock):
+                threading.Thread.__init__(self, daemon=True)
+                self.sock = sock
+                self.lines = queue.SimpleQueue()
+                self.failed = False
+
+            def run(self):
+                for line in iter(self.lines.get, b""):
+                    try:
+                        self.sock.sendall(line)
+                    except Exception:
+                        self.failed = True
+                        self.hang_up()
+                        break
+                    self.sent()
+
+            def sent(self):
+                raise NotImplementedError
+
+            def hang_up(self):
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+
+        class Outbox(Sender):
+            def __init__(self, sock, limit):
+                super().__init__(sock)
+                self.places = threading.Semaphore(limit)
+                self.closed = False
+                self.start()
+
+            def sent(self):
+                self.places.release()
+
+            def put(self, line):
+                if self.closed or self.failed:
+                    return False
+                if not self.places.acquire(blocking=False):
+                    self.closed = True
+                    self.hang_up()
+                    return False
+                self.lines.put(line)
+                return True
+
+            def close(self):
+                self.closed = True
+                self.lines.put(b"")
+                self.join(0.5)
+                self.hang_up()
+                self.join(1)
+        ''',
+        "globals": '''
+        import socket
+        import threading
+        import time
+
+        state = {}
+
+
+        def sender(key):
+            box = state[key]
+            while True:
+                box["event"].wait()
+                with box["lock"]:
+                    if not box["lines"]:
+                        if box["closed"]:
+                            box["done"].set()
+                            return
+                        box["event"].clear()
+                        continue
+                    line = box["lines"].pop(0)
+                try:
+                    box["sock"].sendall(line)
+                except OSError:
+                    kill(box)
+                    box["done"].set()
+                    return
+
+
+        def kill(box):
+            with box["lock"]:
+                box["closed"] = True
+                box["lines"].clear()
+                box["event"].set()
+            try:
+                box["sock"].shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+        class Outbox:
+            def __init__(self, sock, limit):
+                box = state[id(self)] = dict(sock=sock, limit=limit, lines=[], closed=False)
+                box.update(lock=threading.Lock(), event=threading.Event(), done=threading.Event())
+                threading.Thread(target=sender, args=(id(self),), daemon=True).start()
+
+            def put(self, line):
+                box = state[id(self)]
+                with box["lock"]:
+                    if box["closed"]:
+                        return False
+                    if len(box["lines"]) < box["limit"]:
+                        box["lines"].append(line)
+                        box["event"].set()
+                        return True
+                kill(box)
+                return False
+
+            def close(self):
+                box = state[id(self)]
+                with box["lock"]:
+                    box["closed"] = True
+                    box["event"].set()
+                box["done"].wait(0.5)
+                kill(box)
+        ''',
+        "makefile, and a queue with an end": '''
+        import queue
+        import socket
+        import threading
+        import time
+
+
+        class Outbox:
+            def __init__(self, sock, limit):
+                self.sock = sock
+                self.file = sock.makefile("wb")
+                self.queue = queue.Queue(limit)
+                self.open = True
+                self.thread = threading.Thread(target=self.loop)
+                self.thread.daemon = True
+                self.thread.start()
+
+            def loop(self):
+                while True:
+                    line = self.queue.get()
+                    try:
+                        if line is None:
+                            return
+                        self.file.write(line)
+                        self.file.flush()
+                    except (OSError, ValueError):
+                        self.give_up()
+                        return
+                    finally:
+                        self.queue.task_done()
+
+            def give_up(self):
+                self.open = False
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                try:
+                    while True:
+                        self.queue.get_nowait()
+                except queue.Empty:
+                    pass
+                try:
+                    self.queue.put_nowait(None)
+                except queue.Full:
+                    pass
+
+            def put(self, line):
+                if not self.open:
+                    return False
+                try:
+                    self.queue.put(line, block=False)
+                except queue.Full:
+                    self.give_up()
+                    return False
+                return self.open
+
+            def close(self):
+                was, self.open = self.open, False
+                if was:
+                    try:
+                        self.queue.put(None, timeout=0.5)
+                    except queue.Full:
+                        pass
+                self.thread.join(0.5)
+                if self.thread.is_alive():
+                    self.give_up()
+                    self.thread.join(0.5)
+        ''',
+        "a thread that looks up now and then": '''
+        import queue
+        import socket
+        import threading
+
+
+        class Outbox:
+            def __init__(self, sock, limit):
+                self.sock = sock
+                self.q = queue.Queue(maxsize=limit)
+                self.dead = False
+                self.closing = threading.Event()
+                self.t = threading.Thread(target=self._run, daemon=True)
+                self.t.start()
+
+            def _run(self):
+                try:
+                    while True:
+                        try:
+                            line = self.q.get(timeout=0.02)
+                        except queue.Empty:
+                            if self.closing.is_set():
+                                return
+                            continue
+                        self.sock.sendall(line)
+                except OSError:
+                    self._kill()
+
+            def _kill(self):
+                self.dead = True
+                self.closing.set()
+                try:
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+            def put(self, line):
+                if self.dead or self.closing.is_set():
+                    return False
+                try:
+                    self.q.put_nowait(line)
+                    return True
+                except queue.Full:
+                    self._kill()
+                    return False
+
+            def close(self):
+                self.closing.set()
+                self.t.join(0.5)
+                if self.t.is_alive():
+                    self._kill()
+                    self.t.join(0.5)
         ''',
     },
 )  # fmt: skip

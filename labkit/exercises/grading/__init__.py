@@ -1,5 +1,6 @@
 """What runs a student's code, and says what came of it. The exercises themselves are in catalogue/.
 
+- advice.py         what a student's test does with what it has found
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs
 - clock.py          the clock by which that process is timed

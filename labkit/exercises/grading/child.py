@@ -14,6 +14,7 @@ import pickle
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
@@ -117,7 +118,10 @@ def load(job: dict[str, Any]) -> Any:
         # Or it would return the classes that it made before.
         cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
         return pickle.loads(job["pickled"])
-    names: dict[str, Any] = {"__name__": "__student__", "__file__": job["filename"]}
+    module = types.ModuleType("__student__")
+    module.__file__ = job["filename"]
+    sys.modules[module.__name__] = module  # a dataclass looks up its module there
+    names = vars(module)
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
     wanted = job["wants"]
     if wanted not in names:
