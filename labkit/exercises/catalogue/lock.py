@@ -10,6 +10,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.values import is_list
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -128,6 +129,7 @@ class Rooms(Calls):
 
     def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
         here = self.call("members", room)
+        is_list(here, f"members({room!r})")
         if sorted(here) != sorted(nicknames):
             raise CheckFailed(f"{list(nicknames)} in the {room}", f"members gave {here}", clue)
 

@@ -3,7 +3,9 @@
 - cells.py          what of a notebook belongs to an exercise
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs
+- explaining.py     which lines to look at after a failure, and which code was judged
 - judging.py        `judge(my_test)`
+- memory.py         a bound on the memory of a student's code
 - notebooks.py      the notebooks of exercises and of solutions, both from one source
 - process.py        a process for a student's code
 - result.py         what a check found

@@ -14,6 +14,7 @@ import pickle
 import sys
 import threading
 from collections import ChainMap
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,6 +24,7 @@ import cloudpickle
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading.explaining import Text, findings, text_of
 from labkit.exercises.grading.process import STORM, Process
 from labkit.exercises.grading.result import Failure, Result
 from labkit.journal import Event
@@ -56,9 +58,22 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
     except CannotSend as error:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
+    text = text_of(code, job)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
     with Process("labkit.exercises.grading.child", job) as process:
-        return _follow(exercise, process)
+        result = _follow(exercise, process)
+    return _explained(result, text)
+
+
+def _explained(result: Result, text: Text | None) -> Result:
+    """The result, with what was judged, and with the lines to look at."""
+    if text is not None and text.is_cell:
+        result.judged = text.first_line(result.exercise.wants)
+    if (failure := result.failure) is not None:
+        seen = (failure.expected, failure.seen, *failure.deaths, *failure.at)
+        found = findings(result.exercise, text, result.failed or "", seen, failure.clue)
+        result.failure = replace(failure, look_at=found)
+    return result
 
 
 class CannotSend(Exception):

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Literal
 
 import cloudpickle
@@ -25,6 +26,7 @@ from labkit.exercises.bench import bench as benches
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading import memory
 from labkit.probe.failed import CheckFailed
 from labkit.shadows import shadow
 
@@ -89,13 +91,33 @@ def load(job: dict[str, Any]) -> Any:
     if job["pickled"] is not None:
         # Or it would return the classes that it made before.
         cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
-        return pickle.loads(job["pickled"])
-    names: dict[str, Any] = {"__name__": "__student__", "__file__": job["filename"]}
+        code = pickle.loads(job["pickled"])
+        main = sys.modules["__main__"] = ModuleType(
+            "__main__"
+        )  # where pickle and typing look for its names
+        main.__dict__.update(getattr(code, "__globals__", {}), **{job["wants"]: code})
+        return code
+    names = _as_module(job["filename"])
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
     wanted = job["wants"]
     if wanted not in names:
         raise NameMissing(wanted)
     return names[wanted]
+
+
+def _as_module(filename: str) -> dict[str, Any]:
+    """The globals of a new module for this file, with what it finds when it is run: it is in sys.modules,
+    as dataclasses, pickle and inspect want it; and its neighbours are imported anew."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(filename)), "")
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(folder) and benches.is_students(file):
+            del sys.modules[name]
+    module = ModuleType("__student__")
+    module.__file__ = filename
+    sys.modules[module.__name__] = module
+    sys.argv = [filename]
+    return vars(module)
 
 
 def state(bench: benches.Bench | None) -> dict[str, Any]:
@@ -114,6 +136,8 @@ def open_ports() -> int:
 
 def told(error: BaseException) -> str:
     """In one line: what it is, or what it comes of if a file hides one of Python's modules."""
+    if isinstance(error, MemoryError):
+        memory.lift()
     return shadow(error) or benches.in_one_line(error)
 
 
@@ -173,17 +197,20 @@ class Attempt:
         try:
             self.watchdog.guard(begin, lambda: state(None))
         except NameMissing:
-            return self._fail(f"a function or class called {wants}", "the file has none of that name")
+            return self._fail(
+                f"a function or class called {wants}", "the file has none of that name", "no such name"
+            )
         except SyntaxError as error:
             where = f"line {error.lineno}: {(error.text or '').strip()}"
             seen = shadow(error) or f"{type(error).__name__}: {error.msg} (in {where})"
-            return self._fail("Python that can be read", seen)
+            return self._fail("Python that can be read", seen, "SyntaxError")
         except BaseException as error:  # also sys.exit() at the top of the file
-            return self._fail("code that can be loaded", told(error))
+            clue = "exit at load" if isinstance(error, SystemExit) else type(error).__name__
+            return self._fail("code that can be loaded", told(error), clue)
         if not callable(self.code):
             kind = type(self.code).__name__
             what = f"an object, of the type {kind}; is it {kind}() where {kind} is wanted?"
-            return self._fail(f"a function or class to call, like {wants}", what)
+            return self._fail(f"a function or class to call, like {wants}", what, "not callable")
         return True
 
     def _holds(self, step: Step, bench: benches.Bench) -> bool:
@@ -222,6 +249,7 @@ def main() -> None:
     reports.sign = job["sign"]
     threading.excepthook = remember_death
     sys.stderr.flush()
+    memory.bound()
     try:
         Attempt(job, reports).run()
     except BaseException as error:  # ours: the exercise itself is wrong
