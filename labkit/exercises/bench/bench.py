@@ -15,6 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Container
 from pathlib import Path
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
@@ -169,6 +170,18 @@ def in_one_line(error: BaseException, innermost: bool = True) -> str:
         return words
     frame = frames[-1 if innermost else 0]
     return f"{words} (in {place(frame.filename, frame.lineno)})"
+
+
+def settle(seconds: float = 0.5) -> None:
+    """Wait until no thread moves, but not for longer: one that is about to die is dead then."""
+    give_up = monotonic() + seconds
+    before: object = None
+    still = 0
+    while still < 3 and monotonic() < give_up:
+        now = {ident: (frame.f_code, frame.f_lasti) for ident, frame in sys._current_frames().items()}
+        still = still + 1 if now == before else 0
+        before = now
+        sleep(0.01)  # their turn
 
 
 def whereabouts(but: Container[threading.Thread] = ()) -> list[str]:

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from types import CodeType, FrameType
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, is_students
+from labkit.exercises.bench.bench import SOON, Bench, is_students, settle
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 
@@ -154,6 +154,7 @@ class Serving:
             return ": serve had died", type(self.call.error).__name__
         if self.call.ended(0):
             return ": serve had returned", "returned"
+        settle()
         frames = stack(sys._current_frames().get(self.call.thread.ident or 0))
         codes = [frame.f_code for frame in frames]
         if not students(frames) or Listener.accept.__code__ in codes:

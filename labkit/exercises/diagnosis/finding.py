@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from labkit.exercises.diagnosis import loading, locks, shape, stream
+from labkit.exercises.diagnosis import errors, loading, locks, shape, stream
 from labkit.exercises.diagnosis.code import Code, Failed, Finding
 
 MOST = 2
@@ -16,10 +16,12 @@ STUCK = re.compile(r"still|not come back|deadlock|does not end|not returned|long
 def look_at(code: Code, failed: Failed) -> tuple[Finding, ...]:
     """What to look at for this failure of a step."""
     found: list[Finding] = []
-    for rule in (*shape.RULES, *locks.RULES, *stream.RULES):
+    for rule in (*errors.RULES, *shape.RULES, *locks.RULES, *stream.RULES):
         found += rule(code, failed)
     if not found:
         found += shape.hides_errors(code, failed)
+    if not found:
+        found += shape.unused_parameter(code, failed)
     return _first(found)
 
 

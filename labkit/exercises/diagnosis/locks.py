@@ -33,6 +33,15 @@ def new_lock_each_time(code: Code, failed: Failed) -> Iterator[Finding]:
         for item in block.items:
             if calls(item.context_expr, *KINDS):
                 yield Finding(name, block.lineno, f"`with {text(item.context_expr)}` makes {why}")
+    for made in code.all(ast.Return):
+        function = code.function_of(made)
+        if function is not None and made.value is not None and calls(made.value, *KINDS):
+            if any(
+                last(item.context_expr) == function.name or calls(item.context_expr, function.name)
+                for block in code.all(ast.With)
+                for item in block.items
+            ):
+                yield Finding(name, made.lineno, f"`{text(made)}` makes {why}. Make it once, in __init__")
     for statement in code.all(ast.Assign):
         function = code.function_of(statement)
         if function is None or not calls(statement.value, *KINDS):
@@ -127,9 +136,16 @@ def waits_under_lock(code: Code, failed: Failed) -> Iterator[Finding]:
         held = next((i.context_expr for i in block.items if is_lock(code, i.context_expr)), None)
         if held is None:
             continue
+        function = code.function_of(block)
+        given = {a.arg for a in function.args.args} if function else set()
         for node in own(block):
             if not isinstance(node, ast.Call):
                 continue
+            if isinstance(node.func, ast.Name) and node.func.id in given:
+                words = (
+                    f"`{text(node)}` is called with {text(held)} held: it may take long, or need the lock"
+                )
+                yield Finding("a call under the lock", node.lineno, words)
             what = WAITS.get(last(node.func))
             joins_text = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant)
             if what and not joins_text and not (last(node.func) == "join" and _joins_texts(node)):
@@ -155,7 +171,12 @@ def takes_twice(code: Code, failed: Failed) -> Iterator[Finding]:
     for block in code.all(ast.With):
         held = {text(i.context_expr) for i in block.items if last(i.context_expr) in plain}
         for node in own(block):
-            called = code.functions.get(last(node.func)) if isinstance(node, ast.Call) else None
+            if not isinstance(node, ast.Call) or text(node.func) not in (
+                last(node.func),
+                f"self.{last(node.func)}",
+            ):
+                continue
+            called = code.functions.get(last(node.func))
             if called is None or called is code.function_of(block):
                 continue
             again = held & {
@@ -164,7 +185,7 @@ def takes_twice(code: Code, failed: Failed) -> Iterator[Finding]:
             if again:
                 lock = again.pop()
                 words = f"{called.name}, called here, takes {lock}, which is held: a Lock waits for itself"
-                yield Finding("a Lock taken twice", getattr(node, "lineno", 0), words)
+                yield Finding("a Lock taken twice", node.lineno, words)
 
 
 RULES: tuple[Rule, ...] = (new_lock_each_time, not_released, waits_under_lock, takes_twice)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import difflib
+import re
 from collections.abc import Iterator
 
 from labkit.exercises.diagnosis.code import (
@@ -56,9 +56,11 @@ def returns_nothing(code: Code, failed: Failed) -> Iterator[Finding]:
     for name in wanting_value(code) & set(code.entries):
         function = code.entries[name]
         inside = list(own(function))
-        delegates = any(isinstance(node, ast.Raise) for node in inside) or len(function.body) == 0
-        if returns_something(function) or yields(function) or delegates:
+        stub = any(isinstance(node, ast.Raise) for node in inside)
+        if returns_something(function) or yields(function) or stub:
             continue
+        if len(code.entries) > 2 and not failed.tells(f"{name}("):
+            continue  # another method's
         prints = next((node for node in inside if calls(node, "print")), None)
         if prints is not None:
             words = f"{name} prints, and returns nothing. Nobody can use what is printed: return it"
@@ -70,15 +72,66 @@ def returns_nothing(code: Code, failed: Failed) -> Iterator[Finding]:
 
 def returns_in_first_round(code: Code, failed: Failed) -> Iterator[Finding]:
     for loop in code.all(ast.For, ast.While):
-        function = code.function_of(loop)
+        if code.function_of(loop) is None or any(isinstance(node, ast.Continue) for node in own(loop)):
+            continue
         at_end = loop.body[-1]
-        if isinstance(at_end, ast.Return) and function is not None:
-            if any(isinstance(node, ast.Continue) for node in own(loop)):
-                continue
+        if isinstance(at_end, ast.If) and at_end.orelse and isinstance(at_end.body[-1], ast.Return):
+            at_end = at_end.orelse[-1]
+        if isinstance(at_end, ast.Return):
             words = (
                 "this `return` is inside the loop: it ends in its first round. Should it stand after it?"
             )
             yield Finding("return in the first round", at_end.lineno, words)
+
+
+def returns_out_of_loop(code: Code, failed: Failed) -> Iterator[Finding]:
+    """Of a function that goes through all: one that leaves at the first special case."""
+    if not failed.tells("heard nothing"):
+        return
+    for name, function in code.entries.items():
+        if name in wanting_value(code):
+            continue
+        for node in own(function):
+            inside = next((above for above in code.above(node) if isinstance(above, ast.For)), None)
+            if isinstance(node, ast.Return) and inside is not None and code.function_of(node) is function:
+                words = (
+                    "`return` ends the whole loop, and leaves out those behind. For the next one: continue"
+                )
+                yield Finding("return for continue", node.lineno, words)
+
+
+def falls_through(code: Code, failed: Failed) -> Iterator[Finding]:
+    """One path of a function that must return something ends without."""
+    if not re.search(r"True|False|a list", failed.text.partition("\0")[0]) or not failed.tells(
+        "None", "False"
+    ):
+        return
+    for name in wanting_value(code) & set(code.entries):
+        function = code.entries[name]
+        if not returns_something(function) or not _ends(function.body) or _ends(code.methods[name].body):
+            continue
+        words = f"{name} can come to its end without a `return`: then it gives None"
+        yield Finding("a path without return", function.lineno, words)
+
+
+def _ends(block: list[ast.stmt]) -> bool:
+    """Whether a block can come to its end."""
+    last_one = block[-1]
+    if isinstance(last_one, ast.Return | ast.Raise | ast.Continue | ast.Break):
+        return False
+    if isinstance(last_one, ast.If):
+        return not last_one.orelse or _ends(last_one.body) or _ends(last_one.orelse)
+    if isinstance(last_one, ast.With):
+        return _ends(last_one.body)
+    if isinstance(last_one, ast.While):
+        forever = isinstance(last_one.test, ast.Constant) and bool(last_one.test.value)
+        return not forever or any(isinstance(node, ast.Break) for node in own(last_one))
+    if isinstance(last_one, ast.Try):
+        if last_one.finalbody and not _ends(last_one.finalbody):
+            return False
+        blocks = [last_one.orelse or last_one.body, *(handler.body for handler in last_one.handlers)]
+        return any(map(_ends, blocks))
+    return not isinstance(last_one, ast.Match)
 
 
 def calls_instead_of_passing(code: Code, failed: Failed) -> Iterator[Finding]:
@@ -142,6 +195,7 @@ def shared_attribute(code: Code, failed: Failed) -> Iterator[Finding]:
             for node in ast.walk(owner)
             if isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
+            and not isinstance(code.parents[node], ast.AugAssign)  # += changes what is shared
             and last(node.value) == "self"
         }
         set_by_class = {
@@ -208,15 +262,6 @@ def without_self(code: Code, failed: Failed) -> Iterator[Finding]:
                 yield Finding("self is missing", function.lineno, words)
 
 
-def shadows_builtin(code: Code, failed: Failed) -> Iterator[Finding]:
-    if not failed.tells("is not callable", "isinstance() arg 2", "UnboundLocalError"):
-        return
-    for name in code.all(ast.Name):
-        if isinstance(name.ctx, ast.Store) and name.id in dir(builtins) and not name.id.startswith("_"):
-            words = f"here `{name.id}`, a name of Python's own, gets another value. Call it something else"
-            yield Finding("hides a name of Python's", name.lineno, words)
-
-
 def return_in_finally(code: Code, failed: Failed) -> Iterator[Finding]:
     for attempt in code.all(ast.Try):
         for statement in attempt.finalbody:
@@ -250,18 +295,25 @@ def _leaves_loop(code: Code, node: ast.AST, loop: ast.For) -> bool:
     return False
 
 
-def calls_itself(code: Code, failed: Failed) -> Iterator[Finding]:
-    if not failed.tells("RecursionError"):
-        return
-    for function in code.all(ast.FunctionDef):
-        for node in own(function):
-            by_name = isinstance(node, ast.Call) and last(node.func) == function.name
-            by_property = (
-                function.decorator_list and isinstance(node, ast.Attribute) and node.attr == function.name
-            )
-            if by_name or by_property:
-                words = f"{function.name} calls itself here. Which call of it would not?"
-                yield Finding("calls itself", getattr(node, "lineno", 0), words)
+def unused_parameter(code: Code, failed: Failed) -> Iterator[Finding]:
+    """A parameter that our answer uses, and this code does not."""
+    for name, function in code.entries.items():
+        ours = code.methods[name]
+        used = {node.id for node in ast.walk(ours) if isinstance(node, ast.Name)}
+        uses = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        if name == "__init__" or "locals" in uses or len(function.body) == 0:
+            continue
+        for argument, theirs in zip(ours.args.args, function.args.args, strict=False):
+            if argument.arg in used and theirs.arg not in uses and argument.arg != "self":
+                words = f"{name} is given `{theirs.arg}`, and does not use it"
+                yield Finding("does not use what it is given", function.lineno, words)
+
+
+def prints_for_show(code: Code, failed: Failed) -> Iterator[Finding]:
+    prints = next((call for call in code.all(ast.Call) if calls(call, "print")), None)
+    if prints is not None and failed.tells("nothing was shown"):
+        words = f"`{text(prints)[:60]}`: the task says show(…), and nobody sees what is printed"
+        yield Finding("print instead of show", prints.lineno, words)
 
 
 def hides_errors(code: Code, failed: Failed) -> Iterator[Finding]:
@@ -276,7 +328,7 @@ def hides_errors(code: Code, failed: Failed) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    is_async, is_generator, misspelt_method, without_self, returns_nothing, calls_instead_of_passing,
-    not_called, shadows_builtin, calls_itself, returns_in_first_round, mutable_default, shared_attribute,
-    return_in_finally, changes_while_iterating,
+    is_async, is_generator, misspelt_method, without_self, returns_nothing, falls_through,
+    calls_instead_of_passing, not_called, prints_for_show, returns_in_first_round, returns_out_of_loop,
+    mutable_default, shared_attribute, return_in_finally, changes_while_iterating,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from labkit.exercises.diagnosis.code import Code, Failed, Finding, Rule, calls, last, text
+from labkit.exercises.diagnosis.code import Code, Failed, Finding, Rule, calls, last, own, text
 
 CONCURRENT = (
     "Thread", "Executor", "asyncio", "select", "poll", "socketserver", "start_new_thread", "Process",
@@ -14,8 +14,8 @@ CONCURRENT = (
 )  # fmt: skip
 """One of these stands in each server that does two things at once."""
 
-LINES = ("\\n", "readline", "makefile", "splitlines", "10", "\\x0a", "StreamReader", "StreamRequestHandler")
-"""One of these stands in all code that looks for the end of a line."""
+READERS = ("readline", "makefile", "splitlines", "StreamReader", "StreamRequestHandler")
+"""What looks for the end of a line by itself."""
 
 
 def received(code: Code) -> set[str]:
@@ -101,15 +101,125 @@ def strict_file(code: Code, failed: Failed) -> Iterator[Finding]:
                 yield Finding("makefile decodes strictly", call.lineno, words)
 
 
+PIECES = re.compile(r"piece|cut|each line|a line")
+
+
 def recv_is_a_message(code: Code, failed: Failed) -> Iterator[Finding]:
-    if not re.search(r"piece|cut|each line|a line", failed.step):
-        return
     receives = next((call for call in code.all(ast.Call) if calls(call, "recv")), None)
-    if receives is not None and not code.mentions(*LINES):
-        words = (
-            "one recv is taken for one message: nothing looks for the LF. It may bring half a line, or two"
-        )
-        yield Finding("a recv is a message", receives.lineno, words)
+    if receives is None or not PIECES.search(failed.step) or code.mentions(*READERS) or looks_for_lf(code):
+        return
+    words = "one recv is taken for one message: nothing looks for the LF. It may bring half a line, or two"
+    yield Finding("a recv is a message", receives.lineno, words)
+
+
+def looks_for_lf(code: Code) -> bool:
+    """Whether a newline stands where something may look for it, not only where it is added or stripped."""
+    for constant in code.all(ast.Constant):
+        if constant.value in ("\n", b"\n", 10) and not isinstance(constant.value, bool):
+            user = code.parents.get(constant)
+            adds = isinstance(user, ast.BinOp)
+            strips = isinstance(user, ast.Call) and last(user.func) in (
+                "strip", "rstrip", "removesuffix", "replace", "send", "sendall", "recv",
+            )  # fmt: skip
+            if not (adds or strips or isinstance(user, ast.keyword)):
+                return True
+    return False
+
+
+def forgets_the_rest(code: Code, failed: Failed) -> Iterator[Finding]:
+    """What one recv brought is cut by itself: what follows its last LF is taken for a line, or lost."""
+    if not PIECES.search(failed.step):
+        return
+    names = received(code)
+    if "feed" in code.entries:
+        names |= {a.arg for a in code.entries["feed"].args.args[1:2]}
+    joined = {
+        side.id
+        for node in code.all(ast.BinOp)
+        for side in (node.left, node.right)
+        if isinstance(side, ast.Name)
+    }
+    joined |= {last(node.value) for node in code.all(ast.AugAssign)}
+    for call in code.all(ast.Call):
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr in ("split", "splitlines")):
+            continue
+        source = call.func.value
+        while isinstance(source, ast.Call) and isinstance(source.func, ast.Attribute):
+            source = source.func.value  # data.decode().split
+        if isinstance(source, ast.Name) and source.id in names - joined:
+            words = f"`{text(call)}`: what follows the last LF is half a line. Keep it for the next recv"
+            yield Finding("half a line is taken for one", call.lineno, words)
+
+
+def keeps_line_end(code: Code, failed: Failed) -> Iterator[Finding]:
+    """readline gives a line with its LF, and nothing here takes it off."""
+    reads = next((call for call in code.all(ast.Call) if calls(call, "readline")), None)
+    cuts = ("strip(", "removesuffix(", "split", "[:-", "partition(", "replace(", "readline()[")
+    if reads is not None and not code.mentions(*cuts):
+        words = "readline returns the line with its LF, and nothing takes that off: .removesuffix(b'\\n')"
+        yield Finding("the LF is kept", reads.lineno, words)
+
+
+def short_timeout(code: Code, failed: Failed) -> Iterator[Finding]:
+    if not failed.tells("vanished", "handle_client returned", "then FIN", "then RST", "TimeoutError"):
+        return
+    for call in code.all(ast.Call):
+        if calls(call, "settimeout", "setblocking") and call.args:
+            value = call.args[0]
+            if isinstance(value, ast.Constant) and value.value not in (None, True):
+                words = f"`{text(call)}`: one who is silent for so long raises, for a timeout is an OSError"
+                yield Finding("a timeout ends the silent", call.lineno, words)
+
+
+def thread_not_started(code: Code, failed: Failed) -> Iterator[Finding]:
+    if code.mentions(".run()"):
+        return
+    started = {text(call.func.value) for call in code.all(ast.Call) if isinstance(call.func, ast.Attribute)
+               and call.func.attr == "start"}  # fmt: skip
+    for statement in code.all(ast.Assign):
+        if not calls(statement.value, "Thread"):
+            continue
+        names = {text(target) for target in statement.targets}
+        if not names & started and not any("." not in name for name in started):
+            words = f"`{text(statement.targets[0])}` is made, and never started: .start()"
+            yield Finding("a thread is not started", statement.lineno, words)
+    for expression in code.all(ast.Expr):
+        if calls(expression.value, "Thread"):
+            yield Finding(
+                "a thread is not started",
+                expression.lineno,
+                "this thread is made, and not started: .start()",
+            )
+
+
+def serves_in_the_loop(code: Code, failed: Failed) -> Iterator[Finding]:
+    """What reads from one client is called by the loop that accepts."""
+    for loop in code.all(ast.While):
+        accepts = [s for s in own(loop) if isinstance(s, ast.Assign) and calls(s.value, "accept")]
+        sockets = {n.id for s in accepts for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+        for call in (node for node in own(loop) if isinstance(node, ast.Call)):
+            called = code.functions.get(last(call.func))
+            given = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
+            if called is not None and given & sockets and _reads(code, called, set()):
+                words = f"`{text(call)}` serves one client, and the next one waits for it. Give it a thread"
+                yield Finding("serves in the loop that accepts", call.lineno, words)
+
+
+def _reads(code: Code, function: ast.AST, seen: set[str]) -> bool:
+    """Whether it waits for what a client says, itself or in what it calls."""
+    for node in own(function):
+        if (
+            calls(node, "recv", "readline", "recv_into")
+            or isinstance(node, ast.For)
+            and calls(node.iter, "makefile")
+        ):
+            return True
+        name = last(node.func) if isinstance(node, ast.Call) else ""
+        if name in code.functions and name not in seen:
+            seen.add(name)
+            if _reads(code, code.functions[name], seen):
+                return True
+    return False
 
 
 def file_keeps_it_open(code: Code, failed: Failed) -> Iterator[Finding]:
@@ -142,32 +252,20 @@ def no_thread(code: Code, failed: Failed) -> Iterator[Finding]:
         yield Finding("no thread at all", line, words)
 
 
-def sends_text(code: Code, failed: Failed) -> Iterator[Finding]:
-    if not failed.tells("a bytes-like object is required"):
-        return
-    for call in code.all(ast.Call):
-        if calls(call, "send", "sendall") and call.args and _is_text(call.args[0]):
-            words = f"`{text(call)}`: a socket takes bytes. Encode the text: .encode()"
-            yield Finding("sends a str", call.lineno, words)
-
-
-def _is_text(node: ast.expr) -> bool:
-    if isinstance(node, ast.BinOp):
-        return _is_text(node.left) or _is_text(node.right)
-    return isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
-
-
 def line_end(code: Code, failed: Failed) -> Iterator[Finding]:
     """What was to come has come, but for its LF; or with one that it should not have."""
     expected, _, seen = failed.text.partition("\0")
+    expected = expected.partition(" from feed(")[0]
     for words in re.findall(r"'([^']*)\\n'", expected):
         if words and f"{words}'" in seen and f"{words}\\n" not in seen:
             told = f"'{words}' came without its LF: who reads lines waits for it. Send b'…\\n'"
             yield Finding("the LF is missing", 0, told)
             return
-    for words in re.findall(r"'([^'\\]+)'", expected):
+    for words in re.findall(r"(?<!b)'([^'\\]+)'", expected):
+        if f"b'{words}" in seen:
+            told = f"b'{words}' is bytes, and text is wanted: .decode('utf-8', 'replace')"
+            yield Finding("bytes for text", 0, told)
+            return
         for end, called in (("\\r\\n", "CR and LF"), ("\\n", "LF"), ("\\r", "CR")):
             if f"'{words}{end}'" in seen:
                 yield Finding(
@@ -177,6 +275,7 @@ def line_end(code: Code, failed: Failed) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    line_end, bytes_and_text, text_of_bytes, decodes_pieces, strict_file, recv_is_a_message, sends_text,
-    file_keeps_it_open, no_thread,
+    line_end, bytes_and_text, text_of_bytes, recv_is_a_message, forgets_the_rest, decodes_pieces,
+    strict_file, keeps_line_end, serves_in_the_loop, thread_not_started, file_keeps_it_open,
+    no_thread, short_timeout,
 )  # fmt: skip

@@ -237,6 +237,8 @@ class Attempt:
         return True
 
     def _fail(self, expected: str, seen: str, clue: str = "") -> Literal[False]:
+        if self.bench is not None:
+            benches.settle()
         known = state(self.bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # that is told already
         self.reports.send(state="failed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
