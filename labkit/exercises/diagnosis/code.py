@@ -33,13 +33,18 @@ class Failed:
 
     Args:
         step: the name of the step that failed; "" if the code could not be loaded.
-        text: what was expected, what was seen, where threads were and what they died of.
+        text: what was expected, and behind a NUL what was seen, where threads were, what they died of.
         stuck: whether something did not come to its end.
     """
 
     step: str
     text: str
     stuck: bool
+
+    @property
+    def seen(self) -> str:
+        """What was seen, without what was expected."""
+        return self.text.partition("\0")[2]
 
     def tells(self, *words: str) -> bool:
         """Whether one of these stands in it."""
@@ -149,9 +154,10 @@ def own(function: ast.AST) -> Iterator[ast.AST]:
             yield from own(child)
 
 
-def text(node: ast.AST) -> str:
-    """The source of an expression, on one line; "self.lock"."""
-    return ast.unparse(node).split("\n")[0]
+def text(node: ast.AST, longest: int = 80) -> str:
+    """The source of an expression: "self.lock"; of a longer one the beginning."""
+    source = ast.unparse(node)
+    return source if longest > 80 else source.split("\n")[0][:longest]
 
 
 def last(node: ast.AST) -> str:

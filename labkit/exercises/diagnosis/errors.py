@@ -89,9 +89,12 @@ def other_parameters(code: Code, failed: Failed) -> Iterator[Finding]:
     if not failed.tells("positional argument", "unexpected keyword argument"):
         return
     for name, function in code.entries.items():
+        if name not in code.methods:
+            continue
         ours = [a.arg for a in code.methods[name].args.args if a.arg != "self"]
         theirs = [a.arg for a in function.args.posonlyargs + function.args.args if a.arg != "self"]
-        if len(ours) != len(theirs) and function.args.vararg is None:
+        needed = len(theirs) - len(function.args.defaults)
+        if not needed <= len(ours) <= len(theirs) and function.args.vararg is None:
             words = f"{name}({', '.join(theirs)}): the task calls it with ({', '.join(ours)})"
             yield Finding("other parameters", function.lineno, words)
 
@@ -101,10 +104,9 @@ def calls_itself(code: Code, failed: Failed) -> Iterator[Finding]:
         return
     for function in code.all(ast.FunctionDef):
         for node in own(function):
-            by_name = calls(node, function.name)
-            by_property = (
-                function.decorator_list and isinstance(node, ast.Attribute) and node.attr == function.name
-            )
+            name = text(node.func) if isinstance(node, ast.Call) else ""
+            by_name = name in (function.name, f"self.{function.name}")
+            by_property = function.decorator_list and text(node) == f"self.{function.name}"
             if by_name or by_property:
                 words = f"{function.name} calls itself here. Which call of it would not?"
                 yield Finding("calls itself", getattr(node, "lineno", 0), words)

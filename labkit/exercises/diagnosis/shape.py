@@ -91,9 +91,11 @@ def returns_out_of_loop(code: Code, failed: Failed) -> Iterator[Finding]:
     for name, function in code.entries.items():
         if name in wanting_value(code):
             continue
+        given = {argument.arg for argument in function.args.args}
         for node in own(function):
-            inside = next((above for above in code.above(node) if isinstance(above, ast.For)), None)
-            if isinstance(node, ast.Return) and inside is not None and code.function_of(node) is function:
+            loop = next((above for above in code.above(node) if isinstance(above, ast.For)), None)
+            goes_through = loop and {n.id for n in ast.walk(loop.iter) if isinstance(n, ast.Name)} & given
+            if isinstance(node, ast.Return) and goes_through:
                 words = (
                     "`return` ends the whole loop, and leaves out those behind. For the next one: continue"
                 )
@@ -110,6 +112,8 @@ def falls_through(code: Code, failed: Failed) -> Iterator[Finding]:
         function = code.entries[name]
         if not returns_something(function) or not _ends(function.body) or _ends(code.methods[name].body):
             continue
+        if "None" in text(code.methods[name], 10_000):
+            continue  # there is a path on which None is right
         words = f"{name} can come to its end without a `return`: then it gives None"
         yield Finding("a path without return", function.lineno, words)
 
@@ -207,9 +211,29 @@ def shared_attribute(code: Code, failed: Failed) -> Iterator[Finding]:
             value = getattr(statement, "value", None)
             for target in _targets(statement):
                 name = last(target)
-                if (mutable(value) and name not in set_by_self) or name in set_by_class:
+                changed = mutable(value) and name not in set_by_self and changed_in_place(code, name)
+                if changed or (name in set_by_class and re.search("own|each", failed.step)):
                     words = f"all objects share `{name}`. Make one for each in __init__: self.{name} = …"
                     yield Finding("shared class attribute", statement.lineno, words)
+
+
+CHANGES = (
+    "append", "add", "remove", "pop", "discard", "clear", "update", "extend", "insert", "setdefault", "put",
+)  # fmt: skip
+
+
+def changed_in_place(code: Code, name: str) -> bool:
+    """Whether something of this name, an attribute, is changed as it is: `self.name.append(…)`."""
+    for node in code.all(ast.Attribute):
+        if node.attr == name:
+            user = code.parents[node]
+            if isinstance(user, ast.AugAssign) or (
+                isinstance(user, ast.Attribute) and user.attr in CHANGES
+            ):
+                return True
+            if isinstance(user, ast.Subscript) and not isinstance(user.ctx, ast.Load):
+                return True
+    return False
 
 
 def _targets(statement: ast.stmt) -> list[ast.expr]:
@@ -226,7 +250,7 @@ def misspelt_method(code: Code, failed: Failed) -> Iterator[Finding]:
     has = {f.name: f for f in owner.body if isinstance(f, Function)}
     assigned = {last(target) for statement in owner.body for target in _targets(statement)}
     for name in code.methods:
-        if name in has or name in assigned or name == "__init__" or hasattr(object, name):
+        if name in has or name in assigned or name == "__init__" or not failed.tells(name):
             continue
         elsewhere = code.functions.get(name)
         near = difflib.get_close_matches(
@@ -298,7 +322,8 @@ def _leaves_loop(code: Code, node: ast.AST, loop: ast.For) -> bool:
 def unused_parameter(code: Code, failed: Failed) -> Iterator[Finding]:
     """A parameter that our answer uses, and this code does not."""
     for name, function in code.entries.items():
-        ours = code.methods[name]
+        if (ours := code.methods.get(name)) is None:
+            continue
         used = {node.id for node in ast.walk(ours) if isinstance(node, ast.Name)}
         uses = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
         if name == "__init__" or "locals" in uses or len(function.body) == 0:

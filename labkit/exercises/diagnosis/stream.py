@@ -94,7 +94,7 @@ def strict_file(code: Code, failed: Failed) -> Iterator[Finding]:
     for call in code.all(ast.Call):
         if calls(call, "makefile") and not any(keyword.arg == "errors" for keyword in call.keywords):
             mode = next((text(argument) for argument in call.args), "'r'")
-            if "b" not in mode:
+            if "b" not in mode and "w" not in mode:
                 words = (
                     f"`{text(call)}` decodes strictly: a byte that is no UTF-8 raises. Add errors='replace'"
                 )
@@ -106,7 +106,9 @@ PIECES = re.compile(r"piece|cut|each line|a line")
 
 def recv_is_a_message(code: Code, failed: Failed) -> Iterator[Finding]:
     receives = next((call for call in code.all(ast.Call) if calls(call, "recv")), None)
-    if receives is None or not PIECES.search(failed.step) or code.mentions(*READERS) or looks_for_lf(code):
+    if receives is None or not PIECES.search(failed.step) or 'b"\\n"' not in code.answer:
+        return
+    if code.mentions(*READERS) or looks_for_lf(code):
         return
     words = "one recv is taken for one message: nothing looks for the LF. It may bring half a line, or two"
     yield Finding("a recv is a message", receives.lineno, words)
@@ -155,13 +157,16 @@ def keeps_line_end(code: Code, failed: Failed) -> Iterator[Finding]:
     """readline gives a line with its LF, and nothing here takes it off."""
     reads = next((call for call in code.all(ast.Call) if calls(call, "readline")), None)
     cuts = ("strip(", "removesuffix(", "split", "[:-", "partition(", "replace(", "readline()[")
-    if reads is not None and not code.mentions(*cuts):
+    kept = re.search(r"white space|\\n\\n|(hear|show)\(.*\\n", failed.seen)
+    if reads is not None and kept and not code.mentions(*cuts):
         words = "readline returns the line with its LF, and nothing takes that off: .removesuffix(b'\\n')"
         yield Finding("the LF is kept", reads.lineno, words)
 
 
 def short_timeout(code: Code, failed: Failed) -> Iterator[Finding]:
     if not failed.tells("vanished", "handle_client returned", "then FIN", "then RST", "TimeoutError"):
+        return
+    if code.mentions("TimeoutError", "BlockingIOError", "socket.timeout", "select"):
         return
     for call in code.all(ast.Call):
         if calls(call, "settimeout", "setblocking") and call.args:
@@ -230,7 +235,9 @@ def file_keeps_it_open(code: Code, failed: Failed) -> Iterator[Finding]:
         if not calls(call, "makefile") or id(call) in in_with:
             continue
         parent = code.parents.get(call)
-        name = last(parent.targets[0]) if isinstance(parent, ast.Assign) else ""
+        if not isinstance(parent, ast.Assign):
+            continue
+        name = last(parent.targets[0])
         if name and (
             code.mentions(f"{name}.close(")
             or any(last(item.context_expr) == name for block in code.all(ast.With) for item in block.items)

@@ -14,6 +14,9 @@ from labkit.exercises.diagnosis.finding import STUCK, look_at, look_at_file
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import BUSY, WAITING
 
+LONGEST = 100_000
+"""Characters of source that are looked into: a student's has a few thousand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -70,7 +73,7 @@ def findings(
         step: the step that failed; "" if the code could not be loaded.
         seen: what was expected, what was seen, and where the code was.
     """
-    if text is None:
+    if text is None or len(text.source) > LONGEST:
         return ()
     expected, *others = seen
     told = "\0".join([expected, "\n".join(others)])
@@ -80,7 +83,9 @@ def findings(
             methods = set(Code(exercise.solution, exercise.wants, exercise.solution).methods)
             return look_at_file(text.source, exercise.wants, methods, told, at)
         code = Code(text.source, exercise.wants, exercise.solution, text.rest)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()  # source that Python could read, and we cannot: nothing is lost but a hint
-    stuck = clue in (BUSY, WAITING, "deadlock") or bool(STUCK.search(told))
-    return look_at(code, Failed(step, told, stuck))
+        stuck = clue in (BUSY, WAITING, "deadlock") or bool(STUCK.search(told))
+        return look_at(code, Failed(step, told, stuck))
+    except (
+        Exception
+    ):  # source that a rule is not made for: nothing is lost but a hint, and no point with it
+        return ()
