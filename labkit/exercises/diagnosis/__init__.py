@@ -10,4 +10,5 @@ has failed. Most name what is a bug nearly everywhere; the others speak only of 
 - locks.py     locks: made anew, not released, held for too long
 - shape.py     definitions and calls: async, yield, print, shared lists, calls without ()
 - stream.py    sockets: bytes, lines, ends, threads
+- testing.py   a test of a server that finds nothing wrong
 """

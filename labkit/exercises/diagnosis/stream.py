@@ -29,6 +29,7 @@ def received(code: Code) -> set[str]:
 
 
 def _is_received(node: ast.AST, names: set[str]) -> bool:
+    node = node.value if isinstance(node, ast.NamedExpr) else node
     return (isinstance(node, ast.Name) and node.id in names) or calls(node, "recv")
 
 
@@ -228,7 +229,7 @@ def _reads(code: Code, function: ast.AST, seen: set[str]) -> bool:
 
 
 def file_keeps_it_open(code: Code, failed: Failed) -> Iterator[Finding]:
-    if not failed.tells("FIN", "open", "closed", "close"):
+    if not re.search("no FIN|still open|not closed|keeps .*open", failed.seen):
         return
     in_with = {id(item.context_expr) for block in code.all(ast.With) for item in block.items}
     for call in code.all(ast.Call):
@@ -269,7 +270,7 @@ def line_end(code: Code, failed: Failed) -> Iterator[Finding]:
             yield Finding("the LF is missing", 0, told)
             return
     for words in re.findall(r"(?<!b)'([^'\\]+)'", expected):
-        if f"b'{words}" in seen:
+        if re.search(rf"(?<![\w\"])b'{re.escape(words)}", seen):
             told = f"b'{words}' is bytes, and text is wanted: .decode('utf-8', 'replace')"
             yield Finding("bytes for text", 0, told)
             return

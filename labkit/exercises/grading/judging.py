@@ -17,8 +17,11 @@ from typing import Any
 
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
+from labkit.exercises.diagnosis.code import Finding
+from labkit.exercises.diagnosis.testing import look_at_test
 from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
+from labkit.exercises.grading.explaining import text_of
 from labkit.exercises.grading.process import Process
 
 CHILD = "labkit.exercises.grading.server_child"
@@ -58,6 +61,7 @@ class Judgement:
 
     trials: tuple[Trial, ...]
     unusable: str = ""  # why it could not be tried at all
+    look_at: tuple[Finding, ...] = ()  # lines of it that may keep it from finding anything
 
     @property
     def ok(self) -> bool:
@@ -97,6 +101,7 @@ class Judgement:
             "points": self.points,
             "unusable": self.unusable or None,
             "trials": trials,
+            "look_at": [finding._asdict() for finding in self.look_at if not self.ok],
         }
 
     @property
@@ -113,7 +118,8 @@ class Judgement:
                 f"It accuses {self.accused} of {sum(t.right for t in self.trials)} right servers. "
                 "A test that does so proves nothing: mend this first."
             )
-        return f"It accuses no right server, and catches {self.caught} of {self.points} bugs."
+        look_at = "".join(f" Look at line {f.line}: {f.words}." for f in self.look_at if not self.ok)
+        return f"It accuses no right server, and catches {self.caught} of {self.points} bugs.{look_at}"
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         for trial in self.trials:
@@ -175,7 +181,8 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
-    return Judgement(tuple(trials))
+    text = text_of(test, job)
+    return Judgement(tuple(trials), look_at=look_at_test(text.source, JUDGE.wants) if text else ())
 
 
 class Unusable(Exception):
