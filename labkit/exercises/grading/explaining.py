@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
 import sys
 from collections.abc import Collection
@@ -51,7 +52,9 @@ def text_of(code: Any, job: dict[str, Any]) -> Text | None:
     functions = [code, *vars(code).values()] if inspect.isclass(code) else [code]
     name = next((f.__code__.co_filename for f in functions if inspect.isfunction(f)), None)
     sources = job["sources"]
-    if name is None or name not in sources:  # it comes from a file
+    if name is not None and name not in sources and (lines := linecache.getlines(name)):
+        return Text("".join(lines))  # it comes from a file
+    if name is None or name not in sources:
         return None
     rest = "\n".join(text for other, text in sources.items() if other != name)
     return Text(sources[name], rest, _number_of_cell(name), True)
