@@ -54,6 +54,28 @@ def test_a_notebook_in_a_shell(tmp_path: Path) -> None:
     assert "judged: class Framing:" in result.stdout
 
 
+def test_a_notebook_has_no_line_numbers(tmp_path: Path) -> None:
+    """So what is told names the line itself."""
+    for source, words in [
+        (RIGHT.replace("data).split", "dat).split"), "(in the line `*lines, self.rest = (self.rest + dat)"),
+        ("class Framing:\n    def feed(:\n", "(in the line `def feed(:`)"),
+        (RIGHT.replace("return [", "yield ["), "look at: `yield` makes feed a generator"),
+    ]:
+        file = tmp_path / "mine.ipynb"
+        cell = {"cell_type": "code", "metadata": {}, "source": source}
+        file.write_text(json.dumps({"cells": [cell], "metadata": {}}), encoding="utf-8")
+        told = " ".join(run("check", "framing", str(file)).stdout.split())
+        assert words in told and "line 7" not in told, told
+
+
+def test_a_neighbour_that_cannot_be_read(tmp_path: Path) -> None:
+    """The file that is wrong is named."""
+    (tmp_path / "ends.py").write_text("x = 1\nx = = 2\n", encoding="utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text("import ends\n" + RIGHT, encoding="utf-8")
+    assert "(in ends.py, line 2: x = = 2)" in " ".join(run("check", "framing", str(file)).stdout.split())
+
+
 def test_a_file_of_an_older_powershell(tmp_path: Path) -> None:
     """Its `>` writes UTF-16, with CR LF; what is no text is named, in one line."""
     file = tmp_path / "mine.py"

@@ -14,10 +14,10 @@ from labkit.exercises.diagnosis.code import Code, Failed, Finding, Function, Rul
 
 def local_name(code: Code, failed: Failed) -> Iterator[Finding]:
     """A name that a function gives a value, and that was meant to be the object's, or the file's."""
-    found = re.search(r"UnboundLocalError: \D*'(\w+)'.*?line (\d+)", failed.text)
+    found = re.search(r"UnboundLocalError: \D*'(\w+)'(?:.*?line (\d+))?", failed.text)
     if found is None:
         return
-    name, line = found[1], int(found[2])
+    name, line = found[1], int(found[2] or 0)
     words = f"this function gives `{name}` a value, so `{name}` is its own, and has none yet"
     if any(node.attr == name for node in code.all(ast.Attribute) if last(node.value) == "self"):
         words += f". Is self.{name} meant?"

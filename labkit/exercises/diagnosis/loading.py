@@ -130,12 +130,17 @@ def instance(source: str, wants: str) -> Iterator[Finding]:
 
 
 def top_level(source: str, lines: list[int]) -> Iterator[Finding]:
-    """The statement at the top level that was being run when loading failed or did not end."""
-    for node in ast.parse(source).body:
-        inside = [n for n in lines if node.lineno <= n <= (node.end_lineno or node.lineno)]
-        if not inside or isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef | Function):
-            continue
+    """The statement at the top level that was being run when loading failed or did not end.
+
+    Args:
+        lines: those that the failure speaks of; if it speaks of none, the last statement that runs is told.
+    """
+    runs = [node for node in ast.parse(source).body if not isinstance(node, DEFINES)]
+    inside = [node for node in runs if any(node.lineno <= n <= (node.end_lineno or 0) for n in lines)]
+    for node in inside[:1] or ([] if lines else runs[-1:]):
         line = ast.unparse(node).splitlines()[0][:60]
         words = f"`{line}` runs when the file is loaded. What only tries the code belongs under: {MAIN}"
         yield Finding("runs when loaded", node.lineno, words)
-        return
+
+
+DEFINES = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -62,16 +62,18 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
     with Process("labkit.exercises.grading.child", job) as process:
         result = _follow(exercise, process)
-    return _explained(result, text)
+    return _explained(result, text, filename)
 
 
-def _explained(result: Result, text: Text | None) -> Result:
+def _explained(result: Result, text: Text | None, filename: str) -> Result:
     """The result, with what was judged, and with the lines to look at."""
     if text is not None and text.is_cell:
         result.judged = text.first_line(result.exercise.wants)
     if (failure := result.failure) is not None:
         seen = (failure.expected, failure.seen, *failure.deaths, *failure.at)
         found = findings(result.exercise, text, result.failed or "", seen, failure.clue)
+        if filename.endswith(".ipynb"):  # it shows no numbers of lines
+            found = tuple(finding._replace(line=0) for finding in found)
         result.failure = replace(failure, look_at=found)
     return result
 

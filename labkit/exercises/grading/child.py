@@ -201,7 +201,9 @@ class Attempt:
                 f"a function or class called {wants}", "the file has none of that name", "no such name"
             )
         except SyntaxError as error:
-            where = f"line {error.lineno}: {(error.text or '').strip()}"
+            where = benches.shown_line(error.filename or "", error.lineno, (error.text or "").strip())
+            if error.filename != self.job["filename"]:
+                where = f"{os.path.basename(error.filename or '')}, {where}"
             seen = shadow(error) or f"{type(error).__name__}: {error.msg} (in {where})"
             return self._fail("Python that can be read", seen, "SyntaxError")
         except BaseException as error:  # also sys.exit() at the top of the file
