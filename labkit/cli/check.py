@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labkit.conformance.report import Report
 
 DETAILS = (
-    "`check framing my.py` checks an exercise; `exercises list` names them all. "
+    "`check framing my.py` checks an exercise, in a notebook, too; `exercises list` names them all. "
     "`check server HOST:PORT` tells whether the server there is right, whatever its language; "
     "`check server -- COMMAND` starts it itself, with a free port in $PORT, and stops it. "
     "Exit status 0: all holds; 1: something does not; 2: nothing could be checked; 3: the machine was too "
@@ -35,7 +35,12 @@ NOT_JUDGED = 3
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("exercise", metavar="EXERCISE", help="the exercise's name, or server")
-    parser.add_argument("what", nargs="?", metavar="FILE.py|HOST:PORT", help="what to check")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        metavar="FILE|HOST:PORT",
+        help="what to check: a .py file, a notebook, an address",
+    )
     parser.add_argument(
         "--hints", type=int, default=1, metavar="N", help="how many hints to show (default: 1)"
     )
@@ -72,7 +77,7 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
 
 def run(options: argparse.Namespace) -> int:
     name, what, program = options.exercise, options.what, options.program
-    if name == "server" and not (what is not None and what.endswith(".py")):
+    if name == "server" and not (what is not None and what.endswith((".py", ".ipynb"))):
         if (what is None) == (program is None):
             options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
         return check_server(what, program or [], options.framing, options.json, options.one_by_one)
@@ -87,25 +92,22 @@ def run(options: argparse.Namespace) -> int:
 def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; returns the exit status."""
     from labkit.exercises import exercise_called
+    from labkit.exercises.catalogue.judge import JUDGE
     from labkit.exercises.grading.checking import check
+    from labkit.exercises.grading.submission import Unreadable, read
 
     if hints < 1:
         return unusable(f"--hints: 1 or more is needed, not {hints}")
     try:
-        source = Path(filename).read_text(encoding="utf-8")
-        if name != "judge":
-            exercise_called(name)
-    except OSError as error:
-        return unusable(f"cannot read {filename}: {error.strerror}")
-    except UnicodeDecodeError:
-        return unusable(f"cannot read {filename}: it is not UTF-8 text")
-    except ValueError as error:
+        wants = JUDGE.wants if name == "judge" else exercise_called(name).wants
+        source = read(Path(filename), wants).text
+    except (Unreadable, ValueError) as error:
         return unusable(error)
     if name == "judge":
         return _judge_file(source, filename, as_json)
     result = check(name, source, filename=filename)
     if as_json:
-        print(json.dumps(result.as_json()))
+        print(json.dumps(result.as_json() | {"file": filename}))
         return _status(result.ok, result.not_judged)
     print(result)
     for _ in range(min(hints, len(result.hints)) - 1):
@@ -121,7 +123,7 @@ def _judge_file(source: str, filename: str, as_json: bool) -> int:
     from labkit.exercises.grading.judging import judge
 
     judgement = judge(source, filename=filename)
-    print(json.dumps(judgement.as_json()) if as_json else judgement)
+    print(json.dumps(judgement.as_json() | {"file": filename}) if as_json else judgement)
     return UNUSABLE if judgement.unusable else _status(judgement.ok, judgement.not_judged)
 
 

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ways.add_parser("list", help="name them all")
     stub = ways.add_parser("stub", help="print an exercise's task and what to start from, as Python")
     stub.add_argument("exercise", metavar="EXERCISE")
+    stub.add_argument("--to", metavar="FILE", help="write it to this file, as UTF-8, and over no other")
     build = ways.add_parser(
         "build", help="write the notebooks of exercises and solutions, or what students get"
     )
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.way == "list":
         return _list()
     if options.way == "stub":
-        return _print_stub(options.exercise)
+        return _stub(options.exercise, options.to)
     from labkit.exercises.catalogue import WITH_ANSWERS
 
     if not WITH_ANSWERS:
@@ -62,8 +63,8 @@ def _list() -> int:
     return 0
 
 
-def _print_stub(name: str) -> int:
-    """Print what a student starts from: the task as a comment, and the stub."""
+def _stub(name: str, to: str | None) -> int:
+    """Print, or write, what a student starts from: the task as a comment, and the stub."""
     from labkit.exercises import exercise_called
     from labkit.exercises.catalogue.judge import JUDGE
 
@@ -73,9 +74,28 @@ def _print_stub(name: str) -> int:
         return unusable(error)
     task = "\n".join(f"# {line}".rstrip() for line in dedent(exercise.task).strip().splitlines())
     text = f"{task}\n\n\n{exercise.stub}"
+    if to is not None:
+        return _write_new(Path(to), text, f"{name}.py")
     if sys.stdout is not None and codecs.lookup(sys.stdout.encoding).name != "utf-8":
         text = text.encode("ascii", "backslashreplace").decode()  # a Python file is UTF-8, as ASCII is
     print(text, end="")
+    return 0
+
+
+def _write_new(path: Path, text: str, name: str) -> int:
+    """Write this file, as UTF-8 with LF; in a folder, under this name. What is there already, it leaves."""
+    if path.is_dir():
+        path /= name
+    if path.suffix.lower() == ".ipynb":
+        return unusable(f"--to {path}: a stub is a .py file; notebooks are in notebooks/exercises/")
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        return unusable(f"{path} is there already, and stays as it is: name another file")
+    except OSError as error:
+        return unusable(f"cannot write {path}: {error.strerror}")
+    print(f"wrote {path}")
     return 0
 
 

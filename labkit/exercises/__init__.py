@@ -9,6 +9,7 @@ round: you write the test, and it is tried on servers that are right, and on wro
 - exercise.py        what an exercise is
 - catalogue/         the exercises, a file each: task, answer, steps, wrong versions, and their hints
 - general_hints.py   hints for what can happen in every step
+- diagnosis/         which lines of a student's source may have led to a failure
 - bench/             what a step works with
 - grading/           what runs a student's code, and says what came of it
 - handout/           what students are handed: all of it without the answers

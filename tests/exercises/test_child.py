@@ -257,24 +257,35 @@ def test_a_port_left_open_is_told_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "expected", "seen"),
+    ("source", "expected", "seen", "clue"),
     [
-        ("", "a function or class called Thing", "the file has none of that name"),
-        ("x = 1\nx = = 2\n", "Python that can be read", "SyntaxError: invalid syntax (in line 2: x = = 2)"),
-        ("  x = 1\n", "Python that can be read", "IndentationError: unexpected indent (in line 1: x = 1)"),
-        ("1 / 0", "code that can be loaded", "ZeroDivisionError: division by zero"),
-        ("import sys\nsys.exit(3)", "code that can be loaded", "SystemExit: 3"),
+        ("", "a function or class called Thing", "the file has none of that name", "no such name"),
+        (
+            "x = 1\nx = = 2\n",
+            "Python that can be read",
+            "SyntaxError: invalid syntax (in line 2: x = = 2)",
+            "SyntaxError",
+        ),
+        (
+            "  x = 1\n",
+            "Python that can be read",
+            "IndentationError: unexpected indent (in line 1: x = 1)",
+            "SyntaxError",
+        ),
+        ("1 / 0", "code that can be loaded", "ZeroDivisionError: division by zero", "ZeroDivisionError"),
+        ("import sys\nsys.exit(3)", "code that can be loaded", "SystemExit: 3", "exit at load"),
         (
             "Thing = 3",
             "a function or class to call, like Thing",
             "an object, of the type int; is it int() where int is wanted?",
+            "not callable",
         ),
     ],
 )
-def test_code_that_cannot_be_loaded(source: str, expected: str, seen: str) -> None:
+def test_code_that_cannot_be_loaded(source: str, expected: str, seen: str, clue: str) -> None:
     """The reason is all that is reported, and no step begins."""
     (report,), attempt = tried(source, nothing)
-    assert (report["state"], report["expected"], report["clue"]) == ("failed", expected, "")
+    assert (report["state"], report["expected"], report["clue"]) == ("failed", expected, clue)
     assert report["seen"].startswith(seen)
     assert report["events"] == report["deaths"] == []
     assert attempt.bench is None

@@ -9,4 +9,5 @@
 - serving.py          a student's `serve(listener)` at work
 - stopping.py         a student's `Server` that a step stops
 - student_client.py   a student's client at work: keyboard, screen, server
+- values.py           whether what a student's function returned is of the right kind
 """

@@ -200,7 +200,13 @@ def is_students(filename: str) -> bool:
 
 def place(filename: str, line: int | None) -> str:
     """A line of code as it is shown: its number and its text."""
-    text = linecache.getline(filename, line or 0).strip()
+    return shown_line(filename, line, linecache.getline(filename, line or 0).strip())
+
+
+def shown_line(filename: str, line: int | None, text: str) -> str:
+    """The same, of a line whose text is known. A notebook shows no numbers: there it is the text."""
+    if filename.endswith(".ipynb") and text:
+        return f"the line `{text}`"
     return f"line {line}: {text}" if text else f"line {line}"
 
 

@@ -9,11 +9,12 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
 from labkit.exercises.bench.bench import Bench
+from labkit.exercises.bench.values import is_like
 from labkit.instruments import stepper
 from labkit.probe.failed import CheckFailed
 
@@ -211,10 +212,11 @@ class Calls:
             return "[" + ", ".join(map(self.shown, value)) + "]"
         if isinstance(value, tuple):
             return "(" + ", ".join(map(self.shown, value)) + ")"
-        return self.names.get(value) or repr(value)
+        return self.names.get(value) or repr(value) if isinstance(value, Hashable) else repr(value)
 
     def gives(self, expected: Any, method: str, *arguments: Any, clue: str = "") -> None:
         value = self.call(method, *arguments)
+        is_like(value, expected, self.written(method, arguments))
         if value != expected:
             wanted = f"{self.shown(expected)} from {self.written(method, arguments)}"
             raise CheckFailed(wanted, self.shown(value), clue)

@@ -152,6 +152,7 @@ class Serving:
             return ": serve had died", type(self.call.error).__name__
         if self.call.ended(0):
             return ": serve had returned", "returned"
+        self.bench.rests()
         frames = stack(sys._current_frames().get(self.call.thread.ident or 0))
         codes = [frame.f_code for frame in frames]
         if not students(frames) or Listener.accept.__code__ in codes:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.exercises.bench.bench import YOU, Bench
+from labkit.exercises.bench.values import BYTES, bytes_for_text, is_list
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
@@ -56,6 +57,9 @@ def framing(bench: Bench, name: str = YOU) -> Callable[[bytes], Any]:
 
 def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> Any:
     seen = feed(data)
+    is_list(seen, f"feed({data!r})")
+    if bytes_for_text(seen, expected):
+        clue = BYTES
     if seen != expected:
         raise CheckFailed(f"{expected!r} from feed({data!r})", repr(seen), clue)
     return seen

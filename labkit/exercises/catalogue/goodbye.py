@@ -154,18 +154,23 @@ class Life:
         if seen != expected:
             raise CheckFailed(expected, seen, (clues or {}).get(seen, ""))
         if self.thread.error is not None:
-            raise CheckFailed(
-                "handle_client returns", f"{type(self.thread.error).__name__} came out of it", "raised"
-            )
+            came = f"{type(self.thread.error).__name__} came out of it"
+            if self.raises is not None:
+                raise CheckFailed(
+                    f"the {type(self.raises).__name__} of hear comes out of it", came, "another"
+                )
+            raise CheckFailed("handle_client returns", came, "raised")
 
 
 def each_line(bench: Bench) -> None:
     life = Life(bench)
     life.alice.send("hi")
     life.hears("hi")
-    life.alice.send_bytes(b"one\ntwo\nse\xc3")
+    life.alice.send_bytes(b"one\ntwo\nth")  # in ASCII first: a recv is no line
     life.hears("one")
     life.hears("two")
+    life.alice.send_bytes(b"ree\nse\xc3")
+    life.hears("three")
     life.alice.send_bytes(b"\xb1ora\n")
     life.hears("señora")
     any_line = ("", "  spaces  ", "quit", "no more")
@@ -250,6 +255,10 @@ TOLD_TWICE = (
     "gone was called more than once. By which two ways does your code come to it?",
     "Remember the reason in a variable, and call gone in one place only: in a finally.",
 )
+RAISED = (
+    "Her leaving was told, and then something raised. What was her socket still used for?",
+    "Of a connection that was reset, or is closed, shutdown() raises an OSError. close() never does.",
+)
 NOT_TOLD = (
     "The thread has ended, and the server was not told. Which way did it take past your call of gone?",
     "What must be done however it ends belongs into a finally.",
@@ -305,6 +314,7 @@ EXERCISE = Exercise(
                 ),
                 "not told": NOT_TOLD,
                 "twice": TOLD_TWICE,
+                "raised": RAISED,
             },
             points=2,
         ),
@@ -320,10 +330,7 @@ EXERCISE = Exercise(
                     "Her plug was pulled. From what could a reader of the log know that?",
                     "An error of recv and its b'' are two ways to end. Give each its own reason.",
                 ),
-                "raised": (
-                    "Her leaving was told, and then something raised. What was her socket still used for?",
-                    "Of a connection that was reset, shutdown() raises an OSError. close() never does.",
-                ),
+                "raised": RAISED,
                 "goes on": (
                     "recv has raised an error, and your loop goes round again. What should end it?",
                     "After an OSError nothing more will come from this socket: break.",
@@ -367,6 +374,10 @@ EXERCISE = Exercise(
                     "Alice is still there. Whose error was that, and whom does your code blame for it?",
                     "A bare except catches every bug of yours, and calls it her leaving.",
                     "Put nothing but recv into the try that has except OSError.",
+                ),
+                "another": (
+                    "hear raised, and something else came out. What raised on the way, after hear had?",
+                    "What stands in a finally must not raise: of a socket only close() never does.",
                 ),
                 "swallowed": (
                     "The server has a bug, and its error is gone. Who could still find it?",

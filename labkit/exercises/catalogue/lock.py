@@ -17,6 +17,7 @@ from typing import Any
 from labkit.exercises.bench import races
 from labkit.exercises.bench.bench import SOON, Bench, Running
 from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, unlocked
+from labkit.exercises.bench.values import is_list
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.instruments.stepper import locks
 from labkit.probe.failed import CheckFailed
@@ -194,13 +195,8 @@ class Rooms(Calls):
     def members(self, room: str) -> list[str]:
         """What `members` gives, which must be a list."""
         here = self.call("members", room)
-        if here is None:
-            raise CheckFailed(f"a list from members({room!r})", "None", "None")
-        if not isinstance(here, list):
-            kind = type(here).__name__
-            seen = f"a {kind}" + ("" if kind in repr(here) else f": {here!r}")
-            raise CheckFailed(f"a list from members({room!r})", seen, "no list")
-        return here
+        is_list(here, f"members({room!r})")
+        return list(here)
 
     def are_in(self, room: str, *nicknames: str, clue: str = "") -> None:
         here = self.members(room)

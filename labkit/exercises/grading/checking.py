@@ -19,6 +19,7 @@ import pickle
 import sys
 import threading
 from collections import ChainMap
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -28,6 +29,7 @@ import cloudpickle
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading.explaining import Text, findings, text_of
 from labkit.exercises.grading.process import STORM, Process, Starved
 from labkit.exercises.grading.result import Failure, Result
 from labkit.journal import Event
@@ -74,6 +76,7 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
     except CannotSend as error:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
+    text = text_of(code, job)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
     late = 0.0
     for attempt in range(ATTEMPTS):
@@ -87,8 +90,21 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
         except Starved as why:
             return Result(exercise, 0, not_judged=str(why))
         if result.ok or late < (NOTICED if result.may_differ and not attempt else LATE):
-            return result
+            return _explained(result, text, filename)
     return Result(exercise, 0, not_judged=too_busy(late))
+
+
+def _explained(result: Result, text: Text | None, filename: str) -> Result:
+    """The result, with what was judged, and with the lines to look at."""
+    if text is not None and text.is_cell:
+        result.judged = text.first_line(result.exercise.wants)
+    if (failure := result.failure) is not None:
+        seen = (failure.expected, failure.seen, *failure.deaths, *failure.at)
+        found = findings(result.exercise, text, result.failed or "", seen, failure.clue)
+        if filename.endswith(".ipynb"):  # it shows no numbers of lines
+            found = tuple(finding._replace(line=0) for finding in found)
+        result.failure = replace(failure, look_at=found)
+    return result
 
 
 def calm_down() -> None:

@@ -14,9 +14,9 @@ import pickle
 import sys
 import threading
 import traceback
-import types
 from collections.abc import Callable
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, Literal
 
 import cloudpickle
@@ -26,6 +26,7 @@ from labkit.exercises.bench import bench as benches
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading import memory
 from labkit.exercises.grading.clock import Clock
 from labkit.probe import deadline
 from labkit.probe.failed import CheckFailed
@@ -117,16 +118,32 @@ def load(job: dict[str, Any]) -> Any:
     if job["pickled"] is not None:
         # Or it would return the classes that it made before.
         cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
-        return pickle.loads(job["pickled"])
-    module = types.ModuleType("__student__")
-    module.__file__ = job["filename"]
-    sys.modules[module.__name__] = module  # a dataclass looks up its module there
-    names = vars(module)
+        code = pickle.loads(job["pickled"])
+        # Where pickle and typing look for its names.
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        main.__dict__.update(getattr(code, "__globals__", {}), **{job["wants"]: code})
+        return code
+    names = _as_module(job["filename"])
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
     wanted = job["wants"]
     if wanted not in names:
         raise NameMissing(wanted)
     return names[wanted]
+
+
+def _as_module(filename: str) -> dict[str, Any]:
+    """The globals of a new module for this file, with what it finds when it is run: it is in sys.modules,
+    as dataclasses, pickle and inspect want it; and its neighbours are imported anew."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(filename)), "")
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(folder) and benches.is_students(file):
+            del sys.modules[name]
+    module = ModuleType("__student__")
+    module.__file__ = filename
+    sys.modules[module.__name__] = module
+    sys.argv = [filename]
+    return vars(module)
 
 
 def state(bench: benches.Bench | None) -> dict[str, Any]:
@@ -145,6 +162,8 @@ def open_ports() -> int:
 
 def told(error: BaseException) -> str:
     """In one line: what it is, or what it comes of if a file hides one of Python's modules."""
+    if isinstance(error, MemoryError):
+        memory.lift()
     return shadow(error) or benches.in_one_line(error)
 
 
@@ -207,17 +226,22 @@ class Attempt:
         try:
             self.watchdog.guard(begin, lambda: state(None))
         except NameMissing:
-            return self._fail(f"a function or class called {wants}", "the file has none of that name")
+            return self._fail(
+                f"a function or class called {wants}", "the file has none of that name", "no such name"
+            )
         except SyntaxError as error:
-            where = f"line {error.lineno}: {(error.text or '').strip()}"
+            where = benches.shown_line(error.filename or "", error.lineno, (error.text or "").strip())
+            if error.filename != self.job["filename"]:
+                where = f"{os.path.basename(error.filename or '')}, {where}"
             seen = shadow(error) or f"{type(error).__name__}: {error.msg} (in {where})"
-            return self._fail("Python that can be read", seen)
+            return self._fail("Python that can be read", seen, "SyntaxError")
         except BaseException as error:  # also sys.exit() at the top of the file
-            return self._fail("code that can be loaded", told(error))
+            clue = "exit at load" if isinstance(error, SystemExit) else type(error).__name__
+            return self._fail("code that can be loaded", told(error), clue)
         if not callable(self.code):
             kind = type(self.code).__name__
             what = f"an object, of the type {kind}; is it {kind}() where {kind} is wanted?"
-            return self._fail(f"a function or class to call, like {wants}", what)
+            return self._fail(f"a function or class to call, like {wants}", what, "not callable")
         return True
 
     def _holds(self, step: Step, bench: benches.Bench) -> bool:
@@ -251,6 +275,8 @@ class Attempt:
         return True
 
     def _fail(self, expected: str, seen: str, clue: str = "") -> Literal[False]:
+        if self.bench is not None:
+            self.bench.rests()
         known = state(self.bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # that is told already
         self.reports.send(state="failed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
@@ -263,6 +289,7 @@ def main() -> None:
     reports.sign = job["sign"]
     threading.excepthook = remember_death
     sys.stderr.flush()
+    memory.bound()
     try:
         Attempt(job, reports).run()
     except BaseException as error:  # ours: the exercise itself is wrong

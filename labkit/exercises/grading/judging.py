@@ -16,6 +16,8 @@ from typing import Any
 
 from labkit.exercises.bench.judged_servers import RIGHT
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
+from labkit.exercises.diagnosis.code import Finding
+from labkit.exercises.diagnosis.testing import look_at_test
 from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading import advice
 from labkit.exercises.grading.checking import (
@@ -27,6 +29,7 @@ from labkit.exercises.grading.checking import (
     calm_down,
     pack,
 )
+from labkit.exercises.grading.explaining import text_of
 from labkit.exercises.grading.process import Process, Starved
 from labkit.probe.patience import LATE, too_busy
 
@@ -70,7 +73,7 @@ class Judgement:
     trials: tuple[Trial, ...]
     unusable: str = ""  # why it could not be tried at all
     not_judged: str = ""  # why nothing can be said of it: the machine was too busy
-    source: str = ""  # of the test, to look for what it does wrong
+    look_at: tuple[Finding, ...] = ()  # lines of it that may keep it from finding anything
 
     @property
     def ok(self) -> bool:
@@ -106,7 +109,7 @@ class Judgement:
         missed = [
             trial.hint for trial in self.trials if not trial.right and not trial.accused and trial.hint
         ]
-        hint = advice.in_the_source(self.source) or (missed[0] if missed else "")
+        hint = missed[0] if missed and not self.look_at else ""
         return hint and f"{hint[0].upper()}{hint[1:]}."
 
     def as_json(self) -> dict[str, object]:
@@ -123,6 +126,7 @@ class Judgement:
             "unusable": self.unusable or None,
             "hint": self.hint or None,
             "trials": trials,
+            "look_at": [finding._asdict() for finding in self.look_at if not self.ok],
         }
 
     @property
@@ -142,7 +146,8 @@ class Judgement:
                 f"It accuses {self.accused} of {sum(t.right for t in self.trials)} right servers. "
                 "A test that does so proves nothing: mend this first."
             )
-        return f"It accuses no right server, and catches {self.caught} of {self.points} bugs."
+        look_at = "".join(f" Look at line {f.line}: {f.words}." for f in self.look_at if not self.ok)
+        return f"It accuses no right server, and catches {self.caught} of {self.points} bugs.{look_at}"
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         for trial in self.trials:
@@ -202,7 +207,8 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
         return Judgement((), str(error))
     except Starved as why:
         return Judgement((), not_judged=str(why))
-    return Judgement(tuple(trials), source=advice.source_of(test))
+    text = text_of(test, job)
+    return Judgement(tuple(trials), look_at=look_at_test(text.source, JUDGE.wants) if text else ())
 
 
 class Unusable(Exception):

@@ -9,7 +9,9 @@ import textwrap
 from dataclasses import dataclass, field
 from html import escape
 
+from labkit.exercises.diagnosis.code import Finding
 from labkit.exercises.exercise import Exercise
+from labkit.exercises.general_hints import GENERAL_HINTS
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
 from labkit.wire.text import clean
@@ -29,6 +31,7 @@ class Failure:
         deaths: what threads of the code died of.
         printed: the end of what the code printed.
         events: what the journal of this step has.
+        look_at: lines of the code that may be the cause.
     """
 
     expected: str
@@ -38,6 +41,11 @@ class Failure:
     deaths: tuple[str, ...] = ()
     printed: str = ""
     events: tuple[Event, ...] = ()
+    look_at: tuple[Finding, ...] = ()
+
+
+def _shown(finding: Finding) -> str:
+    return f"line {finding.line}: {finding.words}" if finding.line else finding.words
 
 
 @dataclass
@@ -51,6 +59,7 @@ class Result:
         started: whether the code could be loaded at all.
         not_judged: why nothing can be said: the machine was too busy. "": the code was judged.
         may_differ: whether a busy machine may have had a part in the failure.
+        judged: of a notebook's cell, the line that defines the name, and the cell's number.
     """
 
     exercise: Exercise
@@ -59,6 +68,7 @@ class Result:
     started: bool = True
     not_judged: str = ""
     may_differ: bool = field(default=False, repr=False)
+    judged: str = ""
     _hinted: int = field(default=1, repr=False)
 
     @property
@@ -88,8 +98,10 @@ class Result:
     @property
     def hints(self) -> tuple[str, ...]:
         """All hints for what was seen, the gentlest first."""
-        if self.failure is None or not self.started:
+        if self.failure is None:
             return ()
+        if not self.started:
+            return GENERAL_HINTS.get(self.failure.clue, ())
         return self.exercise.steps[self.held].hints_for(self.failure.clue)
 
     def hint(self) -> str:
@@ -125,9 +137,17 @@ class Result:
             "failed": self.failed,
             "expected": failure and failure.expected,
             "seen": failure and failure.seen,
+            "step": self.held + 1 if self.failed else None,
+            "clue": failure and failure.clue,
+            "hint": self.hints[0] if self.hints else None,
+            "look_at": [finding._asdict() for finding in failure.look_at] if failure else [],
         }
 
     # --- as text ---
+
+    @property
+    def _judged(self) -> str:
+        return f"judged: {clean(self.judged)}" if self.judged else ""
 
     @property
     def headline(self) -> str:
@@ -158,6 +178,7 @@ class Result:
         reasons = [("expected", failure.expected), ("seen", failure.seen)]
         reasons += [("a thread died", death) for death in failure.deaths]
         reasons += [("your code was in", line) for line in failure.at]
+        reasons += [("look at", _shown(finding)) for finding in failure.look_at]
         if failure.printed:
             reasons.append(("it printed", failure.printed))
         # The code may have printed control characters, and this may be read on a terminal.
@@ -178,7 +199,7 @@ class Result:
         return f"Hint 1 of {len(self.hints)}{more}: {self.hints[0]}"
 
     def __str__(self) -> str:
-        lines = [self.headline, ""]
+        lines = [self.headline, *[self._judged] * bool(self.judged), ""]
         width = max([48, *(len(name) for _, name, _ in self._rows())])
         lines += [f"  {sign} {name:<{width}}  {points}" for sign, name, points in self._rows()]
         for about, words in self._reasons():
@@ -204,6 +225,7 @@ class Result:
             f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; overflow-x: auto">',
             f"<div><b>{escape(self.exercise.name)}</b>: {escape(self.exercise.title)} "
             f'<b style="color: {colour}">{self._mark}</b></div>',
+            f"<div><code>{escape(self._judged)}</code></div>" if self.judged else "",
             '<table style="margin: 6px 0 2px; border-collapse: collapse; text-align: left">',
         ]
         cell = '<td style="text-align: left; padding: 1px 10px 1px 0; vertical-align: top'
