@@ -84,6 +84,7 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; 0 if all of it holds, 1 if not."""
     from labkit.exercises import exercise_called
     from labkit.exercises.grading.checking import check
+    from labkit.exercises.progress import remember
 
     if hints < 1:
         return unusable(f"--hints: 1 or more is needed, not {hints}")
@@ -104,6 +105,8 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
         print(json.dumps(result.as_json()))
         return 0 if result.ok else 1
     print(result)
+    if not getattr(result, "not_judged", False):
+        remember(name, result.score, result.points)
     for _ in range(min(hints, len(result.hints)) - 1):
         print(result.hint())
     return 0 if result.ok else 1
@@ -111,9 +114,12 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
 
 def _judge_file(source: str, filename: str, as_json: bool) -> int:
     from labkit.exercises.grading.judging import judge
+    from labkit.exercises.progress import remember
 
     judgement = judge(source, filename=filename)
     print(json.dumps(judgement.as_json()) if as_json else judgement)
+    if not (as_json or getattr(judgement, "not_judged", False)):
+        remember("judge", judgement.score, judgement.points)
     return UNUSABLE if judgement.unusable else 0 if judgement.ok else 1
 
 

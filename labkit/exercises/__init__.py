@@ -11,6 +11,8 @@ round: you write the test, and it is tried on servers that are right, and on wro
 - general_hints.py   hints for what can happen in every step
 - bench/             what a step works with
 - grading/           what runs a student's code, and says what came of it
+- classroom/         a class's submissions: found, judged several at once, and told about
+- progress.py        what a student has solved, kept in the student's folder
 - survey.py          what students really get wrong: the wrong versions are taken from it
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import io
 import linecache
+import os
 import pickle
 import sys
 import threading
@@ -23,8 +24,9 @@ import cloudpickle
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import BUSY, WAITING
-from labkit.exercises.grading.process import STORM, Process
+from labkit.exercises.grading.process import INSIDE, STORM, Place, Process
 from labkit.exercises.grading.result import Failure, Result
+from labkit.exercises.progress import remember_in_notebook
 from labkit.journal import Event
 
 STEP_SECONDS = 5.0
@@ -39,26 +41,34 @@ GRACE = 1.0
 YOUR_FILE = "<your code>"
 
 
-def check(name: str, code: Any, *, filename: str = YOUR_FILE) -> Result:
+def check(name: str, code: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -> Result:
     """Try the student's code, step by step, in a process of its own.
 
     Args:
         name: of the exercise: "framing", "accept", …
         code: the function or class, or Python source that defines it.
         filename: what to call the source in errors.
+        place: where to run it, if not here: as a submission, guarded.
 
     Raises:
         ValueError: there is no such exercise.
     """
     exercise = exercise_called(name)
+    if INSIDE in os.environ:
+        return Result(exercise, len(exercise.steps))
     try:
         job = pack(code, filename)
     except CannotSend as error:
         failure = Failure("code that can be sent to a process of its own", str(error))
         return Result(exercise, 0, failure, started=False)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
-    with Process("labkit.exercises.grading.child", job) as process:
-        return _follow(exercise, process)
+    job |= place.job() if place else {}
+    with Process("labkit.exercises.grading.child", job, place) as process:
+        result = _follow(exercise, process)
+        result.noticed = tuple(process.noticed)
+    if place is None and not getattr(result, "not_judged", False):
+        remember_in_notebook(name, result.score, result.points)
+    return result
 
 
 class CannotSend(Exception):

@@ -25,6 +25,7 @@ from labkit.exercises.bench import bench as benches
 from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
+from labkit.exercises.grading.guard import guard
 from labkit.probe.failed import CheckFailed
 from labkit.shadows import shadow
 
@@ -221,6 +222,7 @@ def main() -> None:
     job = pickle.load(sys.stdin.buffer)
     reports.sign = job["sign"]
     threading.excepthook = remember_death
+    guard(job, reports)
     sys.stderr.flush()
     try:
         Attempt(job, reports).run()

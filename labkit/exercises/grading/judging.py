@@ -9,6 +9,7 @@ Server and test each run in a process of their own (server_child.py), a few at a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from labkit.exercises.catalogue import exercise_called
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
-from labkit.exercises.grading.process import Process
+from labkit.exercises.grading.process import INSIDE, Place, Process
+from labkit.exercises.progress import remember_in_notebook
 
 CHILD = "labkit.exercises.grading.server_child"
 
@@ -146,16 +148,20 @@ class Judgement:
         )
 
 
-def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
+def judge(test: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -> Judgement:
     """Try a test on right servers and on wrong ones.
 
     Args:
         test: a function that takes (host, port) and raises if the server there is wrong; or Python source
             that defines one called `my_test`.
         filename: what to call the source in errors.
+        place: where to run it, if not here: as a submission, guarded.
     """
+    if INSIDE in os.environ:
+        return Judgement(())
     try:
         job = pack(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
+        job |= place.job() if place else {}
     except CannotSend as error:
         return Judgement((), str(error))
     exercise = exercise_called("server")
@@ -166,7 +172,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
 
     def attempt(server: tuple[str, bool, str]) -> Trial:
         name, right, source = server
-        return Trial(name, right, *_try(job, source))
+        return Trial(name, right, *_try(job, source, place))
 
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
@@ -175,21 +181,24 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
-    return Judgement(tuple(trials))
+    judgement = Judgement(tuple(trials))
+    if place is None and not getattr(judgement, "not_judged", False):
+        remember_in_notebook("judge", judgement.score, judgement.points)
+    return judgement
 
 
 class Unusable(Exception):
     """The test itself cannot be run."""
 
 
-def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
+def _try(test: dict[str, Any], server: str, place: Place | None) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
     job = pack(server) | {"role": "server", "wants": "serve"}
     with Process(CHILD, job) as serving:
         report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
-        with Process(CHILD, test | {"address": report["address"]}) as testing:
+        with Process(CHILD, test | {"address": report["address"]}, place) as testing:
             try:
                 said = testing.report(SECONDS + GRACE)
             except TimeoutError:
