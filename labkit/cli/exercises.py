@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    """Print each exercise on a line; before it ✓ if it is solved, or the most points so far."""
+    """Print each exercise on a line; at its end ✓ if it is solved, or the most points so far."""
     from labkit.exercises import NAMES, exercise_called
     from labkit.exercises.catalogue.judge import JUDGE
     from labkit.exercises.progress import solved
@@ -43,10 +43,12 @@ def _list() -> int:
     done = solved()
     tasks = {name: exercise_called(name) for name in NAMES} | {"judge": JUDGE}
     for name, task in tasks.items():
-        best = done.get(name)
-        mark = "" if best is None else "✓" if best.score >= task.points else str(best.score)
-        sign = f"{mark:>2} " if done else ""
-        print(f"{sign}{name:<10} {task.points:>2} points   {task.wants + ':':<14} {task.title}")
+        line = f"{name:<10} {task.points:>2} points   {task.wants + ':':<14} {task.title}"
+        if best := done.get(name):
+            line = (
+                f"{line:<80} {'✓ solved' if best.score >= task.points else f'{best.score} points so far'}"
+            )
+        print(line)
     if done:
         count = sum(done[name].score >= task.points for name, task in tasks.items() if name in done)
         print(f"\n{count} of {len(tasks)} are solved, by the checks run in this folder.")

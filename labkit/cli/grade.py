@@ -25,9 +25,12 @@ DETAILS = (
     "called as Moodle, Canvas, Blackboard or Brightspace put it into the name; else as the first folder "
     "below the one that is named; else as the file, without the exercise's name. A run that was cut short "
     "goes on where it was: what is in the table already, of the same file, is not judged again. Exit "
-    "status 0: all was judged, whatever the points; 1: a submission could not be read, or not judged; 2: "
-    "there was nothing to grade."
+    "status 0: all was judged, whatever the points; 1: a submission could not be read, or its check failed "
+    "itself; 2: there was nothing to grade; 3: the machine was too busy to judge one."
 )
+
+NOT_JUDGED = 3
+"""The exit status when the machine was too busy to judge a submission."""
 
 EVERY = 1.0
 """Seconds between two writings of the table, at least: a thousand rows are not written a thousand times."""
@@ -84,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
         return unusable(f"--jobs: 1 or more is needed, not {options.jobs}")
     try:
         submissions = _find(options.words, options.student)
+        if options.csv is not None and not options.csv.absolute().parent.is_dir():
+            raise ValueError(f"there is no folder {options.csv.absolute().parent} for {options.csv.name}")
         table = Table(options.csv)
         table.read()
         table.write()  # it can be written, before an hour's work
@@ -117,8 +122,8 @@ def _find(words: Sequence[str], by: str) -> list[Submission]:
     if not paths:
         raise ValueError(f"what is to be graded for {' and '.join(names)}? Name files, or folders")
     for path in paths:
-        if not path.exists() and path.name == str(path):  # a misspelt exercise?
-            exercise_called(str(path))
+        if not path.exists():
+            raise ValueError(f"there is no file or folder {path}, and no exercise of that name")
     return find(paths, [Wanted(name, task_called(name).wants) for name in names], by)
 
 
@@ -207,6 +212,7 @@ class _Keeper:
 
 def _tell(rows: Sequence[Row], known: int, seconds: float, options: argparse.Namespace) -> int:
     from labkit.exercises.classroom.overview import as_text
+    from labkit.exercises.classroom.table import NOT_JUDGED as TOO_BUSY
     from labkit.exercises.classroom.table import NOT_READABLE, TO_DO
 
     print_notice(as_text(rows))
@@ -221,6 +227,8 @@ def _tell(rows: Sequence[Row], known: int, seconds: float, options: argparse.Nam
     undone = [row for row in rows if row.state in (*TO_DO, NOT_READABLE)]
     for row in undone:
         print_error(f"{row.student}, {row.exercise}: {row.state}{': ' * bool(row.note)}{row.note}")
+    if any(row.state == TOO_BUSY for row in undone):
+        return NOT_JUDGED
     return 1 if undone else 0
 
 

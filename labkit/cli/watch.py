@@ -162,7 +162,7 @@ def _exercise_in(path: Path) -> str:
     text = text_of(path)
     found = [one.exercise for one in wanted if one.defined_in(text)]
     if len(found) > 1:
-        found = [one for one in found if named(path, one.exercise)] or found
+        found = [one for one in found if named(path, one)] or found
     if len(found) == 1:
         return found[0]
     if not found:

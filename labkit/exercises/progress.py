@@ -34,7 +34,7 @@ class Best:
 
 
 def solved(folder: Path | None = None) -> dict[str, Best]:
-    """The best of each exercise, by its name: what the file of this folder (default: the current one) has."""
+    """The best of each exercise, by its name: what the file in this folder (default: the current) has."""
     found: dict[str, Best] = {}
     for line in _text(_file(folder)).splitlines():
         name, best = _parsed(line)

@@ -179,7 +179,7 @@ def _judged(submission: Submission, row: Row) -> Graded:
         source = read(submission.file, submission.wants)
     except Unreadable as error:
         return Graded(replace(row, state=NOT_READABLE, note=_joined(row.note, str(error))))
-    called = submission.called if submission.called.endswith(".py") else f"{submission.called}.py"
+    called = _module(submission.called)
     with place_for(called, source.text, submission.beside) as place:
         try_it: Callable[..., Result | Judgement]
         try_it = judge if submission.exercise == "judge" else _checked(submission.exercise)
@@ -188,6 +188,12 @@ def _judged(submission: Submission, row: Row) -> Graded:
     row = replace(row, **(_of_judgement(found) if isinstance(found, Judgement) else _of_result(found)))
     row = replace(row, note=_joined(submission.note, row.note if row.note != submission.note else ""))
     return Graded(row, found, source.text)
+
+
+def _module(called: str) -> str:
+    """A name for the file in its new folder; of what is too long for one, another."""
+    name = called if called.endswith(".py") else f"{called}.py"
+    return name if len(os.fsencode(name)) < 200 else "submission.py"
 
 
 def _checked(exercise: str) -> Callable[..., Result]:

@@ -148,14 +148,13 @@ def _students(rows: Iterable[Row]) -> str:
     )
     for row in rows:
         link = f"{quote(file_name(row.student))}#{quote(row.exercise)}"
-        state = (
-            row.state if not row.step else f"{row.state}: {row.step}{f' ({row.bug})' if row.bug else ''}"
-        )
+        state = f"{row.state}{': ' * bool(row.step)}{row.step}{f' ({row.bug})' if row.bug else ''}"
         notes = escape(shown(row.note))
         if row.suspicious:
             notes = f'<span class="flag">suspicious: {escape(shown(row.suspicious))}</span> {notes}'
         parts.append(
             f'<tr><td><a href="{link}">{escape(shown(row.student))}</a></td><td>{escape(row.exercise)}</td>'
-            f'<td class="number">{row.points} of {row.of}</td><td>{escape(state)}</td><td>{notes}</td></tr>'
+            f'<td class="number">{row.points} of {row.of}</td><td>{escape(state)}</td>'
+            f'<td class="notes">{notes}</td></tr>'
         )
     return "\n".join(parts) + "</table></div>"

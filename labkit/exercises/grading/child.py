@@ -153,8 +153,9 @@ class Attempt:
         all_deaths: list[str] = []
         for number, step in enumerate(self.exercise.steps):
             self.reports.send(state="began", step=number)
-            if number:  # anew: no step finds in a global variable what an earlier one left there
-                self.code = load(self.job)
+            # Anew: no step finds in a global variable what an earlier one left there.
+            if number and not self._begin():
+                return
             self.bench = benches.Bench(self.code)  # knows which earlier threads may still die
             _deaths.clear()
             if not self._holds(step, self.bench):

@@ -22,8 +22,9 @@ FILE_SIZE = 100_000_000
 PROCESSES = 64
 """Processes and threads more than there are, that the user may have once the code has started a process."""
 
-FORKS = 6
-"""Processes that it may start, counted along a line of descent: 64 by forks of forks."""
+FORKS, STARTS = 6, 100
+"""How often it may fork, counted along a line of descent: 64 processes by forks of forks; and how
+often it may start a program."""
 
 NOTICES = 5
 """What is told of one process."""
@@ -32,10 +33,11 @@ CHECKER = str(Path(__file__).resolve().parents[1])
 _LAB = str(Path(__file__).resolve().parents[2])
 _TELLS_ERRORS = ("linecache.py", "traceback.py")  # they open the files in which an error passed
 
+_FORKS = {"os.fork", "os.forkpty"}
 _LOOKS = {"gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe", "sys._current_frames"}
 _STARTS = {
-    *("os.fork", "os.forkpty", "os.system", "os.exec", "os.posix_spawn", "os.spawn"),
-    *("subprocess.Popen", "pty.spawn"),
+    *_FORKS,
+    *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.Popen", "pty.spawn"),
 }
 
 
@@ -52,7 +54,7 @@ def guard(job: dict[str, Any], reports: Reports) -> None:
     _bound_files()
     folder = os.path.dirname(job["filename"]) + os.sep
     noticed: set[str] = set()
-    started = 0
+    forks = starts = 0
     looking = threading.local()  # the hook causes events, too
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -66,17 +68,18 @@ def guard(job: dict[str, Any], reports: Reports) -> None:
             looking.now = False
 
     def look(event: str, what: str) -> None:
-        nonlocal started
-        line = _students_line(sys._getframe(2), folder)
+        nonlocal forks, starts
+        line = _students_line(sys._getframe(2), folder, directly=event in _LOOKS)
         if event in _STARTS and line:
-            started += 1
-            if started == 1:
+            if not starts:
                 _bound_processes()
+            starts += 1
+            forks += event in _FORKS
         if line and len(noticed) < NOTICES and what not in noticed:
             noticed.add(what)
             reports.send(state="noticed", line=line, what=what)
-        if started > FORKS and event in _STARTS:
-            raise RuntimeError(f"it starts more than {FORKS} processes")
+        if event in _STARTS and (forks > FORKS or starts > STARTS):
+            raise RuntimeError("it starts too many processes")
 
     sys.addaudithook(hook)
 
@@ -109,13 +112,14 @@ def _inside(name: str) -> bool:
     return False
 
 
-def _students_line(frame: FrameType | None, folder: str) -> int:
-    """The line of the student's files that caused it; 0 if the lab's own code did."""
+def _students_line(frame: FrameType | None, folder: str, directly: bool) -> int:
+    """The line of the student's files that caused it; 0 if the lab's own code or, of what is asked for
+    directly, a library did."""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(folder):
             return frame.f_lineno
-        if name.endswith(_TELLS_ERRORS) or name.startswith(_LAB):
+        if name.endswith(_TELLS_ERRORS) or name.startswith(_LAB) or directly and not name.startswith("<"):
             return 0
         frame = frame.f_back
     return 0
