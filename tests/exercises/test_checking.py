@@ -427,3 +427,9 @@ def test_a_file_that_can_be_loaded_only_once() -> None:
     result = check("framing", once + FRAMING.solution)
     assert (result.held, result.failed) == (1, FRAMING.steps[1].name)
     assert "AssertionError" in str(result)
+
+
+def test_a_file_that_checks_itself_is_checked_once() -> None:
+    """What it calls there does nothing: else each check would start another."""
+    ends = "from labkit.exercises import check, judge\nassert check('framing', Framing)\nassert judge(print)\n"
+    assert check("framing", FRAMING.solution + ends).ok

@@ -1,11 +1,11 @@
-"""Does `grade` grade a class right? 200 submissions of twenty students, of which it is known what they earn.
+"""Does `grade` grade a class right? 200 submissions, of which it is known what they earn.
 
     python tests/tools/grade_class.py                 all, as many at once as the machine bears
     python tests/tools/grade_class.py --jobs 2 --keep /tmp/class
 
-In each of ten exercises the students hand in right answers of several styles, wrong ones, notebooks, stubs, and
-files that do not end, crash, cannot be read, cheat, or define another name. It prints what came out
-otherwise, and how long it took; the exit status is 1 if anything did.
+In each of ten exercises twenty students hand in right answers of several styles, wrong ones, notebooks,
+stubs, and files that do not end, crash, cannot be read, cheat, or define another name. It prints what came
+out otherwise, and how long it took; the exit status is 1 if anything did.
 
 Not a test: pytest does not collect it. It talks to loopback only and ends by itself.
 """
@@ -99,7 +99,7 @@ def _half(e: Exercise, wrong: Wrong, name: str, content: bytes) -> Known:
 
 
 def notebook(*cells: str) -> bytes:
-    made = [
+    made: list[dict[str, object]] = [
         {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": cell}
         for cell in cells
     ]

@@ -178,7 +178,8 @@ def _judged(submission: Submission, row: Row) -> Graded:
     try:
         source = read(submission.file, submission.wants)
     except Unreadable as error:
-        return Graded(replace(row, state=NOT_READABLE, note=_joined(row.note, str(error))))
+        why = str(error).replace(str(submission.file), submission.file.name)  # the student reads it, too
+        return Graded(replace(row, state=NOT_READABLE, note=_joined(row.note, why)))
     called = _module(submission.called)
     with place_for(called, source.text, submission.beside) as place:
         try_it: Callable[..., Result | Judgement]
@@ -227,7 +228,7 @@ def state_of(result: Result) -> str:
         return CRASHED
     if result.started:
         return WRONG
-    missing = failure.expected.startswith("a function or class called ")
+    missing = failure.clue == "no such name" or failure.expected.startswith("a function or class called ")
     return NAME_MISSING if missing else NOT_LOADED
 
 
