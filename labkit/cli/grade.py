@@ -37,9 +37,8 @@ EVERY = 1.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "words", nargs="+", metavar="EXERCISE… PATH…", help="the exercises; then what to grade"
-    )
+    parser.usage = "python -m labkit grade [OPTION …] EXERCISE … PATH …"
+    parser.add_argument("words", nargs="+", metavar="EXERCISE … PATH …", help="what to grade, and for what")
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a row for each student and exercise"
     )

@@ -26,26 +26,24 @@ LOOK = 0.3
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "words", nargs="+", metavar="[EXERCISE] FILE", help="what to check again when it is saved"
-    )
+    parser.add_argument("exercise", nargs="?", metavar="EXERCISE", help="its name, if that is not clear")
+    parser.add_argument("file", metavar="FILE", help="what to check again when it is saved")
 
 
 def run(options: argparse.Namespace) -> int:
     """Watch until Ctrl-C; returns the exit status."""
-    from labkit.exercises import NAMES, exercise_called
+    from labkit.exercises import NAMES
 
-    *names, file = options.words
+    name, file = options.exercise, options.file
     try:
-        if len(names) > 1 or (not names and file in NAMES):
-            raise ValueError("watch needs a file, and before it the exercise, if that is not clear")
-        for name in names:
-            if name != "judge":
-                exercise_called(name)
+        if name is None and file in (*NAMES, "judge"):
+            raise ValueError(f"which file is to be watched for {file}?")
+        if name is not None:
+            _wants(name)
     except ValueError as error:
         return unusable(error)
     try:
-        watch(Path(file), names[0] if names else None)
+        watch(Path(file), name)
     except KeyboardInterrupt:
         print_notice("")
     return 0
