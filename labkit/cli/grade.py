@@ -210,10 +210,12 @@ class _Keeper:
 
 
 def _tell(rows: Sequence[Row], known: int, seconds: float, options: argparse.Namespace) -> int:
-    from labkit.exercises.classroom.overview import as_text
+    from labkit.exercises.classroom.overview import as_lines, as_text
     from labkit.exercises.classroom.table import NOT_JUDGED as TOO_BUSY
     from labkit.exercises.classroom.table import NOT_READABLE, TO_DO
 
+    if options.csv is None:
+        print_notice(as_lines(rows))
     print_notice(as_text(rows))
     files = [
         str(path) for path in (options.csv, options.feedback and options.feedback / "index.html") if path

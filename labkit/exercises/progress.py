@@ -6,13 +6,15 @@ several checks at once lose nothing; a line that cannot be read counts for nothi
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 FILE = ".labkit-progress.jsonl"
 
@@ -59,11 +61,38 @@ def remember(exercise: str, score: int, points: int, folder: Path | None = None)
         pass
 
 
-def remember_in_notebook(exercise: str, score: int, points: int) -> None:
-    """The same, if this is a notebook in which a student works; not where nbgrader runs it."""
+class _Found(Protocol):
+    """A result, or a judgement."""
+
+    @property
+    def score(self) -> int: ...
+
+    @property
+    def points(self) -> int: ...
+
+
+Found = TypeVar("Found", bound=_Found)
+P = ParamSpec("P")
+
+
+def remembered(check: Callable[P, Found]) -> Callable[P, Found]:
+    """`check`, or `judge`, so that it notes what it came to in a notebook in which a student works."""
+
+    @functools.wraps(check)
+    def checks(*arguments: P.args, **more: P.kwargs) -> Found:
+        found = check(*arguments, **more)
+        if _in_notebook() and not getattr(found, "not_judged", False):
+            exercise = getattr(found, "exercise", None)
+            remember("judge" if exercise is None else exercise.name, found.score, found.points)
+        return found
+
+    return checks
+
+
+def _in_notebook() -> bool:
+    """Whether this is one; not where nbgrader runs it."""
     shell = sys.modules.get("IPython")
-    if shell is not None and shell.get_ipython() is not None and "NBGRADER_EXECUTION" not in os.environ:
-        remember(exercise, score, points)
+    return shell is not None and shell.get_ipython() is not None and "NBGRADER_EXECUTION" not in os.environ
 
 
 def _file(folder: Path | None) -> Path:

@@ -123,6 +123,9 @@ def test_a_second_run_judges_only_what_is_new(graded_class: Class) -> None:
     assert f"{len(HANDED_IN) - 2} of them from an earlier run" in done.stdout
     done = run("framing", "in/right.py", "--csv", "g.csv", "--again", cwd=folder)
     assert "earlier run" not in done.stdout
+    assert "right  framing" not in done.stdout
+    done = run("framing", "in/right.py", cwd=folder)  # without a table it prints one
+    assert "right  framing    10 of 10  right\n" in done.stdout
     assert rows(folder / "g.csv").keys() == before.keys()
 
 

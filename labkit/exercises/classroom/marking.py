@@ -185,7 +185,7 @@ def _judged(submission: Submission, row: Row) -> Graded:
         try_it: Callable[..., Result | Judgement]
         try_it = judge if submission.exercise == "judge" else _checked(submission.exercise)
         found = try_it(source.text, filename=str(place.folder / called), place=place)
-        row = replace(row, suspicious=_suspicious(source, submission, found, place))
+        row = replace(row, suspicious=_suspicious(source, submission, place))
     row = replace(row, **(_of_judgement(found) if isinstance(found, Judgement) else _of_result(found)))
     row = replace(row, note=_joined(submission.note, row.note if row.note != submission.note else ""))
     return Graded(row, found, source.text)
@@ -243,7 +243,7 @@ def _of_judgement(judgement: Judgement) -> dict[str, Any]:
     return {"points": judgement.score, "state": state, "step": step, "note": note}
 
 
-def _suspicious(source: Source, submission: Submission, found: Result | Judgement, place: Place) -> str:
+def _suspicious(source: Source, submission: Submission, place: Place) -> str:
     """What was found by reading the file, and those beside it, and what was noticed while it ran."""
     told = [str(finding) for finding in findings(source.text)]
     for name, _ in submission.beside:
@@ -252,7 +252,7 @@ def _suspicious(source: Source, submission: Submission, found: Result | Judgemen
         except Unreadable:
             continue
         told += [f"{name}, {finding}" for finding in findings(text)]
-    for line, what in getattr(found, "noticed", ()):
+    for line, what in dict.fromkeys(place.noticed):
         if not any(known.startswith(f"line {line}:") for known in told):
             told.append(f"line {line}: {what}, as it runs")
     return "; ".join(told)

@@ -85,6 +85,17 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n\n".join(_exercise_as_text(name, of_it) for name, of_it in _by_exercise(rows).items())
 
 
+def as_lines(rows: Sequence[Row]) -> str:
+    """Each row in a line: for who wants no table."""
+    width = max((len(shown(row.student)) for row in rows), default=0)
+    lines = (
+        f"{shown(row.student):<{width}}  {row.exercise:<10} {row.points:>2} of {row.of:<2}  "
+        f"{row.state}{': ' * bool(row.step)}{row.step}"
+        for row in rows
+    )
+    return "\n".join(lines) + "\n"
+
+
 def _exercise_as_text(exercise: str, rows: Sequence[Row]) -> str:
     failed = [stand for stand in stands(exercise, rows) if stand.failed]
     lines = [headline(exercise, rows)]

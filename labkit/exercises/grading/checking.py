@@ -26,7 +26,7 @@ from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading.process import INSIDE, STORM, Place, Process
 from labkit.exercises.grading.result import Failure, Result
-from labkit.exercises.progress import remember_in_notebook
+from labkit.exercises.progress import remembered
 from labkit.journal import Event
 
 STEP_SECONDS = 5.0
@@ -41,6 +41,7 @@ GRACE = 1.0
 YOUR_FILE = "<your code>"
 
 
+@remembered
 def check(name: str, code: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -> Result:
     """Try the student's code, step by step, in a process of its own.
 
@@ -63,12 +64,8 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE, place: Place | Non
         return Result(exercise, 0, failure, started=False)
     job |= {"exercise": name, "wants": exercise.wants, "step_seconds": STEP_SECONDS}
     job |= place.job() if place else {}
-    with Process("labkit.exercises.grading.child", job, place) as process:
-        result = _follow(exercise, process)
-        result.noticed = tuple(process.noticed)
-    if place is None and not getattr(result, "not_judged", False):
-        remember_in_notebook(name, result.score, result.points)
-    return result
+    with Process("labkit.exercises.grading.child", job) as process:
+        return _follow(exercise, process)
 
 
 class CannotSend(Exception):

@@ -21,7 +21,7 @@ from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
 from labkit.exercises.grading.process import INSIDE, Place, Process
-from labkit.exercises.progress import remember_in_notebook
+from labkit.exercises.progress import remembered
 
 CHILD = "labkit.exercises.grading.server_child"
 
@@ -148,6 +148,7 @@ class Judgement:
         )
 
 
+@remembered
 def judge(test: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -> Judgement:
     """Try a test on right servers and on wrong ones.
 
@@ -172,7 +173,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -
 
     def attempt(server: tuple[str, bool, str]) -> Trial:
         name, right, source = server
-        return Trial(name, right, *_try(job, source, place))
+        return Trial(name, right, *_try(job, source))
 
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
@@ -181,24 +182,21 @@ def judge(test: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -
                 trials += pool.map(attempt, [server for server in servers if not server[1]])
     except Unusable as error:
         return Judgement((), str(error))
-    judgement = Judgement(tuple(trials))
-    if place is None and not getattr(judgement, "not_judged", False):
-        remember_in_notebook("judge", judgement.score, judgement.points)
-    return judgement
+    return Judgement(tuple(trials))
 
 
 class Unusable(Exception):
     """The test itself cannot be run."""
 
 
-def _try(test: dict[str, Any], server: str, place: Place | None) -> tuple[bool, str]:
+def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
     """Whether the test accuses this server, and why."""
     job = pack(server) | {"role": "server", "wants": "serve"}
     with Process(CHILD, job) as serving:
         report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
-        with Process(CHILD, test | {"address": report["address"]}, place) as testing:
+        with Process(CHILD, test | {"address": report["address"]}) as testing:
             try:
                 said = testing.report(SECONDS + GRACE)
             except TimeoutError:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any, ClassVar
@@ -48,10 +48,12 @@ class Place:
     Args:
         folder: its working folder, and that of its temporary files.
         path: where it looks for modules.
+        noticed: what guard.py saw there: pairs of a line and the words.
     """
 
     folder: Path
     path: tuple[str, ...]
+    noticed: list[tuple[int, str]] = field(default_factory=list)
 
     MARK: ClassVar[str] = "LABKIT_PLACE"
     """The environment variable that names the folder to what the code starts."""
@@ -61,7 +63,8 @@ class Place:
         return {self.MARK: folder, "TMPDIR": folder, "TEMP": folder, "TMP": folder}
 
     def job(self) -> dict[str, Any]:
-        return {"path": list(self.path), "guarded": True}
+        """What it adds to a job."""
+        return {"path": list(self.path), "guarded": True, "place": self}
 
 
 _running: set[Process] = set()
@@ -82,13 +85,11 @@ class Process:
     Args:
         module: run as `python -m module`; reads the job from its standard input, reports as lines of JSON
             on its standard output, and lets the code print to standard error.
-        job: handed to it.
-        place: where it runs, if that is not here.
-
-    `noticed` has what guard.py saw: pairs of a line and the words.
+        job: handed to it. Its "place" is where it runs, if that is not here.
     """
 
-    def __init__(self, module: str, job: Mapping[str, Any], place: Place | None = None) -> None:
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        self._place: Place | None = job.get("place")
         # It must find this labkit, also where it is not installed.
         path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH", "")]))
         environment = {
@@ -97,16 +98,15 @@ class Process:
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8",
             INSIDE: "1",
-            **(place.environment() if place else {}),
+            **(self._place.environment() if self._place else {}),
         }
-        self.noticed: list[tuple[int, str]] = []
         self._process = children.popen(
             [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            cwd=place and place.folder,
+            cwd=self._place and self._place.folder,
             start_new_session=True,  # so that stop() can end what the code starts, too
         )
         with _running_lock:
@@ -123,7 +123,7 @@ class Process:
         ]
         for thread in self._threads:
             thread.start()
-        self._hand_over(pickle.dumps({**job, "sign": self._sign}))
+        self._hand_over(pickle.dumps({**job, "sign": self._sign, "place": None}))
 
     def _hand_over(self, job: bytes) -> None:
         stdin = self._pipe(self._process.stdin)
@@ -208,8 +208,8 @@ class Process:
                 continue  # the code found our pipe, and wrote to it
             if not isinstance(report, dict) or report.get("sign") != self._sign:
                 continue
-            if report.get("state") == "noticed":
-                self.noticed.append((report["line"], report["what"]))
+            if report.get("state") == "noticed" and self._place is not None:
+                self._place.noticed.append((report["line"], report["what"]))
             else:
                 self._reports.put(report)
         self._reports.put(None)

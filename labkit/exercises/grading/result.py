@@ -49,14 +49,12 @@ class Result:
         held: how many steps hold; they are the first ones.
         failure: why the next one does not; None if all hold.
         started: whether the code could be loaded at all.
-        noticed: what the code reached for, of a submission (guard.py): pairs of a line and the words.
     """
 
     exercise: Exercise
     held: int
     failure: Failure | None = None
     started: bool = True
-    noticed: tuple[tuple[int, str], ...] = ()
     _hinted: int = field(default=1, repr=False)
 
     @property
