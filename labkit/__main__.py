@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": "watch three clients chat, and leave, in this terminal",
     "check": "check a solution of an exercise, or any chat server",
     "exercises": "list the exercises, begin one, make their notebooks",
+    "watch": "check a solution again whenever its file is saved",
+    "grade": "check the solutions of a whole class",
     "load": "put a load on a chat server, or on several, and measure",
 }
 """Each command's name, and its line in `--help`."""

@@ -95,6 +95,7 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     from labkit.exercises.catalogue.judge import JUDGE
     from labkit.exercises.grading.checking import check
     from labkit.exercises.grading.submission import Unreadable, read
+    from labkit.exercises.progress import remember
 
     if hints < 1:
         return unusable(f"--hints: 1 or more is needed, not {hints}")
@@ -110,6 +111,8 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
         print(json.dumps(result.as_json() | {"file": filename}))
         return _status(result.ok, result.not_judged)
     print(result)
+    if not result.not_judged:
+        remember(name, result.score, result.points)
     for _ in range(min(hints, len(result.hints)) - 1):
         print(result.hint())
     return _status(result.ok, result.not_judged)
@@ -121,9 +124,12 @@ def _status(ok: bool, not_judged: str) -> int:
 
 def _judge_file(source: str, filename: str, as_json: bool) -> int:
     from labkit.exercises.grading.judging import judge
+    from labkit.exercises.progress import remember
 
     judgement = judge(source, filename=filename)
     print(json.dumps(judgement.as_json() | {"file": filename}) if as_json else judgement)
+    if not as_json and not judgement.not_judged:
+        remember("judge", judgement.score, judgement.points)
     return UNUSABLE if judgement.unusable else _status(judgement.ok, judgement.not_judged)
 
 

@@ -16,7 +16,7 @@ DETAILS = ""
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     ways = parser.add_subparsers(title="what to do", metavar="WHAT", required=True, dest="way")
-    ways.add_parser("list", help="name them all")
+    ways.add_parser("list", help="name them all, and what is solved in this folder")
     stub = ways.add_parser("stub", help="print an exercise's task and what to start from, as Python")
     stub.add_argument("exercise", metavar="EXERCISE")
     stub.add_argument("--to", metavar="FILE", help="write it to this file, as UTF-8, and over no other")
@@ -52,14 +52,23 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    """Print each exercise on a line."""
+    """Print each exercise on a line; at its end ✓ if it is solved, or the most points so far."""
     from labkit.exercises import NAMES, exercise_called
     from labkit.exercises.catalogue.judge import JUDGE
+    from labkit.exercises.progress import solved
 
-    for name in NAMES:
-        exercise = exercise_called(name)
-        print(f"{name:<10} {exercise.points:>2} points   {exercise.wants + ':':<14} {exercise.title}")
-    print(f"{'judge':<10} {JUDGE.points:>2} points   {JUDGE.wants + ':':<14} {JUDGE.title}")
+    done = solved()
+    tasks = {name: exercise_called(name) for name in NAMES} | {"judge": JUDGE}
+    for name, task in tasks.items():
+        line = f"{name:<10} {task.points:>2} points   {task.wants + ':':<14} {task.title}"
+        if best := done.get(name):
+            line = (
+                f"{line:<80} {'✓ solved' if best.score >= task.points else f'{best.score} points so far'}"
+            )
+        print(line)
+    if done:
+        count = sum(done[name].score >= task.points for name, task in tasks.items() if name in done)
+        print(f"\n{count} of {len(tasks)} are solved, by the checks run in this folder.")
     return 0
 
 

@@ -13,6 +13,8 @@ round: you write the test, and it is tried on servers that are right, and on wro
 - bench/             what a step works with
 - grading/           what runs a student's code, and says what came of it
 - handout/           what students are handed: all of it without the answers
+- classroom/         a class's submissions: found, judged several at once, and told about
+- progress.py        what a student has solved, kept in the student's folder
 - survey.py          what students really get wrong: the wrong versions are taken from it
 """
 

@@ -422,3 +422,17 @@ def test_one_false_accusation_costs_all_points() -> None:
     trials = [Trial("right one", True, True, "why"), *(Trial(name, False, True, "") for name in JUDGED)]
     assert Judgement(tuple(trials)).score == 0
     assert Judgement(tuple(trials[1:])).score == len(JUDGED)
+
+
+def test_a_file_that_can_be_loaded_only_once() -> None:
+    """Each step loads it anew. That this fails is the step's ✗, and no fault of the exercise."""
+    once = "import threading\nassert not hasattr(threading, 'mine')\nthreading.mine = 1\n"
+    result = check("framing", once + FRAMING.solution)
+    assert (result.held, result.failed) == (1, FRAMING.steps[1].name)
+    assert "AssertionError" in str(result)
+
+
+def test_a_file_that_checks_itself_is_checked_once() -> None:
+    """What it calls there does nothing: else each check would start another."""
+    ends = "from labkit.exercises import check, judge\nassert check('framing', Framing)\nassert judge(1)\n"
+    assert check("framing", FRAMING.solution + ends).ok

@@ -149,7 +149,7 @@ class StudentClient:
             seen = f"it heard {heard!r}".replace(" b", " ", 1)
             if heard is None:
                 seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
-                if rest := self.server.rest:
+                if rest := self.server.unread:
                     seen = f"it heard {rest.decode('utf-8', 'replace')!r}, and no LF"
             raise CheckFailed(f"the server hears {line!r}", seen, clue)
 

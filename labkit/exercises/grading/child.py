@@ -28,6 +28,7 @@ from labkit.exercises.exercise import Step
 from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading import memory
 from labkit.exercises.grading.clock import Clock
+from labkit.exercises.grading.guard import guard
 from labkit.probe import deadline
 from labkit.probe.failed import CheckFailed
 from labkit.shadows import shadow
@@ -205,8 +206,9 @@ class Attempt:
         all_deaths: list[str] = []
         for number, step in enumerate(self.exercise.steps):
             self.reports.send(state="began", step=number)
-            if number:  # anew: no step finds in a global variable what an earlier one left there
-                self.code = load(self.job)
+            # Anew: no step finds in a global variable what an earlier one left there.
+            if number and not self._begin():
+                return
             self.bench = benches.Bench(self.code)  # knows which earlier threads may still die
             _deaths.clear()
             if not self._holds(step, self.bench):
@@ -288,6 +290,7 @@ def main() -> None:
     job = pickle.load(sys.stdin.buffer)
     reports.sign = job["sign"]
     threading.excepthook = remember_death
+    guard(job, reports)
     sys.stderr.flush()
     memory.bound()
     try:

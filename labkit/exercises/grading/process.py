@@ -18,9 +18,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from labkit.exercises.grading.clock import ClockFace
 from labkit.probe import children
@@ -34,6 +35,10 @@ LOOKS_INTO_PIPES = hasattr(select, "poll")  # Windows cannot
 
 KEPT = 2000
 """Bytes kept of what the code prints: the last ones."""
+
+INSIDE = "LABKIT_INSIDE_A_CHECK"
+"""The environment variable of what a check runs. A file that checks itself is not checked again there, and
+again in that check, without an end."""
 
 STORM = 5_000_000
 """Bytes that the code may print; more end it."""
@@ -49,19 +54,58 @@ class Starved(Exception):
     """The machine is too busy for this process to get anywhere; the text says how that showed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a submission runs: in a folder of its own, and guarded (guard.py).
+
+    Args:
+        folder: its working folder, and that of its temporary files.
+        path: where it looks for modules.
+        noticed: what guard.py saw there: pairs of a line and the words.
+    """
+
+    folder: Path
+    path: tuple[str, ...]
+    noticed: list[tuple[int, str]] = field(default_factory=list)
+
+    MARK: ClassVar[str] = "LABKIT_PLACE"
+    """The environment variable that names the folder to what the code starts."""
+
+    def environment(self) -> dict[str, str]:
+        folder = str(self.folder)
+        return {self.MARK: folder, "TMPDIR": folder, "TEMP": folder, "TMP": folder}
+
+    def job(self) -> dict[str, Any]:
+        """What it adds to a job."""
+        return {"path": list(self.path), "guarded": True, "place": self}
+
+
+_running: set[Process] = set()
+_running_lock = threading.Lock()  # guards _running
+
+
+def stop_all() -> None:
+    """End every process that runs a student's code now, in whichever thread it is followed."""
+    with _running_lock:
+        running = list(_running)
+    for process in running:
+        process.kill()
+
+
 class Process:
     """A child process that runs `module` with this job (anything that pickle takes).
 
     Args:
         module: run as `python -m module`; reads the job from its standard input, reports as lines of JSON
             on its standard output, and lets the code print to standard error.
-        job: handed to it.
+        job: handed to it. Its "place" is where it runs, if that is not here.
         beside: ids of processes that it waits for: its clock stands still while they are starved, too.
 
     `clock` is the one by which it is timed. The process finds it at job["clock"].
     """
 
     def __init__(self, module: str, job: Mapping[str, Any], beside: tuple[int, ...] = ()) -> None:
+        self._place: Place | None = job.get("place")
         # It must find this labkit, also where it is not installed.
         path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH", "")]))
         environment = {
@@ -69,6 +113,8 @@ class Process:
             "PYTHONPATH": path,
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8",
+            INSIDE: "1",
+            **(self._place.environment() if self._place else {}),
         }
         self._process = children.popen(
             [sys.executable, "-P", "-m", module],
@@ -76,8 +122,11 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
+            cwd=self._place and self._place.folder,
             start_new_session=True,  # so that stop() can end what the code starts, too
         )
+        with _running_lock:
+            _running.add(self)
         self._sign = secrets.token_hex(8)
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         # Guards _printed, and is held while reading: output is in the pipe or in _printed.
@@ -93,7 +142,8 @@ class Process:
         self._began = monotonic()
         self._face = ClockFace()
         self.clock = Patience((self._process.pid, *beside), self._face.show)
-        self._hand_over(pickle.dumps({**job, "sign": self._sign, "clock": self._face.path}))
+        ours = {"sign": self._sign, "clock": self._face.path, "place": None}
+        self._hand_over(pickle.dumps({**job, **ours}))
 
     def _hand_over(self, job: bytes) -> None:
         stdin = self._pipe(self._process.stdin)
@@ -166,8 +216,8 @@ class Process:
         except ValueError:
             return f"by signal {-code}"
 
-    def stop(self) -> None:
-        """End it, and what it started, at once. A second call does no harm."""
+    def kill(self) -> None:
+        """End it, and what it started, and do not wait for that."""
         if hasattr(os, "killpg"):
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -177,9 +227,15 @@ class Process:
                 pass  # macOS, if only zombies are left
         else:
             self._process.kill()
+
+    def stop(self) -> None:
+        """End it, and what it started, at once. A second call does no harm."""
+        self.kill()
         self._process.wait()
         self.clock.stop()
         self._face.close()
+        with _running_lock:
+            _running.discard(self)
         give_up = monotonic() + 1.0
         for thread in self._threads:
             # A grandchild that left the group may hold the pipe open; it must not hold us up.
@@ -202,7 +258,11 @@ class Process:
                 report = json.loads(line)
             except (ValueError, RecursionError):  # the latter from thousands of brackets
                 continue  # the code found our pipe, and wrote to it
-            if isinstance(report, dict) and report.get("sign") == self._sign:
+            if not isinstance(report, dict) or report.get("sign") != self._sign:
+                continue
+            if report.get("state") == "noticed" and self._place is not None:
+                self._place.noticed.append((report["line"], report["what"]))
+            else:
                 self._reports.put(report)
         self._reports.put(None)
 

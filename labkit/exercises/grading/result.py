@@ -219,6 +219,10 @@ class Result:
     # --- as HTML ---
 
     def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def as_html(self, on_paper: bool = False) -> str:
+        """What a notebook shows; or a page on which nothing can be called: that has all the hints."""
         good, bad = "var(--jp-success-color1, #388e3c)", "var(--jp-error-color1, #d32f2f)"
         colour = good if self.ok else bad
         parts = [
@@ -251,6 +255,16 @@ class Result:
             # Outside JupyterLab a <pre> may have letters of different widths.
             style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
             parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
-        if self._first_hint:
+        if on_paper:
+            parts += _unfolded(self.hints)
+        elif self._first_hint:
             parts.append(f'<div style="margin-top: 6px"><i>{escape(self._first_hint)}</i></div>')
         return "".join(parts) + "</div>"
+
+
+def _unfolded(hints: tuple[str, ...]) -> list[str]:
+    """The first hint; the others show when they are asked for."""
+    told = [f"Hint {n} of {len(hints)}: {escape(hint)}" for n, hint in enumerate(hints, 1)]
+    return [f'<div style="margin-top: 6px"><i>{hint}</i></div>' for hint in told[:1]] + [
+        f"<details><summary>Hint {n}</summary><i>{hint}</i></details>" for n, hint in enumerate(told[1:], 2)
+    ]

@@ -19,6 +19,7 @@ from typing import Any
 from labkit.exercises.bench import bench as benches
 from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
 from labkit.exercises.grading.clock import Clock
+from labkit.exercises.grading.guard import guard
 from labkit.shadows import shadow
 from labkit.wire import nicknames
 
@@ -95,6 +96,7 @@ def main() -> None:
     reports.sign = job["sign"]
     # Threads of a wrong server may die; their tracebacks would say nothing new.
     threading.excepthook = lambda hook: None
+    guard(job, reports)
     reports.send(state="ready")
     try:
         {"server": run_server, "test": run_test}[job["role"]](job, reports)
