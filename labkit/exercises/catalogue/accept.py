@@ -602,7 +602,7 @@ EXERCISE = Exercise(
                 ),
                 "mixed": HINTS_MIXED,
                 "shared": (
-                    "Between two lines of alice's thread another client came. What of hers did it write over?",
+                    "Between two lines of alice's thread another came. What of hers did that write over?",
                     "A global or an attribute is one for all. A local variable is one for each call.",
                 ),
             },
