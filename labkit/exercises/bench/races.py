@@ -15,6 +15,7 @@ from typing import Any
 
 from labkit.exercises.bench.bench import Bench
 from labkit.instruments import stepper
+from labkit.instruments.stepper.locks import StillHeld
 from labkit.probe.failed import CheckFailed
 
 SWITCHES = 2
@@ -77,7 +78,10 @@ def play(
             return setup()
 
         begin = _as_if_by_student(bench.code, begin)
-        found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
+        try:
+            found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
+        except StillHeld as held:
+            raise CheckFailed("each method lets go of its lock", str(held), "held") from None
     if not found.run:
         return
     before = ""
@@ -92,6 +96,8 @@ def play(
         raise CheckFailed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
+    if StillHeld.__name__ in found.why:
+        raise CheckFailed("each method lets go of its lock", found.why.partition(": ")[2], "held")
     # The ladder shows where they wait; it may be in the middle of a line.
     seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
     raise CheckFailed(f"{named}: each comes to its end", seen, why)
@@ -111,6 +117,19 @@ class Broken(AssertionError):
     def __init__(self, expected: str, seen: str, clue: str = "") -> None:
         super().__init__(seen)
         self.expected, self.seen, self.clue = expected, seen, clue
+
+
+def has_lock(code: Any) -> bool:
+    """Whether an object that this makes can take a lock, or anything else that others wait for."""
+    made = code()
+    names = [
+        *getattr(made, "__dict__", {}).values(),
+        *vars(type(made)).values(),
+        *_globals_of(code).values(),
+    ]
+    closure = [c.cell_contents for f in names for c in getattr(f, "__closure__", None) or ()]
+    kept = [value for value in names + closure if not isinstance(value, type)]
+    return any(hasattr(value, "acquire") or hasattr(value, "put") for value in kept)
 
 
 def _globals_of(code: Any) -> dict[str, Any]:
@@ -193,9 +212,13 @@ def unlocked(source: str) -> str:
 
 
 HINTS_WHEN_STUCK: dict[str, tuple[str, ...]] = {
+    "held": (
+        "A method has returned, and still holds the lock. Which way out of it does not let go?",
+        "with self.lock: lets go of it in any case. acquire wants a release on each way.",
+    ),
     "does not come back": (
         "Which line does it wait in, and which thread could let it go on?",
         "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",
         "with self.lock: lets go of the lock in any case. acquire without release does not.",
-    )
+    ),
 }

@@ -496,7 +496,7 @@ EXERCISE = Exercise(
                     "except OSError: around the send; behind it clients.remove and client.close()",
                 ),
                 "again": (
-                    "Some of the line had gone out when it timed out. What does bob hear if it comes again?",
+                    "Some of the line had gone out when it timed out. What does bob hear if it comes anew?",
                     "He who does not read in time cannot be sent to: off the list with him, and close.",
                 ),
                 "for ever": (
@@ -844,7 +844,8 @@ EXERCISE = Exercise(
         Wrong(
             "one who timed out stays",
             "one who vanished is taken off the list, and closed",
-            (("        except OSError", "        except TimeoutError:\n            continue\n        except OSError"),),
+            (("        except OSError",
+              "        except TimeoutError:\n            continue\n        except OSError"),),
             clue="timed out",
         ),
         Wrong(

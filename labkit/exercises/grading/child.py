@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Literal
 
 import cloudpickle
@@ -90,7 +91,9 @@ def load(job: dict[str, Any]) -> Any:
         # Or it would return the classes that it made before.
         cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
         return pickle.loads(job["pickled"])
-    names: dict[str, Any] = {"__name__": "__student__", "__file__": job["filename"]}
+    module = sys.modules["__student__"] = ModuleType("__student__")  # where dataclasses look
+    names = vars(module)
+    names["__file__"] = job["filename"]
     exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
     wanted = job["wants"]
     if wanted not in names:
