@@ -110,6 +110,12 @@ class Roster(Calls):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench, bench.code(), "roster")
+        self.last: Any = None  # what a call returned
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        self.last = None
+        self.last = super().call(method, *arguments)
+        return self.last
 
     def are_here(self, *pairs: tuple[Any, str], clue: str = "") -> None:
         """These clients are here under these nicknames, and no others."""
@@ -123,7 +129,7 @@ class Roster(Calls):
 
     def shape(self, wanted: list[Any]) -> str:
         """A clue, where `everyone` returned a list that is wrong in form or order alone."""
-        here = self.made.everyone()
+        here = self.last
         if not isinstance(here, list) or len(here) != len(wanted):
             return ""
         if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in here):
