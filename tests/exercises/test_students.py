@@ -1,7 +1,7 @@
 """Answers as students write them: right ones in many styles score in full, wrong ones are caught by name.
 
-The wrong versions of the exercises themselves are tried in test_exercises.py. What is here differs from them
-in how the same bug is written, or is rarer.
+The wrong versions of the exercises themselves are tried in test_exercises.py. What is here differs from
+them in how the same bug is written, or is rarer.
 """
 
 from __future__ import annotations
