@@ -175,12 +175,13 @@ def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
 def _adopt(made: Any, depth: int = 3) -> None:
     """Replace the locks in an object's attributes by the stepper's, where the code took Python's own: as a
     dataclass does, whose default_factory is threading.Lock."""
-    state = getattr(made, "__dict__", None)
-    if not isinstance(state, dict) or isinstance(made, type) or not depth:
+    if isinstance(made, type) or not depth:
         return
-    for name, value in list(state.items()):
+    slots = [name for kind in type(made).__mro__ for name in vars(kind).get("__slots__", ())]
+    for name in [*getattr(made, "__dict__", {}), *slots]:
+        value = getattr(made, name, None)
         if type(value) in _LOCKS and not isinstance(value, stepper.Lock):
-            state[name] = _LOCKS[type(value)]()
+            setattr(made, name, _LOCKS[type(value)]())
         elif type(value).__module__ == type(made).__module__:
             _adopt(value, depth - 1)
 

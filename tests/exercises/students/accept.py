@@ -451,6 +451,266 @@ def accepted(listener):
         except OSError:
             return
 """,
+    "settimeout with retry": r"""
+import socket
+import threading
+
+
+class Client:
+    def __init__(self, sock):
+        self.sock = sock
+        self.sock.settimeout(0.5)
+        self.buf = b""
+
+    def readline(self):
+        while True:
+            i = self.buf.find(b"\n")
+            if i >= 0:
+                line, self.buf = self.buf[:i], self.buf[i + 1:]
+                return line
+            try:
+                data = self.sock.recv(1024)
+            except socket.timeout:
+                continue
+            if not data:
+                return None
+            self.buf += data
+
+    def run(self):
+        try:
+            self.sock.sendall(b"nickname\n")
+            name = self.readline()
+            if name is not None:
+                self.sock.sendall(b"* you are " + name + b"\n")
+                while self.readline() is not None:
+                    pass
+        except (ConnectionError, OSError):
+            pass
+        finally:
+            self.sock.close()
+
+
+def serve(listener):
+    listener.settimeout(1.0)
+    while True:
+        try:
+            sock, addr = listener.accept()
+        except socket.timeout:
+            continue
+        except OSError:
+            break
+        t = threading.Thread(target=Client(sock).run)
+        t.daemon = True
+        t.start()
+""",
+    "RCVTIMEO, tcp options, logging": r"""
+import logging
+import socket
+import threading
+
+log = logging.getLogger(__name__)
+
+
+def chat(sock, who):
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    try:
+        sock.send(b"nickname\n")
+        with sock.makefile("r", encoding="utf8", errors="ignore", newline="\n") as f:
+            nick = f.readline()
+            if not nick:
+                log.warning("%s left", who)
+                return
+            sock.send(f"* you are {nick.strip()}\n".encode())
+            for line in f:
+                log.info("%s: %s", nick, line)
+    except OSError as e:
+        log.warning("%s: %s", who, e)
+    finally:
+        sock.close()
+
+
+def serve(listener):
+    logging.basicConfig(level=logging.INFO)
+    try:
+        while True:
+            sock, who = listener.accept()
+            threading.Thread(target=chat, name=f"chat-{who[1]}", args=(sock, who)).start()
+    except OSError:
+        log.info("listener closed")
+""",
+    "lambda w/ default, partial": r"""
+import functools
+import threading
+
+names = {}
+names_lock = threading.Lock()
+
+
+def on_client(conn):
+    with conn:
+        f = conn.makefile("rwb", 0)
+        try:
+            f.write(b"nickname\n")
+            name = f.readline().rstrip(b"\r\n").decode("utf-8", "replace")
+            with names_lock:
+                names[conn] = name
+            f.write(("* you are %s\n" % name).encode())
+            while f.readline():
+                pass
+        except OSError:
+            pass
+        finally:
+            f.close()
+            with names_lock:
+                names.pop(conn, None)
+
+
+def serve(listener):
+    while True:
+        try:
+            conn = listener.accept()[0]
+        except OSError:
+            return None
+        threading.Thread(target=functools.partial(on_client, conn)).start()
+""",
+    "thread dies of not text": r"""
+import threading
+
+
+def worker(conn):
+    try:
+        conn.sendall(b"nickname\n")
+        data = b""
+        while not data.endswith(b"\n"):
+            part = conn.recv(64)
+            if not part:
+                return
+            data += part
+        nickname = data.decode()[:-1]
+        conn.sendall(f"* you are {nickname}\n".encode())
+        while conn.recv(64):
+            pass
+    except (ConnectionResetError, BrokenPipeError):
+        return
+    finally:
+        conn.close()
+
+
+def serve(listener):
+    threads = []
+    while True:
+        try:
+            conn, _ = listener.accept()
+            threads.append(threading.Thread(target=worker, args=(conn,), daemon=True))
+            threads[-1].start()
+        except OSError:
+            return
+""",
+    "poll": r"""
+import select
+import threading
+
+
+def talk(client):
+    poller = select.poll()
+    poller.register(client, select.POLLIN)
+    buffer = b""
+    named = False
+    try:
+        client.sendall(b"nickname\n")
+        while True:
+            poller.poll(1000)
+            try:
+                data = client.recv(4096, 64)
+            except BlockingIOError:
+                continue
+            if not data:
+                break
+            buffer += data
+            if not named and b"\n" in buffer:
+                named = True
+                client.sendall(b"* you are " + buffer.split(b"\n")[0] + b"\n")
+    except OSError:
+        pass
+    client.close()
+
+
+def serve(listener):
+    while listener.fileno() != -1:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            break
+        threading.Thread(target=talk, args=(client,), daemon=True).start()
+""",
+    "accept thread with a registry under a lock": r"""
+import threading
+
+
+class Hub:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.members = {}
+
+    def join(self, client, name):
+        with self.lock:
+            self.members[client] = name
+
+    def leave(self, client):
+        with self.lock:
+            self.members.pop(client, None)
+
+
+class Session:
+    def __init__(self, hub, client):
+        self.hub = hub
+        self.client = client
+        self.thread = threading.Thread(target=self.main, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def lines(self):
+        rest = bytearray()
+        while True:
+            data = self.client.recv(2048)
+            if not data:
+                return
+            rest.extend(data)
+            while b"\n" in rest:
+                line, _, tail = rest.partition(b"\n")
+                rest = bytearray(tail)
+                yield bytes(line)
+
+    def main(self):
+        try:
+            self.client.sendall(b"nickname\n")
+            lines = self.lines()
+            name = next(lines, None)
+            if name is None:
+                return
+            self.hub.join(self.client, name)
+            self.client.sendall(b"* you are " + name + b"\n")
+            for _ in lines:
+                pass
+        except OSError:
+            pass
+        finally:
+            self.hub.leave(self.client)
+            self.client.close()
+
+
+def serve(listener):
+    hub = Hub()
+    sessions = []
+    try:
+        for client, _ in iter(listener.accept, None):
+            sessions.append(Session(hub, client).start())
+    except OSError:
+        return
+""",
 }
 
 WRONG = (

@@ -280,6 +280,143 @@ def broadcast(clients, line, sender):
         for c in dead:
             c.close()
 """,
+    "lock around, remove in check": r"""
+import threading
+
+lock = threading.Lock()
+
+
+def broadcast(clients, line, sender):
+    with lock:
+        targets = list(clients)
+    for client in targets:
+        if client is sender:
+            continue
+        try:
+            client.sendall(line)
+        except OSError:
+            with lock:
+                if client in clients:
+                    clients.remove(client)
+            client.close()
+""",
+    "slice assign w/o": r"""
+def broadcast(clients, line, sender):
+    dead = []
+    for client in clients[:]:
+        if client is not sender:
+            try:
+                client.sendall(line)
+            except OSError:
+                dead.append(client)
+    for client in dead:
+        try:
+            client.close()
+        except OSError:
+            pass
+        while client in clients:
+            clients.remove(client)
+""",
+    "send with memoryview; ConnectionError, timeout, OSError": r"""
+import socket
+
+
+def send_everything(sock, data):
+    total = 0
+    while total < len(data):
+        sent = sock.send(memoryview(data)[total:])
+        if sent == 0:
+            raise RuntimeError("socket connection broken")
+        total = total + sent
+
+
+def broadcast(clients, line, sender):
+    for c in [x for x in clients if x is not sender]:
+        try:
+            send_everything(c, line)
+        except (ConnectionError, socket.timeout, OSError):
+            try:
+                clients.remove(c)
+            except ValueError:
+                pass
+            finally:
+                c.close()
+""",
+    "sender by fileno equality; shutdown first": r"""
+import contextlib
+import socket
+
+
+def broadcast(clients, line, sender):
+    me = sender.fileno()
+    for c in tuple(clients):
+        if c.fileno() == me:
+            continue
+        try:
+            c.sendall(line)
+        except OSError:
+            with contextlib.suppress(ValueError):
+                clients.remove(c)
+            with contextlib.suppress(OSError):
+                c.shutdown(socket.SHUT_RDWR)
+            c.close()
+""",
+    "executor map with submit": r"""
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+
+def broadcast(clients, line, sender):
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        jobs = {pool.submit(c.sendall, line): c for c in list(clients) if c is not sender}
+        for job in as_completed(jobs):
+            client = jobs[job]
+            try:
+                job.result()
+            except OSError:
+                if client in clients:
+                    clients.remove(client)
+                client.close()
+""",
+    "nonblocking select loop with own deadline": r"""
+import select
+import time
+
+
+def broadcast(clients, line, sender):
+    pending = {c: memoryview(line) for c in list(clients) if c is not sender}
+    deadline = time.monotonic() + 5
+    while pending:
+        alive = [c for c in pending if c.fileno() >= 0]
+        for c in list(pending):
+            if c not in alive:
+                drop(clients, c)
+                del pending[c]
+        if not pending:
+            return
+        ready = select.select([], list(pending), [], max(0, deadline - time.monotonic()))[1]
+        if not ready:
+            for c in list(pending):
+                drop(clients, c)
+            return
+        for c in ready:
+            try:
+                n = c.send(pending[c])
+            except OSError:
+                drop(clients, c)
+                del pending[c]
+                continue
+            pending[c] = pending[c][n:]
+            if not pending[c]:
+                del pending[c]
+
+
+def drop(clients, c):
+    try:
+        clients.remove(c)
+    except ValueError:
+        pass
+    c.close()
+""",
 }
 
 WRONG = (
@@ -288,14 +425,14 @@ WRONG = (
         "a client that is gone raises nothing",
         swaps=(
             (
-                "            client.sendall(line)\n",
+                "            client.sendall(line)",
                 (
                     "            for _ in range(3):\n"
                     "                try:\n"
                     "                    client.sendall(line)\n"
                     "                    break\n"
                     "                except TimeoutError:\n"
-                    "                    pass\n"
+                    "                    pass"
                 ),
             ),
         ),
@@ -335,12 +472,12 @@ WRONG = (
         "one who vanished is taken off the list, and closed",
         swaps=(
             (
-                "        except OSError:\n",
+                "        except OSError:",
                 (
                     "        except TimeoutError:\n"
                     "            clients.remove(client)\n"
                     "            continue\n"
-                    "        except OSError:\n"
+                    "        except OSError:"
                 ),
             ),
         ),
@@ -349,18 +486,13 @@ WRONG = (
     Wrong(
         "by name closed fileno",
         "one who vanished is taken off the list, and closed",
-        swaps=(
-            (
-                "        if client is sender:\n            continue\n",
-                ("        if client is sender or client.fileno() == -1:\n            continue\n"),
-            ),
-        ),
+        swaps=(("        if client is sender:", "        if client is sender or client.fileno() == -1:"),),
         clue="was closed already",
     ),
     Wrong(
         "catches BrokenPipe, Reset, Timeout",
         "a client that is gone raises nothing",
-        swaps=(("except OSError", "except (BrokenPipeError, ConnectionResetError, TimeoutError)"),),
+        swaps=(("except OSError", ("except (BrokenPipeError, ConnectionResetError, TimeoutError)")),),
         clue="OSError",
     ),
     Wrong(
@@ -383,7 +515,7 @@ WRONG = (
                     "        except OSError:\n"
                     "            with suppress(ValueError):  # its own thread may have been quicker\n"
                     "                clients.remove(client)\n"
-                    "            client.close()\n"
+                    "            client.close()"
                 ),
                 (
                     "    for i in reversed(range(len(clients))):\n"
@@ -392,7 +524,7 @@ WRONG = (
                     "        try:\n"
                     "            clients[i].sendall(line)\n"
                     "        except OSError:\n"
-                    "            clients.pop(i).close()\n"
+                    "            clients.pop(i).close()"
                 ),
             ),
         ),
@@ -411,8 +543,7 @@ WRONG = (
                     "            client.sendall(line)\n"
                     "        except OSError:\n"
                     "            with suppress(ValueError):  # its own thread may have been quicker\n"
-                    "                clients.remove(client)\n"
-                    "            client.close()\n"
+                    "                clients.remove(client)"
                 ),
                 (
                     "    for client in list(clients):\n"
@@ -421,8 +552,7 @@ WRONG = (
                     "        try:\n"
                     "            client.sendall(line)\n"
                     "        except OSError:\n"
-                    "            clients = [c for c in clients if c is not client]\n"
-                    "            client.close()\n"
+                    "            clients = [c for c in clients if c is not client]"
                 ),
             ),
         ),
@@ -438,7 +568,7 @@ WRONG = (
         "shutdown raises",
         "a client that is gone raises nothing",
         swaps=(
-            ("            client.close()", "            client.shutdown(2)\n            client.close()"),
+            ("            client.close()", ("            client.shutdown(2)\n            client.close()")),
         ),
         clue="OSError",
     ),
@@ -448,7 +578,7 @@ WRONG = (
         swaps=(
             (
                 "            client.close()",
-                "            pass\n        finally:\n            client.close()",
+                ("            pass\n        finally:\n            client.close()"),
             ),
         ),
         clue="closed",
@@ -467,7 +597,7 @@ WRONG = (
                     "        except OSError:\n"
                     "            with suppress(ValueError):  # its own thread may have been quicker\n"
                     "                clients.remove(client)\n"
-                    "            client.close()\n"
+                    "            client.close()"
                 ),
                 (
                     "    import threading\n"
@@ -480,7 +610,7 @@ WRONG = (
                     "            client.close()\n"
                     "    for client in list(clients):\n"
                     "        if client is not sender:\n"
-                    "            threading.Thread(target=one, args=(client,)).start()\n"
+                    "            threading.Thread(target=one, args=(client,)).start()"
                 ),
             ),
         ),
@@ -500,7 +630,7 @@ WRONG = (
                     "        except OSError:\n"
                     "            with suppress(ValueError):  # its own thread may have been quicker\n"
                     "                clients.remove(client)\n"
-                    "            client.close()\n"
+                    "            client.close()"
                 ),
                 (
                     "    clients.remove(sender)\n"
@@ -511,7 +641,7 @@ WRONG = (
                     "            with suppress(ValueError):\n"
                     "                clients.remove(client)\n"
                     "            client.close()\n"
-                    "    clients.append(sender)\n"
+                    "    clients.append(sender)"
                 ),
             ),
         ),
@@ -531,7 +661,7 @@ WRONG = (
                     "        except OSError:\n"
                     "            with suppress(ValueError):  # its own thread may have been quicker\n"
                     "                clients.remove(client)\n"
-                    "            client.close()\n"
+                    "            client.close()"
                 ),
                 (
                     "    i = 0\n"
@@ -544,7 +674,7 @@ WRONG = (
                     "                clients.remove(client)\n"
                     "                client.close()\n"
                     "                continue\n"
-                    "        i += 1\n"
+                    "        i += 1"
                 ),
             ),
         ),
@@ -555,13 +685,12 @@ WRONG = (
         "a long line arrives whole",
         swaps=(
             (
-                "        try:\n            client.sendall",
+                "        try:",
                 (
                     "        import select\n"
                     "        if client.fileno() >= 0 and not select.select([], [client], [], 0)[1]:\n"
                     "            continue\n"
-                    "        try:\n"
-                    "            client.sendall"
+                    "        try:"
                 ),
             ),
         ),

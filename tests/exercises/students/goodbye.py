@@ -301,6 +301,123 @@ def handle_client(client, hear, gone):
         finally:
             gone(why[-1])
 """,
+    "timeouts retried": r"""
+import socket
+
+
+def handle_client(client, hear, gone):
+    client.settimeout(0.25)
+    buf = b""
+    reason = "error"
+    try:
+        while True:
+            try:
+                chunk = client.recv(1024)
+            except socket.timeout:
+                continue
+            except OSError:
+                reason = "vanished"
+                return
+            if not chunk:
+                reason = "hung up"
+                return
+            buf += chunk
+            while b"\n" in buf:
+                line, _, buf = buf.partition(b"\n")
+                hear(line.decode("utf-8", "replace"))
+    finally:
+        try:
+            client.close()
+        finally:
+            gone(reason)
+""",
+    "hears half lines at the end, removes CR": r"""
+def handle_client(client, hear, gone):
+    why = None
+    f = client.makefile("rb")
+    try:
+        while True:
+            try:
+                raw = f.readline()
+            except OSError:
+                why = "vanished"
+                break
+            if raw == b"":
+                why = "hung up"
+                break
+            hear(raw.rstrip(b"\n").decode("utf-8", errors="replace"))
+    except Exception:
+        why = "error"
+        raise
+    finally:
+        f.close()
+        client.close()
+        gone(why)
+""",
+    "generator with try finally": r"""
+from contextlib import closing, contextmanager
+
+
+@contextmanager
+def told(gone):
+    box = ["error"]
+    try:
+        yield box
+    finally:
+        gone(box[0])
+
+
+def chunks(client, box):
+    while True:
+        try:
+            data = client.recv(999)
+        except OSError:
+            box[0] = "vanished"
+            return
+        if not data:
+            box[0] = "hung up"
+            return
+        yield data
+
+
+def handle_client(client, hear, gone):
+    with closing(client), told(gone) as box:
+        left = b""
+        for data in chunks(client, box):
+            *done, left = (left + data).split(b"\n")
+            for raw in done:
+                hear(raw.decode("utf-8", "replace"))
+""",
+    "shuts and logs, gone last": r"""
+import logging
+
+
+def handle_client(client, hear, gone):
+    pending = bytearray()
+    outcome = "error"
+    try:
+        while outcome == "error":
+            try:
+                data = client.recv(10)
+            except OSError as exc:
+                logging.info("lost: %s", exc)
+                outcome = "vanished"
+            else:
+                if data:
+                    pending += data
+                    *lines, last = pending.split(b"\n")
+                    pending = bytearray(last)
+                    for l in lines:
+                        hear(bytes(l).decode("utf-8", "replace"))
+                else:
+                    outcome = "hung up"
+    except:
+        logging.exception("bug")
+        raise
+    finally:
+        gone(outcome)
+        client.close()
+""",
 }
 
 WRONG = (
@@ -470,7 +587,8 @@ WRONG = (
                 (
                     '    reason = "error"\n'
                     "    try:\n"
-                    '        with client, client.makefile("r", encoding="utf-8", errors="replace") as f:\n'
+                    '        with client, client.makefile("r", encoding="utf-8", '
+                    'errors="replace") as f:\n'
                     "            while True:\n"
                     "                try:\n"
                     "                    line = f.readline()\n"

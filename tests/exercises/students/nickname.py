@@ -388,6 +388,149 @@ def ask_nickname(client, reader, nicknames):
             return None
     return None
 """,
+    "settimeout None, shut": r"""
+def ask_nickname(client, reader, nicknames):
+    client.settimeout(None)
+    errors = 0
+    while errors != 3:
+        try:
+            client.sendall(b"nickname\n")
+            raw = reader.readline()
+        except (ConnectionResetError, BrokenPipeError, OSError):
+            return
+        if not raw.endswith(b"\n"):
+            return
+        raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+        try:
+            name = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            problem = "utf-8 please"
+        else:
+            folded = {n.casefold() for n in nicknames}
+            problem = (
+                "empty" if not name.strip() else
+                "too long" if len(name) > 32 else
+                "space" if any(c.isspace() for c in name) else
+                "colon" if ":" in name else
+                "start" if name[0] in "*!/#[>" else
+                "taken" if name.casefold() in folded else ""
+            )
+        if not problem:
+            nicknames.append(name)
+            return name
+        try:
+            client.sendall(b"! " + problem.encode() + b"\n")
+        except OSError:
+            return
+        errors += 1
+""",
+    "one send for refusal and request": r"""
+def bad(name, nicknames):
+    if not 0 < len(name) < 33:
+        return "1-32 characters"
+    if name != "".join(name.split()): return "no white space"
+    if name.find(":") >= 0: return "no colon"
+    if name[0] in ("*", "!", "/", "#", "[", ">"): return "bad start"
+    for n in nicknames:
+        if n.upper() == name.upper(): return n + " is taken"
+
+
+def ask_nickname(client, reader, nicknames):
+    out = b"nickname\n"
+    for i in range(3):
+        try:
+            client.sendall(out)
+            line = reader.readline()
+        except OSError:
+            return None
+        if line[-1:] != b"\n":
+            return None
+        try:
+            name = line.decode().rstrip("\r\n")
+            why = bad(name, nicknames)
+        except UnicodeDecodeError:
+            why = "not text"
+        if not why:
+            nicknames += [name]
+            return name
+        out = f"! {why}\nnickname\n".encode()
+    try:
+        client.sendall(out.removesuffix(b"nickname\n"))
+    except OSError:
+        pass
+    return None
+""",
+    "text reader detached? a writer file": r"""
+def ask_nickname(client, reader, nicknames):
+    writer = client.makefile("wb")
+
+    def say(text):
+        writer.write(text.encode("utf-8") + b"\n")
+        writer.flush()
+
+    try:
+        for _ in range(3):
+            say("nickname")
+            line = reader.readline(100_000)
+            if not line or line[-1] != 0x0A:
+                return None
+            line = line[:-1]
+            if line[-1:] == b"\r":
+                line = line[:-1]
+            try:
+                name = line.decode("utf-8", errors="strict")
+                assert 1 <= len(name) <= 32, "length"
+                assert not any(c.isspace() for c in name), "space"
+                assert ":" not in name, "colon"
+                assert not name.startswith(("*", "!", "/", "#", "[", ">")), "start"
+                assert name.casefold() not in [n.casefold() for n in nicknames], "taken"
+            except (UnicodeDecodeError, AssertionError) as e:
+                say("! " + str(e).replace("\n", " "))
+                continue
+            nicknames.append(name)
+            return name
+    except OSError:
+        return None
+    finally:
+        try:
+            writer.close()
+        except OSError:
+            pass
+""",
+    "refusals w/o try on last": r"""
+import re
+
+
+def ask_nickname(client, reader, nicknames):
+    def ask():
+        client.sendall(b"nickname\n")
+        return reader.readline()
+
+    def refuse(reason):
+        client.sendall(b"! %s\n" % reason)
+
+    try:
+        tries = iter(range(3))
+        for _ in tries:
+            answer = ask()
+            m = re.fullmatch(rb"(.*?)\r?\n", answer, re.S)
+            if m is None:
+                return None
+            try:
+                name = m[1].decode()
+            except ValueError:
+                refuse(b"bytes")
+                continue
+            if not re.fullmatch(r"[^\s:*!/#\[>\x1c-\x1f][^\s:\x1c-\x1f]{0,31}", name):
+                refuse(b"form")
+            elif any(name.lower() == n.lower() for n in nicknames):
+                refuse(b"taken")
+            else:
+                nicknames.append(name)
+                return name
+    except OSError:
+        pass
+""",
 }
 
 WRONG = (

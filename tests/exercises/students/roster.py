@@ -471,6 +471,227 @@ class Roster:
         with self.mutex:
             return list(self.by_id.values())
 """,
+    "namedtuple and frozen, Condition": r"""
+import threading
+from collections import namedtuple
+
+Entry = namedtuple("Entry", "client nickname")
+
+
+class Roster:
+    def __init__(self):
+        self.entries = ()
+        self.changed = threading.Condition()
+
+    def add(self, client, nickname):
+        with self.changed:
+            if any(e.client is client or e.nickname == nickname for e in self.entries):
+                return False
+            self.entries += (Entry(client, nickname),)
+            self.changed.notify_all()
+            return True
+
+    def remove(self, client):
+        with self.changed:
+            gone = [e for e in self.entries if e.client is client]
+            self.entries = tuple(e for e in self.entries if e.client is not client)
+            return gone[0].nickname if gone else None
+
+    def rename(self, client, new):
+        with self.changed:
+            if client not in [e.client for e in self.entries]:
+                return False
+            if new in [e.nickname for e in self.entries]:
+                return False
+            self.entries = tuple(
+                e._replace(nickname=new) if e.client is client else e for e in self.entries
+            )
+            return True
+
+    def nickname_of(self, client):
+        return next((e.nickname for e in self.entries if e.client is client), None)
+
+    def everyone(self):
+        return [(e.client, e.nickname) for e in self.entries]
+""",
+    "from threading import Lock as default argument": r"""
+from threading import Lock
+
+
+class Roster:
+    def __init__(self, make_lock=Lock):
+        self._guard = make_lock()
+        self._d = dict()
+
+    def add(self, client, nickname):
+        with self._guard:
+            taken = nickname in self._d.values() or client in self._d
+            if not taken:
+                self._d[client] = nickname
+            return not taken
+
+    def remove(self, client):
+        with self._guard:
+            return self._d.pop(client, None)
+
+    def rename(self, client, new):
+        with self._guard:
+            if new in self._d.values() or client not in self._d:
+                return False
+            self._d[client] = new
+            return True
+
+    def nickname_of(self, client):
+        with self._guard:
+            return self._d.get(client, None)
+
+    def everyone(self):
+        with self._guard:
+            return list(self._d.items())
+""",
+    "slots": r"""
+import threading
+
+
+class Roster:
+    __slots__ = ("d", "lock")
+    make = staticmethod(threading.Lock)
+
+    def __init__(self):
+        self.d = {}
+        self.lock = self.make()
+
+    def add(self, client, nickname):
+        with self.lock:
+            if client in self.d or nickname in self.d.values():
+                return False
+            self.d[client] = nickname
+            return True
+
+    def remove(self, client):
+        with self.lock:
+            return self.d.pop(client, None)
+
+    def rename(self, client, new):
+        with self.lock:
+            if client not in self.d or new in self.d.values():
+                return False
+            self.d[client] = new
+            return True
+
+    def nickname_of(self, client):
+        with self.lock:
+            return self.d.get(client)
+
+    def everyone(self):
+        with self.lock:
+            return [(c, n) for c, n in self.d.items()]
+""",
+    "base class and mixin; sqlite": r"""
+import sqlite3
+import threading
+
+
+class Roster:
+    def __init__(self):
+        self.db = sqlite3.connect(":memory:", check_same_thread=False)
+        columns = "n integer primary key autoincrement, id integer unique, nick text unique"
+        self.db.execute(f"create table r ({columns})")
+        self.objects = {}
+        self.lock = threading.Lock()
+
+    def add(self, client, nickname):
+        with self.lock:
+            try:
+                self.db.execute("insert into r (id, nick) values (?, ?)", (id(client), nickname))
+            except sqlite3.IntegrityError:
+                return False
+            self.objects[id(client)] = client
+            return True
+
+    def remove(self, client):
+        with self.lock:
+            row = self.db.execute("select nick from r where id = ?", (id(client),)).fetchone()
+            if row is None:
+                return None
+            self.db.execute("delete from r where id = ?", (id(client),))
+            del self.objects[id(client)]
+            return row[0]
+
+    def rename(self, client, new):
+        with self.lock:
+            if self.db.execute("select 1 from r where nick = ?", (new,)).fetchone():
+                return False
+            return self.db.execute("update r set nick = ? where id = ?", (new, id(client))).rowcount == 1
+
+    def nickname_of(self, client):
+        with self.lock:
+            row = self.db.execute("select nick from r where id = ?", (id(client),)).fetchone()
+            return row[0] if row else None
+
+    def everyone(self):
+        with self.lock:
+            rows = self.db.execute("select id, nick from r order by n").fetchall()
+            return [(self.objects[i], nick) for i, nick in rows]
+""",
+    "own rlock in nested object": r"""
+import threading
+
+
+class Store:
+    def __init__(self):
+        self.mutex = threading.RLock()
+        self.clients = []
+        self.names = []
+
+    def __enter__(self):
+        self.mutex.acquire()
+        return self
+
+    def __exit__(self, *exc):
+        self.mutex.release()
+
+
+class Roster:
+    def __init__(self):
+        self.store = Store()
+
+    def _at(self, client):
+        return self.store.clients.index(client) if client in self.store.clients else -1
+
+    def add(self, client, nickname):
+        with self.store as s:
+            if self._at(client) >= 0 or nickname in s.names:
+                return False
+            s.clients.append(client)
+            s.names.append(nickname)
+            return True
+
+    def remove(self, client):
+        with self.store as s:
+            at = self._at(client)
+            if at < 0:
+                return None
+            s.clients.pop(at)
+            return s.names.pop(at)
+
+    def rename(self, client, new):
+        with self.store as s:
+            at = self._at(client)
+            if at < 0 or new in s.names:
+                return False
+            s.names[at] = new
+            return True
+
+    def nickname_of(self, client):
+        with self.store as s:
+            at = self._at(client)
+            return None if at < 0 else s.names[at]
+
+    def everyone(self):
+        with self.store as s:
+            return list(zip(s.clients, s.names))
+""",
 }
 
 WRONG = (
