@@ -5,6 +5,8 @@
 - deaths.py           what threads die of
 - parts.py            a `send` that takes only a part
 - pausing.py          a student's server, one thread of which is stopped before a line
+- between.py          what happens between two lines of a student's thread
+- hurried.py          sockets whose timeouts run out at once
 - races.py            a step in which two threads meet
 - serving.py          a student's `serve(listener)` at work
 - stopping.py         a student's `Server` that a step stops

@@ -16,6 +16,7 @@ from typing import Any
 from labkit.exercises.bench.bench import Bench
 from labkit.exercises.bench.values import is_like
 from labkit.instruments import stepper
+from labkit.instruments.stepper.locks import StillHeld
 from labkit.probe.failed import CheckFailed
 
 SWITCHES = 2
@@ -28,6 +29,8 @@ SECONDS = 0.8
 
 UNKNOWN = "waits for something that the stepper does not know"
 """In what the stepper says of a thread that waits for another thread of the student's, or a clock."""
+
+_unknown: list[str] = []  # what it found so: the code cannot be led, and is not judged by that
 
 Thread = Callable[[Any], object]
 
@@ -74,7 +77,7 @@ def play(
 
     alive = threading.active_count()
     setup()
-    if threading.active_count() > alive:
+    if _unknown or threading.active_count() > alive:
         return  # the stepper leads two threads, and cannot see a third that they wait for
     with _own_locks(bench.code) as renew:
 
@@ -85,9 +88,14 @@ def play(
             return shared
 
         begin = _as_if_by_student(bench.code, begin)
-        found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
-    if not found.run or UNKNOWN in found.why:
-        return  # what the stepper cannot see is no bug
+        try:
+            found = stepper.explore(begin, threads, invariant, switches=SWITCHES, seconds=SECONDS)
+        except StillHeld as held:
+            raise CheckFailed("each method lets go of its lock", str(held), "held") from None
+    if UNKNOWN in found.why:
+        _unknown.append(found.why)
+    if not found.run or _unknown:
+        return
     before = ""
     for step in found.run.steps:
         inside = step.place.function == "__hash__"  # in the middle of a line that uses a dict
@@ -100,6 +108,8 @@ def play(
         raise CheckFailed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
     why = failed[1] or failed[2] if failed else "no end"
+    if StillHeld.__name__ in found.why:
+        raise CheckFailed("each method lets go of its lock", found.why.partition(": ")[2], "held")
     # The ladder shows where they wait; it may be in the middle of a line.
     seen = re.sub(r", at line \d+", "", found.why) if why == "deadlock" else found.why
     raise CheckFailed(f"{named}: each comes to its end", seen, why)
@@ -119,6 +129,19 @@ class Broken(AssertionError):
     def __init__(self, expected: str, seen: str, clue: str = "") -> None:
         super().__init__(seen)
         self.expected, self.seen, self.clue = expected, seen, clue
+
+
+def has_lock(code: Any) -> bool:
+    """Whether an object that this makes can take a lock, or anything else that others wait for."""
+    made = code()
+    names = [
+        *getattr(made, "__dict__", {}).values(),
+        *vars(type(made)).values(),
+        *_globals_of(code).values(),
+    ]
+    closure = [c.cell_contents for f in names for c in getattr(f, "__closure__", None) or ()]
+    kept = [value for value in names + closure if not isinstance(value, type)]
+    return any(hasattr(value, "acquire") or hasattr(value, "put") for value in kept)
 
 
 def _globals_of(code: Any) -> dict[str, Any]:
@@ -161,7 +184,10 @@ def _own_locks(code: Any) -> Iterator[Callable[[], None]]:
 def _exchange(shared: Any, deep: int = 3) -> None:
     """Exchange the real locks in there for the stepper's: a dataclass field(default_factory=threading.Lock)
     has seen `threading.Lock` before the stepper came."""
-    items = shared if isinstance(shared, dict) else getattr(shared, "__dict__", None)
+    items = shared if isinstance(shared, dict) else dict(getattr(shared, "__dict__", {}))
+    if isinstance(items, dict) and items is not shared:
+        slots = [name for kind in type(shared).__mro__ for name in vars(kind).get("__slots__", ())]
+        items |= {name: getattr(shared, name) for name in slots if hasattr(shared, name)}
     if isinstance(shared, list | tuple):
         items = dict(enumerate(shared))
     for key, value in list(items.items()) if items and deep else []:
@@ -229,9 +255,13 @@ def unlocked(source: str) -> str:
 
 
 HINTS_WHEN_STUCK: dict[str, tuple[str, ...]] = {
+    "held": (
+        "A method has returned, and still holds the lock. Which way out of it does not let go?",
+        "with self.lock: lets go of it in any case. acquire wants a release on each way.",
+    ),
     "does not come back": (
         "Which line does it wait in, and which thread could let it go on?",
         "A Lock that is held cannot be taken again, not even by its own thread. An RLock can.",
         "with self.lock: lets go of the lock in any case. acquire without release does not.",
-    )
+    ),
 }

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from time import sleep
 from types import CodeType, FrameType
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, is_students
+from labkit.exercises.bench.hurried import Hurried, cut
 from labkit.probe.deadline import Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
@@ -28,21 +30,35 @@ TURN = 0.01
 
 
 class Listener(socket.socket):
-    """A listening socket that knows its caller, and keeps the sockets it gave: only close() closes them."""
+    """A listening socket that knows its caller, and keeps the sockets it gave: only close() closes them.
 
-    def __init__(self, *how: Any, **more: Any) -> None:
+    Args:
+        hurry: cut the timeouts that the code sets, here and in those sockets.
+    """
+
+    def __init__(self, *how: Any, hurry: bool = False, **more: Any) -> None:
         super().__init__(*how, **more)
-        self.given: list[socket.socket] = []
+        self.hurry = hurry
+        self.given: list[Hurried] = []
         self.used = threading.Event()  # the code has begun to wait for clients
         self.calls = 0  # of accept
         self.loop: CodeType | None = None  # the function that calls it
         self.at_accept: Callable[[socket.socket], None] | None = None
+        self.timed_out = threading.Event()  # a call of accept has
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def settimeout(self, value: float | None) -> None:
+        super().settimeout(cut(float(value)) if value and self.hurry else value)
+
+    def accept(self) -> tuple[Hurried, Any]:
         self.loop = sys._getframe(1).f_code
         self.calls += 1
         self.used.set()
-        client, address = super().accept()
+        try:
+            plain, address = super().accept()
+        except TimeoutError:
+            self.timed_out.set()
+            raise
+        client = Hurried(fileno=plain.detach(), hurry=self.hurry)
         self.given.append(client)
         if self.at_accept is not None:
             self.at_accept(client)
@@ -56,13 +72,16 @@ class Listener(socket.socket):
 class Serving:
     """The student's serve, running in a thread."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, hurry: bool) -> None:
         self.bench = bench
-        self.listener = Listener(fileno=bench.listener().detach())
+        self.listener = Listener(fileno=bench.listener().detach(), hurry=hurry)
         self.address = self.listener.getsockname()
         self.call = bench.thread(bench.code, self.listener, name="serve")
         wait(lambda _: self.listener.used.wait(TURN) or self.call.ended(0), SOON / 2)
         self.before = set(self.students_threads())
+        self.started_before = set(threading.enumerate())
+        self.forgives: type[Exception] | tuple[type[Exception], ...] = ()
+        self.deaths: list[BaseException] = []  # what threads died of, but for what it forgives
 
     def connect(self, name: str) -> RawClient:
         self.bench.said("connects", name, "server")
@@ -95,7 +114,9 @@ class Serving:
             raise CheckFailed(expected, f"{client.name} heard {line + chr(10)!r}")
         if client.hears(wanted, 0):
             raise CheckFailed(expected, f"{client.name} heard {wanted!r}, without an LF", "no LF")
-        where, clue = self.whereabouts()
+        where, clue = self._closed() if client.end else ("", "")
+        if not clue:
+            where, clue = self.whereabouts()
         raise CheckFailed(expected, f"{client.seen()}{where}", clue)
 
     def joins(self, name: str, when: str = "") -> RawClient:
@@ -118,23 +139,32 @@ class Serving:
         self.listener.close()
         return self.call.ended(seconds)
 
-    def late(self, frame: FrameType, event: str, arg: object) -> None:
-        """A profile function: it delays a thread's start in the student's code until the next accept.
+    def late(self, calls: int) -> Callable[[FrameType, str, object], None]:
+        """A profile function: it delays a thread's start in the student's code, by so many calls of accept.
 
         That order can happen at any time; so it is made to happen every time.
         """
-        if event == "call" and is_students(frame.f_code.co_filename):
-            sys.setprofile(None)
-            enough, late = self.listener.calls + 2, Deadline(LATE)
-            while self.listener.calls < enough and not late.passed():
-                sleep(TURN)
+
+        def delay(frame: FrameType, event: str, arg: object) -> None:
+            if event == "call" and is_students(frame.f_code.co_filename):
+                sys.setprofile(None)
+                self.accepts_again(self.listener.calls + calls)
+
+        return delay
+
+    def accepts_again(self, calls: int) -> None:
+        """Wait until accept is called for the so-manieth time. One who waits in select calls it later."""
+        late = Deadline(LATE)
+        while self.listener.calls < calls and not self.call.ended(0) and not late.passed():
+            sleep(TURN / 10)
 
     # --- where the code is ---
 
     def students_threads(self) -> Iterator[int]:
         """The threads that are in the student's code, except that of serve itself."""
         for ident, frame in sys._current_frames().items():
-            if ident != self.call.thread.ident and students(stack(frame)):
+            frames = stack(frame)
+            if ident != self.call.thread.ident and (students(frames) or is_ending(frames)):
                 yield ident
 
     def threads_left(self, seconds: float) -> bool:
@@ -156,7 +186,7 @@ class Serving:
         frames = stack(sys._current_frames().get(self.call.thread.ident or 0))
         codes = [frame.f_code for frame in frames]
         if not students(frames) or Listener.accept.__code__ in codes:
-            return "", ""  # it is where it should be
+            return self._who_serves()  # serve is where it should be
         if self.listener.loop in codes:
             frames = frames[codes.index(self.listener.loop) :]
         loop, *called = students(frames)
@@ -170,6 +200,64 @@ class Serving:
         if threading.Thread.join.__code__ in codes:
             clue = "join"
         return f": the loop that accepts was in `{line}`", clue
+
+    def _who_serves(self) -> tuple[str, str]:
+        """Why a client that was accepted is not served."""
+        if self.deaths:
+            fits = not (isinstance(self.deaths[-1], TypeError) and "argument" in str(self.deaths[-1]))
+            return ": her thread had died", "died" if fits else "arguments"
+        pool = False
+        for frame in sys._current_frames().values():
+            frames = stack(frame)
+            pool |= any(f.f_code.co_filename.endswith(_POOL) for f in frames)
+            while frames and frames[-1].f_code.co_filename == threading.__file__:
+                frames.pop()  # a Semaphore waits in there; a Lock does not
+            if (
+                frames
+                and students(frames)[-1:] == frames[-1:]
+                and _WAITS_FOR_LOCK.search(source(frames[-1]))
+            ):
+                return f": a thread waited in `{source(frames[-1])}`", "lock"
+        if pool:
+            return ": the threads of the pool were all with others", "pool"
+        last = self.listener.given[-1:]
+        if last and not last[0].reads and not set(threading.enumerate()) - self.started_before:
+            return ": no thread had been started for her", "no thread"
+        return "", ""
+
+    def _closed(self) -> tuple[str, str]:
+        """For the last client, whose connection has ended: whether serve itself closed it."""
+        last = self.listener.given[-1:]
+        itself = last and last[0].closed_by == self.call.thread.ident
+        return (": serve itself had closed the socket", "closed") if itself else ("", "")
+
+    # --- threads that die ---
+
+    def remember_death(self, hook: threading.ExceptHookArgs) -> None:
+        if hook.exc_value is not None and not isinstance(hook.exc_value, self.forgives):
+            self.deaths.append(hook.exc_value)
+            self._hook(hook)
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        self._hook = threading.excepthook
+        threading.excepthook = self.remember_death
+        try:
+            yield
+        finally:
+            threading.excepthook = self._hook
+
+
+_POOL = str(Path("concurrent", "futures", "thread.py"))
+
+_WAITS_FOR_LOCK = re.compile(r"(?i)acquire\(|lock|sem|mutex|slot|guard")
+
+_LAST = threading.Thread._bootstrap_inner.__code__  # type: ignore[attr-defined]
+
+
+def is_ending(frames: list[FrameType]) -> bool:
+    """Whether this thread is about to begin or to end: what it dies of may not be told yet."""
+    return _LAST in [f.f_code for f in frames] and "run" not in [f.f_code.co_name for f in frames]
 
 
 def stack(top: FrameType | None) -> list[FrameType]:
@@ -192,10 +280,13 @@ def source(frame: FrameType) -> str:
 
 
 @contextmanager
-def serving(bench: Bench) -> Iterator[Serving]:
+def serving(bench: Bench, *, hurry: bool = False) -> Iterator[Serving]:
     """The student's serve, running; ended again, unless a check fails: then it is looked into."""
-    serve = Serving(bench)
-    yield serve
-    serve.shut(0.3)
-    for client in serve.listener.given:
-        client.close()
+    serve = Serving(bench, hurry)
+    with serve.remembering():
+        yield serve
+        serve.shut(0.3)
+        for client in serve.listener.given:
+            with contextlib.suppress(OSError):  # closed already
+                client.shutdown(socket.SHUT_RDWR)  # close alone wakes no thread that reads
+            client.close()

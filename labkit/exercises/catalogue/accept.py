@@ -8,7 +8,9 @@ from functools import partial
 from queue import SimpleQueue
 
 from labkit.exercises.bench.bench import SOON, Bench, take
-from labkit.exercises.bench.serving import serving
+from labkit.exercises.bench.between import PATIENCE, between_lines
+from labkit.exercises.bench.hurried import HurriedTimers
+from labkit.exercises.bench.serving import Serving, serving
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.deadline import wait
@@ -25,8 +27,9 @@ connects. Serve each of them, in a thread of its own:
 - Then read on. What the client says is of no interest here; but when its end comes, close the socket, and
   let the thread end.
 
-Nobody waits for anybody else: not for one who stays, not for one who never answers. Nobody is kept out
-by a client that breaks off (a reset), or whose nickname is not UTF-8; what that one gets does not matter.
+Nobody waits for anybody else: not for one who stays, not for one who never answers. One who says nothing
+may stay nevertheless. Nobody is kept out by a client that breaks off (a reset), or whose nickname is not
+UTF-8; what that one gets does not matter. A reset ends that client's thread, without an exception.
 
 When the listener is closed, `accept` raises an `OSError`. Then `serve` returns.
 """
@@ -62,41 +65,75 @@ def serve(listener):
     ### END SOLUTION
 '''
 
-MANY = 20
+MANY = 40
+"""Guests at once: more than the 32 threads of the largest pool, if the code does not say how many."""
 
 AFTER_RESET = ", who comes after mallory's reset,"
 
 NO_FIN = {
     "reads on": f"no FIN in {SOON:g} s, and her thread was still running",
     "open": f"no FIN in {SOON:g} s, though her thread had ended",
+    "half open": f"no FIN in {SOON:g} s: the socket is closed, but a file made of it is not",
 }
 
 
 def asks(bench: Bench) -> None:
     with serving(bench) as serve:
-        serve.joins("alice").hang_up()
+        threading.setprofile(serve.late(1))
+        alice = serve.joins("alice")
+        threading.setprofile(None)
+        alice.send("hello")
+        alice.until_read()  # then all of the welcome has come
+        rest = alice.follows(0)
+        expected = "alice hears '* you are alice\\n', and no empty line after it"
+        bench.expect(not rest.startswith((b"\n", b"\r\n")), expected, alice.seen(), "LF kept")
+        alice.hang_up()
+
+
+def leaves(serve: Serving, client: RawClient, what: str, suffix: str = "") -> None:
+    """A client hangs up: its socket is closed, and its thread ends."""
+    client.hang_up()
+    ended = client.ended()
+    alone = not serve.threads_left(0 if ended is None else SOON)
+    half = any(sock._closed and sock.fileno() >= 0 for sock in serve.listener.given)  # type: ignore[attr-defined]
+    clue = "reads on" if not alone else "half open" if half else "open"
+    serve.bench.expect(ended, f"{what}, so the server's end is closed, too", NO_FIN[clue], clue + suffix)
+    serve.bench.expect(alone, f"{what}, so her thread ends", "it was still running", clue + suffix)
 
 
 def goodbye(bench: Bench) -> None:
     with serving(bench) as serve:
         alice = serve.joins("alice")
-        for word in ("hello", "again"):
-            alice.send(word)
-            alice.until_read()
-        bench.expect(not alice.ended(0), "alice can say more than one line", alice.seen(), "early")
-        alice.hang_up()
-        ended = alice.ended()
-        alone = not serve.threads_left(0 if ended is None else SOON)
-        clue = "open" if alone else "reads on"
-        bench.expect(ended, "alice hung up, so the server's end is closed, too", NO_FIN[clue], clue)
-        bench.expect(alone, "alice hung up, so her thread ends", "it was still running", clue)
+        for words, clue in (("hello", "again"), "early"), (("", "more"), "empty line"):
+            for word in words:
+                alice.send(word)
+                alice.until_read()
+            bench.expect(not alice.ended(0), "alice can say more than one line", alice.seen(), clue)
+        leaves(serve, alice, "alice hung up")
+    for sends, when in ((b"", "before her nickname"), (b"ca", "in the middle of her nickname")):
+        bench.journal = Journal()
+        with serving(bench) as serve:
+            carol = serve.connect("carol")
+            serve.hears(carol, "nickname")
+            if sends:
+                carol.send_bytes(sends)
+                carol.until_read()
+            leaves(serve, carol, f"carol hung up {when}", " before")
 
 
 def listener_closed(bench: Bench) -> None:
-    with serving(bench) as serve:
-        for name in ("alice", "bob"):
-            serve.joins(name).hang_up()
+    with serving(bench, hurry=True) as serve:
         expected = "the listener is closed, and serve returns"
+        quiet = serve.listener.gettimeout()
+        if quiet:
+            serve.listener.timed_out.wait(SOON)
+        for name in ("alice", "bob"):
+            try:
+                serve.joins(name).hang_up()
+            except CheckFailed as failed:
+                if quiet and failed.clue in ("returned", "TimeoutError"):
+                    failed.clue = "quiet"
+                raise
         bench.expect(serve.shut(), expected, f"it was still running after {SOON:g} s", "goes on")
         if serve.call.error is not None:
             raise CheckFailed(expected, "serve raised an exception", type(serve.call.error).__name__)
@@ -111,33 +148,52 @@ def two_pieces(bench: Bench) -> None:
         serve.hears(alice, "* you are alice")
 
 
+def ends_well(serve: Serving, left: bool) -> None:
+    """After mallory's reset: her thread has ended, and not by an exception."""
+    serve.bench.expect(not left, "mallory vanished, so her thread ends", "it was still running", "spins")
+    died = [type(error).__name__ for error in serve.deaths]
+    expected = "mallory's thread ends, and no exception comes out of it"
+    serve.bench.expect(not died, expected, f"a {''.join(died[:1])} did", "died")
+
+
 def reset(bench: Bench) -> None:
     with serving(bench) as serve:
         mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.reset()
+        left = serve.threads_left(SOON)
         serve.joins("bob", AFTER_RESET)
+        ends_well(serve, left)
     bench.journal = Journal()
     with serving(bench) as serve:
         doomed: SimpleQueue[RawClient] = SimpleQueue()
+        vanished = threading.Event()
 
         def vanish(client: socket.socket) -> None:
             serve.listener.at_accept = None
             take(doomed).reset()
             wait(partial(sockets.readable, client), SOON)  # then the reset has arrived
+            vanished.set()
 
         serve.listener.at_accept = vanish
+        calls = serve.listener.calls
         doomed.put(serve.connect("mallory"))
+        wait(vanished.wait, SOON)
+        serve.accepts_again(calls + 1)
+        left = serve.threads_left(SOON)
         serve.joins("bob", AFTER_RESET)
+        ends_well(serve, left)
 
 
 def not_text(bench: Bench) -> None:
     with serving(bench) as serve:
+        serve.forgives = UnicodeError  # what comes of mallory does not matter
         mallory = serve.connect("mallory")
         serve.hears(mallory, "nickname")
         mallory.send(b"caf\xe9")
         mallory.until_read()
         mallory.hang_up()
+        serve.threads_left(SOON)
         serve.joins("bob", ", who comes after mallory's bytes,")
 
 
@@ -148,19 +204,81 @@ def one_who_stays(bench: Bench) -> None:
 
 
 def one_who_is_silent(bench: Bench) -> None:
-    with serving(bench) as serve:
+    with HurriedTimers() as timers, serving(bench, hurry=True) as serve:
         alice = serve.connect("alice")
         serve.hears(alice, "nickname")
         # A short timeout for each would only hide it: so there are several.
         others = [RawClient(serve.address, "another") for _ in range(5)]
         bench.said("connect, and say nothing either", "5 others", "server")
-        serve.joins("bob", ", who comes while they say nothing,")
+        bob = serve.joins("bob", ", who comes while they say nothing,")
+
+        def is_silent() -> None:
+            bench.said("says nothing for a while", "alice", "server")
+            serve.listener.given[0].is_waited_for()
+            timers.wait()
+
+        expected = "alice may think as long as she likes"
+        is_silent()
+        alice.send_bytes(b"al")
+        alice.until_read()
+        is_silent()
+        alice.send_bytes(b"ice\n")
+        welcome = "* you are alice"
+        if serve.line(alice) != welcome:
+            mixed = any(other.hears(welcome + "\n", 0) for other in (bob, *others))
+            seen = "it came to another" if mixed else alice.seen()
+            clue = "mixed" if mixed else "thrown out" if alice.end else ""
+            raise CheckFailed(expected + f", and hears {welcome!r}", seen, clue)
+        is_silent()
+        alice.send("hello")
+        alice.until_read()
+        alice.send("again")
+        alice.until_read()
+        bench.expect(not alice.ended(0), expected, alice.seen(), "thrown out")
         for other in others:
             other.close()
 
 
-def twenty(bench: Bench) -> None:
-    # The wires are not drawn: a ladder of twenty would be unreadable.
+def one_after_the_other(bench: Bench) -> None:
+    """Between any two lines of alice's thread, another guest is asked and welcomed."""
+    with between_lines() as between, serving(bench) as serve:
+        alice = serve.connect("alice")
+        serve.hears(alice, "nickname")
+        serve.listener.given[-1].at_line = between.follow_this_thread
+        alice.send("alice")
+        guests = 0
+
+        def another() -> bool:
+            nonlocal guests
+            if alice.hears("\n", 0):
+                return False
+            guests += 1
+            name = f"guest-{guests}"
+            with RawClient(serve.address, name, timeout=SOON) as guest:
+                asked = guest.hears("nickname\n", PATIENCE)
+                guest.send(name)
+                return asked and guest.hears(f"* you are {name}\n", PATIENCE)
+
+        alice_heard = alice.transcript
+        between.each(another)
+        welcome = "* you are alice"
+        if not alice.hears(welcome + "\n", 0) and f"{welcome}\n".encode() not in alice_heard:
+            serve.line(alice)
+            seen = bytes(alice_heard).decode(errors="replace").removeprefix("nickname\n")
+            bench.said(f"{guests} more come and go", f"{guests} guests", "server")
+            mixed = "guest" in seen
+            bench.expect(
+                f"{welcome}\n" in seen,
+                f"alice hears {welcome!r}",
+                f"alice heard {seen!r}",
+                "shared" * mixed,
+            )
+
+
+def many(bench: Bench) -> None:
+    one_after_the_other(bench)
+    bench.journal = Journal()
+    # The wires are not drawn: a ladder of forty would be unreadable.
     everybody = f"{MANY} guests"
     with serving(bench) as serve:
         guests: list[RawClient] = []
@@ -189,7 +307,7 @@ def twenty(bench: Bench) -> None:
             guest.close()
     with serving(bench) as serve:
         bench.said(f"{MANY} more connect, all at once", everybody, "server")
-        threading.setprofile(serve.late)
+        threading.setprofile(serve.late(2))
         guests = [RawClient(serve.address, f"guest-{n}", timeout=SOON) for n in range(1, MANY + 1)]
         for guest in guests:
             if serve.line(guest) != "nickname":
@@ -238,6 +356,21 @@ HINTS_WHO_WAITS = (
     "serve itself only accepts, and starts a thread for each: in that one it may wait as long as it likes.",
     "threading.Thread(target=handle_client, args=(client,)).start()",
 )
+HINTS_NO_THREAD_FREE = {
+    "lock": (
+        "bob's thread runs, and waits for a lock. Who holds it, and until when?",
+        "Whoever holds a lock keeps all others waiting. Here nobody shares anything: no lock is needed.",
+    ),
+    "pool": (
+        "bob was accepted, but no thread was free for him. How many has your pool?",
+        "A client may stay for hours. Give each a thread of its own: threading.Thread(…).start()",
+    ),
+}
+HINTS_MIXED = (
+    "Somebody heard what was meant for another. Which variable do all the threads share?",
+    "An attribute or a global is one for all. What belongs to one client is an argument.",
+    "threading.Thread(target=handle_client, args=(client,)).start()",
+)
 HINTS_APART = (
     "What can go wrong with one client belongs in the thread of that client: there it hurts no other.",
     "In the loop: accept, and start a thread. All of the handshake is done in that thread.",
@@ -262,7 +395,32 @@ EXERCISE = Exercise(
                 "no LF": (
                     "How does the client know that what it hears is complete?",
                     "By its LF: client.sendall(b'nickname\\n')",
-                )
+                ),
+                "LF kept": (
+                    "She heard her welcome, and then an empty line. Where does the second LF come from?",
+                    "readline returns the line with its LF. It is not part of the nickname.",
+                    "nickname = line.removesuffix(b'\\n')",
+                ),
+                "returned": (
+                    "Somebody connected, and serve had returned. What does calling it do, in your code?",
+                    "serve itself loops: while True: with the accept in it. No yield, no async.",
+                ),
+                "arguments": (
+                    "Her thread died at once: what was its function to be given, and what was it given?",
+                    "args is a tuple: with one in it, (client,) has a comma. (client) is client.",
+                ),
+                "no thread": (
+                    "She was accepted. Which thread serves her, and which line started it?",
+                    "Thread(…) only makes one. start() makes it run.",
+                ),
+                "closed": (
+                    "Her socket was closed in serve's own thread, while hers still used it. In which line?",
+                    "Who serves her closes her socket, when she has left; serve leaves it alone.",
+                ),
+                "itself": (
+                    "serve accepted her, and waits. Is it her turn to speak, before she was asked?",
+                    "The server speaks first: send the request, and then read.",
+                ),
             },
         ),
         Step(
@@ -283,6 +441,28 @@ EXERCISE = Exercise(
                     "Your thread has ended. And its socket?",
                     "client.close(), or with client: around it all.",
                 ),
+                "half open": (
+                    "You closed the socket. What else was made of it, that is open still?",
+                    "A file from makefile keeps its socket open, until it is closed as well.",
+                    "with client, client.makefile('rb') as reader:",
+                ),
+                "empty line": (
+                    "She only pressed Enter. Is that her end?",
+                    "An empty line is b'\\n', the end is b''. Look before you strip anything.",
+                ),
+                "reads on before": (
+                    "She left before her nickname was complete. What does the loop that reads it wait for?",
+                    "recv and readline return b'' at the end, again and again: no LF will come. Give up.",
+                    "if not data: return",
+                ),
+                "open before": (
+                    "She left before her nickname was complete. Did your way out pass client.close()?",
+                    "with client: around it all closes it however it ends.",
+                ),
+                "half open before": (
+                    "She left early. The socket was closed, but was the file made of it?",
+                    "with client, client.makefile('rb') as reader: closes both, however it ends.",
+                ),
             },
         ),
         Step(
@@ -293,6 +473,10 @@ EXERCISE = Exercise(
                 "returned": (
                     "One client was served, and then serve returned. Which line should come again?",
                     "while True: with the accept in it.",
+                ),
+                "quiet": (
+                    "For a while nobody came, and serve ended. Which exception was that?",
+                    "TimeoutError is an OSError, too. Catch it first: except TimeoutError: continue",
                 ),
                 "OSError": (
                     "accept raised an OSError. Whose business is it to catch that?",
@@ -323,6 +507,15 @@ EXERCISE = Exercise(
                 "ConnectionResetError": (
                     "mallory vanished, and serve died of it. What was serve doing with mallory's socket?",
                     *HINTS_APART,
+                ),
+                "died": (
+                    "mallory vanished, and her thread died with a traceback. Which lines can raise then?",
+                    "recv, readline and sendall raise an OSError when the other side is gone.",
+                    "try: around all that uses the socket, and except OSError: pass",
+                ),
+                "spins": (
+                    "mallory is gone for good. What does your loop do with the error that recv raises?",
+                    "Leave the loop: nothing will come from this socket any more.",
                 ),
                 "returned": (
                     "mallory vanished, and serve returned. Which call failed, and was the except for it?",
@@ -361,6 +554,7 @@ EXERCISE = Exercise(
                     "What does join() wait for?",
                     "For the end of the thread. Then nothing is won by having started it. Leave it out.",
                 ),
+                **HINTS_NO_THREAD_FREE,
                 "called": (
                     "bob came, and serve was busy with alice. Which call of serve's does not come back?",
                     "Give that call a thread of its own.",
@@ -377,6 +571,12 @@ EXERCISE = Exercise(
                     "The handshake is a function. Which thread calls it, and how long may alice think?",
                     "Call it first thing in the client's own thread, and not before that is started.",
                 ),
+                **HINTS_NO_THREAD_FREE,
+                "mixed": HINTS_MIXED,
+                "thrown out": (
+                    "alice said nothing for a while, and was thrown out. What ran out of patience?",
+                    "She may think for hours: it costs a thread that sleeps. Take the timeout away.",
+                ),
                 "itself": (
                     "The loop that accepts also reads. Whom does it wait for, and who waits meanwhile?",
                     "Take it out of the loop: into the function that is the client's thread.",
@@ -385,23 +585,28 @@ EXERCISE = Exercise(
             points=2,
         ),
         Step(
-            "twenty at once",
-            twenty,
+            "forty at once",
+            many,
             hints=(
                 "How many got an answer, and what stopped the next one?",
                 "A pool has so many threads and no more. A client may stay for hours: give each its own.",
             ),
             hints_by_clue={
+                "returned": (
+                    "serve returned, and the listener was still open. After how many clients?",
+                    "while True: only a closed listener ends it.",
+                ),
+                "lock": HINTS_NO_THREAD_FREE["lock"],
                 "twice": (
                     "One was asked twice, and another not at all. When does a lambda look what client is?",
                     "When it runs: by then the loop may be one client further. Hand it over at once.",
                     "threading.Thread(target=handle_client, args=(client,)).start()",
                 ),
-                "mixed": (
-                    "Somebody heard what was meant for another. Which variable do all the threads share?",
-                    "An attribute or a global is one for all. What belongs to one client is an argument.",
-                    "threading.Thread(target=handle_client, args=(client,)).start()",
-                )
+                "mixed": HINTS_MIXED,
+                "shared": (
+                    "Between two lines of alice's thread another came. What of hers did that write over?",
+                    "A global or an attribute is one for all. A local variable is one for each call.",
+                ),
             },
         ),
     ),
@@ -411,6 +616,87 @@ EXERCISE = Exercise(
             "asks who connects, and welcomes by nickname",
             (('b"nickname\\n"', 'b"nickname"'),),
             clue="no LF",
+        ),
+        Wrong(
+            "the LF stays in the nickname",
+            "asks who connects, and welcomes by nickname",
+            (('"replace").strip()', '"replace")'),),
+            clue="LF kept",
+        ),
+        Wrong(
+            "(client) is no tuple",
+            "asks who connects, and welcomes by nickname",
+            (("args=(client,)", "args=(client)"),),
+            clue="arguments",
+        ),
+        Wrong(
+            "never starts the thread",
+            "asks who connects, and welcomes by nickname",
+            ((".start()", ""),),
+            clue="no thread",
+        ),
+        Wrong(
+            "the loop closes what it has handed over",
+            "asks who connects, and welcomes by nickname",
+            (("daemon=True).start()", "daemon=True).start()\n        client.close()"),),
+            clue="closed",
+        ),
+        Wrong(
+            "an empty line is the end",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (("while reader.readline():", "while reader.readline().strip():"),),
+            clue="empty line",
+        ),
+        Wrong(
+            "a FIN before the nickname spins",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (("            nickname = reader.readline().decode",
+              '            line = b""\n'
+              '            while not line.endswith(b"\\n"):\n'
+              "                line += reader.readline()\n"
+              "            nickname = line.decode"),),
+            clue="reads on before",
+        ),
+        Wrong(
+            "a file of the socket stays open",
+            "reads on until the client hangs up; then closes, and the thread ends",
+            (('        with client, client.makefile("rb") as reader:\n',
+              '        readers.append(reader := client.makefile("rb"))\n        with client:\n'),
+             ("import threading\n", "import threading\n\nreaders = []\n")),
+            clue="half open",
+        ),
+        Wrong(
+            "ends when nobody comes for a while",
+            "serve goes on until the listener is closed, and then returns",
+            (("    while True:\n        try:",
+              "    listener.settimeout(5)\n    while True:\n        try:"),),
+            clue="quiet",
+        ),
+        Wrong(
+            "the thread dies of a reset",
+            "a reset keeps nobody else out",
+            (("except OSError:\n        pass", "except EOFError:\n        pass"),),
+            clue="died",
+        ),
+        Wrong(
+            "throws out who says nothing for a second",
+            "a silent client keeps nobody out",
+            (("    try:\n        with client,",
+              "    try:\n        client.settimeout(1)\n        with client,"),),
+            clue="thrown out",
+        ),
+        Wrong(
+            "one lock around every conversation",
+            "a client that stays keeps nobody out",
+            (("with client, client.makefile", "with lock, client, client.makefile"),
+             ("import threading\n", "import threading\n\nlock = threading.Lock()\n")),
+            clue="lock",
+        ),
+        Wrong(
+            "a global nickname",
+            "forty at once",
+            (("        with client, client", "        global nickname\n        with client, client"),),
+            clue="shared",
         ),
         Wrong(
             "reads one line more",
@@ -531,7 +817,9 @@ EXERCISE = Exercise(
                         client.sendall(b"nickname\\n")
                         nickname = b""
                         while not nickname.endswith(b"\\n"):
-                            nickname += client.recv(1)
+                            if not (byte := client.recv(1)):
+                                break
+                            nickname += byte
                         client.sendall(b"* you are " + nickname)
                     except OSError:
                         continue
@@ -541,22 +829,22 @@ EXERCISE = Exercise(
             clue="itself",
         ),
         Wrong(
-            "a pool of eight",
-            "twenty at once",
+            "a pool of twenty",
+            "forty at once",
             (("import threading\n",
-              "from concurrent.futures import ThreadPoolExecutor\n\npool = ThreadPoolExecutor(8)\n"),
+              "from concurrent.futures import ThreadPoolExecutor\n\npool = ThreadPoolExecutor(20)\n"),
              ("threading.Thread(target=handle_client, args=(client,), daemon=True).start()",
               "pool.submit(handle_client, client)")),
         ),
         Wrong(
             "a lambda, which looks later who client is",
-            "twenty at once",
+            "forty at once",
             (("target=handle_client, args=(client,)", "target=lambda: handle_client(client)"),),
             clue="twice",
         ),
         Wrong(
             "one variable for all clients",
-            "twenty at once",
+            "a silent client keeps nobody out",
             source="""
             import threading
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,9 @@ A client has said something. Write `broadcast(clients, line, sender)`, which sen
 - `line` is `bytes`, and goes out whole, once, to all in `clients` but `sender`, which is one of them.
 - The sockets have a timeout. With one, `send` sends what fits and returns how many bytes that was.
 - A client that cannot be sent to (sending raises any `OSError`: reset, timed out, closed already) is taken
-  off `clients` and closed. No other loses the line or its place in `clients`, and nothing is raised.
+  off `clients` and closed, and not tried again. No other loses the line or its place in `clients`, and
+  nothing is raised.
+- When it returns, all that is done.
 - Other exceptions are bugs, and come out: a `str` for `line` is a `TypeError`.
 """
 
@@ -50,31 +52,107 @@ def broadcast(clients, line, sender):
 
 LINE = "alice: hi"
 SENT = b"alice: hi\n"
+CUT = SENT[:4]
+
+TURN = 0.005
+"""Seconds of one turn of waiting."""
+
+PATIENT = 10
+"""Timeouts after which code tries for ever."""
+
+MEANWHILE = 0.3
+"""Seconds that a thread of the code's own is held, at most, to see whether broadcast waits for it."""
 
 
 class Client(socket.socket):
     """The server's end of a connection; `at_send` is called just before anything is sent on it."""
 
     at_send: Callable[[], None] | None = None
+    most: int | None = None  # bytes that may be sent
+    stuck: Stuck | None = None  # what stands for a peer that does not read
 
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
         self.settimeout(FOR_EVER)
-        self.tried = threading.Event()  # a send has taken what fits, or a sendall has begun
+        self.tried = threading.Event()  # a send has taken what fits, or begins to wait
+        self.sent = 0
 
     def send(self, data: Any, *flags: int) -> int:
+        with self._sending():
+            data = self.stuck.takes(bytes(data)) if self.stuck else data
+            return self._took(super().send(data, *flags))
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        return self.send(data)
+
+    if hasattr(socket.socket, "sendmsg"):  # not on Windows
+
+        def sendmsg(self, buffers: Any, *more: Any) -> int:
+            return self.send(b"".join(buffers))
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        with self._sending():
+            self.tried.set()
+            if self.stuck:
+                socket.socket.send(self, self.stuck.takes(bytes(data)))
+                self.stuck.takes(bytes(data)[len(CUT) :])
+            super().sendall(data, *flags)
+            self._took(len(data))
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
         if self.at_send is not None:
             self.at_send()
+        if self.most is not None and self.sent and not sockets.writable(self, 0):
+            self.tried.set()  # it waits
         try:
-            return super().send(data, *flags)
+            yield
         finally:
             self.tried.set()
 
-    def sendall(self, data: Any, *flags: int) -> None:
-        if self.at_send is not None:
-            self.at_send()
-        self.tried.set()
-        super().sendall(data, *flags)
+    def _took(self, size: int) -> int:
+        self.sent += size
+        if self.most is not None and self.sent > self.most:
+            raise CheckFailed(
+                f"all {self.most:,} bytes are sent, once", f"{self.sent:,} were sent", "from the start"
+            )
+        return size
+
+
+class Stuck:
+    """What happens to sends to bob, who has stopped reading: a first one takes CUT, the next time out."""
+
+    def __init__(self, bench: Bench, end: Client) -> None:
+        self.bench, self.end = bench, end
+        self.taken = False
+        self.timeouts = 0
+        self.wrong: CheckFailed | None = None  # what the code did; it may have caught it
+
+    def takes(self, data: bytes) -> bytes:
+        """What of these bytes can be sent.
+
+        Raises:
+            TimeoutError: nothing.
+            CheckFailed: the code should not have tried.
+        """
+        if self.end.gettimeout() is None:
+            self.fail("the sockets keep their timeout", "bob's has none", "no timeout")
+        if self.taken and data.startswith(CUT):
+            self.fail(
+                f"sending to bob timed out after {CUT!r}: he is gone", "the code began again", "again"
+            )
+        if not self.taken:
+            self.taken = True
+            return data[: len(CUT)]
+        self.timeouts += 1
+        if self.timeouts > PATIENT:
+            self.fail("sending to bob timed out: he is gone", "the code tried again and again", "for ever")
+        self.bench.said("the rest times out", "server", "bob")
+        raise TimeoutError("timed out")
+
+    def fail(self, expected: str, seen: str, clue: str) -> None:
+        self.wrong = CheckFailed(expected, seen, clue)
+        raise self.wrong
 
 
 class Room:
@@ -126,8 +204,32 @@ class Room:
 
 def everybody(bench: Bench) -> None:
     room = Room(bench, "alice", "bob", "carol", "dave")
+    returned, late = threading.Event(), []
+    me = threading.get_ident()
+
+    def held() -> None:
+        # A thread of the code's own: does broadcast wait for it?
+        if threading.get_ident() != me and returned.wait(MEANWHILE):
+            late.append(1)
+
+    for end in room.ends.values():
+        end.at_send = held
     room.broadcast()
-    room.hears("bob", "carol", "dave")
+    returned.set()
+    for name in ("bob", "carol", "dave"):
+        if not (room.ends[name].sent or late) and threading.active_count() > len(bench.before) + 1:
+            room.ends[name].tried.wait(MEANWHILE)
+    bench.expect(
+        not late, "the line is sent when broadcast returns", "threads of it were still at it", "late"
+    )
+    for name in ("bob", "carol", "dave"):
+        heard = room.heard(name)
+        if not heard and LINE in room.by_name[name].seen():
+            raise CheckFailed(f"{name} hears {SENT!r}", f"{name} heard {LINE!r}, without its LF", "no LF")
+        clue = "changed" if heard and heard != [LINE] else ""
+        bench.expect(
+            heard == [LINE], f"{name} hears {LINE + chr(10)!r}, once", f"{name} heard {heard}", clue
+        )
 
 
 def not_the_sender(bench: Bench) -> None:
@@ -139,13 +241,39 @@ def not_the_sender(bench: Bench) -> None:
 
 
 def long_line(bench: Bench) -> None:
-    room = Room(bench, "alice", "bob", receive_buffer=65536)
-    room.ends["bob"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     line = b"alice: " + b"la" * 1_000_000 + b"\n"
+    data = read_late(bench, line)
+    if data != line:
+        seen = f"bob heard {len(data):,} bytes" + ", the first ones" * line.startswith(data)
+        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen)
+    data = read_late(bench, SENT, full=True)
+    expected = "bob, who was slow for a moment, hears the line"
+    bench.expect(data.endswith(SENT), expected, "he heard nothing of it", "not now")
+
+
+def read_late(bench: Bench, line: bytes, *, full: bool = False) -> bytes:
+    """What bob hears if he begins to read once a first send has taken what fits.
+
+    Args:
+        full: nothing fits; so much has been sent to him before.
+    """
+    room = Room(bench, "alice", "bob", receive_buffer=65536)
+    end = room.ends["bob"]
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    if full:
+        end.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                socket.socket.send(end, b"before this\n" * 100)
+        end.settimeout(SOON)
+        bench.said("much that he has not read yet", "server", "bob")
+    else:
+        end.most = len(line)
+    returned = threading.Event()
 
     def read() -> bytes:
-        # Nothing is read until a first send has taken what fits: so it never fits whole.
-        wait(room.ends["bob"].tried.wait, SOON)
+        while not end.tried.wait(TURN) and not returned.is_set():
+            pass
         data = bytearray()
         with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.settimeout(FOR_EVER)
@@ -154,27 +282,34 @@ def long_line(bench: Bench) -> None:
         return bytes(data)
 
     bob = bench.thread(read, name="bob")
-    room.broadcast(line)
+    try:
+        room.broadcast(line)
+    finally:
+        returned.set()
+    bench.expect(end.gettimeout() != 0, "the socket keeps its timeout", "now it never waits", "never waits")
     room.ended("bob")
-    data = bob.result("bob hears the end of the connection")
+    data: bytes = bob.result("bob hears the end of the connection")
     bench.said(f"{len(data):,} bytes", "server", "bob")
-    if data != line:
-        seen = f"bob heard {len(data):,} bytes" + ", the first ones" * line.startswith(data)
-        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen)
+    return data
+
+
+def timed_out(bench: Bench, *names: str) -> Room:
+    """A room in which bob has timed out; the line has been broadcast."""
+    room = Room(bench, *names)
+    end = room.ends["bob"]
+    end.stuck = Stuck(bench, end)
+    room.broadcast()
+    if end.stuck.wrong:
+        raise end.stuck.wrong
+    end.stuck = None
+    return room
 
 
 def dead_client(bench: Bench) -> None:
     room = Room(bench, "alice", "bob", "carol")
     room.resets("bob")
     room.broadcast()
-
-    def times_out() -> None:
-        bench.said("the send times out", "server", "bob")
-        raise TimeoutError("timed out")
-
-    room = Room(bench, "alice", "bob", "carol")
-    room.ends["bob"].at_send = times_out
-    room.broadcast()
+    timed_out(bench, "alice", "bob", "carol")
     room = Room(bench, "alice", "bob", "carol")
     room.ends["bob"].close()
     bench.said("closes bob's socket", "another thread", "server")
@@ -200,8 +335,11 @@ def nobody_else(bench: Bench) -> None:
         end = room.ends[name]
         who = "alice, who said it," if name == "alice" else name
         lost = ["taken off clients"] * (end not in room.clients) + ["closed"] * (end.fileno() < 0)
-        clue = "" if name == "alice" else "innocent"
+        clue = "" if name == "alice" else "closed" if lost == ["closed"] else "innocent"
         bench.expect(not lost, f"dave vanished; {who} stays", f"{name} was {' and '.join(lost)}", clue)
+    stay = [name for client in room.clients for name, end in room.ends.items() if client is end]
+    here = [name for name in stay if name != "dave"]
+    bench.expect(here == ["bob", "alice", "carol"], "the others keep their places", f"now: {here}", "place")
 
 
 def dead_is_gone(bench: Bench) -> None:
@@ -209,10 +347,22 @@ def dead_is_gone(bench: Bench) -> None:
     for name in ("bob", "carol"):
         room.resets(name)
     room.broadcast()
-    for name in ("bob", "carol"):
-        expected = f"{name}, who vanished, is taken off clients, and closed"
-        bench.expect(room.ends[name] not in room.clients, expected, f"{name} is still in clients")
-        bench.expect(room.ends[name].fileno() < 0, expected, f"{name} is off, but not closed", "open")
+    off(room, "bob", "vanished")
+    off(room, "carol", "vanished")
+    off(timed_out(bench, "alice", "bob", "carol"), "bob", "timed out")
+    room = Room(bench, "alice", "bob", "carol")
+    room.ends["bob"].close()
+    bench.said("closes bob's socket", "another thread", "server")
+    room.broadcast()
+    off(room, "bob", "was closed already")
+
+
+def off(room: Room, name: str, how: str) -> None:
+    """This client, to whom sending failed, is off the list, and closed."""
+    expected = f"{name}, who {how}, is taken off clients, and closed"
+    end, clue = room.ends[name], "" if how == "vanished" else how
+    room.bench.expect(end not in room.clients, expected, f"{name} is still in clients", clue)
+    room.bench.expect(end.fileno() < 0, expected, f"{name} is off, but not closed", "open")
 
 
 def others_leave(bench: Bench) -> None:
@@ -290,6 +440,20 @@ EXERCISE = Exercise(
                 "Who should have heard what, and what did each hear?",
                 "for client in list(clients): and then client.sendall(line), as it is.",
             ),
+            hints_by_clue={
+                "no LF": (
+                    "line came with an LF, and went out without. Which call takes it away?",
+                    "Send line as it is: without its LF the next one is glued to it.",
+                ),
+                "changed": (
+                    "Compare what was heard with line. What did your code add, or send again?",
+                    "client.sendall(line), once for each client.",
+                ),
+                "late": (
+                    "broadcast returned, and nothing had been sent to some. Who was to do it, and when?",
+                    "Wait for the threads that you start: thread.join()",
+                ),
+            },
         ),
         Step(
             "the sender does not hear it",
@@ -306,6 +470,20 @@ EXERCISE = Exercise(
                 "What does send return, and what became of the bytes that did not fit?",
                 "sendall goes on until all of it is sent, or raises.",
             ),
+            hints_by_clue={
+                "from the start": (
+                    "More was sent than line is long. Where does each send of yours begin?",
+                    "What send took is gone: go on with line[sent:], or use sendall.",
+                ),
+                "never waits": (
+                    "What does a socket do that may not wait, when not all of line fits?",
+                    "The sockets have a timeout: leave it. setblocking(False) is no timeout.",
+                ),
+                "not now": (
+                    "bob had not read for a moment; then he did. Why was nothing sent to him?",
+                    "Not writable now does not mean gone. sendall waits, as long as the timeout lets it.",
+                ),
+            },
         ),
         Step(
             "a client that is gone raises nothing",
@@ -313,7 +491,23 @@ EXERCISE = Exercise(
             hints=HINTS_UNGUARDED,
             hints_by_clue={
                 "TimeoutError": ANY_FAILURE,
-                "OSError": ANY_FAILURE,
+                "OSError": (
+                    "Look at the line: is it sending that failed, or what you do with the dead one then?",
+                    "A closed socket raises an OSError, whatever is done with it; close() alone does not.",
+                    "except OSError: around the send; behind it clients.remove and client.close()",
+                ),
+                "again": (
+                    "Some of the line had gone out when it timed out. What does bob hear if it comes anew?",
+                    "He who does not read in time cannot be sent to: off the list with him, and close.",
+                ),
+                "for ever": (
+                    "bob reads nothing any more. After how many timeouts do you believe it?",
+                    "After the first. An OSError, which a TimeoutError is, ends it for this client.",
+                ),
+                "no timeout": (
+                    "bob reads nothing any more. How long does everybody wait for him, in your code?",
+                    "The timeout is what saves the others: no settimeout(None), no setblocking(True).",
+                ),
                 "IndexError": (
                     "How long was the list when range(len(clients)) was made, and how long is it now?",
                     "Taking something off a list moves what follows. Walk over a copy of it.",
@@ -346,6 +540,14 @@ EXERCISE = Exercise(
                 "In the except, the one that failed is client, and not sender.",
             ),
             hints_by_clue={
+                "closed": (
+                    "He is on the list still, but his socket is closed. Which line of yours closed it?",
+                    "finally is run for those who heard the line as well. close() belongs in the except.",
+                ),
+                "place": (
+                    "The same clients are here, in another order. Who was taken off for a moment?",
+                    "Leave the list as it is, but for those who are gone: skip the sender in the loop.",
+                ),
                 "innocent": (
                     "An index is a place in one list. In which did you count, from which did you pop?",
                     "clients.remove(client) takes off that client, wherever it stands.",
@@ -360,6 +562,14 @@ EXERCISE = Exercise(
                 "In the except: clients.remove(client), and client.close().",
             ),
             hints_by_clue={
+                "timed out": (
+                    "bob reads nothing, and timed out. What does your code do with him, and next time?",
+                    "A timeout is an OSError as any other: off the list, and closed.",
+                ),
+                "was closed already": (
+                    "His socket is closed. Why is he on the list still?",
+                    "Nothing can be sent to him: that too takes him off. Do not pass over him.",
+                ),
                 "open": (
                     "Off the list, but what about the socket itself?",
                     "An open socket without a use is lost until the program ends: client.close()",
@@ -554,6 +764,109 @@ EXERCISE = Exercise(
             "others leave while the line goes out, and nobody is skipped",
             (("with suppress(ValueError):  # its own thread may have been quicker\n                ", ""),),
             clue="ValueError",
+        ),
+        Wrong(
+            "does not wait for its threads",
+            "everybody else hears the line",
+            source="""
+            import threading
+
+
+            def broadcast(clients, line, sender):
+                for client in list(clients):
+                    if client is not sender:
+                        threading.Thread(target=client.sendall, args=(line,)).start()
+            """,
+            clue="late",
+        ),
+        Wrong(
+            "strips the line",
+            "everybody else hears the line",
+            (("sendall(line)", "sendall(line.strip())"),),
+            clue="no LF",
+        ),
+        Wrong(
+            "adds an LF",
+            "everybody else hears the line",
+            (("sendall(line)", 'sendall(line + b"\\n")'),),
+            clue="changed",
+        ),
+        Wrong(
+            "sends it all again until all of it fits",
+            "a long line arrives whole",
+            (("client.sendall(line)", "while client.send(line) < len(line):\n                pass"),),
+            clue="from the start",
+        ),
+        Wrong(
+            "passes over those who are slow",
+            "a long line arrives whole",
+            (("from contextlib", "import select\nfrom contextlib"),
+             ("if client is sender:",
+              "if client is sender or (\n"
+              "            client.fileno() >= 0 and not select.select([], [client], [], 0)[1]\n"
+              "        ):")),
+            clue="not now",
+        ),
+        Wrong(
+            "never waits",
+            "a long line arrives whole",
+            (("client.sendall(line)", "client.setblocking(False)\n            client.sendall(line)"),),
+            clue="never waits",
+        ),
+        Wrong(
+            "sends the whole line again after a timeout",
+            "a client that is gone raises nothing",
+            (("            client.sendall(line)\n",
+              "            try:\n                client.sendall(line)\n"
+              "            except TimeoutError:\n                client.sendall(line)\n"),),
+            clue="again",
+        ),
+        Wrong(
+            "sends the rest after a timeout, again and again",
+            "a client that is gone raises nothing",
+            (("            client.sendall(line)\n",
+              "            sent = 0\n            while sent < len(line):\n"
+              "                with suppress(TimeoutError):\n"
+              "                    sent += client.send(line[sent:])\n"),),
+            clue="for ever",
+        ),
+        Wrong(
+            "takes the timeout away",
+            "a client that is gone raises nothing",
+            (("client.sendall(line)", "client.settimeout(None)\n            client.sendall(line)"),),
+            clue="no timeout",
+        ),
+        Wrong(
+            "asks a dead one for its address",
+            "a client that is gone raises nothing",
+            (("client.close()", "client.close()\n            print(client.getpeername())"),),
+            clue="OSError",
+        ),
+        Wrong(
+            "one who timed out stays",
+            "one who vanished is taken off the list, and closed",
+            (("        except OSError",
+              "        except TimeoutError:\n            continue\n        except OSError"),),
+            clue="timed out",
+        ),
+        Wrong(
+            "passes over those who are closed",
+            "one who vanished is taken off the list, and closed",
+            (("if client is sender:", "if client is sender or client.fileno() < 0:"),),
+            clue="was closed already",
+        ),
+        Wrong(
+            "takes the sender off for a while",
+            "nobody else is thrown out for it",
+            (("    for client in list", "    clients.remove(sender)\n    for client in list"),
+             ("            client.close()\n", "            client.close()\n    clients.append(sender)\n")),
+            clue="place",
+        ),
+        Wrong(
+            "closes whoever was sent to",
+            "nobody else is thrown out for it",
+            (("    client.close()", "    pass\n        finally:\n            client.close()"),),
+            clue="closed",
         ),
         Wrong("catches everything", "a bug is not hidden", (("except OSError", "except Exception"),)),
     ),

@@ -65,6 +65,18 @@ def gives(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: 
     return seen
 
 
+def again(feed: Callable[[bytes], Any], data: bytes, expected: list[str], clue: str = "") -> None:
+    """As `gives`; tells messages that had come before, and come again, from others."""
+    try:
+        gives(feed, data, expected, clue)
+    except CheckFailed as failed:
+        if failed.seen.endswith(repr(expected)[1:]):
+            failed.clue = "again"
+        elif failed.seen == "[]":
+            failed.clue = "waits"
+        raise
+
+
 def one_line(bench: Bench) -> None:
     gives(framing(bench), b"hello\n", ["hello"])
 
@@ -76,14 +88,24 @@ def two_lines(bench: Bench) -> None:
 def two_pieces(bench: Bench) -> None:
     feed = framing(bench)
     gives(feed, b"hel", [], "too early")
-    gives(feed, b"lo\nand", ["hello"])
-    gives(feed, b" more\n", ["and more"])
+    again(feed, b"lo\nand", ["hello"])
+    again(feed, b" more\n", ["and more"])
+    for piece in (b"in th", b"ree pie"):
+        gives(feed, piece, [], "too early")
+    again(feed, b"ces\n", ["in three pieces"], "three pieces")
+    feed = framing(bench)
+    half = b"x" * 5_000
+    gives(feed, half, [], "too early")
+    again(feed, half + b"\n", [2 * half.decode()], "long")
 
 
 def nothing_lost(bench: Bench) -> None:
     feed = framing(bench)
     gives(feed, b"one\n\ntwo\n", ["one", "", "two"], "empty")
     before = gives(feed, b"  a  b \n", ["  a  b "], "spaces")
+    gives(feed, b"quit\nquit\n", ["quit", "quit"], "special")
+    gives(feed, "señor жук\n".encode(), ["señor жук"], "alphabet")
+    gives(feed, "\ufeffa\tb\0e\u0301\n".encode(), ["\ufeffa\tb\0e\u0301"], "changed")
     gives(feed, b"three\n", ["three"])
     if before != ["  a  b "]:
         raise CheckFailed(
@@ -100,8 +122,23 @@ def carriage_return(bench: Bench) -> None:
 
 
 def only_lf(bench: Bench) -> None:
-    gives(framing(bench), "a\rb\x0bc\x85d\u2028e\n".encode(), ["a\rb\x0bc\x85d\u2028e"])
+    uncut(bench, "a\rb\x0bc\x0cd\x1ce", "inside")
+    uncut(bench, "a\x85b\u2028c", "inside")
+    feed = framing(bench)
+    gives(feed, b"a\r", [])
+    gives(feed, b"b\n", ["a\rb"], "end of a piece")
     gives(framing(bench), b"a\r\r\n", ["a\r"], "several")
+
+
+def uncut(bench: Bench, line: str, clue: str) -> None:
+    """This line is one message. `clue`: for one that is, but is changed."""
+    feed, data = framing(bench), f"{line}\n".encode()
+    try:
+        gives(feed, data, [line])
+    except CheckFailed as failed:
+        if failed.seen.startswith(("['", '["')) and failed.seen.count("', '") == 0:
+            failed.clue = clue
+        raise
 
 
 def cut_letter(bench: Bench) -> None:
@@ -113,7 +150,11 @@ def cut_letter(bench: Bench) -> None:
 
 def not_text(bench: Bench) -> None:
     feed = framing(bench)
-    gives(feed, b"caf\xe9\n", ["caf\ufffd"])
+    try:
+        gives(feed, b"caf\xe9\n", ["caf\ufffd"])
+    except CheckFailed as failed:
+        failed.clue = {"['caf']": "ignored", "[]": "dropped"}.get(failed.seen, "other sign")
+        raise
     gives(feed, b"still here\n", ["still here"], "afterwards")
 
 
@@ -163,6 +204,22 @@ EXERCISE = Exercise(
                 "*lines, self.rest = (self.rest + data).split(b'\\n')",
             ),
             hints_by_clue={
+                "again": (
+                    "A message that had been given came again. What of it did your code keep?",
+                    "Keep what follows the last LF, and nothing that was returned.",
+                ),
+                "waits": (
+                    "Its LF has come, and the message has not. What else does your code wait for?",
+                    "A piece may end anywhere. Give what is complete, and keep what is not.",
+                ),
+                "three pieces": (
+                    "The line came in three pieces, and some of it is lost. Which piece took whose place?",
+                    "Each piece goes behind what is kept, with an LF in it or not: self.rest + data",
+                ),
+                "long": (
+                    "A line may be long. Which number in your code is too small for it?",
+                    "Only an LF ends a message, and never its length.",
+                ),
                 "too early": (
                     "b'hel' came, and no LF. Is that a message already?",
                     "The last part of data.split(b'\\n') is never complete: it follows the last LF.",
@@ -182,6 +239,18 @@ EXERCISE = Exercise(
                 "spaces": (
                     "Who takes the spaces away?",
                     "strip() removes all white space. removesuffix(b'\\r') removes only what it says.",
+                ),
+                "special": (
+                    "Two messages were alike, and were no command of yours. What became of them?",
+                    "Framing takes lines apart, and knows no words. Each line is a message.",
+                ),
+                "alphabet": (
+                    "The line is there, but these are other letters. How were the bytes read?",
+                    "decode('utf-8', 'replace'): ASCII has no ж, and Latin-1 reads two letters in it.",
+                ),
+                "changed": (
+                    "Compare the two, character by character. Which call changes what it is given?",
+                    "decode('utf-8', 'replace') of the bytes before the LF, and nothing more.",
                 ),
                 "same list": (
                     "What feed had returned before has changed since. Who else has that list?",
@@ -211,6 +280,14 @@ EXERCISE = Exercise(
                 "splitlines() cuts at eleven different characters. split(b'\\n') cuts at one.",
             ),
             hints_by_clue={
+                "inside": (
+                    "The line was not cut, but what in it is gone? Where in the line did that stand?",
+                    "Only the CR just before the LF is dropped: removesuffix(b'\\r')",
+                ),
+                "end of a piece": (
+                    "A CR was the last byte of a piece, and is gone. What came after it?",
+                    "Whether a CR stands before the LF, you know when the LF has come.",
+                ),
                 "several": (
                     "How many CRs stand just before the LF, and how many did you take away?",
                     "One CR is part of the line's end. rstrip(b'\\r') takes all, removesuffix(b'\\r') one.",
@@ -233,6 +310,18 @@ EXERCISE = Exercise(
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
             hints_by_clue={
+                "ignored": (
+                    "A reader is to see that something was there. What does 'ignore' put in its place?",
+                    "decode('utf-8', 'replace') puts U+FFFD there.",
+                ),
+                "dropped": (
+                    "One byte was bad, and where is the rest of her line?",
+                    "decode('utf-8', 'replace') keeps all the others, and never raises.",
+                ),
+                "other sign": (
+                    "Compare the last character with the one in the task. Who put it there?",
+                    "decode('utf-8', 'replace'): U+FFFD for what is not UTF-8.",
+                ),
                 "afterwards": (
                     "The line after the bad one is not right. What of the bad one is left?",
                     "Take a line off the rest before you decode it, not after.",
@@ -273,6 +362,89 @@ EXERCISE = Exercise(
             "forgets half a line",
             "a line in two pieces is one message",
             (("(self.rest + data)", "data"),),
+        ),
+        Wrong(
+            "a second piece takes the place of the first",
+            "a line in two pieces is one message",
+            (("        *lines,", '        if b"\\n" not in data:\n'
+              "            self.rest = data\n            return []\n        *lines,"),),
+            clue="three pieces",
+        ),
+        Wrong(
+            "gives everything again",
+            "a line in two pieces is one message",
+            (("*lines, self.rest = (self.rest + data)",
+              "self.rest += data\n        *lines, _ = self.rest"),),
+            clue="again",
+        ),
+        Wrong(
+            "waits for a piece that ends with LF",
+            "a line in two pieces is one message",
+            (("        *lines,", '        if not data.endswith(b"\\n"):\n'
+              "            self.rest += data\n            return []\n        *lines,"),),
+            clue="waits",
+        ),
+        Wrong(
+            "a line has 1024 bytes at most",
+            "a line in two pieces is one message",
+            (("(self.rest + data)", "(self.rest[:1024] + data)"),),
+            clue="long",
+        ),
+        Wrong(
+            "quit is a command",
+            "nothing is added and nothing is lost: empty lines and spaces stay",
+            (("for line in lines]", 'for line in lines if line != b"quit"]'),),
+            clue="special",
+        ),
+        Wrong(
+            "drops a mark at the beginning",
+            "nothing is added and nothing is lost: empty lines and spaces stay",
+            (('"utf-8", "replace"', '"utf-8-sig", "replace"'),),
+            clue="changed",
+        ),
+        Wrong(
+            "drops every CR",
+            "nothing but LF ends a line",
+            (('removesuffix(b"\\r")', 'replace(b"\\r", b"")'),),
+            clue="inside",
+        ),
+        Wrong(
+            "drops the CR at the end of a piece",
+            "nothing but LF ends a line",
+            (("(self.rest + data)", '(self.rest + data.removesuffix(b"\\r"))'),),
+            clue="end of a piece",
+        ),
+        Wrong(
+            "reads Latin-1",
+            "nothing is added and nothing is lost: empty lines and spaces stay",
+            (('"utf-8", "replace"', '"latin-1"'),),
+            clue="alphabet",
+        ),
+        Wrong(
+            "ignores what is not UTF-8",
+            "what is not UTF-8 throws nobody out",
+            (('"replace"', '"ignore"'),),
+            clue="ignored",
+        ),
+        Wrong(
+            "drops a line that is not UTF-8",
+            "what is not UTF-8 throws nobody out",
+            source='''
+            class Framing:
+                def __init__(self):
+                    self.rest = b""
+
+                def feed(self, data):
+                    *lines, self.rest = (self.rest + data).split(b"\\n")
+                    texts = []
+                    for line in lines:
+                        try:
+                            texts.append(line.removesuffix(b"\\r").decode())
+                        except UnicodeDecodeError:
+                            continue
+                    return texts
+            ''',
+            clue="dropped",
         ),
         Wrong(
             "half a line is a message",

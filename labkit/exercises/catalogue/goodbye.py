@@ -6,9 +6,11 @@ import errno
 import queue
 import socket
 import threading
+from functools import partial
 from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, take
+from labkit.exercises.bench.hurried import Hurried
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
@@ -132,6 +134,10 @@ class Life:
             raise CheckFailed(f"hear({text!r})", ", and ".join([*self.calls[-1:], how]), ended)
         if seen != text:
             cut = "\ufffd" in str(seen) and "\n" not in str(seen)
+            if isinstance(seen, bytes):
+                clue = "bytes"
+            elif seen == f"{text}\n":
+                clue = "LF"
             raise CheckFailed(f"hear({text!r})", f"hear({seen!r})", "letter" if cut else clue)
 
     def ends(self, expected: str) -> list[str]:
@@ -155,17 +161,22 @@ class Life:
             raise CheckFailed(expected, seen, (clues or {}).get(seen, ""))
         if self.thread.error is not None:
             came = f"{type(self.thread.error).__name__} came out of it"
-            if self.raises is not None:
-                raise CheckFailed(
-                    f"the {type(self.raises).__name__} of hear comes out of it", came, "another"
-                )
-            raise CheckFailed("handle_client returns", came, "raised")
+            if self.raises is None:
+                raise CheckFailed("handle_client returns", came, "raised")
+            raise CheckFailed(f"the {type(self.raises).__name__} of hear comes out of it", came, "another")
 
 
 def each_line(bench: Bench) -> None:
-    life = Life(bench)
-    life.alice.send("hi")
-    life.hears("hi")
+    life = Life(bench, kind=partial(Hurried, hurry=True))
+    for text in ("hi", "are you there?"):
+        life.alice.send(text)
+        try:
+            life.hears(text)
+        except CheckFailed as failed:
+            failed.clue = "impatient" if life.client.timed_out else failed.clue
+            raise
+        bench.said("says nothing for a while", "alice", "server")
+        life.client.is_waited_for()
     life.alice.send_bytes(b"one\ntwo\nth")  # in ASCII first: a recv is no line
     life.hears("one")
     life.hears("two")
@@ -173,10 +184,12 @@ def each_line(bench: Bench) -> None:
     life.hears("three")
     life.alice.send_bytes(b"\xb1ora\n")
     life.hears("señora")
-    any_line = ("", "  spaces  ", "quit", "no more")
-    life.alice.send(*any_line)
-    for text in any_line:
+    for text in ("", "  spaces  ", "quit", "a\rb\u2028c"):
+        life.alice.send(text)
         life.hears(text, "as it is")
+    life.alice.send("", "no more")
+    life.hears("", "as it is")
+    life.hears("no more", "as it is")
     life.alice.reset()
 
 
@@ -210,7 +223,7 @@ def out_of_reach(bench: Bench) -> None:
 def not_text(bench: Bench) -> None:
     life = Life(bench)
     life.alice.send(b"caf\xe9")
-    life.hears("caf\ufffd")
+    life.hears("caf\ufffd", "other sign")
     life.alice.send("still here")
     life.hears("still here")
     life.alice.reset()
@@ -248,7 +261,13 @@ def closed(bench: Bench) -> None:
             life.alice.reset()
         life.ends("gone(…)")
         if life.client.fileno() >= 0:
-            raise CheckFailed("the socket is closed", f"after {after} it is still open", f"after {after}")
+            half = life.client._closed
+            seen = "only its file" if half else "it"
+            clue = "half open" if half else f"after {after}"
+            raise CheckFailed("the socket is closed", f"after {after} {seen} is still open", clue)
+        if after != "RST":
+            ended = life.alice.ended()
+            bench.expect(ended, "alice hears the end", f"after {after} she hears none", f"after {after}")
 
 
 TOLD_TWICE = (
@@ -284,6 +303,18 @@ EXERCISE = Exercise(
                 "not heard": (
                     "A line is complete once its LF has come. What does your code still wait for?",
                     "recv returns what there is. Take it apart at b'\\n' and hear each line at once.",
+                ),
+                "LF": (
+                    "The LF tells where her line ends. Is it part of what she said?",
+                    "split(b'\\n') leaves it out, removesuffix(b'\\n') takes it off what readline returns.",
+                ),
+                "bytes": (
+                    "hear wants text. What does recv bring?",
+                    "line.decode('utf-8', 'replace') makes a str of it.",
+                ),
+                "impatient": (
+                    "She said nothing for a while. Has she left for it? What ran out of patience?",
+                    "Set no timeout: a client that is silent is still there.",
                 ),
                 "letter": (
                     "ñ is two bytes, and recv cut between them. What does decode make of half of it?",
@@ -356,6 +387,10 @@ EXERCISE = Exercise(
                 "decode() is strict unless told otherwise: decode('utf-8', 'replace').",
             ),
             hints_by_clue={
+                "other sign": (
+                    "She was heard, but without U+FFFD in the place of that byte. How do you decode?",
+                    "decode('utf-8', 'replace'), and neither 'ignore' nor another encoding.",
+                ),
                 "UnicodeDecodeError": (
                     "Look at the line it died in: how does decode treat a byte that is no UTF-8?",
                     "decode('utf-8', 'replace') puts U+FFFD there, and goes on.",
@@ -402,12 +437,29 @@ EXERCISE = Exercise(
                 "Bob's connection broke while alice was heard. Which two calls stand in your try?",
                 "An OSError of recv is about alice. One of hear is not: call hear outside of that try.",
             ),
+            hints_by_clue={
+                "swallowed": (
+                    "A KeyError of hear goes up, and a BrokenPipeError does not. Who catches that one?",
+                    "Around hear there is no except that does not end with raise.",
+                ),
+                "goes on": (
+                    "hear raised an OSError, and the thread goes on. Which except is that?",
+                    "Put nothing but recv into the try that has except OSError.",
+                ),
+                "not told": NOT_TOLD,
+                "twice": TOLD_TWICE,
+            },
         ),
         Step(
             "the socket is closed, however it ended",
             closed,
             hints=("Follow each way out of your code: does it pass client.close()?",),
             hints_by_clue={
+                "half open": (
+                    "You closed the socket. What else was made of it, that is open still?",
+                    "A file from makefile keeps its socket open, until it is closed as well.",
+                    "with client, client.makefile('rb') as reader:",
+                ),
                 "after FIN": (
                     "She has said goodbye. Who says it to her?",
                     "client.close() sends the server's own FIN, and gives the number of the socket back.",
@@ -451,6 +503,75 @@ EXERCISE = Exercise(
             "each line is heard, however recv cuts them",
             (('line.decode("utf-8", "replace")', 'line.strip().decode("utf-8", "replace")'),),
             clue="as it is",
+        ),
+        Wrong(
+            "hears bytes",
+            "each line is heard, however recv cuts them",
+            (('hear(line.decode("utf-8", "replace"))', "hear(line)"),),
+            clue="bytes",
+        ),
+        Wrong(
+            "hears the LF as well",
+            "each line is heard, however recv cuts them",
+            (('"replace"))', '"replace") + "\\n")'),),
+            clue="LF",
+        ),
+        Wrong(
+            "takes silence for a goodbye",
+            "each line is heard, however recv cuts them",
+            (('    rest = b""\n', '    rest = b""\n    client.settimeout(1)\n'),),
+            clue="impatient",
+        ),
+        Wrong(
+            "ignores what is not UTF-8",
+            "what is not UTF-8 throws nobody out",
+            (('"replace"', '"ignore"'),),
+            clue="other sign",
+        ),
+        Wrong(
+            "raises another exception instead",
+            "hear raises: told as 'error', and the exception goes on up",
+            (("    finally:\n",
+              '    except Exception:\n        raise RuntimeError("a bug") from None\n    finally:\n'),),
+            clue="another",
+        ),
+        Wrong(
+            "passes over an OSError of hear",
+            "hear raises an OSError: that is not her leaving, either",
+            (('                hear(line.decode("utf-8", "replace"))',
+              "                try:\n"
+              '                    hear(line.decode("utf-8", "replace"))\n'
+              "                except OSError:\n"
+              "                    continue"),),
+            clue="goes on",
+        ),
+        Wrong(
+            "a file of the socket stays open",
+            "the socket is closed, however it ended",
+            source='''
+            readers = []
+
+
+            def handle_client(client, hear, gone):
+                reason = "error"
+                reader = client.makefile("rb")
+                readers.append(reader)
+                try:
+                    while True:
+                        try:
+                            line = reader.readline()
+                        except OSError:
+                            reason = "vanished"
+                            return
+                        if not line:
+                            reason = "hung up"
+                            return
+                        hear(line.removesuffix(b"\\n").decode("utf-8", "replace"))
+                finally:
+                    client.close()
+                    gone(reason)
+            ''',
+            clue="half open",
         ),
         Wrong(
             "the end of the stream is ignored",

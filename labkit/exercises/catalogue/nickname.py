@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+from collections.abc import Callable
+from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench
+from labkit.exercises.bench.hurried import Hurried
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
 from labkit.probe.deadline import Deadline
@@ -75,15 +79,51 @@ TURN = 0.005
 """Seconds of one turn of waiting for a line, or for the end of the call."""
 
 
-class Asking:
-    """A call of ask_nickname, and alice, who is asked. Each begins a new ladder."""
+class Client(Hurried):
+    """The server's end of alice's connection.
 
-    def __init__(self, bench: Bench, *taken: str) -> None:
+    `breaks` tells of what is sent whether sending it fails: so it does once she is gone, and it is known.
+    """
+
+    breaks: Callable[[bytes], bool] | None = None
+
+    def send(self, data: Any, *flags: int) -> int:
+        self._may_break(data)
+        return super().send(data, *flags)
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        self._may_break(data)
+        super().sendall(data, *flags)
+
+    def _may_break(self, data: Any) -> None:
+        if self.breaks is not None and self.breaks(bytes(data)):
+            self.breaks = lambda data: True
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+class Asking:
+    """A call of ask_nickname, and alice, who is asked. Each begins a new ladder.
+
+    Args:
+        taken: the nicknames that are.
+        breaks: see Client.
+        hurry: cut the timeouts that the code sets.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        *taken: str,
+        breaks: Callable[[bytes], bool] | None = None,
+        hurry: bool = False,
+    ) -> None:
         bench.journal = Journal()
         self.bench = bench
         self.nicknames = list(taken)
         self.taken = list(taken)
-        self.client, self.alice = bench.pair()
+        plain, self.alice = bench.pair()
+        self.client = Client(fileno=plain.detach(), hurry=hurry)
+        self.client.breaks = breaks
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a second line waits 40 ms
         self.reader = self.client.makefile("rb")
         bench.said(f"ask_nickname(…, {self.nicknames})", "check", "server")
@@ -127,8 +167,14 @@ class Asking:
         """
         line = self.line()
         if line == "nickname":
+            exact = b"\r" not in self.alice.transcript
+            self.bench.expect(exact, f"alice is asked{ASKED}", "alice heard 'nickname\\r\\n'", "CR")
             return
-        seen, clue = self.heard(line), ""
+        seen, clue = self.heard(line), "other words" if line else ""
+        if self.refusal is None and line is None and not self.call.ended(0):
+            clue = "silent"
+        if self.refusal is not None and self.call.ended(0):
+            clue = "gave up"
         if line is None and self.alice.hears("nickname", 0):
             seen, clue = "alice heard 'nickname', without an LF", "no LF"
         elif line is None and self.refusal is not None and not self.call.ended(0):
@@ -144,7 +190,11 @@ class Asking:
         """
         self.alice.send(answer)
         line = self.line()
-        if line is None or not line.startswith("!"):
+        if line is None or not line.startswith("! "):
+            if line is not None:
+                clue = "not told" if line == "nickname" else "no sign"
+            elif self.call.ended(0) and self.call.value is None:
+                clue = "gave up"
             raise self.failure(f"{answer!r} is refused: '! …\\n'", self.heard(line), clue)
         self.refusal = line
 
@@ -156,17 +206,26 @@ class Asking:
         """
         told = f"ask_nickname returns {expected!r} ({why})"
         if not self.call.ended():
-            raise self.failure(told, f"it has not returned after {SOON:g} s; {self.alice.seen()}", clue)
+            seen = f"it has not returned after {SOON:g} s; {self.alice.seen()}"
+            raise self.failure(told, seen, "goes on" if expected is not None else clue)
         if self.call.error is not None:
             raise self.failure(told, "")
         value = self.call.value
         self.bench.said(f"returned {value!r}", "server", "check")
         if value != expected:
-            raise self.failure(
-                told, f"it returned {value!r}", "bytes" if isinstance(value, bytes) else clue
-            )
+            if isinstance(value, bytes):
+                clue = "bytes"
+            elif value is None:
+                clue = "None"
+            elif expected is None and not value:
+                clue = "not None"
+            elif expected is not None and value == f"{expected}\n":
+                clue = "LF"
+            raise self.failure(told, f"it returned {value!r}", clue)
         wanted = self.taken + ([] if expected is None else [expected])
         if self.nicknames != wanted:
+            if len(self.nicknames) > len(wanted):
+                clue = "too many"
             raise self.failure(f"nicknames is {wanted} then", f"it is {self.nicknames}", clue or "list")
 
     def gives(self, answer: str | bytes, expected: str, why: str, clue: str = "") -> None:
@@ -179,6 +238,7 @@ class Asking:
         line = self.line()
         if line is not None:
             self.line()  # the next request: then the code is where it waits for the answer
+            clue = clue if line.startswith("!") else "says more"
             raise self.failure(f"ask_nickname returns {expected!r} ({why})", self.heard(line), clue)
         self.returns(expected, why, clue)
 
@@ -200,7 +260,19 @@ def takes(bench: Bench, answer: str | bytes, expected: str, why: str, *taken: st
 
 
 def asks(bench: Bench) -> None:
-    takes(bench, "alice", "alice", "alice's answer", "bob")
+    asking = Asking(bench, "bob", hurry=True)
+    asking.is_asked()
+    asking.client.is_waited_for()
+    asking.alice.send("alice")
+    line = asking.line()
+    if line is not None:
+        asking.line()
+        clue = "LF refused" if line.startswith("!") else "says more"
+        raise asking.failure("ask_nickname returns 'alice' (alice's answer)", asking.heard(line), clue)
+    if asking.client.timed_out and asking.call.ended() and asking.call.value is None:
+        expected = "alice may think as long as she likes"
+        raise asking.failure(expected, "ask_nickname returned None before she answered", "impatient")
+    asking.returns("alice", "alice's answer")
 
 
 def carriage_return(bench: Bench) -> None:
@@ -224,6 +296,7 @@ def stays_in_reader(bench: Bench) -> None:
 
 def taken(bench: Bench) -> None:
     refuses(bench, "bob", "alice", "bob", clue="taken")
+    refuses(bench, "alice", "alice", "bob", clue="one of them")
     refuses(bench, "BOB", "alice", "bob", clue="capitals")
     refuses(bench, "bob", "alice", "Bob", clue="capitals")
     takes(bench, "bo", "bo", "which nobody has", "alice", "bob", clue="too much")
@@ -239,6 +312,8 @@ def unfit(bench: Bench) -> None:
     refuses(bench, "al ice", clue="white space")
     refuses(bench, "al\tice", clue="white space of another kind")
     refuses(bench, "al\u00a0ice", clue="white space of another kind")
+    refuses(bench, " alice", clue="before it")
+    refuses(bench, "alice ", clue="behind it")
     refuses(bench, "al:ice", clue="colon")
     for sign in "*!/#[>":
         refuses(bench, f"{sign}alice", clue="first")
@@ -246,6 +321,7 @@ def unfit(bench: Bench) -> None:
     for fit in ("z", "a-b", "x.y", "_c_", "4", "d!*"):
         takes(bench, fit, fit, "which no rule forbids", clue="forbidden")
     takes(bench, "x" * 32, "x" * 32, "which has 32 characters", clue="long")
+    takes(bench, "жук", "жук", "which no rule forbids", clue="alphabet")
     takes(bench, "ж" * 32, "ж" * 32, "32 characters, 64 bytes", clue="bytes counted")
 
 
@@ -254,13 +330,7 @@ def not_text(bench: Bench) -> None:
 
 
 def three_times(bench: Bench) -> None:
-    asking = Asking(bench, "bob")
-    for answer in ("bob", "", "a:b"):
-        asking.is_asked()
-        asking.is_refused(answer)
-    line = asking.line()
-    bench.expect(line is None, "after three refusals alice is not asked again", asking.heard(line))
-    asking.returns(None, "after three refusals")
+    asking = given_up(bench, ("bob", "", "a:b"))
     with contextlib.suppress(OSError):
         asking.reader.close()  # a socket that was closed stays open until its files are closed
     try:
@@ -269,6 +339,19 @@ def three_times(bench: Bench) -> None:
         raise asking.failure("client is left open, for the caller", "client was closed", "closed") from None
     line = asking.line()
     bench.expect(line == "bye", "after three refusals alice hears nothing more", asking.heard(line))
+    given_up(bench, (b"caf\xe9", b"caf\xe9", "a:b"), "not counted")
+
+
+def given_up(bench: Bench, answers: tuple[str | bytes, ...], clue: str = "") -> Asking:
+    """A call that ends after these refusals."""
+    asking = Asking(bench, "bob")
+    for answer in answers:
+        asking.is_asked()
+        asking.is_refused(answer)
+    line = asking.line()
+    bench.expect(line is None, "after three refusals alice is not asked again", asking.heard(line), clue)
+    asking.returns(None, "after three refusals", clue)
+    return asking
 
 
 def leaves(bench: Bench) -> None:
@@ -283,11 +366,40 @@ def leaves(bench: Bench) -> None:
     leaving("hung up", clue="FIN")
     leaving("vanished", clue="RST")
     leaving("hung up within her line", sends=b"ali", clue="half")
+    for what, word in (("refusal", b""), ("second request", b"nickname")):
+        asking = Asking(bench, "bob")
+        asking.is_asked()
+        asking.client.breaks = lambda data, word=word: word in data
+        asking.alice.send("bob")
+        bench.said("vanished", "alice", "server")
+        while (line := asking.line()) is not None:
+            if line == "nickname":  # it is not sent as expected, and she has to go in another way
+                asking.alice.hang_up()
+        asking.returns(None, f"sending the {what} raises a BrokenPipeError", "sends on")
+    asking = Asking(bench, "bob", breaks=lambda data: True)
+    bench.said("vanished", "alice", "server")
+    asking.returns(None, "sending the first request raises a BrokenPipeError", "sends on")
 
 
 def fits_not(why: str, line: str) -> tuple[str, ...]:
     return (f"Read the task again: what does it say about {why}?", line)
 
+
+HINTS_RETURNED: dict[str, tuple[str, ...]] = {
+    "None": (
+        "The nickname was fit, and None came back. Which way did your code take to its end?",
+        "print shows a value, return hands it back. Without a return, None comes back.",
+        "A function that calls itself returns what that call returned: return ask_nickname(…)",
+    ),
+    "too many": (
+        "Something is in nicknames that should not be. At which line was it put there?",
+        "Add a nickname once, and only when it is known to be fit: just before the return.",
+    ),
+    "gave up": (
+        "Fewer than three were refused, and it returned. What ended your loop?",
+        "Count refusals in a variable of this call: the next client has three of its own.",
+    ),
+}
 
 EXERCISE = Exercise(
     name="nickname",
@@ -317,7 +429,40 @@ EXERCISE = Exercise(
                     "How will the next newcomer learn that alice is taken?",
                     "nicknames.append(nickname), once, and just before the return.",
                 ),
-            },
+                "silent": (
+                    "alice connected, and heard nothing. Who speaks first, and through what?",
+                    "print shows it to you. client.sendall(b'nickname\\n') sends it to her.",
+                ),
+                "other words": (
+                    "Compare what alice heard with the task, character by character. What differs?",
+                    "A program reads the request: it is nickname, and nothing else, and an LF.",
+                ),
+                "CR": (
+                    "The request ends with CR and LF. What does the task say?",
+                    "b'nickname\\n': the LF alone.",
+                ),
+                "LF": (
+                    "The nickname that came back has a line end. What does readline return?",
+                    "The line with its LF: nickname.removesuffix('\\n').removesuffix('\\r')",
+                ),
+                "LF refused": (
+                    "alice is fit, and was refused. print(repr(nickname)): what exactly do your rules see?",
+                    "readline returns the line with its LF. Take it off before the rules look.",
+                ),
+                "says more": (
+                    "What alice heard last is neither a request nor a refusal. Who is to send that?",
+                    "The caller welcomes her. Here: the request, refusals, and nothing else.",
+                ),
+                "goes on": (
+                    "alice's line was there, all of it. What does your code still wait for?",
+                    "read() waits for the end of the connection, readline() for an LF.",
+                ),
+                "impatient": (
+                    "alice had not answered yet. What ran out of patience?",
+                    "A client that thinks has not left. Set no timeout.",
+                ),
+            }
+            | HINTS_RETURNED,
         ),
         Step(
             "a CR before the LF is dropped",
@@ -345,6 +490,18 @@ EXERCISE = Exercise(
                     "Two people of one name: whom does a line from bob come from?",
                     "Look into nicknames before you add to it.",
                 ),
+                "one of them": (
+                    "Two nicknames are taken. With how many of them did you compare?",
+                    "for other in nicknames: and it is not taken only after the last of them.",
+                ),
+                "no sign": (
+                    "How does a client's program tell a refusal from anything else that it hears?",
+                    "By its first two characters: f'! {reason}\\n', with a space.",
+                ),
+                "not told": (
+                    "alice was asked again. From what could she know why?",
+                    "Send the refusal before you ask again: f'! {reason}\\n'",
+                ),
                 "capitals": (
                     "Would you tell bob and BOB apart, in a chat?",
                     "Compare what is left when capitals do not count, and on both sides.",
@@ -366,7 +523,8 @@ EXERCISE = Exercise(
                     "She typed it with capitals. How do they stand in what came back, and in nicknames?",
                     "casefold() is for comparing. Add and return the nickname itself.",
                 ),
-            },
+            }
+            | HINTS_RETURNED,
             points=2,
         ),
         Step(
@@ -399,6 +557,19 @@ EXERCISE = Exercise(
                     "There are tabs, and about twenty others. isspace() knows them all.",
                     "any(c.isspace() for c in nickname)",
                 ),
+                "behind it": (
+                    "The space behind it belongs to the line that she sent. Where did yours lose it?",
+                    "rstrip() takes more than the line end: removesuffix('\\n').removesuffix('\\r')",
+                ),
+                "before it": (
+                    "A space before it is white space, too. Who took it away before you looked?",
+                    "strip() makes another nickname of it. Take off the line end, and nothing else.",
+                    "nickname.removesuffix('\\n').removesuffix('\\r')",
+                ),
+                "alphabet": (
+                    "жук is a nickname like bob. Compare it with what came back: what changed it?",
+                    "decode() without an argument reads UTF-8, and str has letters of all alphabets.",
+                ),
                 "colon": fits_not("the sign that ends a nickname in `bob: hi`", "':' in nickname"),
                 "first": fits_not("how a nickname begins", "nickname.startswith(tuple('*!/#[>'))"),
                 "long": fits_not("how long it may be", "len(nickname) > 32"),
@@ -421,6 +592,10 @@ EXERCISE = Exercise(
                     "Whose mistake is it when bytes are no text: your code's, or the client's?",
                     "decode() raises UnicodeDecodeError. Catch it, and refuse as for any other reason.",
                 ),
+                "gave up": (
+                    "Its bytes are no text. Has the client left for it?",
+                    "It is refused like any other that is not fit, and asked for again.",
+                ),
                 "accepted": (
                     "Is that what the client called itself?",
                     "'replace' and 'ignore' make a nickname that was not chosen. decode() alone raises.",
@@ -435,6 +610,14 @@ EXERCISE = Exercise(
                 "for _ in range(3): with a question and perhaps a refusal in it; return None behind it.",
             ),
             hints_by_clue={
+                "not counted": (
+                    "Refused is refused, whatever the reason. Which way round your loop counts none?",
+                    "for _ in range(3): counts each time round, continue or not.",
+                ),
+                "not None": (
+                    "What does the caller compare with, when nobody came of it?",
+                    "With None: return None. '', False and [] are other things.",
+                ),
                 "closed": (
                     "Who opened client, and who will still use it when your function has returned?",
                     "Return None, and no close(), no shutdown(), no with: the caller closes it.",
@@ -449,6 +632,19 @@ EXERCISE = Exercise(
                 "FIN": (
                     "alice hung up. What does readline return then, and what did you make of it?",
                     "b'' is the end, and not an empty line: that one is b'\\n'.",
+                ),
+                "not None": (
+                    "She left, and something else than None came back. What does the caller make of that?",
+                    "return None",
+                ),
+                "sends on": (
+                    "It is over for alice. Which exceptions of your sends do you catch?",
+                    "except OSError: return None",
+                ),
+                "BrokenPipeError": (
+                    "alice vanished before you sent to her. Which of your sends stands outside of a try?",
+                    "sendall can fail as well as readline, and with other errors. All are OSErrors.",
+                    "try: around the whole loop, and except OSError: return None",
                 ),
                 "half": (
                     "alice hung up in the middle of her line. What does readline return then?",
@@ -474,6 +670,95 @@ EXERCISE = Exercise(
             "asks, and returns the answer",
             (("nicknames.append(nickname)\n", "pass\n"),),
             clue="list",
+        ),
+        Wrong(
+            "the rules see the LF",
+            "asks, and returns the answer",
+            (('.removesuffix("\\n").removesuffix("\\r")', ""),),
+            clue="LF refused",
+        ),
+        Wrong(
+            "prints it, and returns nothing",
+            "asks, and returns the answer",
+            (("return nickname\n", "return print(nickname)\n"),),
+            clue="None",
+        ),
+        Wrong(
+            "read instead of readline",
+            "asks, and returns the answer",
+            (("reader.readline()", "reader.read()"),),
+            clue="goes on",
+        ),
+        Wrong(
+            "lets nobody think for longer than a second",
+            "asks, and returns the answer",
+            (("    try:\n        for", "    client.settimeout(1)\n    try:\n        for"),),
+            clue="impatient",
+        ),
+        Wrong(
+            "compares with the last one alone",
+            "what is taken is refused, and asked for again",
+            (("in [other.casefold() for other in nicknames]",
+              "== (nicknames or [\"\"])[-1].casefold()"),),
+            clue="one of them",
+        ),
+        Wrong(
+            "asks again, and does not say why",
+            "what is taken is refused, and asked for again",
+            (('            client.sendall(f"! {reason}\\n".encode())\n', ""),),
+            clue="not told",
+        ),
+        Wrong(
+            "a refusal without its sign",
+            "what is taken is refused, and asked for again",
+            (('f"! {reason}\\n"', 'f"{reason}\\n"'),),
+            clue="no sign",
+        ),
+        Wrong(
+            "adds it before it looks",
+            "what is taken is refused, and asked for again",
+            (("            if reason is None:\n                nicknames.append(nickname)\n",
+              "            nicknames.append(nickname)\n            if reason is None:\n"),),
+            clue="too many",
+        ),
+        Wrong(
+            "strips the spaces around it",
+            "one that is not fit is refused",
+            (('.removesuffix("\\n").removesuffix("\\r")', ".strip()"),),
+            clue="before it",
+        ),
+        Wrong(
+            "strips the spaces behind it",
+            "one that is not fit is refused",
+            (('.removesuffix("\\n").removesuffix("\\r")', ".rstrip()"),),
+            clue="behind it",
+        ),
+        Wrong(
+            "reads Latin-1",
+            "one that is not fit is refused",
+            (("line.decode()", 'line.decode("latin-1")'),),
+            clue="alphabet",
+        ),
+        Wrong(
+            "takes bytes that are no text for a goodbye",
+            "one that is not UTF-8 is refused",
+            (('reason = "it is not UTF-8"', "return None"),),
+            clue="gave up",
+        ),
+        Wrong(
+            "does not count bytes that are no text",
+            "after three refusals it gives up",
+            (('reason = "it is not UTF-8"',
+              'client.sendall(b"! it is not UTF-8\\n")\n                continue'),
+             ("for _ in range(3):", "refusals = 0\n        while refusals < 3:"),
+             ("            if reason is", "            refusals += 1\n            if reason is")),
+            clue="not counted",
+        ),
+        Wrong(
+            "dies of a refusal to one who has vanished",
+            "None for one who leaves",
+            (("except OSError", "except ConnectionResetError"),),
+            clue="BrokenPipeError",
         ),
         Wrong("keeps the CR", "a CR before the LF is dropped", (('.removesuffix("\\r")', ""),)),
         Wrong(
@@ -577,6 +862,7 @@ EXERCISE = Exercise(
     ),
     others={
         "a pattern": r"""
+        import contextlib
         import re
 
         FIT = re.compile(r"[^\s:*!/#\[>][^\s:]{0,31}")
@@ -586,6 +872,8 @@ EXERCISE = Exercise(
             refusals = 0
             while refusals < 3:
                 try:
+                    if refusals:
+                        client.sendall(b"! no\n")
                     client.sendall("nickname\n".encode())
                     line = reader.readline()
                 except ConnectionError:
@@ -597,8 +885,9 @@ EXERCISE = Exercise(
                 if fit and nickname.lower() not in map(str.lower, nicknames):
                     nicknames.append(nickname)
                     return nickname
-                client.send(b"! no\n")
                 refusals += 1
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"! no\n")
         """,
         "a class, and rules in a dict": """
         class Handshake:

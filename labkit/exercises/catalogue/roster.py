@@ -6,17 +6,18 @@ Its last steps play two threads line by line (bench/races.py): a race that is th
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import dedent
 from typing import Any
 
 from labkit.exercises.bench.bench import Bench
-from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, play, unlocked
+from labkit.exercises.bench.races import HINTS_WHEN_STUCK, Broken, Calls, has_lock, play, unlocked
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.probe.failed import CheckFailed
 
 TASK = """
 Who is here, and by which nickname? The assignment keeps two lists; when one changes and the other does not,
 a client speaks in another's name. Write `Roster`, for all threads of a server to use at the same time. What
-it keeps, and how, is up to you.
+it keeps, and how, is up to you; each `Roster` knows its own clients alone.
 
 - `.add(client, nickname)` returns `True`. Is the client here already, or the nickname taken, it returns
   `False` and changes nothing.
@@ -109,12 +110,33 @@ class Roster(Calls):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench, bench.code(), "roster")
+        self.last: Any = None  # what a call returned
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        self.last = None
+        self.last = super().call(method, *arguments)
+        return self.last
 
     def are_here(self, *pairs: tuple[Any, str], clue: str = "") -> None:
         """These clients are here under these nicknames, and no others."""
-        self.gives(list(pairs), "everyone", clue=clue)
+        try:
+            self.gives(list(pairs), "everyone", clue=clue)
+        except CheckFailed as failed:
+            failed.clue = self.shape(list(pairs)) or failed.clue
+            raise
         for client, nickname in pairs:
             self.gives(nickname, "nickname_of", client, clue=clue)
+
+    def shape(self, wanted: list[Any]) -> str:
+        """A clue, where `everyone` returned a list that is wrong in form or order alone."""
+        here = self.last
+        if not isinstance(here, list) or len(here) != len(wanted):
+            return ""
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in here):
+            return "pairs"
+        if here and {type(client) for client, _ in here} == {str}:
+            return "pairs"
+        return "order" if set(map(repr, here)) == set(map(repr, wanted)) else ""
 
 
 def comes(bench: Bench) -> None:
@@ -126,6 +148,7 @@ def comes(bench: Bench) -> None:
     roster.gives(True, "add", alice, "alice")
     roster.gives(True, "add", bob, "bob")
     roster.are_here((carol, "carol"), (alice, "alice"), (bob, "bob"))
+    Roster(bench).gives([], "everyone", clue="shared")
 
 
 def once(bench: Bench) -> None:
@@ -270,7 +293,8 @@ def one_nickname(bench: Bench) -> None:
         told.clear()
         return present(bench, DAVE)()
 
-    play(bench, setup, {"alice": alice, "bob": bob}, one_of_them, on="roster", clue="add")
+    clue = "add" if has_lock(bench.code) else "no lock"
+    play(bench, setup, {"alice": alice, "bob": bob}, one_of_them, on="roster", clue=clue)
     play(bench, setup, {"alice": alice, "dave": dave}, one_of_them, on="roster", clue="rename")
 
 
@@ -403,6 +427,8 @@ class Roster:
 """
 
 
+LOCKED_REMOVE = TWO_LISTS[TWO_LISTS.index("    def remove") : TWO_LISTS.index("    def rename")]
+
 EXERCISE = Exercise(
     name="roster",
     title="who is here, and as whom",
@@ -418,7 +444,22 @@ EXERCISE = Exercise(
                 "Compare the two: who is missing, or under which name?",
                 "A dict keeps its keys in the order in which they came: client -> nickname.",
             ),
-            hints_by_clue=HINTS_WHEN_STUCK,
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {
+                "pairs": (
+                    "Take one item of your list: is it a tuple of two, with the client first?",
+                    "list(self.nicknames.items()), where the clients are the keys",
+                ),
+                "order": (
+                    "The right ones are here. Who came first, and who stands first?",
+                    "A dict keeps the order of arrival; sorting or a set loses it.",
+                ),
+                "shared": (
+                    "A new Roster knows clients that came to another. What do the two share?",
+                    "What belongs to one object is made in __init__: self.nicknames = {}",
+                    "A class attribute, a global, and def __init__(self, x={}) are one for all.",
+                ),
+            },
         ),
         Step(
             "a nickname is taken once, and a client comes once",
@@ -499,6 +540,27 @@ EXERCISE = Exercise(
             ),
         ),
         Step(
+            "of two who want one nickname, one gets it",
+            one_nickname,
+            hints=("When did each of the two look, and when did each of them write?",),
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {
+                "no lock": (
+                    "Two threads, and nothing keeps them apart. Between which two lines did they meet?",
+                    "self.lock = threading.Lock() in __init__, and with self.lock: in each method.",
+                    "What looks and what writes belong under the lock together.",
+                ),
+                "add": (
+                    "Both looked, found it free, and then both took it. What should the lock keep apart?",
+                    "with self.lock: around both, the if and the line that adds.",
+                ),
+                "rename": (
+                    "add and rename both found it free. Do the two hold the same lock while they look?",
+                    "with self.lock: around all of rename, as in add",
+                ),
+            },
+        ),
+        Step(
             "two who leave at the same time take nobody else's nickname",
             two_leave,
             hints=(
@@ -506,7 +568,8 @@ EXERCISE = Exercise(
                 "Between the line that looks and the line that changes, no other thread may come in.",
                 "with self.lock: around all of remove, and around every other method that uses these lists",
             ),
-            hints_by_clue={
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {
                 "IndexError": (
                     "The index was right when it was found. What has happened to the list since?",
                     "with self.lock: around all of remove, from index to pop",
@@ -526,7 +589,8 @@ EXERCISE = Exercise(
                 "To look and to remove are one thing: the lock is held from the one to the other.",
                 "with self.lock: return self.nicknames.pop(client, None)",
             ),
-            hints_by_clue={
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {
                 "KeyError": (
                     "It was there when this thread looked. Who has removed it since?",
                     "pop(client, None) looks and removes at once; or both under one lock.",
@@ -538,28 +602,14 @@ EXERCISE = Exercise(
             },
         ),
         Step(
-            "of two who want one nickname, one gets it",
-            one_nickname,
-            hints=("When did each of the two look, and when did each of them write?",),
-            hints_by_clue={
-                "add": (
-                    "Both looked, found it free, and then both took it. What should the lock keep apart?",
-                    "with self.lock: around both, the if and the line that adds.",
-                ),
-                "rename": (
-                    "add and rename both found it free. Do the two hold the same lock while they look?",
-                    "with self.lock: around all of rename, as in add",
-                ),
-            },
-        ),
-        Step(
             "whenever you look, everybody has their own nickname",
             whenever,
             hints=(
                 "One thread was in the middle of a change, and the other looked. Who should have waited?",
                 "Who reads takes the lock as well, or it may see what is half done.",
             ),
-            hints_by_clue={
+            hints_by_clue=HINTS_WHEN_STUCK
+            | {
                 "RuntimeError": (
                     "A dict was walked, and changed on the way. Who walks it, and who should wait?",
                     "with self.lock: return list(self.nicknames.items())",
@@ -577,11 +627,58 @@ EXERCISE = Exercise(
     ),
     wrong=(
         Wrong(
-            "two lists and no lock",
+            "two lists, and no lock in remove",
             "two who leave at the same time take nobody else's nickname",
-            source=unlocked(TWO_LISTS),
+            source=TWO_LISTS.replace(LOCKED_REMOVE, unlocked(LOCKED_REMOVE)),
             clue="nickname",
             survey="keeps two lists in step by .index()",
+        ),
+        Wrong(
+            "no lock at all",
+            "of two who want one nickname, one gets it",
+            source=unlocked(dedent(ANSWER)).replace("self.lock = threading.Lock()  # guards nicknames", ""),
+            clue="no lock",
+        ),
+        Wrong(
+            "rename takes no lock",
+            "of two who want one nickname, one gets it",
+            (("        with self.lock:\n"
+              "            if client not in self.nicknames or new in self.nicknames.values():\n"
+              "                return False\n"
+              "            self.nicknames[client] = new\n"
+              "            return True\n",
+              "        if client not in self.nicknames or new in self.nicknames.values():\n"
+              "            return False\n"
+              "        self.nicknames[client] = new\n"
+              "        return True\n"),),
+            clue="rename",
+        ),
+        Wrong(
+            "a dict of the class",
+            "who has come is here, in order of arrival",
+            (("        self.nicknames = {}  # client -> nickname, in order of arrival\n", ""),
+             ("class Roster:\n", "class Roster:\n    nicknames = {}\n\n")),
+            clue="shared",
+        ),
+        Wrong(
+            "in alphabetical order",
+            "who has come is here, in order of arrival",
+            (("list(self.nicknames.items())", "sorted(self.nicknames.items(), key=lambda pair: pair[1])"),),
+            clue="order",
+        ),
+        Wrong(
+            "the nicknames alone",
+            "who has come is here, in order of arrival",
+            (("list(self.nicknames.items())", "list(self.nicknames.values())"),),
+            clue="pairs",
+        ),
+        Wrong(
+            "a lock that times out, and is never released",
+            "of two who want one nickname, one gets it",
+            source=dedent(ANSWER).replace(
+                "with self.lock:", "if self.lock.acquire(timeout=0.01) or True:"
+            ),
+            clue="held",
         ),
         Wrong(
             "adds before it looks",
