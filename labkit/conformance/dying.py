@@ -67,6 +67,7 @@ class Clog:
 @DYING.has(
     "after a reset all others are still heard",
     "what is said reaches all others in the room; RST of one is that one's leaving, and no more",
+    luck=True,
 )
 def _(server: ServerUnderTest) -> None:
     alice, gone, dave = server.join("alice", "gone", "dave")
@@ -82,6 +83,7 @@ def _(server: ServerUnderTest) -> None:
 @DYING.has(
     "after a goodbye nobody else is thrown out",
     "a client that keeps reading and talking stays, whatever becomes of the others",
+    luck=True,
 )
 def _(server: ServerUnderTest) -> None:
     alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
@@ -101,6 +103,29 @@ def say_goodbye(client: RawClient) -> None:
     client.forget()
     client.hang_up()
     client.close()
+
+
+@DYING.has(
+    "once one who did not read is gone, all go on",
+    "a client that stops reading holds up no other, and is let go",
+    luck=True,
+)
+def _(server: ServerUnderTest) -> None:
+    clog = Clog(server)
+    clog.mallory.reset()
+    server.settle()
+    one, two = clog.speakers
+    for speaker, listener in ((one, two), (two, one)):
+        server.hears_from(speaker, listener, "going-on")
+
+
+@DYING.has("a goodbye in the handshake keeps nobody out", NOBODY_KEPT_OUT)
+def _(server: ServerUnderTest) -> None:
+    gone = server.newcomer("gone")
+    say_goodbye(gone)
+    still_asked(server, "after another hung up instead of answering")
+    server.connect("scan").close()  # as a port scan, or `nc -z`
+    still_asked(server, "after another connected, and hung up at once")
 
 
 @DYING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
