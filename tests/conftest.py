@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,10 @@ settings.register_profile(
     "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile(os.environ.get("LABKIT_HYPOTHESIS", "labkit"))
+
+# The tests start hundreds of Pythons. Without bytecode, each compiles labkit anew: a third of its start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # However the tests end, killed or not, what they have started ends with them.
 children.mark_all()

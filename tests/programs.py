@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from time import monotonic, sleep
 from typing import IO, Self
 
@@ -25,8 +24,15 @@ LABKIT = (sys.executable, "-m", "labkit")
 OURS = ("JUPYTER", "PYTHONIO", "TERM")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and a child inherits that.
-HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None
+
+def _heed_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and nohup the end of the terminal.
+# A child inherits that.
+HEED_SIGNALS = _heed_signals if os.name == "posix" else None
 
 
 def runs(process: psutil.Process) -> bool:
@@ -60,7 +66,7 @@ class Program:
     def _start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, preexec_fn=HEED_CTRL_C
+            arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, preexec_fn=HEED_SIGNALS
         )
         assert process.stdout is not None and process.stdin is not None
         self._output = process.stdout.fileno()
@@ -167,7 +173,7 @@ class OnTerminal(Program):
             stderr=subprocess.PIPE,
             env={"TERM": "xterm", **environment},
             start_new_session=True,
-            preexec_fn=HEED_CTRL_C,
+            preexec_fn=HEED_SIGNALS,
         )
         os.close(terminal)
         return process

@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GITHUB = ROOT / ".github"
 CONTRIBUTING = (GITHUB / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CHANGELOG = (GITHUB / "CHANGELOG.md").read_text(encoding="utf-8")
+STUDENTS = (ROOT / "STUDENTS.md").read_text(encoding="utf-8")  # the README of what is handed out
 TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
 
 
@@ -85,7 +86,7 @@ def commands(text: str) -> set[str]:
     return {re.split(r" (?:--|>)(?: |$)|;", command)[0] for command in named}
 
 
-@pytest.mark.parametrize("command", sorted(commands(README) | commands(TEACHING)))
+@pytest.mark.parametrize("command", sorted(commands(README) | commands(TEACHING) | commands(STUDENTS)))
 def test_every_command_that_is_named_exists(command: str) -> None:
     """With these options: the command's own parser takes them."""
     words = [sys.executable, *shlex.split(command)[1:], "--help"]
@@ -98,11 +99,12 @@ def test_every_command_that_is_named_exists(command: str) -> None:
     ("text", "folder", "least"),
     [
         (README, ROOT, 16),
+        (STUDENTS, ROOT, 16),
         (TEACHING, ROOT / "notebooks", 16),
         (CONTRIBUTING, GITHUB, 16),
         (CHANGELOG, GITHUB, 2),
     ],
-    ids=["README", "TEACHING", "CONTRIBUTING", "CHANGELOG"],
+    ids=["README", "STUDENTS", "TEACHING", "CONTRIBUTING", "CHANGELOG"],
 )
 def test_every_link_leads_somewhere(text: str, folder: Path, least: int) -> None:
     """Files that these pages name are in the repository."""

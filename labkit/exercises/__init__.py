@@ -11,6 +11,7 @@ round: you write the test, and it is tried on servers that are right, and on wro
 - general_hints.py   hints for what can happen in every step
 - bench/             what a step works with
 - grading/           what runs a student's code, and says what came of it
+- handout/           what students are handed: all of it without the answers
 - survey.py          what students really get wrong: the wrong versions are taken from it
 """
 

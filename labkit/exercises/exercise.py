@@ -67,8 +67,25 @@ class Wrong:
     survey: str = ""
 
 
+class Answered:
+    """What has an answer: Python source, with the marks BEGIN and END around what a student writes."""
+
+    __slots__ = ()
+    answer: str
+
+    @property
+    def marked(self) -> str:
+        """The answer, with the marks."""
+        return _text(self.answer)
+
+    @property
+    def stub(self) -> str:
+        """What a student starts from."""
+        return stub_of(self.marked)
+
+
 @dataclass(frozen=True, slots=True)
-class Task:
+class Task(Answered):
     """What is to be written, without steps: see Exercise."""
 
     title: str
@@ -79,7 +96,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Exercise:
+class Exercise(Answered):
     """An exercise.
 
     Args:
@@ -110,14 +127,14 @@ class Exercise:
 
     @property
     def solution(self) -> str:
-        """The answer, without the marks."""
-        lines = dedent(self.answer).strip("\n").splitlines()
-        return "\n".join(line for line in lines if line.strip() not in (BEGIN, END)) + "\n"
+        """The answer, without the marks.
 
-    @property
-    def stub(self) -> str:
-        """What a student starts from."""
-        return stub_of(dedent(self.answer).strip("\n") + "\n")
+        Raises:
+            LookupError: this is the student's edition, which holds none.
+        """
+        if BEGIN not in self.answer:
+            raise LookupError(f"no answer of {self.name} here: this is the student's edition")
+        return "".join(line for line in self.marked.splitlines(True) if line.strip() not in (BEGIN, END))
 
     def version(self, wrong: Wrong) -> str:
         """The source of a wrong version.
@@ -126,7 +143,7 @@ class Exercise:
             ValueError: a text to exchange is not there exactly once.
         """
         if wrong.source:
-            return dedent(wrong.source).strip("\n") + "\n"
+            return _text(wrong.source)
         source = self.solution
         for old, new in wrong.swaps:
             if source.count(old) != 1:
@@ -136,7 +153,12 @@ class Exercise:
 
     def other(self, style: str) -> str:
         """The source of another right answer."""
-        return dedent(self.others[style]).strip("\n") + "\n"
+        return _text(self.others[style])
+
+
+def _text(source: str) -> str:
+    """As it would stand in a file: the catalogue indents it, and begins it on a line of its own."""
+    return dedent(source).strip("\n") + "\n"
 
 
 def stub_of(answer: str) -> str:

@@ -47,13 +47,15 @@ class AsyncioClient:
 
 
 class AsyncioServer:
+    new_framing: type[LineFraming] = LineFraming  # another class of it cuts otherwise
+
     def __init__(self) -> None:
         self.clients: dict[str, AsyncioClient] = {}  # by the key of their nickname
 
     async def handle_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """All of one client's life."""
         client = AsyncioClient(writer)
-        framing = LineFraming()
+        framing = self.new_framing()
         writer.transport.set_write_buffer_limits(high=BEHIND)
         # asyncio does this by itself only for sockets that it has opened itself.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -86,14 +88,18 @@ class AsyncioServer:
         try:
             nickname = fit(line)
         except BadName as bad:
-            client.send(f"! that nickname will not do: {bad}\nnickname")
-            return
-        if key(nickname) in self.clients:
-            client.send(f"! {nickname} is taken\nnickname")
-            return
+            return self.refuse(client, f"that nickname will not do: {bad}")
+        if self.is_taken(nickname):
+            return self.refuse(client, f"{nickname} is taken")
         client.nickname = nickname
         self.broadcast(f"* {nickname} joined")
         self.clients[key(nickname)] = client
+
+    def is_taken(self, nickname: str) -> bool:
+        return key(nickname) in self.clients
+
+    def refuse(self, client: AsyncioClient, why: str) -> None:
+        client.send(f"! {why}\nnickname")
 
     def broadcast(self, line: str, but: AsyncioClient | None = None) -> None:
         for client in self.clients.values():

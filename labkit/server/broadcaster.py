@@ -12,6 +12,10 @@ Some clients need a block of their own: a talker does not hear its own part, a p
 between, a newcomer hears only what came after. For these a plan is kept: pieces of the room's block, with
 their own lines in between.
 
+If people join one after the other, a send to all for each of them would be most of the work. So the first
+is told of at once, and those who come just after it together: soon, or before anything else that is to be
+heard. (The first line of all, `nickname`, goes past the broadcaster: connection.py.)
+
 Two things slow talkers down, through `flowing` and `holds`: a log that grows faster than it is delivered
 holds all of them; a reader that reads, but too slowly (sender.py), those that talk to it, in its room or
 by whispers.
@@ -22,6 +26,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from labkit.server import scheduling
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
@@ -33,6 +38,10 @@ UNREAD = 8 * 1024 * 1024
 
 IN_A_ROW = 8
 """Batches that a thread delivers for all before it goes on with what its own client says."""
+
+ARRIVALS = 0.01
+"""Seconds between two tellings of who has arrived, and as many again for each 500 who hear it: most of the
+time is left for letting people in. One who comes after a pause, or says something, is told of at once."""
 
 ENTRY_COSTS = 150
 """Bytes of memory that an entry takes beside what is in it: 120 measured."""
@@ -87,9 +96,13 @@ class Broadcaster:
         self._far: frozenset[Outbox] = frozenset()
         self._feeding: frozenset[Outbox] = frozenset()
         self._slow: frozenset[str] = frozenset()  # their rooms
-        # Guards the five below: what the other threads write and the broadcaster takes.
+        self._pause = 0.0 if raw else ARRIVALS  # raw: two notices in one send would be one message
+        # Guards the eight below: what the other threads write and the broadcaster takes.
         self._lock = threading.Lock()
         self._log: list[Entry] = []
+        self._arrivals: list[Entry] = []  # to be told together: when that is due, or before anything else
+        self._due = 0.0
+        self._watching = False  # whether it wakes by itself when they are due
         self._unread = 0  # bytes in the log
         self._asleep = False
         self._at_the_bell = False  # where it sleeps, if it does
@@ -110,10 +123,18 @@ class Broadcaster:
     def start(self) -> None:
         self._thread.start()
 
-    def post(self, entries: list[Entry]) -> None:
-        """Write in the log, in the order in which all are to hear it. May be called under a lock."""
+    def post(self, entries: list[Entry], new: bool = False) -> None:
+        """Write in the log, in the order in which all are to hear it. May be called under a lock.
+
+        `new`: this is of one that has heard no room so far. That it enters one may wait for others to come.
+        """
         size = sum(ENTRY_COSTS + len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
         with self._lock:
+            if new:
+                self._arrivals += [entry for entry in entries if not isinstance(entry, ForOne)]
+                entries = [entry for entry in entries if isinstance(entry, ForOne)]
+            elif self._arrivals:
+                self._log_arrivals()
             self._log += entries
             self._unread += size
             if self._unread > UNREAD:
@@ -122,6 +143,8 @@ class Broadcaster:
     def post_talk(self, entry: ForRoom) -> None:
         """`post` of one entry, for less: most entries are talk."""
         with self._lock:
+            if self._arrivals:
+                self._log_arrivals()
             self._log.append(entry)
             self._unread += ENTRY_COSTS + len(entry.data)
             if self._unread > UNREAD:
@@ -154,11 +177,10 @@ class Broadcaster:
             with self._lock:
                 if self._stopping:
                     return False
-                batch, self._log = self._log, []
-                self._unread = 0
-                self._asleep = not batch
+                batch = self._next_batch()
+                self._asleep = not batch and (self._watching or not self._arrivals)
             if not batch:
-                return True
+                return self._asleep
             self._deliver(batch)
             self._see_to_flow()
             if not self._sender.idle:
@@ -199,8 +221,9 @@ class Broadcaster:
         while True:
             self._let_others_write()
             with self._lock:
-                batch, self._log = self._log, []
-                self._unread = 0
+                left = self._due - monotonic()
+                self._watching = left > 0
+                batch = self._next_batch()
                 ending = self._stopping
                 self._asleep = not batch and not ending
                 self._at_the_bell = self._asleep and self._sender.idle
@@ -209,12 +232,30 @@ class Broadcaster:
             elif ending and self._sender.idle:
                 break
             if self._at_the_bell:
-                self._bell.acquire()
+                while not self._bell.acquire(timeout=left if left > 0 else -1):
+                    with self._lock:
+                        self._watching = False  # if another is at work, it rings for what it leaves
+                    left = 0.0
+                    self.wake()
             elif not batch:
                 self._sender.look_around(PATIENCE)
             elif not self._sender.idle:
                 self._sender.look_around(0.0)
             self._see_to_flow()
+
+    def _next_batch(self) -> list[Entry]:
+        """What is to be delivered now. The lock must be held."""
+        if self._arrivals and (self._stopping or self._due <= monotonic()):
+            self._log_arrivals()
+        batch, self._log = self._log, []
+        self._unread = 0
+        return batch
+
+    def _log_arrivals(self) -> None:
+        """The lock must be held."""
+        self._log += self._arrivals
+        self._arrivals = []
+        self._due = monotonic() + self._pause * (1 + len(self._hears) / 500)
 
     def _let_others_write(self) -> None:
         """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read

@@ -50,7 +50,7 @@ class Disconnected(Exception):
 
 
 class ServerConnection:
-    """A client, as its server has it. `receive`, `decrypted` and `paced` are for its own thread alone."""
+    """A client, as its server has it. `receive`, `greet`, `decrypted`, `paced` are for its thread alone."""
 
     def __init__(
         self,
@@ -101,6 +101,17 @@ class ServerConnection:
         if self.tls is not None and self.tls.ready and reason in (HUNG_UP, VANISHED):
             reason = HUNG_UP if self.tls.ended else VANISHED  # TLS knows, whatever the kernel says
         raise Disconnected(reason)
+
+    def greet(self, data: bytes) -> bool:
+        """Send its first line, past the broadcaster: nothing can wait there. False: it was not taken."""
+        with self._telling:
+            try:
+                sent = sockets.send_now(self.sock, data) > 0
+            except OSError as error:  # `receive` will say so
+                self.outbox.note_the_end(error)
+                sent = True
+            self.outbox.lines_out += sent
+        return sent
 
     def decrypted(self, data: bytes) -> bytes:
         """The bytes as the client meant them. Disconnected: they should be TLS, and are not."""

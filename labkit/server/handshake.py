@@ -61,7 +61,7 @@ class Handshake:
         """
         self._give_up = monotonic() + self.client_loop.limits.handshake
         self._agree_on_keys()
-        self._tell(Request())
+        self._begin()
         nickname = self._next_answer(NO_NICKNAME)
         if self.password is not None:
             self._tell(PasswordRequest())
@@ -87,6 +87,14 @@ class Handshake:
                 if tls.plain_text:
                     tls.say_plainly(Refused("this server speaks TLS alone, and this was none").data())
                 raise Disconnected(NO_TLS) from None
+
+    def _begin(self) -> None:
+        """Ask for a nickname for the first time: at once, where the socket takes plain lines."""
+        if self.client.tls is None and not self.raw:
+            self.journal.record(Request.event)
+            if self.client.greet(Request().data()):
+                return
+        self._tell(Request())
 
     def _ask(
         self, accept: Callable[[Answer], None], request: Request | PasswordRequest, lacking: Reason

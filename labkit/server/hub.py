@@ -132,7 +132,7 @@ class LocalHub:
         with self.lock:
             if client not in self.slots:
                 raise Disconnected(NO_NICKNAME)  # too late: it had to make way
-            self._post(self._rooms.join(client, nickname))
+            self._post(self._rooms.join(client, nickname), new=True)
             self.slots.named(client)
             client.set_nickname(self._rooms.nickname(client))
         self.broadcaster.wake()
@@ -169,7 +169,7 @@ class LocalHub:
 
     def tell(self, client: ServerConnection, *messages: FromServer) -> None:
         with self.lock:
-            self._post([ToOne(client, message) for message in messages])
+            self._post([ToOne(client, message) for message in messages], new=True)
         self.broadcaster.wake()
 
     def flush_tls(self, client: ServerConnection) -> None:
@@ -221,9 +221,12 @@ class LocalHub:
         self._journal.record_lines("said", speech.who, speech.lines, said.room)
         self.broadcaster.post_talk(ForRoom(said.room, speech.data(), said.but.outbox))
 
-    def _post(self, deliveries: list[Delivery[ServerConnection]]) -> None:
-        """Have the deliveries carried out, and write down what is news, in the order that all hear."""
+    def _post(self, deliveries: list[Delivery[ServerConnection]], new: bool = False) -> None:
+        """Have the deliveries carried out, and write down what is news, in the order that all hear.
+
+        `new`: they are about a client that has been in no room so far.
+        """
         assert self.lock.locked()
         for delivery in deliveries:
             note(self._journal, delivery, self._rooms.nickname)
-        self.broadcaster.post(as_entries(deliveries))
+        self.broadcaster.post(as_entries(deliveries), new)

@@ -63,6 +63,12 @@ class Outbox:
         self.patience = PATIENCE
         self.close_by: float | None = None  # when it is to be closed, at the latest
 
+    def note_the_end(self, error: OSError) -> None:
+        """A send found it out. `Sender.telling` must be held."""
+        # EPIPE: their FIN came first, then RST.
+        self.failed = HUNG_UP if error.errno == errno.EPIPE else VANISHED
+        self.clear = False  # the next send would find EPIPE, whatever it was
+
     @property
     def behind(self) -> int:
         """Bytes that wait because the socket would not take them. Any thread may ask."""
@@ -130,7 +136,7 @@ class Sender:
                 except BlockingIOError:
                     took = 0
                 except OSError as error:
-                    self._note_the_end(outbox, error)
+                    outbox.note_the_end(error)
                     broken.append(outbox)
                     continue
                 if took != whole:
@@ -162,11 +168,6 @@ class Sender:
         outbox.private_blocks *= left
         outbox.backlog.took(count, self._store)
 
-    def _note_the_end(self, outbox: Outbox, error: OSError) -> None:
-        assert self.telling.locked()
-        # EPIPE: their FIN came first, then RST.
-        outbox.failed = HUNG_UP if error.errno == errno.EPIPE else VANISHED
-
     def _flush(self, outbox: Outbox) -> None:
         """Send from the backlog until it is empty or the socket has had enough."""
         while outbox.backlog:
@@ -175,7 +176,7 @@ class Sender:
                 try:
                     took = sockets.send_now(outbox.sock, data)
                 except OSError as error:
-                    self._note_the_end(outbox, error)
+                    outbox.note_the_end(error)
             if outbox.failed:
                 self._give_up(outbox)
                 return

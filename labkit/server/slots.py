@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 C = TypeVar("C", bound=Hashable)  # what stands for a connection: a ServerConnection, a number in a test
@@ -72,6 +73,7 @@ class ConnectionSlots(Generic[C]):
         return next(iter(max(self._unnamed.values(), key=len, default=())), None)
 
 
+@lru_cache(1024)
 def _place(host: str) -> str:
     """What counts as one address: of IPv6 the first 64 bits, for a home has all these (RFC 6177)."""
     address = ipaddress.ip_address(host.partition("%")[0])

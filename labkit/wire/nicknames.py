@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby, pairwise
 from typing import Any
 from unicodedata import category, combining, digit, east_asian_width, normalize
@@ -197,6 +197,7 @@ def key(name: str) -> str:
     return _compared(name)
 
 
+@lru_cache(1024)
 def looks(name: str) -> frozenset[str]:
     """What the name looks like. Two names look alike if they have one of these in common.
 

@@ -42,7 +42,7 @@ class Knocking:
         (self.connection,) = self._connections()
 
     def _connections(self) -> list[relay.Connection]:
-        """Its own, by its port: that of a client before it may not be there yet, though its server has it."""
+        """Its own, by its port: an earlier client's may not be there yet, though its server has it."""
         found: list[relay.Connection] = []
         for connection in list(self._link._relay.connections):
             with suppress(OSError):  # it has ended

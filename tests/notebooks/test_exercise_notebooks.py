@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,58 @@ def nbgrader(folder: Path, *arguments: str) -> str:
     return said
 
 
+CONFIG = NOTEBOOKS / "nbgrader_config.py"
+
+
+def settings() -> Any:
+    """The configuration that is shipped, as traitlets reads it."""
+    need(
+        importlib.util.find_spec("nbgrader"),
+        "nbgrader, to grade an assignment: pip install -e '.[teach]'",
+    )
+    from traitlets.config.loader import PyFileConfigLoader
+
+    return PyFileConfigLoader(CONFIG.name, path=str(CONFIG.parent)).load_config()
+
+
+def due() -> datetime:
+    return datetime.strptime(settings().DbAssignmentAddApp.duedate, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def test_nbgraders_configuration() -> None:
+    """nbgrader has these settings, takes their values, and a check has time enough to end by itself."""
+    config = settings()
+    from nbgrader.apps.dbapp import DbAssignmentAddApp
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.preprocessors import AssignLatePenalties, Execute
+
+    classes = {
+        one.__name__: one for one in (AssignLatePenalties, CourseDirectory, Execute, DbAssignmentAddApp)
+    }
+    classes["LateByTheDay"] = config.AssignLatePenalties.plugin_class
+    for name, values in config.items():
+        assert set(values) <= set(classes[name].class_trait_names(config=True)), name
+    assert Execute(config=config).timeout == config.Execute.timeout >= 300
+    assert isinstance(
+        AssignLatePenalties(config=config).plugin_class(config=config), classes["LateByTheDay"]
+    )
+    assert due() > datetime(2026, 9, 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "points"),
+    [(1, None), (900, None), (901, 1.0), (86400, 1.0), (86401, 2.0), (9 * 86400 + 1, 10.0), (1e9, 10.0)],
+)
+def test_what_being_late_costs(seconds: float, points: float | None) -> None:
+    """A tenth of the score for each day that has begun, after a quarter of an hour; never more than all."""
+    config = settings()
+    plugin = config.AssignLatePenalties.plugin_class(config=config)
+    assert plugin.late_submission_penalty("alice", 10.0, seconds) == points
+
+
+@pytest.mark.timeout(600)  # six commands, each of which starts slowly
 def test_nbgrader_takes_an_assignment_all_the_way(tmp_path: Path) -> None:
-    """Generate from the solutions, autograde an answer, a half one and a stub, export, give feedback."""
+    """Generate from the solutions; autograde an answer, a half one, a stub and one that is late."""
     need(
         importlib.util.find_spec("nbgrader"),
         "nbgrader, to grade an assignment: pip install -e '.[teach]'",
@@ -106,6 +157,8 @@ def test_nbgrader_takes_an_assignment_all_the_way(tmp_path: Path) -> None:
     source.mkdir(parents=True)
     solutions = NOTEBOOKS / "solutions" / f"{CHAPTER}.ipynb"
     shutil.copy(solutions, source)
+    shutil.copy(CONFIG, tmp_path)
+    nbgrader(tmp_path, "db", "assignment", "add", "wires")  # due when the configuration says
     nbgrader(tmp_path, "generate_assignment", "wires", "--create")
 
     # What nbgrader hands out is what we do: the same cells, but for the checksums that it adds.
@@ -113,18 +166,20 @@ def test_nbgrader_takes_an_assignment_all_the_way(tmp_path: Path) -> None:
     given = [cell.source for cell in nbformat.read(released, as_version=4).cells]
     assert given == ["".join(cell["source"]) for cell in cells("exercises", CHAPTER)]
 
-    def submit(student: str, code: str) -> None:
+    def submit(student: str, code: str, late: timedelta = timedelta(0)) -> None:
         notebook = nbformat.read(released, as_version=4)
         next(cell for cell in notebook.cells if cell.id == "framing-code").source = code
         path = tmp_path / "submitted" / student / "wires" / f"{CHAPTER}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
+        path.with_name("timestamp.txt").write_text(f"{due() + late:%Y-%m-%d %H:%M:%S} UTC")
 
     exercise = exercise_called("framing")
     strict = next(wrong for wrong in exercise.wrong if wrong.name == "decodes strictly")
     submit("all", exercise.solution)
     submit("some", exercise.version(strict))
     submit("none", exercise.stub)
+    submit("late", exercise.solution, timedelta(hours=30))
     nbgrader(tmp_path, "autograde", "wires", "--create")
     nbgrader(tmp_path, "export", "--to", "grades.csv")
     rows = [line.split(",") for line in (tmp_path / "grades.csv").read_text().splitlines()]
@@ -132,7 +187,9 @@ def test_nbgrader_takes_an_assignment_all_the_way(tmp_path: Path) -> None:
     scores = {row[column["student_id"]]: float(row[column["score"]]) for row in rows[1:]}
     assert {float(row[column["max_score"]]) for row in rows[1:]} == {exercise.points}
     before = exercise.steps[: [step.name for step in exercise.steps].index(strict.step)]
-    assert scores == {"all": exercise.points, "some": sum(step.points for step in before), "none": 0}
+    half = sum(step.points for step in before)
+    two_days = exercise.points * 0.8
+    assert scores == {"all": exercise.points, "some": half, "none": 0, "late": two_days}
 
     nbgrader(tmp_path, "generate_feedback", "wires")
     feedback = (tmp_path / "feedback" / "some" / "wires" / f"{CHAPTER}.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 import threading
@@ -31,8 +32,10 @@ from labkit.wire.messages import (
     VANISHED,
     WENT_SILENT,
     FromClient,
+    FromServer,
     Heartbeat,
     Reason,
+    Request,
     Say,
     Who,
 )
@@ -139,6 +142,41 @@ def test_the_kernel_is_told_only_what_is_new(ends: Ends, monkeypatch: pytest.Mon
         ends.wire.send("x")
         ends.receives(seconds=seconds)
     assert told == [5.0, 6.0, None]
+
+
+# --- the first line ---
+
+
+def test_the_first_line_is_sent_at_once(ends: Ends) -> None:
+    """And counted; under the lock that tells of resets."""
+    takes(ends.client, "_telling", lambda: ends.client.greet(b"nickname\n"))
+    assert ends.wire.line() == "nickname"
+    assert (ends.client.outbox.lines_out, ends.client.outbox.failed) == (1, None)
+
+
+def test_a_first_line_that_is_not_taken_is_to_be_posted(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the machine has no memory left for it."""
+    monkeypatch.setattr(sockets, "send_now", lambda sock, data: 0)
+    assert not ends.client.greet(b"nickname\n")
+    assert (ends.client.outbox.lines_out, ends.client.outbox.failed) == (0, None)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(errno.EPIPE, HUNG_UP), (errno.ECONNRESET, VANISHED)])
+def test_a_first_line_may_find_out_that_the_client_is_gone(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, number: int, reason: Reason
+) -> None:
+    """The kernel tells it once; `receive` tells it on."""
+
+    def fails(sock: socket.socket, data: bytes) -> int:
+        raise OSError(number, "gone")
+
+    monkeypatch.setattr(sockets, "send_now", fails)
+    assert ends.client.greet(b"nickname\n")
+    assert not ends.client.outbox.clear, "a later send would overwrite why it is gone"
+    ends.wire.hang_up()
+    assert ends.ends() == reason
 
 
 # --- how much is read at once ---
@@ -460,12 +498,13 @@ def test_so_many_heartbeats_may_come_instead_of_an_answer(
     shaking = Handshake(ends.client, cast(ClientLoop, Loop()), Journal(), None, False)
     if let_in:
         assert shaking.shake_hands() == ["/who"]
-        assert (told, joined) == (["nickname"], ["alice"])
+        assert (told, joined) == ([], ["alice"])
     else:
         with pytest.raises(Disconnected) as end:
             shaking.shake_hands()
         assert end.value.reason == NO_NICKNAME
-        assert (told, joined) == (["nickname", "! no nickname in so many lines"], [])
+        assert (told, joined) == (["! no nickname in so many lines"], [])
+    assert ends.wire.line() == "nickname"
 
 
 def test_time_that_is_up_is_told_as_that(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +526,26 @@ def test_time_that_is_up_is_told_as_that(ends: Ends, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(Disconnected) as end:
         Handshake(ends.client, cast(ClientLoop, Loop()), Journal(), None, False).shake_hands()
-    assert end.value.reason == NO_NICKNAME and told == ["nickname", "! no nickname within 7.5 s"]
+    assert end.value.reason == NO_NICKNAME and told == ["! no nickname within 7.5 s"]
+    assert ends.wire.line() == "nickname"
+
+
+@pytest.mark.parametrize("way", ["tls", "raw", "not taken"])
+def test_the_broadcaster_asks_where_the_thread_cannot(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS and the raw dialect change the bytes of a line; and a socket may have no room for any."""
+    monkeypatch.setattr(sockets, "send_now", lambda sock, data: 0)
+    told: list[FromServer] = []
+
+    def read(client: ServerConnection, seconds: float) -> bytes:
+        raise Disconnected(HUNG_UP)
+
+    ends = Ends(raw=way == "raw", tls=SimpleNamespace(ready=True) if way == "tls" else None)
+    hub = SimpleNamespace(tell=lambda client, *messages: told.extend(messages))
+    it = cast(ClientLoop, SimpleNamespace(limits=Limits(), hub=hub, read=read))
+    with pytest.raises(Disconnected):
+        Handshake(ends.client, it, Journal(), None, way == "raw").shake_hands()
+    assert told == [Request()]
+    ends.close()
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from time import monotonic
 from types import FrameType, SimpleNamespace
@@ -171,15 +172,18 @@ PIECES: tuple[bytes, ...] = tuple(
 HANG = 20
 """Seconds that a thousand inputs may take, of the few tenths that they do take."""
 
-_DISTURBING = [
-    chr(code)
-    for code in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(code)) in ("Cc", "Zl", "Zp", "Cs")
-    or unicodedata.bidirectional(chr(code))
-    in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-]
-DISTURBS = re.compile("[" + re.escape("".join(_DISTURBING)) + "\u200b\u200e\u200f\u00ad\u061c\u2060\ufeff]")
-"""What could break a line in two, move the cursor, or turn the direction; by Unicode's own tables."""
+
+@cache
+def disturbing() -> re.Pattern[str]:
+    """What could break a line in two, move the cursor, or turn the direction; by Unicode's own tables."""
+    turns = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    found = [
+        sign
+        for sign in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.category(sign) in {"Cc", "Zl", "Zp", "Cs"}
+        or unicodedata.bidirectional(sign) in turns
+    ]
+    return re.compile("[" + re.escape("".join(found)) + "\u200b\u200e\u200f\u00ad\u061c\u2060\ufeff]")
 
 
 def nasty(rng: random.Random) -> bytes:
@@ -218,7 +222,7 @@ def require(condition: object, what: str) -> None:
 
 
 def require_harmless(text: str, what: str) -> None:
-    found = DISTURBS.search(text)
+    found = disturbing().search(text)
     require(found is None, f"{what} holds {found and found[0]!r}: {text[:200]!r}")
 
 

@@ -135,7 +135,7 @@ def _measure(paths: list[str], workers: int) -> None:
     rc.write_text(f"[run]\nsource = labkit\nparallel = true\ndata_file = {KEPT / '.coverage'}\n")
     options = ["-o", "addopts=", "-q", f"-n{workers}", "--dist=loadfile", "-p", "no:cacheprovider"]
     options += ["--cov", f"--cov-config={rc}", "--cov-context=test", "--cov-report="]
-    options += [f"--junitxml={KEPT / 'durations.xml'}", f"--ignore={STEPPER}"]
+    options += [f"--junitxml={KEPT / 'durations.xml'}", f"--ignore={STEPPER}", "-p", "no:nbval"]
     # A test that fails while it is measured is not used: the clock of some does not like that.
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *paths],

@@ -22,7 +22,7 @@ class ServerByHand:
 
     def __init__(self, bench: Bench, sock: socket.socket) -> None:
         self.bench, self.sock = bench, sock
-        self.rest = b""
+        self.unread = b""
         self.end: str | None = None
         self.sent_at = 0.0
 
@@ -39,7 +39,7 @@ class ServerByHand:
     def line(self) -> bytes | None:
         """The next line that the client sends; None: none came in time, or the client has gone."""
         give_up = time.monotonic() + SOON
-        while b"\n" not in self.rest:
+        while b"\n" not in self.unread:
             self.sock.settimeout(max(0.001, give_up - time.monotonic()))
             try:
                 data = self.sock.recv(65536)
@@ -52,8 +52,8 @@ class ServerByHand:
                 self.bench.journal.record(self.end, YOU, where="server")
                 return None
             self.bench.journal.record("bytes", YOU, shown(data), "server")
-            self.rest += data
-        line, _, self.rest = self.rest.partition(b"\n")
+            self.unread += data
+        line, _, self.unread = self.unread.partition(b"\n")
         return line
 
     def hangs_up(self) -> None:

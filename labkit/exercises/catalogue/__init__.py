@@ -5,7 +5,7 @@
 - client.py      exercise `client`
 - framing.py     exercise `framing`
 - goodbye.py     exercise `goodbye`
-- judge.py       exercise `judge`: a test to write, for the servers of `server`
+- judge.py       exercise `judge`: a test to write, for servers of bench/
 - lock.py        exercise `lock`
 - nickname.py    exercise `nickname`
 - roster.py      exercise `roster`
@@ -35,6 +35,9 @@ NAMES = (
     "server",
 )
 """The exercises that `check` knows, in the order of the notebooks. `judge` has no steps, and is not one."""
+
+WITH_ANSWERS = True
+"""False in the student's edition (handout/), whose exercises have no answer and no wrong versions."""
 
 
 def exercise_called(name: str) -> Exercise:

@@ -1,6 +1,6 @@
 """Exercise `judge`: the other way round, a test that finds out wrong servers.
 
-The servers are those of the exercise `server`; what tries the test on them is grading/judging.py.
+The servers are in bench/judged_servers.py; what tries the test on them is grading/judging.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JUDGED = (
     "tells nobody who left",
     "a nickname is taken for ever",
 )
-"""The wrong versions of the exercise `server` that a test is tried on."""
+"""The wrong servers that a test is tried on, in this order."""
 
 JUDGE = Task(
     title="write the test yourself",

@@ -1,8 +1,7 @@
 """`judge(my_test)`: is this test any good? It is tried on servers that are right, and on wrong ones.
 
 A test is a function that takes a server's address and raises if the server is wrong. A good one accuses no
-right server and misses no wrong one. The servers come from the exercise `server`: its answer, the other
-right answers, and wrong versions with one bug each.
+right server and misses no wrong one. The servers are those of bench/judged_servers.py.
 
 Server and test each run in a process of their own (server_child.py), a few at a time.
 """
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from labkit.exercises.catalogue import exercise_called
+from labkit.exercises.bench.judged_servers import RIGHT
 from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.general_hints import BUSY
 from labkit.exercises.grading.checking import GRACE, YOUR_FILE, CannotSend, pack
@@ -158,15 +157,11 @@ def judge(test: Any, *, filename: str = YOUR_FILE) -> Judgement:
         job = pack(test, filename) | {"role": "test", "wants": JUDGE.wants, "seconds": SECONDS}
     except CannotSend as error:
         return Judgement((), str(error))
-    exercise = exercise_called("server")
-    servers = [("the answer", True, exercise.solution)]
-    servers += [(style, True, exercise.other(style)) for style in exercise.others]
-    wrong = {version.name: version for version in exercise.wrong}
-    servers += [(name, False, exercise.version(wrong[name])) for name in JUDGED]
+    servers = [(style, True) for style in RIGHT] + [(name, False) for name in JUDGED]
 
-    def attempt(server: tuple[str, bool, str]) -> Trial:
-        name, right, source = server
-        return Trial(name, right, *_try(job, source))
+    def attempt(server: tuple[str, bool]) -> Trial:
+        name, right = server
+        return Trial(name, right, *_try(job, name))
 
     try:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="labkit-judge") as pool:
@@ -183,9 +178,8 @@ class Unusable(Exception):
 
 
 def _try(test: dict[str, Any], server: str) -> tuple[bool, str]:
-    """Whether the test accuses this server, and why."""
-    job = pack(server) | {"role": "server", "wants": "serve"}
-    with Process(CHILD, job) as serving:
+    """Whether the test accuses the server of this name, and why."""
+    with Process(CHILD, {"role": "server", "server": server}) as serving:
         report = serving.report(SECONDS)
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")

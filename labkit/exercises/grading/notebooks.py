@@ -18,7 +18,7 @@ from typing import Any
 
 from labkit.exercises.catalogue import NAMES, exercise_called
 from labkit.exercises.catalogue.judge import JUDGE
-from labkit.exercises.exercise import Exercise, Task, stub_of
+from labkit.exercises.exercise import Exercise, Task
 
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 """Where the repository keeps them."""
@@ -104,8 +104,7 @@ def notebooks() -> dict[str, str]:
     found = {}
     for chapter in CHAPTERS:
         for folder, solved in (("exercises", False), ("solutions", True)):
-            cells = list(_cells(chapter, solved))
-            found[f"{folder}/{chapter.stem}.ipynb"] = _as_json(cells)
+            found[f"{folder}/{chapter.stem}.ipynb"] = as_json(list(_cells(chapter, solved)))
     return found
 
 
@@ -152,11 +151,9 @@ def _link(stem: str, title: str) -> str:
 def _exercise(name: str, exercise: Exercise | Task, call: str, solved: bool) -> Iterator[Cell]:
     """The task, the code and the check."""
     yield _markdown(f"{name}-task", f"## `{name}`: {exercise.title}\n\n{dedent(exercise.task).strip()}")
-    source = dedent(exercise.answer).strip("\n") + "\n"
+    code = exercise.marked if solved else exercise.stub
     graded = {"schema_version": 3, "grade_id": f"{name}-code", "solution": True, "grade": False}
-    yield _code(
-        f"{name}-code", source if solved else stub_of(source), {**graded, "locked": False, "task": False}
-    )
+    yield _code(f"{name}-code", code, {**graded, "locked": False, "task": False})
     graded = {"schema_version": 3, "grade_id": f"{name}-check", "solution": False, "grade": True}
     # The locked cell imports for itself: what a student may have called `check` or `display` is not used.
     # nbgrader takes the last line for the points.
@@ -187,7 +184,8 @@ def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def _as_json(cells: list[Cell]) -> str:
+def as_json(cells: list[Cell]) -> str:
+    """The text of a notebook of these cells."""
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook = {
         "cells": cells,

@@ -1,0 +1,45 @@
+"""How the tests are shared among processes; and nbval, which runs the notebooks, loaded in less time.
+
+nbval imports jsonschema, which builds a grammar of IRIs with rfc3987_syntax: 1.5 s in each process, for a
+check that no notebook needs. Without that package, jsonschema leaves the check out. So pyproject.toml keeps
+pytest from loading nbval by itself, which it would do before it reads this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+pytest_plugins = ["nbval.plugin"]
+
+TOGETHER = {
+    "test_checking.py",
+    "test_exercises.py",
+    "test_load.py",
+    "test_notebook_in_browser.py",
+    "test_wires_in_browser.py",
+}
+"""Files whose tests share what takes seconds to make: one process has them all, as it has a notebook."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Give each process a test at a time, the largest groups first: a file that waits holds up no other."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = PurePath(nodeid.partition("::")[0])
+            return str(path) if path.suffix == ".ipynb" or path.name in TOGETHER else nodeid
+
+    return Scheduling(config, log)

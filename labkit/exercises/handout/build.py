@@ -1,0 +1,200 @@
+"""The student's edition: `python -m labkit exercises build --student --to FOLDER`.
+
+The folder holds the notebooks and a labkit of its own, from the repository that this one is in: exercises
+without solutions, walkthroughs without what they print, the catalogue without answers. The same
+repository gives the same bytes.
+
+It is written into an empty folder, or over an earlier edition in which nobody has worked since: a list of
+what was written, with hashes, tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labkit.exercises.catalogue import NAMES, exercise_called
+from labkit.exercises.catalogue.judge import JUDGE
+from labkit.exercises.grading.notebooks import NOTEBOOKS, as_json, notebooks
+from labkit.exercises.handout import traces
+from labkit.exercises.handout.stripping import CannotStrip, without_answers
+
+ROOT = NOTEBOOKS.parent
+CATALOGUE = "labkit/exercises/catalogue"
+
+LIST = ".labkit-student.json"
+"""The file that tells what was written: `files`, with the SHA-256 of each."""
+
+Files = dict[str, bytes]
+"""What is in a folder, by path, with /."""
+
+
+class CannotBuild(Exception):
+    """The student's edition cannot be made, or not there; the text says why."""
+
+
+def edition() -> Files:
+    """All that students get.
+
+    Raises:
+        CannotBuild: this is no repository, or an exercise is not written as expected, or an answer would
+            get out.
+    """
+    if not (ROOT / "STUDENTS.md").is_file():
+        raise CannotBuild(f"no STUDENTS.md in {ROOT}: the student's edition is made from the repository")
+    files = dict(sorted([*_package(), *_notebooks(), *_pages()]))
+    known = traces.of_all_exercises()
+    for path, data in files.items():
+        if not path.endswith(".png") and (left := known.left_in(path, data)):
+            names = ", ".join(sorted(left))
+            raise CannotBuild(f"{path} would hand out something of an answer ({names})")
+    return files
+
+
+def write(folder: Path) -> list[Path]:
+    """Write the student's edition into this folder; returns the paths of its files.
+
+    Raises:
+        CannotBuild: as `edition`; or the folder holds what is no edition, or somebody's work.
+        OSError: something cannot be read or written.
+    """
+    for own in (ROOT / "labkit", NOTEBOOKS, ROOT / "tests"):
+        if folder.resolve().is_relative_to(own):
+            raise CannotBuild(f"{folder} is in the repository's {own.name}/: choose another")
+    before = _written(folder)
+    files = edition()
+    for name in before:
+        (folder / name).unlink()
+    for cache in sorted(folder.glob("**/__pycache__")):
+        for compiled in cache.iterdir():
+            compiled.unlink()
+        cache.rmdir()
+    hashes = {path: _hash(data) for path, data in files.items()}
+    listed = json.dumps({"files": hashes}, indent=1, sort_keys=True) + "\n"
+    paths = []
+    for name, data in {LIST: listed.encode(), **files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        paths.append(path)
+    return paths
+
+
+def drifted(folder: Path) -> list[Path]:
+    """What in this folder is missing, or is not as it would be written today.
+
+    Raises:
+        CannotBuild: as `edition`.
+    """
+    wanted = {folder / path: data for path, data in edition().items()}
+    return [path for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data]
+
+
+def _written(folder: Path) -> list[str]:
+    """What an earlier edition in this folder consists of; nothing if the folder is empty, or not there.
+
+    Raises:
+        CannotBuild: something there is not as we wrote it.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise CannotBuild(f"{folder} is no folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return []
+    try:
+        hashes = dict(json.loads((folder / LIST).read_bytes())["files"])
+    except (OSError, ValueError, TypeError, KeyError):
+        raise CannotBuild(f"{folder} is not empty, and no student's edition: choose another") from None
+    there = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or not (path.is_dir() or path.match("__pycache__/*.pyc"))
+    ]
+    found = {path.relative_to(folder).as_posix(): path for path in there}
+    del found[LIST]
+    for name, path in found.items():
+        if path.is_symlink() or name not in hashes:
+            raise CannotBuild(f"{path} is somebody's, and no part of the edition: choose another folder")
+        if _hash(path.read_bytes()) != hashes[name]:
+            raise CannotBuild(f"somebody has worked in {path} since it was written: choose another folder")
+    return [*found, LIST]
+
+
+def _package() -> Iterator[tuple[str, bytes]]:
+    """labkit's own files, the catalogue's without answers."""
+    stubs = {f"{CATALOGUE}/{name}.py": exercise_called(name).stub for name in NAMES}
+    stubs[f"{CATALOGUE}/judge.py"] = JUDGE.stub
+    for path in sorted((ROOT / "labkit").rglob("*.py")):
+        if not path.stem.isidentifier() or not (path.parent / "__init__.py").exists():
+            continue  # an editor's backup, or its copy in a hidden folder
+        name, source = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+        if name in stubs:
+            try:
+                source = without_answers(source, stubs[name])
+            except CannotStrip as error:
+                raise CannotBuild(f"{name}: {error}") from None
+        if name == f"{CATALOGUE}/__init__.py":
+            source = _exchanged(name, source, "WITH_ANSWERS = True", "WITH_ANSWERS = False")
+        yield name, source.encode()
+
+
+def _notebooks() -> Iterator[tuple[str, bytes]]:
+    """The exercises, the walkthroughs without what they print, and the pictures."""
+    for name, text in notebooks().items():
+        if name.startswith("exercises/"):
+            yield f"notebooks/{name}", text.encode()
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        yield f"notebooks/{path.name}", _unrun(path.read_text(encoding="utf-8")).encode()
+    for path in sorted((NOTEBOOKS / "images").glob("*.png")):
+        yield f"notebooks/images/{path.name}", path.read_bytes()
+
+
+def _unrun(text: str) -> str:
+    """The notebook as if it had never been run."""
+    cells: list[dict[str, Any]] = json.loads(text)["cells"]
+    for cell in cells:
+        cell["metadata"] = {}
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return as_json(cells)
+
+
+def _pages() -> Iterator[tuple[str, bytes]]:
+    """What stands beside the two: README, license, and what pip needs."""
+    yield "README.md", _read("STUDENTS.md").encode()
+    yield "LICENSE", _read("LICENSE").encode()
+    project = _read("pyproject.toml")
+    settings = tomllib.loads(project)["project"]
+    # The tools that the project itself is made with are not for students.
+    tools = {_package_name(line) for line in settings["optional-dependencies"]["dev"]}
+    pinned = _read("requirements.txt").splitlines()
+    kept = [line for line in pinned if _package_name(line) not in tools]
+    yield "requirements.txt", ("\n".join(kept) + "\n").encode()
+    sections = re.split(r"^(?=\[)", project, flags=re.MULTILINE)
+    wanted = ("[build-system]", "[project]", "[tool.setuptools")
+    project = "".join(section for section in sections if section.startswith(wanted)).rstrip() + "\n"
+    version = f'version = "{settings["version"]}'
+    yield "pyproject.toml", _exchanged("pyproject.toml", project, version, version + "+student").encode()
+
+
+def _package_name(requirement: str) -> str:
+    return re.split(r"[^\w-]", requirement.lower().replace("_", "-"))[0]
+
+
+def _exchanged(name: str, text: str, old: str, new: str) -> str:
+    """The text with this, which stands in it once, exchanged."""
+    if text.count(old) != 1:
+        raise CannotBuild(f"{name}: {old!r} does not stand there once")
+    return text.replace(old, new)
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
