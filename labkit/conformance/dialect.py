@@ -38,13 +38,14 @@ class Form:
 
         Args:
             heard: whole lines; or, if `raw`, messages that may run together.
+            text: "": nothing but spaces.
         """
         before, after = self.pattern.split(TEXT)
         name = r"(?P<name>[^\r\n]*)"
         if raw:
             # A message begins anywhere. What stands before a name is seldom more than a word.
             name = r"(?P<name>[^\r\n]*?)" if before.startswith(NAME) else name
-        expression = _pattern(before, name) + re.escape(text) + _pattern(after, name)
+        expression = _pattern(before, name) + (re.escape(text) or "[ \\t]*") + _pattern(after, name)
         if raw:
             found = re.finditer(expression if self.named else f"(?:^|(?<=\n)){expression}$", heard, re.M)
         else:

@@ -35,11 +35,10 @@ def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     name = server.nickname("alice")
     second = server.newcomer("second")
-    heard_as = _speaks_as(server, alice, bob, second, name)
-    if heard_as in (name, ""):
+    speaks_as, heard = _speaks_as(server, alice, bob, second, name)
+    if speaks_as in (name, ""):
         raise CheckFailed(
-            f"a second {name!r} is refused while the first is here",
-            f"bob heard what the second said{', under that name' if heard_as else ''}",
+            f"a second {name!r} is refused while the first is here", f"bob heard {heard!r} from the second"
         )
 
 
@@ -50,9 +49,9 @@ def is_from(nickname: str, names: list[str]) -> bool:
 
 def _speaks_as(
     server: ServerUnderTest, alice: RawClient, bob: RawClient, newcomer: RawClient, nickname: str
-) -> str | None:
-    """Under which name the newcomer is heard after it has given this nickname; "" if it is without one, and
-    None if it is not heard under it, for that was refused.
+) -> tuple[str | None, str]:
+    """Under which name the newcomer is heard after it has given this nickname, and what bob heard of it; ""
+    if without one, and None if it is not heard under it, for that was refused.
 
     What it says next is such that it can be a nickname. Where the first was refused, it is one, or nothing.
     """
@@ -66,27 +65,26 @@ def _speaks_as(
     for text in texts:
         newcomer.send(text)
         if not server.reaches(text, newcomer, bob):
-            return None
+            return None, ""
         heard.append(bob.passed_over.decode(errors="replace"))
     # What came between two texts is what stands before each.
     before = heard[1].lstrip("\r\n").rpartition("\n")[2]
     if form.named:
         name = form.speaker(before)
-        return None if name == word else name or ""
-    return "" if heard[0].strip() == word else None
+        return None if name == word else name or "", before + texts[1]
+    return "" if heard[0].strip() == word else None, texts[1]
 
 
 @NAMING.has("an empty nickname is refused", "what a client says begins with its nickname")
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     nameless = server.newcomer("nameless")
-    name = _speaks_as(server, alice, bob, nameless, "" if server.framing == "lines" else "\n")
+    name, heard = _speaks_as(server, alice, bob, nameless, "" if server.framing == "lines" else "\n")
     server.hears_from(alice, bob, "meanwhile")
     # Python shows an empty one as b'' or ''.
     if name is not None and not name.removeprefix("b").strip("'\""):
         raise CheckFailed(
-            "a client without a nickname is asked again, or let go",
-            "bob heard what it said" + (f", from {name}" if name else ""),
+            "a client without a nickname is asked again, or let go", f"bob heard {heard!r} from it"
         )
 
 

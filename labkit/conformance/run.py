@@ -295,10 +295,10 @@ def _afresh(
         with _running(command, running) as launched:
             tried = replace(server, address=launched.address, journal=Journal())
             try:
-                verdict = _judged(behaviour, tried)
+                # Before all leave at once: that may end a server, and is not what was tried.
+                return _with_its_end(_judged(behaviour, tried), launched)
             finally:
                 tried.leave()
-            return _with_its_end(verdict, launched)
     except NotStarted as error:
         return _not_tried(behaviour, server.framing, f"the server did not start again: {error}")
 

@@ -38,7 +38,7 @@ def kernel_holds() -> int:
     "all in a room hear the same lines",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, *pairs, last = server.join("alice", "dead0", "other0", "dead1", "other1", "last")
+    alice, *pairs, last = server.join("alice", "dead", "other", "gone", "third", "last")
     others = [*pairs[1::2], last]
     for dead in pairs[::2]:
         dead.reset()

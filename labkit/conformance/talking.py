@@ -362,7 +362,7 @@ def _asked(server: ServerUnderTest, alice: RawClient, bob: RawClient, command: s
     if command.encode() in bob.passed_over:
         raise NotOffered(f"`{command}` is heard by the others")
     server.hears_from(bob, alice, "and")
-    return alice.passed_over.decode(errors="replace")
+    return alice.passed_over.decode(errors="replace").rpartition("\n")[0]  # the rest is bob's
 
 
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
