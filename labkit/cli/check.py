@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cli.console import print_error
 from labkit.cli.options import add_framing
+from labkit.wire.messages import Request
 
 if TYPE_CHECKING:
     from labkit.conformance.report import Report
@@ -25,6 +26,8 @@ DETAILS = (
     "Exit status 0: all holds; 1: something does not; 2: nothing could be checked; 3: the machine was too "
     "busy to tell, so nothing was judged."
 )
+
+REQUEST = Request().line()
 
 UNUSABLE = 2
 """The exit status when nothing could be checked at all."""
@@ -45,6 +48,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--hints", type=int, default=1, metavar="N", help="how many hints to show (default: 1)"
     )
     add_framing(parser)
+    parser.add_argument(
+        "--request",
+        default=REQUEST,
+        metavar="WORD",
+        help="how the server asks for a nickname, if not with `nickname`; none: it does not, and the "
+        "client speaks first",
+    )
+    parser.add_argument(
+        "--ladder", type=int, metavar="N", help="draw the ladder of behaviour N, and not of the worst ✗"
+    )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument(
         "--one-by-one",
@@ -70,7 +83,7 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
             others.append(word)
             continue
         options.append(word)
-        if word in ("--framing", "--hints"):
+        if word in ("--framing", "--hints", "--request", "--ladder"):
             options += [value for value in [next(rest, None)] if value is not None]
     return [words[0], *options, *others], argparse.Namespace(program=program)
 
@@ -80,7 +93,15 @@ def run(options: argparse.Namespace) -> int:
     if name == "server" and not (what is not None and what.endswith((".py", ".ipynb"))):
         if (what is None) == (program is None):
             options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")
-        return check_server(what, program or [], options.framing, options.json, options.one_by_one)
+        return check_server(
+            what,
+            program or [],
+            options.framing,
+            options.json,
+            options.one_by_one,
+            "" if options.request == "none" else options.request,
+            options.ladder,
+        )
     if what is None or program is not None:
         options.parser.error(f"check {name} needs a FILE.py")
     return check_file(name, what, options.hints, options.json)
@@ -143,21 +164,27 @@ def unusable(why: object) -> int:
 
 
 def check_server(
-    host_port: str | None, command: list[str], framing: str, as_json: bool, one_by_one: bool = False
+    host_port: str | None,
+    command: list[str],
+    framing: str,
+    as_json: bool,
+    one_by_one: bool = False,
+    request: str = REQUEST,
+    ladder: int | None = None,
 ) -> int:
     """Try the server at an address, or the one that a command starts; print what came out.
 
     Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
     nothing to try, 3 if something was not judged because the machine was too busy.
     """
-    from labkit.conformance.run import CannotRun
+    from labkit.conformance.greeting import CannotRun
 
     def show(text: str) -> None:
         if not as_json:
             print(text, flush=True)
 
     try:
-        report = _report(host_port, command, framing, show, one_by_one)
+        report = _report(host_port, command, framing, show, one_by_one, request, ladder)
     except CannotRun as error:
         print(json.dumps({"error": str(error)}) if as_json else f"labkit: {error}")
         return UNUSABLE
@@ -172,13 +199,16 @@ def _report(
     framing: str,
     show: Callable[[str], None],
     one_by_one: bool,
+    request: str,
+    ladder: int | None,
 ) -> Report:
-    from labkit.conformance.run import CannotRun, check_address, check_command
+    from labkit.conformance.greeting import CannotRun
+    from labkit.conformance.run import check_address, check_command
 
     if bool(host_port) == bool(command):
         raise CannotRun(
             "one of these is needed: an address, HOST:PORT, or a command that starts the server, -- COMMAND"
         )
     if host_port:
-        return check_address(host_port, framing, show)
-    return check_command(command, framing, show, one_by_one)
+        return check_address(host_port, framing, show, request, ladder)
+    return check_command(command, framing, show, one_by_one, request, ladder)

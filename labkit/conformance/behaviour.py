@@ -23,6 +23,7 @@ class Behaviour:
     optional: bool
     not_raw: str  # why the raw dialect cannot be judged by it; "": it can
     tries: Tries
+    luck: bool = False  # threads must meet for a fault to show, or a busy machine may look like one
 
     def required(self, framing: str) -> bool:
         """Whether a server that speaks this dialect must behave so."""
@@ -34,6 +35,7 @@ class Behaviour:
         Raises:
             CheckFailed: the server does not behave so.
             NotJudged: it cannot be judged, in this dialect or on this server.
+            NotOffered: it is optional, and the server does not have it.
         """
         if server.framing == "raw" and self.not_raw:
             raise NotJudged(self.not_raw)
@@ -44,12 +46,12 @@ class Section(list[Behaviour]):
     """Some behaviours, in order; `behaviours.py` puts the sections together and numbers them."""
 
     def has(
-        self, name: str, clause: str, *, optional: bool = False, not_raw: str = ""
+        self, name: str, clause: str, *, optional: bool = False, not_raw: str = "", luck: bool = False
     ) -> Callable[[Tries], Tries]:
         """A decorator: this function tries the behaviour of this name."""
 
         def put(tries: Tries) -> Tries:
-            self.append(Behaviour(0, name, clause, optional, not_raw, tries))
+            self.append(Behaviour(0, name, clause, optional, not_raw, tries, luck))
             return tries
 
         return put

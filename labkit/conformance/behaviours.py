@@ -20,10 +20,23 @@ from labkit.conformance.naming import NAMING
 from labkit.conformance.staying import STAYING
 from labkit.conformance.talking import TALKING
 
-BEHAVIOURS: list[Behaviour] = [
-    replace(behaviour, number=number)
-    for number, behaviour in enumerate([*TALKING, *NAMING, *STAYING, *LEAVING, *DYING], 1)
-]
+_LATER = (
+    "what one says arrives whole",
+    "one without a nickname does not hear the room",
+    "once one who did not read is gone, all go on",
+    "a goodbye in the handshake keeps nobody out",
+)
+"""These came later, and have the last numbers: a number goes on meaning what it means in older reports."""
+
+
+def _numbered() -> list[Behaviour]:
+    in_order = [*TALKING, *NAMING, *STAYING, *LEAVING, *DYING]
+    names = [b.name for b in in_order if b.name not in _LATER] + list(_LATER)
+    return [replace(behaviour, number=1 + names.index(behaviour.name)) for behaviour in in_order]
+
+
+BEHAVIOURS: list[Behaviour] = _numbered()
+"""In the order in which they are tried."""
 
 
 def called(name: str) -> Behaviour:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.conformance.server_under_test import ServerUnderTest
+from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
 from labkit.conformance.staying import TINY, flood, kernel_holds
 from labkit.probe.deadline import SLICE
+from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient, unique
 from labkit.wire import sockets
 
@@ -68,6 +69,7 @@ class Clog:
 @DYING.has(
     "after a reset all others are still heard",
     "what is said reaches all others in the room; RST of one is that one's leaving, and no more",
+    luck=True,
 )
 def _(server: ServerUnderTest) -> None:
     alice, gone, dave = server.join("alice", "gone", "dave")
@@ -83,6 +85,7 @@ def _(server: ServerUnderTest) -> None:
 @DYING.has(
     "after a goodbye nobody else is thrown out",
     "a client that keeps reading and talking stays, whatever becomes of the others",
+    luck=True,
 )
 def _(server: ServerUnderTest) -> None:
     alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
@@ -104,11 +107,42 @@ def say_goodbye(client: RawClient) -> None:
     client.close()
 
 
+@DYING.has(
+    "once one who did not read is gone, all go on",
+    "a client that stops reading holds up no other, and is let go",
+    luck=True,
+)
+def _(server: ServerUnderTest) -> None:
+    clog = Clog(server)
+    clog.mallory.reset()
+    server.settle()
+    one, two = clog.speakers
+    for speaker, listener in ((one, two), (two, one)):
+        text = unique("going-on")
+        speaker.send(text)
+        if server.reaches(text, speaker, listener):
+            continue
+        if speaker.end or listener.end:
+            raise NotJudged(
+                "others were thrown out for it (see: after a goodbye nobody else is thrown out)"
+            )
+        raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
+
+
+@DYING.has("a goodbye in the handshake keeps nobody out", NOBODY_KEPT_OUT)
+def _(server: ServerUnderTest) -> None:
+    gone = server.newcomer("gone")
+    say_goodbye(gone)
+    still_asked(server, "after another hung up instead of answering")
+
+
 @DYING.has("a reset in the handshake keeps nobody out", NOBODY_KEPT_OUT)
 def _(server: ServerUnderTest) -> None:
     dead = server.newcomer("dead")
     dead.reset()
     still_asked(server, "after another reset its connection instead of answering")
+    server.connect("scan").reset()  # as a port scan does
+    still_asked(server, "after another reset its connection at once")
 
 
 @DYING.has("a nickname that is not UTF-8 keeps nobody out", NOBODY_KEPT_OUT)

@@ -6,7 +6,7 @@ How a behaviour is written, talking.py says.
 from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.naming import says, told_once
+from labkit.conformance.naming import is_from, told_once
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
 from labkit.probe.deadline import SLICE, pause
 from labkit.probe.failed import CheckFailed
@@ -23,10 +23,14 @@ LEAVING = Section()
 def _(server: ServerUnderTest) -> None:
     bob, alice = server.join("bob", "alice")
     bob.forget()
+    before = len(bob.transcript)
     alice.hang_up()
     if alice.ended() is None:
         bob.ended(0)  # takes what has come
         seen = f"no end within {server.timeout:.1f} s; {bob.seen()}"
+        heard = bob.transcript[before:].decode(errors="replace")
+        if server.framing == "lines" and f"{server.nickname('alice')} " in heard:  # a notice
+            seen += ": it knows that she has left, and has not closed her socket"
         server.stays(alice)  # if she closed, the next send to her would fail
         raise CheckFailed("the server ends alice's connection after she has hung up", seen)
 
@@ -65,6 +69,7 @@ def _(server: ServerUnderTest) -> None:
 )
 def _(server: ServerUnderTest) -> None:
     bob, alice = server.join("bob", "alice")
+    form = server.form_of(bob, alice)
     alice.hang_up()
     noticed = alice.ended()
     alice.close()
@@ -75,10 +80,12 @@ def _(server: ServerUnderTest) -> None:
         again = server.newcomer("alice again")
         server.answer(again, server.nickname("alice"))
         text = unique("back")
+        bob.forget()
         again.send(text)
-        heard = server.reaches(text, again, bob)
-        if heard and says(server.nickname("alice"), bob.passed_over.decode(errors="replace")):
-            return
+        if server.reaches(text, again, bob):
+            heard = bob.passed_over.decode(errors="replace") + text
+            if is_from(server.nickname("alice"), server.said_by(form, heard, text)):
+                return
         if deadline.passed():
             raise CheckFailed("another may be called alice now", again.seen())
         pause(SLICE, server.clock)  # no more newcomers than a server can bear

@@ -6,19 +6,24 @@ import json
 import textwrap
 from dataclasses import dataclass, field
 
+from labkit.conformance.advice import ADVICE, causes_of
 from labkit.conformance.behaviour import Behaviour
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
 
 HOLDS, MISSED, NOT_JUDGED, NOT_TRIED = "holds", "missed", "not judged", "not tried"
+NOT_OFFERED = "not offered"
 
-SIGNS = {HOLDS: "✓", MISSED: "✗", NOT_JUDGED: "–", NOT_TRIED: "·"}
+SIGNS = {HOLDS: "✓", MISSED: "✗", NOT_JUDGED: "–", NOT_TRIED: "·", NOT_OFFERED: "–"}
 
 WIDTH = 100
 """Columns of the text."""
 
 ROWS = 16
-"""Arrows of the ladder that is shown with the first ✗."""
+"""Arrows of the ladder that is shown with the worst ✗."""
+
+PRINTED = 6
+"""Lines of what the server printed that are shown with a ✗."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,32 @@ class Verdict:
 
     behaviour: Behaviour
     required: bool
-    verdict: str  # one of the four above
+    verdict: str  # one of the five above
     expected: str = ""
     seen: str = ""
     because: str = ""  # why it was not judged, or not tried
     events: tuple[Event, ...] = ()  # what passed while it was tried
     too_busy: bool = False  # not judged, because others used the machine
+    died: str = ""  # how the server's process ended meanwhile, if it did
+    printed: str = ""  # what the server printed meanwhile
 
     def __str__(self) -> str:
         mark = f"{self.behaviour.number:>3} {SIGNS[self.verdict]} "
         name = self.behaviour.name + " (optional)" * self.behaviour.optional
         if self.because:
             name += f": {self.verdict}{', because' if self.verdict == NOT_JUDGED else ':'} {self.because}"
-        text = _wrapped(mark, name)
+        rows = [_wrapped(mark, name)]
         if self.verdict == MISSED:
-            text += "\n" + _wrapped("        expected: ", self.expected)
-            text += "\n" + _wrapped("        seen:     ", self.seen)
-            text += "\n" + _wrapped("        the wire: ", self.behaviour.clause)
-        return text
+            rows.append(_wrapped("        expected: ", self.expected))
+            rows.append(_wrapped("        seen:     ", self.seen))
+            rows.append(_wrapped("        the wire: ", self.behaviour.clause))
+            if self.died:
+                rows.append(_wrapped("        and then: ", f"the server ended, {self.died}"))
+            if self.printed:
+                rows.append(_indented("        it said:  ", self.printed.splitlines()[-PRINTED:]))
+            if advice := ADVICE.get(self.behaviour.name):
+                rows.append(_wrapped("        look:     ", f"{advice.hint} (chapter {advice.chapter})"))
+        return "\n".join(rows)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -56,7 +69,14 @@ class Verdict:
             "expected": self.expected,
             "seen": self.seen,
             "because": self.because,
+            "died": self.died,
+            "printed": self.printed,
+            **self._advice(),
         }
+
+    def _advice(self) -> dict[str, object]:
+        advice = ADVICE.get(self.behaviour.name) if self.verdict == MISSED else None
+        return {"hint": advice.hint if advice else "", "chapter": advice.chapter if advice else ""}
 
 
 @dataclass
@@ -68,6 +88,7 @@ class Report:
         framing: "lines" or "raw": the dialect in which it was judged.
         notes: what the user should know first.
         verdicts: in the order of the behaviours.
+        ladder_of: the number of the behaviour whose ladder the text has at its end; None: of the worst ✗.
     """
 
     server: str
@@ -75,11 +96,12 @@ class Report:
     notes: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     seconds: float = 0.0
+    ladder_of: int | None = None
 
     @property
     def missed(self) -> list[int]:
         """The numbers of the ✗, required or not."""
-        return [v.behaviour.number for v in self.verdicts if v.verdict == MISSED]
+        return sorted(v.behaviour.number for v in self.verdicts if v.verdict == MISSED)
 
     @property
     def holds(self) -> bool:
@@ -108,10 +130,36 @@ class Report:
         text = f"{self.server}, judged in {self.framing}"
         return "\n".join([text, *(_wrapped("  note: ", note) for note in self.notes)]) + "\n"
 
+    @property
+    def causes(self) -> list[tuple[str, list[Verdict]]]:
+        """What is to be mended, the worst first: what it is, and the ✗ that come of it."""
+        missed = {v.behaviour.name: v for v in self.verdicts if v.verdict == MISSED}
+        found = [
+            (cause.words if cause else names[0], [missed[name] for name in names])
+            for cause, names in causes_of(missed)
+        ]
+        return sorted(found, key=lambda one: not any(verdict.died for verdict in one[1]))
+
+    def _to_mend(self) -> list[str]:
+        lines = []
+        for words, verdicts in self.causes:
+            numbers = ", ".join(str(n) for n in sorted(v.behaviour.number for v in verdicts))
+            died = next((f" (the server ended, {v.died})" for v in verdicts if v.died), "")
+            lines.append(_wrapped(f"  {numbers}: ", words + died))
+        return lines
+
     def tail(self) -> str:
         lines = []
         if self.missed:
-            lines += ["", str(self.ladder(self.missed[0]))]
+            lines += ["", "To mend, the worst first:", *self._to_mend()]
+        number = self.ladder_of
+        if number is None and self.missed:
+            number = self.causes[0][1][0].behaviour.number
+        if number is not None:
+            try:
+                lines += ["", str(self.ladder(number))]
+            except KeyError as none:
+                lines += ["", str(none.args[0])]
         required = [v for v in self.verdicts if v.required]
         held = sum(v.verdict == HOLDS for v in required)
         lines += ["", f"{held} of {len(required)} required behaviours hold"]
@@ -136,10 +184,19 @@ class Report:
                 "notes": self.notes,
                 "holds": self.holds,
                 "too_busy": self.too_busy,
+                "causes": [
+                    {"cause": words, "numbers": [v.behaviour.number for v in verdicts]}
+                    for words, verdicts in self.causes
+                ],
                 "behaviours": [v.as_json() for v in self.verdicts],
             },
             indent=2,
         )
+
+
+def _indented(first: str, lines: list[str]) -> str:
+    """These lines behind `first`, as they are."""
+    return first + ("\n" + " " * len(first)).join(lines)
 
 
 def _wrapped(first: str, text: str) -> str:

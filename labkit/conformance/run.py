@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import statistics
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,14 +20,18 @@ from time import monotonic
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, Report, Verdict
+from labkit.conformance.dialect import Form
+from labkit.conformance.greeting import CannotRun, greeted
+from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_OFFERED, NOT_TRIED, Report, Verdict
 from labkit.conformance.server_under_test import (
     LEAST_TIMEOUT,
     ROUND_TRIPS,
     CannotJoin,
     Guests,
     NotJudged,
+    NotOffered,
     ServerUnderTest,
+    letters,
 )
 from labkit.journal import Journal
 from labkit.probe import kernel
@@ -34,7 +39,7 @@ from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
 from labkit.probe.patience import LATE, Patience, too_busy
-from labkit.probe.raw_client import TIMEOUT, RawClient, unique
+from labkit.probe.raw_client import REQUEST, TIMEOUT, RawClient, unique
 from labkit.wire import sockets
 
 AT_A_TIME = 4
@@ -49,6 +54,9 @@ PINGS = 5
 LONGEST = 60.0
 """Seconds after which nothing more is begun, not counting those in which no processor of the machine was
 free. A server that answers takes a tenth of that."""
+
+TAIL = 5
+"""Letters behind each nickname at an address, where others may have the same."""
 
 NOBODY = "nobody can join"
 
@@ -71,10 +79,6 @@ def _show_nothing(text: str) -> None:
     pass
 
 
-class CannotRun(Exception):
-    """There is nothing to try; the text says why."""
-
-
 @dataclass
 class Opening:
     """What is known of a server before it is judged."""
@@ -82,18 +86,27 @@ class Opening:
     speaks: str
     timeout: float
     notes: list[str]
+    form: Form | None = None
 
 
 # --- the two ways ---
 
 
-def check_address(host_port: str, framing: str = "lines", show: Show = _show_nothing) -> Report:
+def check_address(
+    host_port: str,
+    framing: str = "lines",
+    show: Show = _show_nothing,
+    request: str = REQUEST,
+    ladder: int | None = None,
+) -> Report:
     """Try the server that listens there.
 
     Args:
         host_port: such as "localhost:14901" or "[::1]:14901".
         framing: "lines" or "raw": what it is to speak.
         show: is given the text of the report, piece by piece, as soon as it is known.
+        request: how it asks for a nickname; "": it does not, and the client speaks first.
+        ladder: the number of the behaviour whose ladder the text ends with; None: that of the worst ✗.
 
     Raises:
         CannotRun: that is no address, or no server listens there.
@@ -105,17 +118,18 @@ def check_address(host_port: str, framing: str = "lines", show: Show = _show_not
     its_own = machine
     try:
         over = Deadline(LONGEST, machine)
-        server = ServerUnderTest(address, framing, TIMEOUT, guests=guests, clock=machine)
+        server = ServerUnderTest(
+            address, framing, TIMEOUT, request=request, guests=guests, tail=letters(TAIL), clock=machine
+        )
         try:
             first = server.connect("first")
         except CannotJoin as failed:
             raise CannotRun(f"{host_port}: {failed.seen}") from None
         if kernel.on_this_machine(first.sock) and (pid := kernel.listener(address[1])):
             its_own = server.clock = first.clock = Patience((pid,))
-        server.tail = f"q{first.port:x}"  # no other client there has that port
-        opening = _opened(server, first)
+        opening = _opened(server, first, host_port)
         server.leave()
-        report = Report(f"the server at {host_port}", framing, opening.notes)
+        report = Report(f"the server at {host_port}", framing, opening.notes, ladder_of=ladder)
         return _filled(report, _one_after_the_other(server, opening, guests, over, its_own), show, started)
     finally:
         guests.end()
@@ -124,14 +138,19 @@ def check_address(host_port: str, framing: str = "lines", show: Show = _show_not
 
 
 def check_command(
-    command: list[str], framing: str = "lines", show: Show = _show_nothing, one_by_one: bool = False
+    command: list[str],
+    framing: str = "lines",
+    show: Show = _show_nothing,
+    one_by_one: bool = False,
+    request: str = REQUEST,
+    ladder: int | None = None,
 ) -> Report:
     """Try the server that this command starts: afresh for each behaviour, and stopped again.
 
     Args:
         command: the program and its arguments; the port it must listen on is in PORT of its environment,
             and in place of `$PORT` or `{port}` in its arguments.
-        framing, show: as for `check_address`.
+        framing, show, request, ladder: as for `check_address`.
         one_by_one: never two servers at once, because they would share something.
 
     Raises:
@@ -139,16 +158,17 @@ def check_command(
     """
     started = monotonic()
     try:
-        with _running(command, []) as (address, clock):
-            server = ServerUnderTest(address, framing, TIMEOUT, clock=clock)
-            opening = _opened(server, server.connect("first"))
+        with _running(command, []) as (launched, clock):
+            server = ServerUnderTest(launched.address, framing, TIMEOUT, request=request, clock=clock)
+            opening = _opened(server, server.connect("first"), shlex.join(command))
             server.leave()
     except NotStarted as error:
         raise CannotRun(f"{shlex.join(command)}: {error}") from None
     except CannotJoin as failed:
         raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
-    report = Report(shlex.join(command), framing, opening.notes)
-    verdicts = _all_at_once(command, framing, opening, 1 if one_by_one else AT_A_TIME)
+    report = Report(shlex.join(command), framing, opening.notes, ladder_of=ladder)
+    server = replace(server, timeout=opening.timeout, speaks=opening.speaks, form=opening.form)
+    verdicts = _all_at_once(command, server, 1 if one_by_one else AT_A_TIME)
     return _filled(report, verdicts, show, started)
 
 
@@ -180,7 +200,8 @@ def _one_after_the_other(
             server,
             timeout=opening.timeout,
             speaks=opening.speaks,
-            tail=f"{server.tail}{behaviour.number}",
+            form=opening.form,
+            tail=letters(TAIL),
             all_stay=all_stay,
             journal=Journal(),
         )
@@ -204,26 +225,36 @@ def _one_after_the_other(
 # --- a command: started afresh, several at a time ---
 
 
-def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: int) -> Iterator[Verdict]:
-    """The verdicts in the order of the behaviours, each as soon as it and those before it are known."""
+def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) -> Iterator[Verdict]:
+    """The verdicts in the order of their numbers, each as soon as it and those before it are known."""
     changed = threading.Condition()  # guards to_do and done
-    to_do = list(BEHAVIOURS)
+    to_do = sorted(BEHAVIOURS, key=lambda behaviour: behaviour.number)
     done: dict[int, Verdict] = {}
     running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
     machine = Patience(())
     over = Deadline(LONGEST, machine)
 
+    broken: list[BaseException] = []  # a fault of ours
+
     def work() -> None:
+        try:
+            work_on()
+        except BaseException as error:
+            broken.append(error)
+            with changed:
+                changed.notify_all()
+
+    def work_on() -> None:
         while True:
             with changed:
-                if not to_do:
+                if not to_do or broken:
                     return
                 behaviour = to_do.pop(0)
                 trouble = _no_use(list(done.values()), over.passed())
             verdict = (
-                _not_tried(behaviour, framing, trouble)
+                _not_tried(behaviour, server.framing, trouble)
                 if trouble
-                else _afresh(behaviour, command, framing, opening, running)
+                else _surely(behaviour, command, server, running)
             )
             with changed:
                 done[behaviour.number] = verdict
@@ -235,17 +266,19 @@ def _all_at_once(command: list[str], framing: str, opening: Opening, at_a_time: 
     for worker in workers:
         worker.start()
     try:
-        for behaviour in BEHAVIOURS:
+        for number in range(1, len(BEHAVIOURS) + 1):
             with changed:
-                while behaviour.number not in done:
+                while number not in done:
+                    if broken:
+                        raise broken[0]
                     changed.wait(1.0)
-                verdict = done[behaviour.number]
+                verdict = done[number]
             yield verdict
     finally:  # after Ctrl-C, too: without their servers, the workers soon end
         with changed:
             to_do.clear()
-        for server in list(running):
-            server.stop()
+        for launched in list(running):
+            launched.stop()
         for worker in workers:
             worker.join()
         machine.stop()
@@ -259,36 +292,60 @@ def _no_use(verdicts: list[Verdict], too_long: bool) -> str:
     return NOBODY if len(stuck) >= ENOUGH else ""
 
 
-def _afresh(
-    behaviour: Behaviour, command: list[str], framing: str, opening: Opening, running: list[Launched]
+def _surely(
+    behaviour: Behaviour, command: list[str], server: ServerUnderTest, running: list[Launched]
 ) -> Verdict:
-    if framing == "raw" and behaviour.not_raw:  # no server is needed to say so
+    """The verdict; a ✗ that luck may have a part in only if it comes twice."""
+    verdict = _afresh(behaviour, command, server, running)
+    if verdict.verdict == MISSED and behaviour.luck:
+        verdict = _afresh(behaviour, command, server, running)
+    return verdict
+
+
+def _afresh(
+    behaviour: Behaviour, command: list[str], server: ServerUnderTest, running: list[Launched]
+) -> Verdict:
+    if server.framing == "raw" and behaviour.not_raw:  # no server is needed to say so
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
     try:
         for _ in range(ATTEMPTS):
-            with _running(command, running) as (address, clock):
-                server = ServerUnderTest(
-                    address, framing, opening.timeout, speaks=opening.speaks, clock=clock
-                )
+            with _running(command, running) as (launched, clock):
+                tried = replace(server, address=launched.address, journal=Journal(), clock=clock)
                 try:
-                    verdict = _judged(behaviour, server)
+                    # Before all leave at once: that may end a server, and is not what was tried.
+                    verdict = _with_its_end(_judged(behaviour, tried), launched)
                 finally:
-                    server.leave()
+                    tried.leave()
             if verdict.verdict != MISSED or clock.late < LATE:
                 return verdict
     except NotStarted as error:
-        return _not_tried(behaviour, framing, f"the server did not start again: {error}")
+        return _not_tried(behaviour, server.framing, f"the server did not start again: {error}")
     return replace(verdict, verdict=NOT_JUDGED, because=too_busy(clock.late), too_busy=True)
 
 
+def _with_its_end(verdict: Verdict, launched: Launched) -> Verdict:
+    """The verdict, and whether the server has died of it: then nothing holds."""
+    if (status := launched.ended) is not None:
+        died = f"by signal {-status}" if status < 0 else f"with status {status}"
+        printed = launched.last_lines()
+        if verdict.verdict in (HOLDS, NOT_JUDGED, NOT_OFFERED, NOT_TRIED):
+            verdict = replace(
+                verdict, verdict=MISSED, because="", expected="the server goes on", seen="its process ended"
+            )
+        return replace(verdict, died=died, printed=textwrap.dedent(printed.strip("\n")))
+    if verdict.verdict == MISSED:
+        return replace(verdict, printed=textwrap.dedent(launched.last_lines().strip("\n")))
+    return verdict
+
+
 @contextlib.contextmanager
-def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[sockets.Address, Patience]]:
-    """The address of a server that this starts, and stops; and its clock."""
+def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[Launched, Patience]]:
+    """A server that this starts, and stops; and its clock."""
     server = Launched(command)
     running.append(server)
     try:
         with Patience((server.pid,)) as clock:
-            yield server.address, clock
+            yield server, clock
     finally:
         server.stop()
         running.remove(server)
@@ -303,6 +360,8 @@ def _judged(behaviour: Behaviour, server: ServerUnderTest) -> Verdict:
         behaviour.judge(server)
     except NotJudged as why:
         verdict, because = NOT_JUDGED, str(why)
+    except NotOffered as why:
+        verdict, because = NOT_OFFERED, str(why)
     except CheckFailed as failed:
         # The first two are about joining itself.
         if isinstance(failed, CannotJoin) and behaviour.number > 2:
@@ -322,7 +381,7 @@ def _trouble(tried: ServerUnderTest) -> str:
     if not tried.calms_down(8 * SLICE):
         return "a client that has left talks on and on"
     tried.leave()
-    newcomers = replace(tried, tail=tried.tail + "y", journal=Journal())
+    newcomers = replace(tried, tail=letters(TAIL), journal=Journal())
     try:
         newcomers.join("any", "body")
     except CheckFailed:
@@ -335,11 +394,15 @@ def _trouble(tried: ServerUnderTest) -> str:
 # --- before it is judged ---
 
 
-def _opened(server: ServerUnderTest, first: RawClient) -> Opening:
-    """Which dialect the server speaks, and how quick it is, as far as it answers."""
+def _opened(server: ServerUnderTest, first: RawClient, name: str) -> Opening:
+    """Which dialect the server speaks, and how quick it is, as far as it answers.
+
+    Raises:
+        CannotRun: it asks nobody for a nickname as it should.
+    """
     opening = Opening(server.framing, LEAST_TIMEOUT, [])
-    with contextlib.suppress(CheckFailed):
-        server.asked(first)
+    greeted(server, first, name)
+    if server.request:
         ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
         if ends and server.framing == "raw":
             opening.speaks = server.speaks = first.framing = "lines"
@@ -347,14 +410,20 @@ def _opened(server: ServerUnderTest, first: RawClient) -> Opening:
                 "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, "
                 "and judged as raw; --framing lines judges it in its own dialect"
             )
-        elif not ends and server.framing == "lines":
+        elif not ends and server.framing == "lines" and server.request == REQUEST:
             opening.notes.append(
                 "its request comes without LF, so it speaks raw and not lines. It is judged in lines all "
                 "the same; --framing raw judges it in its own dialect"
             )
+    with contextlib.suppress(CheckFailed, NotJudged):
         server.answer(first, server.nickname("first"))
         (second,) = server.join("second", know=first)
         opening.timeout = min(MOST_TIMEOUT, max(LEAST_TIMEOUT, ROUND_TRIPS * _round_trip(first, second)))
+        opening.form = server.form_of(first, second)
+        if opening.form.pattern != Form().pattern:
+            opening.notes.append(
+                f"what one says reaches the others as `{opening.form.shown}`; that is judged once (3)"
+            )
     return opening
 
 

@@ -12,23 +12,39 @@ Until then they stay, and a thread reads for them (`Guests`).
 from __future__ import annotations
 
 import contextlib
+import random
 import selectors
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import sleep
 
+from labkit.conformance.dialect import Form, learnt
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE, Clock, Deadline, pause
 from labkit.probe.failed import CheckFailed
-from labkit.probe.raw_client import AT_MOST, RawClient, meet, unique
+from labkit.probe.raw_client import AT_MOST, REQUEST, RawClient, meet, unique
 from labkit.wire import sockets
 
 LEAST_TIMEOUT = 1.5
 """Seconds after which a server is taken not to do a thing, however quick it is."""
 
+LETTERS = "abcdefghjkopqstuxyz"
+"""What unique nicknames are made of: no letters that together look like another, as `rn` does like `m`."""
+
+LONGEST_NAME = 8
+"""Letters of a nickname: servers may allow no more, and nothing but letters."""
+
+LESSONS = 3
+"""Times that two talk to find out in which form they are heard."""
+
 ROUND_TRIPS = 50
 """Or so many times the median of its round trips, if that is more."""
+
+
+def letters(count: int) -> str:
+    """So many letters, drawn by lot: a nickname that nobody has."""
+    return "".join(random.SystemRandom().choices(LETTERS, k=count))
 
 
 class CannotJoin(CheckFailed):
@@ -37,6 +53,10 @@ class CannotJoin(CheckFailed):
 
 class NotJudged(Exception):
     """The behaviour cannot be judged, on this server or in this dialect; the text says why."""
+
+
+class NotOffered(Exception):
+    """The server does not have what the behaviour is about, and need not have it."""
 
 
 class Guests:
@@ -123,7 +143,9 @@ class ServerUnderTest:
         framing: "lines" or "raw": the dialect in which it is judged.
         timeout: seconds that it is given for anything.
         speaks: the dialect in which the clients speak to it, if not the same.
-        tail: put behind each nickname, where others may have the same.
+        request: how it asks for a nickname; "": it does not, and the client speaks first.
+        form: in which it passes on what one says; None: that is still to be learnt.
+        tail: letters put behind each nickname, where others may have the same.
         guests: where clients stay that cannot leave yet; None: they leave.
         all_stay: whether no client can leave yet.
         clock: counts the seconds of all these waits; None: as a Deadline does.
@@ -135,6 +157,8 @@ class ServerUnderTest:
     framing: str = "lines"
     timeout: float = LEAST_TIMEOUT
     speaks: str = ""
+    request: str = REQUEST
+    form: Form | None = None
     tail: str = ""
     guests: Guests | None = None
     all_stay: bool = True
@@ -145,10 +169,49 @@ class ServerUnderTest:
     _here: list[RawClient] = field(default_factory=list, init=False)
     _nameless: list[RawClient] = field(default_factory=list, init=False)
     _staying: list[RawClient] = field(default_factory=list, init=False)
+    _nicknames: dict[str, str] = field(default_factory=dict, init=False)
 
     def nickname(self, name: str) -> str:
-        """What alice is called here."""
-        return name + self.tail
+        """What alice is called here: a few letters, and nothing else."""
+        if name not in self._nicknames:
+            short = name[: LONGEST_NAME - len(self.tail)]
+            while not short.isalpha() or short + self.tail in self._nicknames.values():
+                short = letters(LONGEST_NAME - len(self.tail))
+            self._nicknames[name] = short + self.tail
+        return self._nicknames[name]
+
+    # --- what it makes of what is said ---
+
+    def form_of(self, alice: RawClient, bob: RawClient) -> Form:
+        """The form in which these two hear each other.
+
+        Raises:
+            NotJudged: it is never the same.
+        """
+        for _ in range(LESSONS):
+            if self.form is not None:
+                break
+            texts: dict[str, str] = {}
+            heard: dict[str, str] = {}
+            for speaker, listener in ((alice, bob), (bob, alice)):
+                nickname, text = self.nickname(speaker.name), unique("form")
+                listener.forget()
+                speaker.send(text)
+                if not self.reaches(text, speaker, listener):
+                    raise NotJudged(f"{listener.name} does not hear {speaker.name}")
+                before = listener.passed_over.decode(errors="replace")
+                after = listener.follows(0).decode(errors="replace").partition("\n")[0]
+                if self.framing == "lines":
+                    before = before.rpartition("\n")[2]
+                texts[nickname], heard[nickname] = text, before + text + after
+            self.form = learnt(heard, texts)
+        if self.form is None:
+            raise NotJudged("what one says reaches the others in no form that could be made out")
+        return self.form
+
+    def said_by(self, form: Form, heard: str, text: str) -> list[str]:
+        """The nicknames under which this was said, in what was heard; "" where messages have none."""
+        return form.said(heard, text, self.framing == "raw")
 
     def deadline(self, seconds: float | None = None) -> Deadline:
         """Its timeout, or so many seconds, from now on."""
@@ -168,6 +231,7 @@ class ServerUnderTest:
                 name,
                 journal=self.journal,
                 framing=self.speaks or self.framing,
+                request=self.request,
                 receive_buffer=receive_buffer,
                 timeout=self.timeout,
                 clock=self.clock,
@@ -274,7 +338,7 @@ class ServerUnderTest:
         """All leave with RST; where the server may not survive that, they become guests."""
         if self.guests:
             for client in self._nameless:  # a server that waits for the answer waits no longer
-                if client.send(unique(self.nickname("guest")).replace("-", "x")):
+                if client.send(letters(LONGEST_NAME)):
                     client.until_read(4 * SLICE)
             if self._here and not self.all_stay:
                 self.calms_down()

@@ -9,7 +9,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 from labkit.conformance.behaviour import Section
-from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
+from labkit.conformance.server_under_test import (
+    LONGEST_NAME,
+    NotJudged,
+    NotOffered,
+    ServerUnderTest,
+    letters,
+)
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import REQUEST, RawClient, unique
@@ -19,6 +25,9 @@ from labkit.wire.messages import Join, Whisper, Whispered, Who
 ROUNDS, BURST = 8, 20
 """How often three clients talk at the same time, and how many lines each of them says: few enough for a
 server that lets only so many wait for each client."""
+
+A_RECV = 600
+"""Letters of a message that every server takes in one recv: most ask for 1024."""
 
 TALKING = Section()
 
@@ -30,15 +39,20 @@ TALKING = Section()
     "asks for a nickname at connect", "`nickname` is the first thing that goes to a client, by itself"
 )
 def _(server: ServerUnderTest) -> None:
+    request = server.request
+    if not request:
+        raise NotJudged("the client speaks first here")
     newcomer = server.newcomer("newcomer")
     before = newcomer.passed_over
     after = newcomer.follows(server.timeout if server.framing == "lines" else 2 * SLICE)
-    seen = repr(before + REQUEST.encode() + after)[1:]
+    seen = repr((before + request.encode() + after).decode(errors="replace"))
     if server.framing == "raw":
         if before or after:
-            raise CheckFailed(f"{REQUEST!r} and nothing else, for a recv is a message", seen)
+            raise CheckFailed(f"{request!r} and nothing else, for a recv is a message", seen)
+    elif request != REQUEST:  # some words of its own
+        return
     elif not after.startswith((b"\n", b"\r")) or not (before == b"" or before.endswith(b"\n")):
-        raise CheckFailed(f"a line {REQUEST + chr(10)!r}", seen)
+        raise CheckFailed(f"a line {request + chr(10)!r}", seen)
 
 
 @TALKING.has("what one says, all others hear", "TEXT after the nickname is something said, in this room")
@@ -65,7 +79,7 @@ def _(server: ServerUnderTest) -> None:
     before = bob.passed_over.rpartition(b"\n")[2]
     whole = before == name.encode() if server.framing == "lines" else before.endswith(name.encode())
     if not whole:
-        raise CheckFailed(repr(name + text), repr(before[-60:] + text.encode())[1:])
+        raise CheckFailed(repr(name + text), repr((before[-60:] + text.encode()).decode(errors="replace")))
 
 
 @TALKING.has("the sender does not hear itself", "a client does not hear its own lines")
@@ -81,12 +95,16 @@ def _(server: ServerUnderTest) -> None:
         server.hears_from(bob, alice, "answer")
         heard += alice.passed_over
     if text.encode() in heard:
-        raise CheckFailed(
-            "alice hears bob's answer, and nothing of her own", f"alice heard {repr(heard[-60:])[1:]}"
-        )
+        raise CheckFailed("alice hears bob's answer, and nothing of her own", f"alice heard {shown(heard)}")
 
 
 # --- a line is a message, and any bytes may come ---
+
+
+def shown(heard: bytes) -> str:
+    """The end of what was heard, as it is read."""
+    text = heard.decode(errors="replace")
+    return ("…" if len(text) > 60 else "") + repr(text[-60:])
 
 
 def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
@@ -133,10 +151,13 @@ def _(server: ServerUnderTest) -> None:
     line, heard = _cut(server, alice, bob)
     if line not in heard:
         raise CheckFailed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
+    form = server.form_of(alice, bob)
+    bob.forget()
     alice.send("")
     heard = _heard_of(server, alice, bob)
     # The last line is the start of what she said next.
-    if any(line.rstrip().endswith(f"{name}:") for line in heard.splitlines()[:-1]):
+    whole = heard[: heard.rfind("\n") + 1]
+    if server.said_by(form, whole, ""):
         raise CheckFailed("no client hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
 
 
@@ -147,6 +168,31 @@ def _form(heard: str, text: str) -> tuple[str, str] | None:
         if found:
             return before, after
     return None
+
+
+@TALKING.has(
+    "what one says arrives whole",
+    f"a line has up to {MAX_LINE} bytes, nickname and LF among them; in raw, what one recv takes",
+)
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    size = MAX_LINE // 2 if server.framing == "lines" else A_RECV
+    text = unique("whole") + "".join(f".{n}" for n in range(size))[:size]
+    alice.send(text)
+    heard = _heard_of(server, alice, bob)
+    if text not in heard.replace("\r", "").replace("\n" * (server.framing == "raw"), ""):
+        came = _longest_part(text, heard)
+        seen = f"of {len(text)} letters, {came} came in one piece" if came else f"bob heard {heard[:60]!r}"
+        raise CheckFailed(f"bob hears all {len(text)} letters of what alice said", seen)
+
+
+def _longest_part(text: str, heard: str) -> int:
+    """So many letters of the text came one after the other, from the first on."""
+    few, many = 0, len(text)
+    while few < many:
+        middle = (few + many + 1) // 2
+        few, many = (middle, many) if text[:middle] in heard else (few, middle - 1)
+    return few
 
 
 @TALKING.has(
@@ -186,13 +232,16 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     # Two bytes a letter, and one byte before them: some recv cuts a letter.
-    alice.send("x" + "\u0436" * 1500)
+    text = "x" + "\u0436" * 1500
+    alice.send(text)
     alice.until_read()
     server.hears_from(alice, bob, "still-here")
-    if "x\u0436\u0436\u0436".encode() not in bob.passed_over:
-        raise CheckFailed(
-            "bob hears the long message", f"bob heard {repr(bob.passed_over[-60:])[1:]} instead"
-        )
+    heard = bob.passed_over.decode(errors="replace")
+    if "x\u0436\u0436\u0436" not in heard:
+        raise CheckFailed("bob hears the long message", f"bob heard {shown(bob.passed_over)} instead")
+    if server.framing == "lines" and text not in heard:
+        came = heard.count("\u0436")
+        raise CheckFailed(f"bob hears all {len(text)} letters of it", f"{came + 1} of them, or in pieces")
 
 
 _DISTURBING = {
@@ -297,12 +346,34 @@ def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
 _NO_COMMANDS = "the assignment has no commands"
 
 
+def _asked(server: ServerUnderTest, alice: RawClient, bob: RawClient, command: str) -> str:
+    """What alice is answered when she asks for this.
+
+    Raises:
+        NotOffered: the others hear it as something said, or nothing happens.
+    """
+    for one in (alice, bob):
+        one.forget()
+    alice.send(command)
+    text = unique("well")
+    alice.send(text)
+    if not server.reaches(text, alice, bob):
+        raise NotOffered(f"after `{command}` nothing more is heard of its sender")
+    if command.encode() in bob.passed_over:
+        raise NotOffered(f"`{command}` is heard by the others")
+    server.hears_from(bob, alice, "and")
+    return alice.passed_over.decode(errors="replace").rpartition("\n")[0]  # the rest is bob's
+
+
 @TALKING.has("/who tells who is here", "`/who`", optional=True, not_raw=_NO_COMMANDS)
 def _(server: ServerUnderTest) -> None:
-    alice, _bob = server.join("alice", "bob")
-    alice.send(Who().line())
-    if not alice.hears(server.nickname("bob")):
-        raise CheckFailed("alice is told of bob", alice.seen())
+    alice, bob, _carol = server.join("alice", "bob", "carol")
+    told = _asked(server, alice, bob, Who().line())
+    here = [server.nickname(name) in told for name in ("alice", "bob", "carol")]
+    if not any(here):
+        raise NotOffered(f"`{Who().line()}` is not answered with who is here")
+    if not all(here[1:]):
+        raise CheckFailed("alice is told of bob and of carol", f"alice was told {told[-200:]!r}")
 
 
 @TALKING.has(
@@ -314,14 +385,15 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob, carol = server.join("alice", "bob", "carol")
     text = unique("secret")
-    alice.send(Whisper(server.nickname("bob"), text).line())
-    alice.until_read()
-    server.hears_from(alice, carol, "aloud")
-    if text.encode() in carol.passed_over:
-        raise CheckFailed("carol hears nothing of it", f"carol heard {repr(carol.passed_over[-60:])[1:]}")
+    _asked(server, alice, carol, Whisper(server.nickname("bob"), text).line())
+    if text.encode() in carol.transcript:
+        raise CheckFailed("carol hears nothing of it", f"carol heard {shown(bytes(carol.transcript))}")
     wanted = Whispered(server.nickname("alice"), text).line()
-    if not bob.hears(wanted):
-        raise CheckFailed(f"bob hears {wanted!r}", bob.seen())
+    server.hears_from(carol, bob, "aloud")
+    if text.encode() not in bob.transcript:
+        raise NotOffered("nobody hears it")
+    if wanted.encode() not in bob.transcript:
+        raise CheckFailed(f"bob hears {wanted!r}", f"bob heard {shown(bob.passed_over)}")
 
 
 @TALKING.has(
@@ -332,7 +404,7 @@ def _(server: ServerUnderTest) -> None:
 )
 def _(server: ServerUnderTest) -> None:
     alice, bob, carol, dave = server.join("alice", "bob", "carol", "dave")
-    room = unique("room").replace("-", "x")
+    room = letters(LONGEST_NAME)
     for person in (alice, carol):
         person.send(Join(room).line())
         person.until_read()
@@ -341,7 +413,10 @@ def _(server: ServerUnderTest) -> None:
     if not server.reaches(text, alice, carol):
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
+    server.hears_from(carol, alice, "answer")
+    if Join(room).line().encode() in bob.transcript or room.encode() not in alice.transcript:
+        raise NotOffered("nobody goes anywhere")
     if text.encode() in bob.transcript:
         raise CheckFailed(
-            f"bob, in the lobby, does not hear {text!r}", f"bob heard {repr(bob.passed_over[-60:])[1:]}"
+            f"bob, in the lobby, does not hear {text!r}", f"bob heard {shown(bob.passed_over)}"
         )

@@ -14,7 +14,7 @@ receives, FIN and RST too, so that a `Ladder` can be drawn.
 No timing is left to luck. A send first waits until the server has read the one before, so that two messages
 stay two even where nothing frames them (kernel.py). `hears` searches the stream, wherever `recv` has cut
 it, among all else that the server says.
-A RawClient is for one thread. It knows the request `nickname`, and nothing else of chat.
+A RawClient is for one thread. It knows how a nickname is asked for, and nothing else of chat.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class RawClient:
         name: what it is called in the journal; not yet its nickname.
         journal: where to write down what passes; by default a new one, in `journal`.
         framing: "lines" puts LF behind each text that is sent, "raw" nothing.
+        request: how the server asks for a nickname; "": it does not, and the client speaks first.
         receive_buffer: bytes that the kernel may keep for it; small for one that will not read.
         timeout: seconds that it waits for anything, unless a call says otherwise.
         clock: counts these seconds; None: as a Deadline does.
@@ -80,6 +81,7 @@ class RawClient:
         *,
         journal: Journal | None = None,
         framing: str = "lines",
+        request: str = REQUEST,
         receive_buffer: int | None = None,
         timeout: float = TIMEOUT,
         clock: Clock | None = None,
@@ -94,6 +96,7 @@ class RawClient:
         self.transcript = bytearray()  # those bytes; of very many, the newest
         self._heard = bytearray()  # what came, and no call has taken yet
         self.framing = framing
+        self.request = request
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
@@ -218,7 +221,8 @@ class RawClient:
     def seen(self) -> str:
         """What it heard and no call has taken, in words: for a report."""
         rest = bytes(self._heard)
-        what = f"heard {'…' * (len(rest) > 64)}{repr(rest[-64:])[1:]}" if rest else "heard nothing"
+        tail = repr(rest[-64:].decode(errors="replace"))
+        what = f"heard {'…' * (len(rest) > 64)}{tail}" if rest else "heard nothing"
         return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
 
     def forget(self) -> None:
@@ -289,14 +293,14 @@ class RawClient:
         self.until_read()
         return self
 
-    def is_asked(self) -> None:
-        """Wait for the request `nickname`.
+    def is_asked(self, timeout: float | None = None) -> None:
+        """Wait for the request; where there is none, do not.
 
         Raises:
             CheckFailed: none came.
         """
-        if not self.hears(REQUEST):
-            raise CheckFailed(f"`{REQUEST}` is asked for at connect", self.seen())
+        if self.request and not self.hears(self.request, timeout):
+            raise CheckFailed(f"`{self.request}` is asked for at connect", self.seen())
         self._asked = True
 
     def hang_up(self) -> None:

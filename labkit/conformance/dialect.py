@@ -1,0 +1,75 @@
+"""The form in which a server passes on what a client says, learnt from two who talk.
+
+The wire's own is `alice: hello`. Others write `[alice] hello` or `<alice> hello`, put the time before it,
+or give no name at all. Which form it is, one behaviour judges; the others take it as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAME, TEXT = "{name}", "{text}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A pattern such as `{name}: {text}`. A number in it stands for any number: it may be the time."""
+
+    pattern: str = f"{NAME}: {TEXT}"
+
+    @property
+    def named(self) -> bool:
+        """Whether it tells who said something."""
+        return NAME in self.pattern
+
+    @property
+    def shown(self) -> str:
+        """An example, as alice would say it."""
+        return self.pattern.replace(NAME, "alice").replace(TEXT, "TEXT")
+
+    def speaker(self, before: str) -> str | None:
+        """Whose words follow, if just this stands before them; None: that does not tell."""
+        match = re.fullmatch(_pattern(self.pattern.partition(TEXT)[0], "(?P<name>.*)"), before)
+        return None if match is None else match.groupdict().get("name", "").strip()
+
+    def said(self, heard: str, text: str, raw: bool = False) -> list[str]:
+        """The nicknames under which this text was said, in what was heard; "" where there are none.
+
+        Args:
+            heard: whole lines; or, if `raw`, messages that may run together.
+            text: "": nothing but spaces.
+        """
+        before, after = self.pattern.split(TEXT)
+        name = r"(?P<name>[^\r\n]*)"
+        if raw:
+            # A message begins anywhere. What stands before a name is seldom more than a word.
+            name = r"(?P<name>[^\r\n]*?)" if before.startswith(NAME) else name
+        expression = _pattern(before, name) + (re.escape(text) or "[ \\t]*") + _pattern(after, name)
+        if raw:
+            found = re.finditer(expression if self.named else f"(?:^|(?<=\n)){expression}$", heard, re.M)
+        else:
+            found = re.finditer(f"^{expression}\r?$", heard, re.M)
+        return [match.groupdict().get("name") or "" for match in found]
+
+
+def _pattern(text: str, name: str) -> str:
+    """A regular expression for this part of a form."""
+    return name.join(re.sub(r"\d+", r"\\d+", re.escape(part)) for part in text.split(NAME))
+
+
+def learnt(heard: dict[str, str], texts: dict[str, str]) -> Form | None:
+    """The form of the lines in which two nicknames were heard to say something; None: they have none.
+
+    Args:
+        heard: by nickname, the line or message that has what it said.
+        texts: by nickname, what it said.
+    """
+    forms = set()
+    for nickname, line in heard.items():
+        before, found, after = line.strip("\r\n").partition(texts[nickname])
+        if not found:
+            return None
+        pattern = TEXT.join(part.replace(nickname, NAME) for part in (before, after))
+        forms.add(re.sub(r"\d+", "0", pattern))
+    return Form(forms.pop()) if len(forms) == 1 else None
