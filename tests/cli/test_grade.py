@@ -334,7 +334,7 @@ def test_what_is_not_judged_is_tried_again_alone(tmp_path: Path, monkeypatch: py
         tried.append(which)
         result = Result(FRAMING, 0)
         busy = which == "never" or which == "later" and tried.count("later") == 1
-        result.not_judged = "the machine was busy" if busy else ""  # type: ignore[attr-defined]
+        result.not_judged = "the machine was busy" if busy else ""
         return result
 
     monkeypatch.setattr(marking, "check", check)

@@ -284,29 +284,6 @@ def test_a_test_on_a_machine_that_is_too_busy(tmp_path: Path, monkeypatch: pytes
     assert judgement.as_json()["score"] is None
 
 
-def test_the_server_that_a_test_waits_for_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That is not the test's time."""
-    need(hasattr(signal, "SIGSTOP"), "signals")
-    server = WAITS.format(here=str(tmp_path), nice=0) + dedent("""
-        def serve(listener):
-            sock, _ = listener.accept()
-            waited()
-            sock.sendall(b"at last\\n")
-            time.sleep(60)
-        """)
-    monkeypatch.setattr(judging, "SECONDS", 0.8)
-    test = (
-        "def my_test(address):\n    import socket\n    assert socket.create_connection(address).recv(9)\n"
-    )
-    job = checking.pack(test) | {"role": "test", "wants": "my_test", "seconds": 0.8}
-    with stopping(tmp_path, 3.0) as stopped:
-        trial, late = judging._try(job, "slow", True, server)
-    assert not trial.accused, trial
-    assert late > 1 and len(stopped) == 1
-
-
 # --- in a shell ---
 
 
