@@ -210,7 +210,7 @@ def test_a_killed_test_run_leaves_nothing(who: str, stranger: Stranger) -> None:
     file = stranger.notes.with_name("test_that_hangs.py")
     file.write_text(A_TEST.format(words=stranger.words, notes=str(stranger.notes)))
     (configuration := file.with_name("pytest.ini")).write_text("[pytest]\n")
-    command = ["-m", "pytest", "-p", "xdist", "-n1", "--max-worker-restart=0", "-p", "conftest"]
+    command = ["-P", "-m", "pytest", "-p", "xdist", "-n1", "--max-worker-restart=0", "-p", "conftest"]
     command += ["-p", "no:cacheprovider", "-c", str(configuration), str(file)]
     environment = {name: value for name, value in CLEAN.items() if not name.startswith("PYTEST")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
