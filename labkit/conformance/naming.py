@@ -71,7 +71,7 @@ def _speaks_as(
     if form.named:
         name = form.speaker(before)
         return None if name == word else name or "", before + texts[1]
-    return "" if heard[0].strip() == word else None, texts[1]
+    return "" if server.said_by(form, heard[0], word) else None, texts[1]
 
 
 @NAMING.has("an empty nickname is refused", "what a client says begins with its nickname")

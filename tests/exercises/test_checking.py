@@ -397,7 +397,10 @@ def test_a_test_that_accuses_every_server() -> None:
 
 def test_a_test_that_does_not_end() -> None:
     """It is stopped, and told where it was."""
-    judgement = judge("def my_test(address):\n    while True:\n        pass\n")
+    for _ in range(5):  # a machine may be too busy to judge it
+        judgement = judge("def my_test(address):\n    while True:\n        pass\n")
+        if not judgement.not_judged:
+            break
     assert "still at work after 6 s, in line" in str(judgement)
 
 

@@ -56,7 +56,7 @@ def checks(request: pytest.FixtureRequest) -> Checks:
         sources |= {(exercise.name, "wrong: " + w.name): exercise.version(w) for w in exercise.wrong}
         sources |= {(exercise.name, "other: " + style): exercise.other(style) for style in exercise.others}
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = {params["exercise"].name for params in parameters if "exercise" in params}
+    asked = {e.name for e in (params.get("exercise") for params in parameters) if isinstance(e, Exercise)}
     # All are waited for: none runs on behind a test that has nothing to do with it.
     with kept_quiet(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
         return {

@@ -260,7 +260,7 @@ def test_its_commands(edition: Edition, tmp_path: Path) -> None:
     assert (
         listed.stdout
         == subprocess.run(
-            [*LABKIT, "exercises", "list"], capture_output=True, text=True, timeout=PATIENCE
+            [*LABKIT, "exercises", "list"], capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
         ).stdout
     )
     for name in [*NAMES, "judge"]:

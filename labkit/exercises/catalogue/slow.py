@@ -1122,7 +1122,7 @@ EXERCISE = Exercise(
                     self.task.result(0.6)
                 except TimeoutError:
                     self.task.cancel()
-                except Exception:
+                except OSError:
                     pass
                 self._give_up()
                 self.copy.close()

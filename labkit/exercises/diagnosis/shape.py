@@ -86,7 +86,7 @@ def returns_in_first_round(code: Code, failed: Failed) -> Iterator[Finding]:
 
 def returns_out_of_loop(code: Code, failed: Failed) -> Iterator[Finding]:
     """Of a function that goes through all: one that leaves at the first special case."""
-    if not failed.tells("heard nothing"):
+    if not failed.tells("heard nothing", "heard []"):
         return
     for name, function in code.entries.items():
         if name in wanting_value(code):
@@ -344,6 +344,8 @@ def prints_for_show(code: Code, failed: Failed) -> Iterator[Finding]:
 def hides_errors(code: Code, failed: Failed) -> Iterator[Finding]:
     """Only told if nothing else is found: it may be no bug, but it hides one."""
     for handler in code.all(ast.ExceptHandler):
+        if isinstance(handler.type, ast.Tuple):
+            continue  # it says what it expects
         kind = last(handler.type) if handler.type is not None else ""
         idle = all(isinstance(s, ast.Pass | ast.Continue | ast.Break) for s in handler.body)
         if idle and kind in ("", "Exception", "BaseException"):
