@@ -77,6 +77,7 @@ class Running:
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
+        self.given_up = False  # what it raises from now on is not the student's doing
         self._function, self._arguments = function, arguments
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.thread.start()
@@ -85,7 +86,7 @@ class Running:
         try:
             self.value = self._function(*self._arguments)
         except BaseException as error:  # shown to the student, whatever it is
-            self.error = error
+            self.error = None if self.given_up else error
 
     def ended(self, seconds: float = SOON) -> bool:
         """Whether it has returned, now or within so many seconds."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import selectors
 import socket
 import sys
 import threading
@@ -177,13 +178,27 @@ def pausing(bench: Bench, traced: bool = True) -> Iterator[Pausing]:
 def end(serving: Running, listener: socket.socket) -> None:
     """The step is over: end the student's `serve`, so that it burns nothing while the next ones are tried.
 
-    One that does not look at its listener is interrupted.
+    One that does not look at its listener is interrupted; one that waits in a selector first, for asyncio
+    tries again and again to accept at a listener that is shut, and prints why it cannot.
     """
+    if _in_a_selector(serving.thread):
+        _interrupt(serving)
     with contextlib.suppress(OSError):  # elsewhere than on Linux, closing it has to do
         listener.shutdown(socket.SHUT_RDWR)
     serving.ended(0.05)
     listener.close()
-    if serving.thread.is_alive() and serving.thread.ident:
+    if serving.thread.is_alive():
+        _interrupt(serving)
+
+
+def _in_a_selector(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code.co_filename == selectors.__file__
+
+
+def _interrupt(serving: Running) -> None:
+    serving.given_up = True
+    if serving.thread.ident:
         wanted = ctypes.c_ulong(serving.thread.ident)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(wanted, ctypes.py_object(SystemExit))
 

@@ -570,10 +570,6 @@ HINTS_HERE: dict[str, tuple[str, ...]] = {
         "Nothing of it was run. What does `async def` make of a function?",
         "A call of an `async def` makes a coroutine, and runs no line of it. Here `def` is wanted.",
     ),
-    "no list": (
-        "members is to give a list. What did it make instead?",
-        "list(…) makes one of a set, of the keys of a dict, or of what a generator yields.",
-    ),
     "shared": (
         "Another Rooms was made, and there is somebody in it already. What have the two in common?",
         "What stands in the class, not in __init__, belongs to all objects: self.room_of = {} in __init__.",
@@ -860,7 +856,7 @@ EXERCISE = Exercise(
             "who has a nickname has it alone, and is in the lobby",
             (("return [nickname for nickname, where in self.room_of.items() if where == room]",
               "return {nickname for nickname, where in self.room_of.items() if where == room}"),),
-            clue="no list",
+            clue="returns a set",
         ),
         Wrong(
             "what is of one belongs to all",

@@ -1,6 +1,5 @@
 """What runs a student's code, and says what came of it. The exercises themselves are in catalogue/.
 
-- advice.py         what a student's test does with what it has found
 - cells.py          what of a notebook belongs to an exercise
 - checking.py       `check(name, code)`
 - child.py          the process in which a student's code runs

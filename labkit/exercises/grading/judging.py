@@ -20,7 +20,6 @@ from labkit.exercises.catalogue.judge import JUDGE, JUDGED
 from labkit.exercises.diagnosis.code import Finding
 from labkit.exercises.diagnosis.testing import look_at_test
 from labkit.exercises.general_hints import BUSY
-from labkit.exercises.grading import advice
 from labkit.exercises.grading.checking import (
     ATTEMPTS,
     GRACE,
@@ -53,14 +52,12 @@ class Trial:
         right: whether the server is right.
         accused: whether the test found it wrong.
         why: what the test said, or how it failed to end.
-        hint: what the test did with what it found, if it found nothing wrong.
     """
 
     server: str
     right: bool
     accused: bool
     why: str
-    hint: str = ""
 
     @property
     def good(self) -> bool:
@@ -103,17 +100,6 @@ class Judgement:
         """A point for each bug it caught; none if it accuses a right server, for then it proves nothing."""
         return 0 if self.accused or self.unusable or self.not_judged else self.caught
 
-    @property
-    def hint(self) -> str:
-        """Why it catches less than it might, where that can be seen."""
-        if self.ok or self.unusable or self.not_judged:
-            return ""
-        missed = [
-            trial.hint for trial in self.trials if not trial.right and not trial.accused and trial.hint
-        ]
-        hint = missed[0] if missed and not self.look_at else ""
-        return hint and f"{hint[0].upper()}{hint[1:]}."
-
     def as_json(self) -> dict[str, object]:
         """What a script wants to know of it."""
         trials = [
@@ -126,7 +112,6 @@ class Judgement:
             "points": self.points,
             "not_judged": self.not_judged or None,
             "unusable": self.unusable or None,
-            "hint": self.hint or None,
             "trials": trials,
             "look_at": [finding._asdict() for finding in self.look_at if not self.ok],
         }
@@ -163,7 +148,7 @@ class Judgement:
         for sign, kind, server, said in self._rows():
             said = said if len(said) <= 70 else said[:69] + "…"
             lines.append(f"  {sign} {kind}  {server:<{width}}  {said}")
-        return "\n".join([*lines, *[""] * bool(self.trials), self.words, *[self.hint] * bool(self.hint)])
+        return "\n".join([*lines, *[""] * bool(self.trials), self.words])
 
     __repr__ = __str__
 
@@ -178,7 +163,6 @@ class Judgement:
         return (
             f'<div style="border-left: 4px solid {good if self.ok else bad}; padding: 4px 12px">'
             f"<div><b>{escape(self.headline)}</b></div><div>{escape(self.words)}</div>"
-            f"{f'<div><i>{escape(self.hint)}</i></div>' if self.hint else ''}"
             f'<table style="margin-top: 6px; border-collapse: collapse">{rows}</table></div>'
         )
 
@@ -247,32 +231,25 @@ def _try(test: dict[str, Any], name: str, right: bool) -> tuple[Trial, float]:
         with Process(CHILD, test | {"address": report["address"]}, beside=(serving.pid,)) as testing:
             testing.ready()
             testing.clock.late = 0.0
-            accused, why, returned = _said(testing)
-            hint = "" if accused else advice.of_a_trial(returned, first_line(testing.printed))
-            return Trial(name, right, accused, why, hint), testing.clock.late
+            return Trial(name, right, *_said(testing)), testing.clock.late
 
 
-def first_line(printed: str) -> str:
-    """The first line that was printed, shortened."""
-    return next((line.strip()[:60] for line in printed.splitlines() if line.strip()), "")
-
-
-def _said(testing: Process) -> tuple[bool, str, str]:
-    """Whether the test accuses the server, and why; and what it returned, if that was not None."""
+def _said(testing: Process) -> tuple[bool, str]:
+    """Whether the test accuses the server, and why."""
     try:
         said = testing.report(SECONDS + GRACE)
     except TimeoutError:
-        return True, f"it did not end within {SECONDS:g} s", ""
+        return True, f"it did not end within {SECONDS:g} s"
     match said:
-        case {"state": "right", "returned": returned}:
-            return False, "", returned
+        case {"state": "right"}:
+            return False, ""
         case {"state": "wrong", "why": why}:
-            return True, why, ""
+            return True, why
         case {"state": "unusable", "why": why}:
             raise Unusable(why)
         case {"state": "stuck", "clue": clue, "at": at}:
             doing = "still at work" if clue == BUSY else "still waiting"
-            return True, f"{doing} after {SECONDS:g} s, in {'; '.join(at)}", ""
+            return True, f"{doing} after {SECONDS:g} s, in {'; '.join(at)}"
         case {"state": "storm"}:
-            return True, "it printed without an end", ""
-    return True, f"its process ended {testing.status}", ""
+            return True, "it printed without an end"
+    return True, f"its process ended {testing.status}"

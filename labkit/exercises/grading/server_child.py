@@ -28,15 +28,6 @@ class NotATest(Exception):
     """The code is no test; the text says why."""
 
 
-def short(value: Any) -> str:
-    """A value in a few letters, whatever its repr does."""
-    try:
-        text = repr(value)
-    except Exception:  # the student's own
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
 def run_server(job: dict[str, Any], reports: Reports) -> None:
     """Run the server of this name on a free port of this machine."""
     from labkit.exercises.bench.judged_servers import serve_called  # a test needs none of them
@@ -49,8 +40,6 @@ def run_server(job: dict[str, Any], reports: Reports) -> None:
 
 def run_test(job: dict[str, Any], reports: Reports) -> None:
     """Run the student's test on the server at job["address"]."""
-
-    returned: list[Any] = []
 
     def test() -> None:
         my_test, address = load(job), tuple(job["address"])
@@ -66,7 +55,6 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         if inspect.isawaitable(value) or inspect.isgenerator(value):
             how = "yield" if inspect.isgenerator(value) else "async def"
             raise NotATest(f"no line of it is run, because of its `{how}`: a test is a plain function")
-        returned.append(value)
 
     def wrong(why: str) -> None:
         reports.send(state="wrong", why=why)
@@ -87,7 +75,7 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         )
     except BaseException as error:  # whatever a test raises, it says that the server is wrong
         return wrong(shadow(error) or benches.in_one_line(error, innermost=False))
-    reports.send(state="right", returned="" if returned == [None] else short(returned[0]))
+    reports.send(state="right")
 
 
 def main() -> None:
