@@ -75,10 +75,11 @@ def play(
             broken.append(what)
             raise
 
-    alive = threading.active_count()
-    setup()
-    if _unknown or threading.active_count() > alive:
+    before = set(threading.enumerate())
+    kept = setup()  # or its threads may end with it
+    if _unknown or set(threading.enumerate()) - before:
         return  # the stepper leads two threads, and cannot see a third that they wait for
+    del kept
     with _own_locks(bench.code) as renew:
 
         def begin() -> Any:
@@ -96,14 +97,14 @@ def play(
         _unknown.append(found.why)
     if not found.run or _unknown:
         return
-    before = ""
+    last = ""
     for step in found.run.steps:
         inside = step.place.function == "__hash__"  # in the middle of a line that uses a dict
         if not inside:
             bench.said(_line(step), step.thread, on)
-        elif step.note or step.thread != before:
+        elif step.note or step.thread != last:
             bench.said(f"… {step.note or 'and the rest of that line'}", step.thread, on)
-        before = step.thread
+        last = step.thread
     if broken:
         raise CheckFailed(f"{named}: {broken[0].expected}", broken[0].seen, broken[0].clue or clue)
     failed = re.match(r"\w+ fails with (\w+)|(deadlock)", found.why)
