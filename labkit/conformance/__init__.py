@@ -3,10 +3,13 @@
 `python -m labkit check server HOST:PORT` runs them, and so does the exercise `server`. The files, each
 built on those before it:
 
+- dialect.py   the form in which a server passes on what one says
 - server_under_test.py   a server to try, and the clients that are connected to it
 - behaviour.py           what a behaviour is
 - talking.py, naming.py, staying.py, leaving.py, dying.py   the behaviours
 - behaviours.py          all of them, in order
+- advice.py    what a miss means, and which of them have one cause
 - report.py              what was found, as text and as JSON
+- greeting.py  what a server does when somebody connects, if that is not what it should be
 - run.py                 the whole run
 """

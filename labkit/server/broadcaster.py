@@ -232,16 +232,22 @@ class Broadcaster:
             elif ending and self._sender.idle:
                 break
             if self._at_the_bell:
-                while not self._bell.acquire(timeout=left if left > 0 else -1):
-                    with self._lock:
-                        self._watching = False  # if another is at work, it rings for what it leaves
-                    left = 0.0
-                    self.wake()
+                if left <= 0 or self._has_to_tell_arrivals(left):
+                    self._bell.acquire()
             elif not batch:
                 self._sender.look_around(PATIENCE)
             elif not self._sender.idle:
                 self._sender.look_around(0.0)
             self._see_to_flow()
+
+    def _has_to_tell_arrivals(self, left: float) -> bool:
+        """Whether nobody rings in so many seconds; then those who came meanwhile are told of."""
+        if self._bell.acquire(timeout=left):
+            return False
+        with self._lock:
+            self._watching = False  # if another is at work, it rings for what it leaves
+        self.wake()
+        return True
 
     def _next_batch(self) -> list[Entry]:
         """What is to be delivered now. The lock must be held."""
