@@ -23,8 +23,8 @@ pytest_plugins = ["nbval.plugin"]
 TOGETHER = {
     "test_checking.py",
     "test_exercises.py",
-    "test_load.py",
     "test_notebook_in_browser.py",
+    "test_starved.py",
     "test_wires_in_browser.py",
 }
 """Files whose tests share what takes seconds to make: one process has them all, as it has a notebook."""

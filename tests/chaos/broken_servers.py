@@ -18,6 +18,7 @@ from chaos.stops import Way
 from chaos.verdict import Kind
 from labkit import Limits
 from labkit.server import backlog, handshake, sender
+from labkit.server import server as server_module
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.client_loop import ClientLoop
 from labkit.server.connection import Disconnected, ServerConnection
@@ -132,9 +133,14 @@ class ForgetsTheUnread(SmallBuffers):
 
 
 class StopsOnce(SmallBuffers):
-    """A stop that was interrupted counts as done."""
+    """A stop that was interrupted counts as done; and it goes on until it is interrupted."""
 
     asked = False
+
+    def start(self) -> StopsOnce:
+        server_module.LAST_WORDS = 60.0
+        super().start()
+        return self
 
     def stop(self) -> None:
         if not self.asked:
