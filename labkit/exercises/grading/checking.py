@@ -42,7 +42,7 @@ STEP_SECONDS = 5.0
 """Seconds that a step may take, by the clock of its process."""
 
 SECONDS = 20.0
-"""Seconds that a check may take in all, by the same clock."""
+"""Seconds that a check of ten steps may take in all, by the same clock; more steps have more."""
 
 ATTEMPTS = 4
 """Times that a check is done, at most, if threads had to queue for long in each."""
@@ -197,7 +197,8 @@ _NO_NAMES = (lambda: None).__code__
 
 def _follow(exercise: Exercise, process: Process) -> Result:
     """Read the reports until it is over."""
-    deadline = Deadline(SECONDS, process.clock)
+    seconds = SECONDS * max(10, len(exercise.steps)) / 10
+    deadline = Deadline(seconds, process.clock)
     held, started, failure, may_differ = 0, False, None, False
     while failure is None:
         used, began = process.clock.used, process.clock.seconds
@@ -208,7 +209,7 @@ def _follow(exercise: Exercise, process: Process) -> Result:
             out_of_time = deadline.passed()
             busy = process.clock.used - used > (process.clock.seconds - began) / 2
             failure = Failure(
-                f"all steps within {SECONDS:g} s" if out_of_time else f"the step within {STEP_SECONDS:g} s",
+                f"all steps within {seconds:g} s" if out_of_time else f"the step within {STEP_SECONDS:g} s",
                 "it took longer" + ("" if out_of_time else ", and no other thread could run meanwhile"),
                 BUSY if out_of_time or busy else WAITING,
                 printed=_last(process),
