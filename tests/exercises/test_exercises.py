@@ -26,7 +26,7 @@ EXERCISES = [exercise_called(name) for name in NAMES]
 WRONG = [(exercise, wrong) for exercise in EXERCISES for wrong in exercise.wrong]
 OTHERS = [(exercise, style) for exercise in EXERCISES for style in exercise.others]
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Checks that run at the same time. They wait most of the time."""
 
 ATTEMPTS = 5

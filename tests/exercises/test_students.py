@@ -24,7 +24,7 @@ WRONG = [(name, wrong) for name in NAMES for wrong in WRITTEN[name]["WRONG"]]
 ATTEMPTS = 5
 """Checks of an answer at most, while the machine is too busy to judge it."""
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Checks that run at the same time. They wait most of the time."""
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for all of them

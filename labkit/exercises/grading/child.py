@@ -178,7 +178,7 @@ _deaths: list[tuple[threading.Thread | None, str]] = []
 
 
 def remember_death(hook: threading.ExceptHookArgs) -> None:
-    if hook.exc_value is not None:
+    if hook.exc_value is not None and not isinstance(hook.exc_value, SystemExit):  # that ends it silently
         _deaths.append((hook.thread, told(hook.exc_value)))
 
 
