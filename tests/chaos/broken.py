@@ -341,6 +341,7 @@ BROKEN: dict[type[BrokenHub], set[Kind]] = {
 """Each with the kinds of complaint that it must lead to."""
 
 ALSO: dict[type[BrokenHub], set[Kind]] = {
+    KeepsNicknames: {Kind.ANSWER},  # who asks for one of them is refused, for no reason
     LeavesUntold: {Kind.ANSWER},  # to /who: by what was told, they are still here
     ThrowsOut: {Kind.REASON, Kind.LOST},  # what it had sent and was not read
     TwoOrders: {Kind.LOST},  # by a client that leaves while the line is held back

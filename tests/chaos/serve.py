@@ -29,6 +29,8 @@ GONE = 2.0
 def main(limits: Limits, port: int, name: str, backplane: str | None) -> None:
     asked_to_stop = []
     signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.append(True))
+    # A shell that starts the tests in the background has them ignore it, and a child inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parent = os.getppid()
     options = {} if backplane is None else {"backplane": backplane}
     make = _kind(name)

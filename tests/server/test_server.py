@@ -633,6 +633,7 @@ def test_raw_lines_fit_into_the_assignments_recv() -> None:
             mallory.send_bytes(b"x" * 1015 + b"* bob left (hung up)" + b"nickname")
             heard = ""
             while not heard.endswith("nickname"):
-                message = alice.recv()
-                assert message.startswith("mallory: ")
-                heard += message
+                heard += alice.recv()  # it may bring the beginning of the next one, too
+            messages = [f"mallory: {message}" for message in heard.split("mallory: ")[1:]]
+            assert "".join(messages) == heard and len(messages) == 2
+            assert all(len(message) <= 1024 for message in messages)
