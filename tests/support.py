@@ -6,8 +6,9 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import pytest
 
@@ -15,6 +16,16 @@ from labkit.instruments import redis_server
 
 SOON = 20.0
 """Seconds that anything may take, on a busy machine; what takes longer is broken."""
+
+
+class Found(Protocol):
+    """What `check` or `judge` came to."""
+
+    @property
+    def not_judged(self) -> str: ...
+
+
+T = TypeVar("T", bound=Found)
 
 
 def need(condition: object, reason: str) -> None:
@@ -195,3 +206,12 @@ class BareServer:
 
     def __exit__(self, *exception: object) -> None:
         self.sock.close()
+
+
+def until_judged(judge: Callable[[], T]) -> T:
+    """What a check came to. A machine may be too busy to tell: then again, a few times."""
+    for _ in range(5):
+        found = judge()
+        if not found.not_judged:
+            break
+    return found

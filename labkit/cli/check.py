@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.cli.console import print_error
-from labkit.cli.options import add_framing
+from labkit.cli.options import add_framing, apart
 from labkit.wire.messages import Request
 
 if TYPE_CHECKING:
@@ -75,16 +75,7 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
     program = None
     if "--" in words:
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
-    options: list[str] = []
-    others: list[str] = []
-    rest = iter(words[1:])
-    for word in rest:
-        if not word.startswith("--"):
-            others.append(word)
-            continue
-        options.append(word)
-        if word in ("--framing", "--hints", "--request", "--ladder"):
-            options += [value for value in [next(rest, None)] if value is not None]
+    options, others = apart(words[1:], "--framing", "--hints", "--request", "--ladder")
     return [words[0], *options, *others], argparse.Namespace(program=program)
 
 
@@ -112,8 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     """Check the exercise in this file and print what was found; returns the exit status."""
-    from labkit.exercises import exercise_called
-    from labkit.exercises.catalogue.judge import JUDGE
+    from labkit.exercises.catalogue import task_called
     from labkit.exercises.grading.checking import check
     from labkit.exercises.grading.submission import Unreadable, read
     from labkit.exercises.progress import remember
@@ -121,8 +111,7 @@ def check_file(name: str, filename: str, hints: int, as_json: bool) -> int:
     if hints < 1:
         return unusable(f"--hints: 1 or more is needed, not {hints}")
     try:
-        wants = JUDGE.wants if name == "judge" else exercise_called(name).wants
-        source = read(Path(filename), wants).text
+        source = read(Path(filename), task_called(name).wants).text
     except (Unreadable, ValueError) as error:
         return unusable(error)
     if name == "judge":

@@ -53,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _list() -> int:
     """Print each exercise on a line; at its end ✓ if it is solved, or the most points so far."""
-    from labkit.exercises import NAMES, exercise_called
-    from labkit.exercises.catalogue.judge import JUDGE
+    from labkit.exercises import NAMES
+    from labkit.exercises.catalogue import task_called
     from labkit.exercises.progress import solved
 
     done = solved()
-    tasks = {name: exercise_called(name) for name in NAMES} | {"judge": JUDGE}
+    tasks = {name: task_called(name) for name in (*NAMES, "judge")}
     for name, task in tasks.items():
         line = f"{name:<10} {task.points:>2} points   {task.wants + ':':<14} {task.title}"
         if best := done.get(name):
@@ -74,11 +74,10 @@ def _list() -> int:
 
 def _stub(name: str, to: str | None) -> int:
     """Print, or write, what a student starts from: the task as a comment, and the stub."""
-    from labkit.exercises import exercise_called
-    from labkit.exercises.catalogue.judge import JUDGE
+    from labkit.exercises.catalogue import task_called
 
     try:
-        exercise = JUDGE if name == "judge" else exercise_called(name)
+        exercise = task_called(name)
     except ValueError as error:
         return unusable(error)
     task = "\n".join(f"# {line}".rstrip() for line in dedent(exercise.task).strip().splitlines())

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from labkit.cli import options as take
-from labkit.cli.check import unusable
+from labkit.cli.check import NOT_JUDGED, unusable
 from labkit.cli.console import is_terminal, print_error, print_notice
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ DETAILS = (
     "status 0: all was judged, whatever the points; 1: a submission could not be read, or its check failed "
     "itself; 2: there was nothing to grade; 3: the machine was too busy to judge one."
 )
-
-NOT_JUDGED = 3
-"""The exit status when the machine was too busy to judge a submission."""
 
 EVERY = 1.0
 """Seconds between two writings of the table, at least: a thousand rows are not written a thousand times."""
@@ -65,16 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
     """The words with all options last: argparse cannot have one between two of the others."""
-    options: list[str] = []
-    others: list[str] = []
-    rest = iter(words[1:])
-    for word in rest:
-        if not word.startswith("--"):
-            others.append(word)
-            continue
-        options.append(word)
-        if word in ("--csv", "--feedback", "--jobs", "--student"):
-            options += [value for value in [next(rest, None)] if value is not None]
+    options, others = take.apart(words[1:], "--csv", "--feedback", "--jobs", "--student")
     return [words[0], *others, *options], argparse.Namespace()
 
 
@@ -109,13 +97,13 @@ def _find(words: Sequence[str], by: str) -> list[Submission]:
         ValueError: they name no exercise, or nothing to grade.
         OSError: there is no such file or folder.
     """
-    from labkit.exercises import NAMES, exercise_called
+    from labkit.exercises import NAMES
+    from labkit.exercises.catalogue import task_called
     from labkit.exercises.classroom.found import Wanted, find
-    from labkit.exercises.classroom.marking import task_called
 
     first = next((n for n, word in enumerate(words) if word not in (*NAMES, "judge")), len(words))
     if first == 0:
-        exercise_called(words[0])
+        task_called(words[0])
     names = list(dict.fromkeys(words[:first]))
     paths = [Path(word) for word in words[first:]]
     if not paths:

@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,25 @@ ASKED = Asked()
 
 
 # --- options ---
+
+
+def apart(words: Iterable[str], *with_value: str) -> tuple[list[str], list[str]]:
+    """The options among these words, and the others.
+
+    Args:
+        with_value: the options that take the word behind them.
+    """
+    options: list[str] = []
+    others: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            others.append(word)
+            continue
+        options.append(word)
+        if word in with_value:
+            options += [value for value in [next(rest, None)] if value is not None]
+    return options, others
 
 
 def add_framing(parser: argparse.ArgumentParser) -> None:

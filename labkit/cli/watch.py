@@ -6,9 +6,10 @@ import argparse
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.cli.check import unusable
 from labkit.cli.console import print_error, print_notice
@@ -33,13 +34,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Watch until Ctrl-C; returns the exit status."""
     from labkit.exercises import NAMES
+    from labkit.exercises.catalogue import task_called
 
     name, file = options.exercise, options.file
     try:
         if name is None and file in (*NAMES, "judge"):
             raise ValueError(f"which file is to be watched for {file}?")
         if name is not None:
-            _wants(name)
+            task_called(name)
     except ValueError as error:
         return unusable(error)
     try:
@@ -105,6 +107,7 @@ class Saved:
 
 def _check(path: Path, name: str | None, scores: dict[str, int]) -> None:
     """Check it once, and print what was found and how the points have changed."""
+    from labkit.exercises.catalogue import task_called
     from labkit.exercises.grading.checking import check
     from labkit.exercises.grading.judging import judge
     from labkit.exercises.grading.submission import Unreadable, read
@@ -112,21 +115,17 @@ def _check(path: Path, name: str | None, scores: dict[str, int]) -> None:
 
     try:
         name = name or _exercise_in(path)
-        source: Source = read(path, _wants(name))
+        source: Source = read(path, task_called(name).wants)
     except (ValueError, Unreadable) as error:
         print_error(error)
         return
-    found = (judge if name == "judge" else _checks(name, check))(source.text, filename=source.filename)
+    found = (judge if name == "judge" else partial(check, name))(source.text, filename=source.filename)
     print_notice(f"\n{found}\n")
-    if getattr(found, "not_judged", False):
+    if found.not_judged:
         return
     remember(name, found.score, found.points)
     print_notice(f"{datetime.now():%H:%M:%S}  {change(name, scores.get(name), found.score, found.points)}")
     scores[name] = found.score
-
-
-def _checks(name: str, check: Callable[..., object]) -> Callable[..., Any]:
-    return lambda code, **more: check(name, code, **more)
 
 
 def change(name: str, before: int | None, score: int, points: int) -> str:
@@ -139,13 +138,6 @@ def change(name: str, before: int | None, score: int, points: int) -> str:
     return f"{now}, {abs(score - before)} {'more' if score > before else 'fewer'} than before"
 
 
-def _wants(name: str) -> str:
-    from labkit.exercises import exercise_called
-    from labkit.exercises.catalogue.judge import JUDGE
-
-    return (JUDGE if name == "judge" else exercise_called(name)).wants
-
-
 def _exercise_in(path: Path) -> str:
     """The exercise that this file is an answer to.
 
@@ -154,9 +146,10 @@ def _exercise_in(path: Path) -> str:
         Unreadable: it cannot be read.
     """
     from labkit.exercises import NAMES
+    from labkit.exercises.catalogue import task_called
     from labkit.exercises.classroom.found import Wanted, named, text_of
 
-    wanted = [Wanted(name, _wants(name)) for name in (*NAMES, "judge")]
+    wanted = [Wanted(name, task_called(name).wants) for name in (*NAMES, "judge")]
     text = text_of(path)
     found = [one.exercise for one in wanted if one.defined_in(text)]
     if len(found) > 1:

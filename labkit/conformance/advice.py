@@ -34,7 +34,6 @@ class Cause:
 
     words: str
     behaviours: frozenset[str]
-    least: int = 2  # so many of them must be missing
 
 
 _BYTES, _THREADS, _NAMES, _ROOM = (
@@ -236,7 +235,7 @@ def causes_of(missed: Collection[str]) -> list[tuple[Cause | None, list[str]]]:
     found: list[tuple[Cause | None, list[str]]] = []
     for cause in CAUSES:
         these = [name for name in left if name in cause.behaviours]
-        if len(these) >= cause.least:
+        if len(these) > 1:
             found.append((cause, these))
             left = [name for name in left if name not in these]
     found += [(None, [name]) for name in left]

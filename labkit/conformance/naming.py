@@ -94,10 +94,7 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     stranger = server.newcomer("stranger")
-    text = unique("among-us")
-    alice.send(text)
-    if not server.reaches(text, alice, bob):
-        raise CheckFailed(f"bob hears {text!r} from alice", bob.seen())
+    text = server.hears_from(alice, bob, "among-us")
     # When bob hears the next line, the one before has reached all whom it goes to.
     for _ in range(2):
         server.hears_from(alice, bob, "and-so-on")

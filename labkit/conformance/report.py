@@ -6,7 +6,7 @@ import json
 import textwrap
 from dataclasses import dataclass, field
 
-from labkit.conformance.advice import ADVICE, causes_of
+from labkit.conformance.advice import ADVICE, Advice, causes_of
 from labkit.conformance.behaviour import Behaviour
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
@@ -55,8 +55,9 @@ class Verdict:
                 rows.append(_wrapped("        and then: ", f"the server ended, {self.died}"))
             if self.printed:
                 rows.append(_indented("        it said:  ", self.printed.splitlines()[-PRINTED:]))
-            if advice := ADVICE.get(self.behaviour.name):
-                rows.append(_wrapped("        look:     ", f"{advice.hint} (chapter {advice.chapter})"))
+            if self._advice:
+                words = f"{self._advice.hint} (chapter {self._advice.chapter})"
+                rows.append(_wrapped("        look:     ", words))
         return "\n".join(rows)
 
     def as_json(self) -> dict[str, object]:
@@ -71,12 +72,13 @@ class Verdict:
             "because": self.because,
             "died": self.died,
             "printed": self.printed,
-            **self._advice(),
+            "hint": self._advice.hint if self._advice else "",
+            "chapter": self._advice.chapter if self._advice else "",
         }
 
-    def _advice(self) -> dict[str, object]:
-        advice = ADVICE.get(self.behaviour.name) if self.verdict == MISSED else None
-        return {"hint": advice.hint if advice else "", "chapter": advice.chapter if advice else ""}
+    @property
+    def _advice(self) -> Advice | None:
+        return ADVICE.get(self.behaviour.name) if self.verdict == MISSED else None
 
 
 @dataclass
@@ -202,4 +204,4 @@ def _indented(first: str, lines: list[str]) -> str:
 def _wrapped(first: str, text: str) -> str:
     """The text behind `first`, in as many lines as it takes."""
     lines = [part for line in text.split("\n") for part in textwrap.wrap(line, WIDTH - len(first)) or [""]]
-    return first + ("\n" + " " * len(first)).join(lines)
+    return _indented(first, lines)

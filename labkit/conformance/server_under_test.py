@@ -308,8 +308,8 @@ class ServerUnderTest:
                 return False
         return True
 
-    def hears_from(self, speaker: RawClient, listener: RawClient, word: str) -> None:
-        """The speaker says something, and the listener hears it.
+    def hears_from(self, speaker: RawClient, listener: RawClient, word: str) -> str:
+        """The speaker says something, and the listener hears it. Returns what it was.
 
         Raises:
             CheckFailed: it does not; the text says if the speaker was thrown out.
@@ -319,6 +319,7 @@ class ServerUnderTest:
         if not self.reaches(text, speaker, listener):
             seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
             raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
+        return text
 
     def settle(self) -> None:
         """Give the server time for what no client is told of."""

@@ -70,6 +70,9 @@ class _Found(Protocol):
     @property
     def points(self) -> int: ...
 
+    @property
+    def not_judged(self) -> str: ...
+
 
 Found = TypeVar("Found", bound=_Found)
 P = ParamSpec("P")
@@ -81,7 +84,7 @@ def remembered(check: Callable[P, Found]) -> Callable[P, Found]:
     @functools.wraps(check)
     def checks(*arguments: P.args, **more: P.kwargs) -> Found:
         found = check(*arguments, **more)
-        if _in_notebook() and not getattr(found, "not_judged", False):
+        if _in_notebook() and not found.not_judged:
             exercise = getattr(found, "exercise", None)
             remember("judge" if exercise is None else exercise.name, found.score, found.points)
         return found

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from support import until_judged
 
 from labkit.exercises import NAMES, check, exercise_called
 from labkit.exercises.exercise import Exercise, Wrong
@@ -28,9 +29,6 @@ OTHERS = [(exercise, style) for exercise in EXERCISES for style in exercise.othe
 
 AT_ONCE = 2
 """Checks that run at the same time. They wait most of the time."""
-
-ATTEMPTS = 5
-"""Times that a check is made, at most, which a busy machine does not let come to a verdict."""
 
 pytestmark = pytest.mark.timeout(1800)  # the first test waits for all of them
 
@@ -67,12 +65,7 @@ def checks(request: pytest.FixtureRequest) -> Checks:
 
 
 def judged(name: str, source: str) -> Result:
-    """What check says of it, if it says something."""
-    for _ in range(ATTEMPTS):
-        result = check(name, source)
-        if not result.not_judged:
-            break
-    return result
+    return until_judged(lambda: check(name, source))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support import until_judged
 
 from labkit.exercises import check, exercise_called
 from labkit.exercises.exercise import Wrong
@@ -20,9 +21,6 @@ NAMES = ("accept", "nickname", "broadcast", "framing", "goodbye", "roster")
 WRITTEN = {name: runpy.run_path(str(Path(__file__).parent / "students" / f"{name}.py")) for name in NAMES}
 RIGHT = [(name, style) for name in NAMES for style in WRITTEN[name]["RIGHT"]]
 WRONG = [(name, wrong) for name in NAMES for wrong in WRITTEN[name]["WRONG"]]
-
-ATTEMPTS = 5
-"""Checks of an answer at most, while the machine is too busy to judge it."""
 
 AT_ONCE = 2
 """Checks that run at the same time. They wait most of the time."""
@@ -51,12 +49,7 @@ def checks(request: pytest.FixtureRequest) -> Checks:
 
 
 def judged(name: str, source: str) -> Result:
-    """What check says of it, if it says something: a machine may be too busy for that."""
-    for _ in range(ATTEMPTS):
-        result = check(name, source)
-        if not result.not_judged:
-            break
-    return result
+    return until_judged(lambda: check(name, source))
 
 
 @pytest.mark.parametrize(("name", "style"), RIGHT)

@@ -69,6 +69,10 @@ class ServerByHand:
         self.sock.close()
 
 
+KEPT_FROM_HER = ("bob", "nickname", "cut", "last line")
+"""Clues that say why a line was not shown."""
+
+
 class StudentClient:
     """The student's client at work, in a thread of its own.
 
@@ -89,6 +93,7 @@ class StudentClient:
         if not there:
             listener.close()
         self.own: threading.Thread | None = None
+        self.typed: set[str] = set()
         self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
@@ -123,6 +128,7 @@ class StudentClient:
             raise errors[0]
 
     def types(self, *lines: str) -> None:
+        self.typed |= {*lines}
         self.bench.said(f"types {lines[0]!r}" + f" … {lines[-1]!r}" * (len(lines) > 1), "alice")
         with contextlib.suppress(BrokenPipeError):  # the client has ended
             os.write(self.keys, "".join(line + "\n" for line in lines).encode())
@@ -145,13 +151,19 @@ class StudentClient:
 
     def server_hears(self, line: str, clue: str = "not sent") -> None:
         heard = self.server.line()
-        if heard != line.encode():
+        if heard == line.encode():
+            return
+        if heard is None:
+            rest = self.server.unread
+            seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
+            if rest:
+                seen = f"it heard {rest!r}, and no LF".replace(" b", " ", 1)
+                clue = "no LF" if rest == line.encode() else "part"
+        else:
             seen = f"it heard {heard!r}".replace(" b", " ", 1)
-            if heard is None:
-                seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
-                if rest := self.server.unread:
-                    seen = f"it heard {rest.decode('utf-8', 'replace')!r}, and no LF"
-            raise CheckFailed(f"the server hears {line!r}", seen, clue)
+            if clue == "not sent":
+                clue = "LF too many" if not heard else "more than that"
+        raise CheckFailed(f"the server hears {line!r}", seen, clue)
 
     def shows(self, *lines: str, clue: str = "") -> None:
         """These lines are shown next."""
@@ -160,11 +172,31 @@ class StudentClient:
             try:
                 seen = take(self.screen)
             except queue.Empty:
-                raise CheckFailed(
-                    expected, f"nothing was shown in {SOON:g} s", clue or "not shown"
-                ) from None
+                missing = clue if clue in KEPT_FROM_HER else "not shown"
+                if clue == "cut" and not line.isascii():
+                    missing = "letter"
+                raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
             if seen != line:
-                raise CheckFailed(expected, f"show({seen!r})", "LF" if seen == line + "\n" else clue)
+                raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
+
+    def difference(self, line: str, seen: Any) -> str:
+        """What is wrong with a line that was shown, as a clue."""
+        if isinstance(seen, bytes):
+            return "bytes"
+        if seen == "nickname":
+            return "request"
+        if seen == line + "\n":
+            return "LF"
+        if "\r" in line:
+            return "only LF"
+        if "\n" in str(seen):
+            return ""
+        plain = next((line[:n] for n, letter in enumerate(line) if not letter.isascii()), None)
+        if "\ufffd" in str(seen) or (plain and str(seen).startswith(plain)):
+            return "letters"
+        if str(seen).strip() == line.strip():
+            return "stripped"
+        return "not hers" if line in str(seen) or seen in self.typed else ""
 
     def has_reported(self, why: str) -> None:
         """run_client has returned, and has said why in one line, and nothing more."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from labkit.exercises.exercise import Exercise
+from labkit.exercises.exercise import Exercise, Task
 
 NAMES = (
     "framing",
@@ -52,3 +52,15 @@ def exercise_called(name: str) -> Exercise:
         raise ValueError(f"there is no exercise {name!r}{meant} There are: {', '.join(NAMES)}")
     exercise: Exercise = importlib.import_module(f"labkit.exercises.catalogue.{name}").EXERCISE
     return exercise
+
+
+def task_called(name: str) -> Exercise | Task:
+    """The exercise of this name; `judge`, too.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name == "judge":
+        task: Task = importlib.import_module("labkit.exercises.catalogue.judge").JUDGE
+        return task
+    return exercise_called(name)

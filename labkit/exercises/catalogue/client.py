@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import queue
 import socket
 from time import sleep
-from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, take
+from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.deaths import deaths
 from labkit.exercises.bench.parts import part_only
 from labkit.exercises.bench.student_client import StudentClient
@@ -85,66 +83,6 @@ MANY = 300
 """Lines typed in one go."""
 
 
-class Alice(StudentClient):
-    """A student's client, of which a step says more closely what is wrong."""
-
-    def server_hears(self, line: str, clue: str = "not sent") -> None:
-        heard = self.server.line()
-        if heard == line.encode():
-            return
-        if heard is None:
-            rest = self.server.unread
-            seen = f"it heard {self.server.end}" if self.server.end else f"nothing in {SOON:g} s"
-            if rest:
-                seen = f"it heard {rest!r}, and no LF".replace(" b", " ", 1)
-                clue = "no LF" if rest == line.encode() else "part"
-        else:
-            seen = f"it heard {heard!r}".replace(" b", " ", 1)
-            if clue == "not sent":
-                clue = "LF too many" if not heard else "more than that"
-        raise CheckFailed(f"the server hears {line!r}", seen, clue)
-
-    def shows(self, *lines: str, clue: str = "") -> None:
-        for line in lines:
-            expected = f"show({line!r})"
-            try:
-                seen = take(self.screen)
-            except queue.Empty:
-                missing = clue if clue in KEPT_FROM_HER else "not shown"
-                if clue == "cut" and not line.isascii():
-                    missing = "letter"
-                raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
-            if seen != line:
-                raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
-
-    def difference(self, line: str, seen: Any) -> str:
-        """What is wrong with a line that was shown, as a clue."""
-        if isinstance(seen, bytes):
-            return "bytes"
-        if seen == "nickname":
-            return "request"
-        if seen == line + "\n":
-            return "LF"
-        if "\r" in line:
-            return "only LF"
-        if "\n" in str(seen):
-            return ""
-        plain = next((line[:n] for n, letter in enumerate(line) if not letter.isascii()), None)
-        if "\ufffd" in str(seen) or (plain and str(seen).startswith(plain)):
-            return "letters"
-        if str(seen).strip() == line.strip():
-            return "stripped"
-        return "not hers" if line in str(seen) or seen in self.typed else ""
-
-    def types(self, *lines: str) -> None:
-        self.typed = {*getattr(self, "typed", ()), *lines}
-        super().types(*lines)
-
-
-KEPT_FROM_HER = ("bob", "nickname", "cut", "last line")
-"""Clues that say why a line was not shown."""
-
-
 def sockets_of(client: StudentClient) -> list[socket.socket]:
     """The sockets of the student's client that are connected to the server."""
     found = []
@@ -162,13 +100,13 @@ def sockets_of(client: StudentClient) -> list[socket.socket]:
 def chats(bench: Bench) -> None:
     with deaths() as died:
         try:
-            talk(Alice(bench))
+            talk(StudentClient(bench))
         except CheckFailed as failed:
             clue = died[0].partition(":")[0] if died and failed.clue.startswith("not s") else failed.clue
             raise CheckFailed(failed.expected, failed.seen, clue) from None
 
 
-def talk(client: Alice) -> None:
+def talk(client: StudentClient) -> None:
     client.server.says(b"* you are alice\n")
     client.shows("* you are alice")
     client.types("hi all")
@@ -193,7 +131,7 @@ def talk(client: Alice) -> None:
 
 def silence(bench: Bench) -> None:
     """Where recv has a timeout: it is made to run out before the server says more."""
-    client = Alice(bench)
+    client = StudentClient(bench)
     client.server.says(b"* you are alice\n")
     client.shows("* you are alice")
     in_time = [sock for sock in sockets_of(client) if sock.gettimeout()]
@@ -209,7 +147,7 @@ def silence(bench: Bench) -> None:
 
 
 def asked_again(bench: Bench) -> None:
-    client = Alice(bench)
+    client = StudentClient(bench)
     client.server.says(b"! alice is taken\n", b"nickname\n")
     client.shows("! alice is taken")
     client.types("al")
@@ -220,7 +158,7 @@ def asked_again(bench: Bench) -> None:
 
 
 def cut_and_glued(bench: Bench) -> None:
-    client = Alice(bench, nickname="")
+    client = StudentClient(bench, nickname="")
     client.server.says(b"* welcome\nnickname\n* a quiet day\n")
     client.types("alice")
     client.server_hears("alice")
@@ -239,7 +177,7 @@ def cut_and_glued(bench: Bench) -> None:
 
 
 def about_nicknames(bench: Bench) -> None:
-    client = Alice(bench)
+    client = StudentClient(bench)
     for line in ("bob: nickname", "nickname: I am called so"):
         client.server.says(line.encode() + b"\nbob: well\n")
         client.shows(line, clue=line.split(":")[0])
@@ -248,7 +186,7 @@ def about_nicknames(bench: Bench) -> None:
 
 
 def input_ends(bench: Bench) -> None:
-    client = Alice(bench)
+    client = StudentClient(bench)
     lines = [f"line {n}" for n in range(1, MANY + 1)]
     client.types(*lines)
     client.input_ends()
@@ -275,7 +213,7 @@ def input_ends(bench: Bench) -> None:
 
 
 def server_hangs_up(bench: Bench) -> None:
-    client = Alice(bench)
+    client = StudentClient(bench)
     client.server.says(b"bob: see you\n")
     client.server.hangs_up()
     client.shows("bob: see you")
@@ -283,7 +221,7 @@ def server_hangs_up(bench: Bench) -> None:
 
 
 def hangs_up_early(bench: Bench) -> None:
-    client = Alice(bench, nickname="")
+    client = StudentClient(bench, nickname="")
     client.server.says(b"* welcome\nnickname\n")
     client.server.hangs_up()
     client.shows("* welcome")
@@ -291,7 +229,7 @@ def hangs_up_early(bench: Bench) -> None:
 
 
 def server_vanishes(bench: Bench) -> None:
-    client = Alice(bench)
+    client = StudentClient(bench)
     client.server.says(b"bob: see you\n")
     client.shows("bob: see you")
     client.server.vanishes()
@@ -299,7 +237,7 @@ def server_vanishes(bench: Bench) -> None:
 
 
 def nobody_there(bench: Bench) -> None:
-    client = Alice(bench, there=False)
+    client = StudentClient(bench, there=False)
     client.has_reported("as there is no server")
 
 

@@ -12,7 +12,8 @@ import unicodedata
 from html import escape
 from pathlib import Path
 
-from labkit.exercises.classroom.marking import Graded, task_called
+from labkit.exercises.catalogue import task_called
+from labkit.exercises.classroom.marking import Graded
 from labkit.exercises.classroom.table import Row, replace, shown
 from labkit.exercises.grading.judging import Judgement
 from labkit.wire.text import clean

@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import psutil
 
-from labkit.exercises import exercise_called
-from labkit.exercises.catalogue.judge import JUDGE
+from labkit.exercises.catalogue import task_called
 from labkit.exercises.classroom.found import Submission
 from labkit.exercises.classroom.place import place_for
 from labkit.exercises.classroom.suspicion import findings
@@ -35,7 +35,6 @@ from labkit.exercises.classroom.table import (
     WRONG,
     Row,
 )
-from labkit.exercises.exercise import Exercise, Task
 from labkit.exercises.general_hints import BUSY, WAITING
 from labkit.exercises.grading.checking import check
 from labkit.exercises.grading.judging import Judgement, judge
@@ -66,15 +65,6 @@ class Graded:
     row: Row
     found: Result | Judgement | None = None
     source: str = ""
-
-
-def task_called(name: str) -> Exercise | Task:
-    """The exercise of this name; `judge`, too.
-
-    Raises:
-        ValueError: there is none.
-    """
-    return JUDGE if name == "judge" else exercise_called(name)
 
 
 def begun(submission: Submission) -> Row:
@@ -183,7 +173,7 @@ def _judged(submission: Submission, row: Row) -> Graded:
     called = _module(submission.called)
     with place_for(called, source.text, submission.beside) as place:
         try_it: Callable[..., Result | Judgement]
-        try_it = judge if submission.exercise == "judge" else _checked(submission.exercise)
+        try_it = judge if submission.exercise == "judge" else partial(check, submission.exercise)
         found = try_it(source.text, filename=str(place.folder / called), place=place)
         row = replace(row, suspicious=_suspicious(source, submission, place))
     row = replace(row, **(_of_judgement(found) if isinstance(found, Judgement) else _of_result(found)))
@@ -195,13 +185,6 @@ def _module(called: str) -> str:
     """A name for the file in its new folder; of what is too long for one, another."""
     name = called if called.endswith(".py") else f"{called}.py"
     return name if len(os.fsencode(name)) < 200 else "submission.py"
-
-
-def _checked(exercise: str) -> Callable[..., Result]:
-    def check_it(code: str, **more: Any) -> Result:
-        return check(exercise, code, **more)
-
-    return check_it
 
 
 def _of_result(result: Result) -> dict[str, Any]:
@@ -218,7 +201,7 @@ def _of_result(result: Result) -> dict[str, Any]:
 def state_of(result: Result) -> str:
     """A word for how a check ended."""
     failure = result.failure
-    if getattr(result, "not_judged", None):
+    if result.not_judged:
         return NOT_JUDGED
     if failure is None:
         return RIGHT
@@ -237,7 +220,7 @@ def _of_judgement(judgement: Judgement) -> dict[str, Any]:
     missed = [trial.server for trial in judgement.trials if not trial.right and not trial.accused]
     step = f"accuses {accused[0]}" if accused else f"misses {missed[0]}" if missed else ""
     state = NOT_LOADED if judgement.unusable else RIGHT if judgement.ok else WRONG
-    if getattr(judgement, "not_judged", None):
+    if judgement.not_judged:
         state = NOT_JUDGED
     note = judgement.unusable or (f"misses {len(missed)} bugs" if missed and not accused else "")
     return {"points": judgement.score, "state": state, "step": step, "note": note}

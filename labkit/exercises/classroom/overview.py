@@ -12,8 +12,8 @@ from html import escape
 from statistics import median
 from urllib.parse import quote
 
+from labkit.exercises.catalogue import task_called
 from labkit.exercises.classroom.feedback import file_name, page
-from labkit.exercises.classroom.marking import task_called
 from labkit.exercises.classroom.table import RIGHT, WRONG, Row, shown
 from labkit.exercises.exercise import Exercise
 
