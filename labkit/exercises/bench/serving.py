@@ -245,6 +245,8 @@ class Serving:
         try:
             yield
         finally:
+            if self.forgives:
+                self.bench.rests()  # who is about to die does so while that is known
             threading.excepthook = self._hook
 
 
