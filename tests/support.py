@@ -59,14 +59,17 @@ class Wire:
         )
         self.sock.settimeout(timeout)
         self._rest = b""
+        self._last = ""  # for who wonders why it ended
 
     @classmethod
     def joined(cls, address: tuple[str, int], nickname: str) -> Self:
         """Connect, give a nickname, and be welcomed."""
         wire = cls(address)
-        assert wire.line() == "nickname"
-        wire.send(nickname)
-        assert wire.line() == f"* you are {nickname}, in lobby"
+        for expected in ("nickname", f"* you are {nickname}, in lobby"):
+            line = wire.line()
+            assert line == expected, f"{nickname} heard {line!r}"
+            if line == "nickname":
+                wire.send(nickname)
         return wire
 
     def join_raw(self, nickname: str) -> None:
@@ -80,10 +83,11 @@ class Wire:
         while b"\n" not in self._rest:
             data = self.sock.recv(65536)
             if not data:
-                raise EOFError(f"the end came after {self._rest!r}")
+                raise EOFError(f"the end came after {self._last!r}, {self._rest!r}")
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode()
+        self._last = line.decode()
+        return self._last
 
     def lines(self, count: int) -> list[str]:
         """The next so many lines."""

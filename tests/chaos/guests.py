@@ -54,7 +54,7 @@ class Pipeliner(Person):
     """Two nicknames in turn, who is here, help, rooms and talk: many in one `send`, or in many."""
 
     fits_a_link = False
-    comes_back = True  # to a nickname that it had; otherwise each is new
+    takes_turns = True  # between two nicknames; otherwise each is new
 
     def __init__(self, number: int, names: Names, rooms: tuple[str, ...], seed: int) -> None:
         super().__init__(number, names, rooms, seed)
@@ -65,12 +65,14 @@ class Pipeliner(Person):
 
     def nickname(self) -> str:
         name = super().nickname()
-        # The other one is new each time: who had the last one may be still about.
-        self._both = name.lower(), f"askersandrenamers{self.number}.{self._lives}"
+        if self.takes_turns:
+            # New ones each time: what its last life asked for may still be on its way, and take both in turn.
+            self._both = f"{self.key}.{self._lives}", f"askersandrenamers{self.number}.{self._lives}"
+            name = self.name = self._names.of(self._both[0])
         return name
 
     def rename(self) -> list[Done]:
-        if not self.comes_back:
+        if not self.takes_turns:
             return super().rename()
         key = self._both[self.name.lower() == self._both[0]]
         self.name, self._entered = self._names.of(key), False

@@ -223,7 +223,7 @@ class People:
             *self.guests.people,
         ]
         for pipeliner in self._pipeliners:
-            pipeliner.comes_back = self.shared is None and not self.on_backplane
+            pipeliner.takes_turns = self.shared is None and not self.on_backplane
         for room in self.rooms:
             name = f"witness-{room}"
             witness = Client(self._address, name if room == LOBBY else f"walks-to-{room}")
