@@ -66,7 +66,7 @@ class Pipeliner(Person):
     def nickname(self) -> str:
         name = super().nickname()
         if self.takes_turns:
-            # New ones each time: what its last life asked for may still be on its way, and take both in turn.
+            # New ones each time: what its last life sent may still be on its way, and take both in turn.
             self._both = f"{self.key}.{self._lives}", f"askersandrenamers{self.number}.{self._lives}"
             name = self.name = self._names.of(self._both[0])
         return name
