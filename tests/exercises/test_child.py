@@ -441,6 +441,10 @@ def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
     status: list[int] = []
     monkeypatch.setattr(child, "Reports", lambda: reports)
     monkeypatch.setattr(os, "_exit", status.append)
+    bounded: list[bool] = []
+    # Not in the tests' own process: what else it runs, and starts, would have the bound.
+    monkeypatch.setattr("labkit.exercises.grading.memory.bound", lambda: bounded.append(True))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     what = job(FRAMING.solution, FRAMING.wants)
     if broken:
         what["exercise"] = "no such exercise"
@@ -450,7 +454,7 @@ def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
         child.main()
     finally:
         sys.path[:] = path
-    assert status == [0] and reports.sign == "s"
+    assert status == [0] and bounded == [True] and reports.sign == "s"
     assert threading.excepthook is child.remember_death
     *before, last = reports.kept
     assert last == {"state": "over"}
