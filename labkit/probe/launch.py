@@ -9,6 +9,7 @@ take that for a client. Of what it prints only the last lines are kept.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -22,11 +23,15 @@ from time import monotonic, sleep
 import psutil
 
 from labkit.probe import children, kernel
+from labkit.probe.patience import Patience
 from labkit.probe.reaper import runs
 from labkit.wire import sockets
 
 STARTING = 10.0
-"""Seconds that a server may take until it listens."""
+"""Seconds that a server may take until it listens; those in which others had the processor do not count."""
+
+TRIES = 5
+"""Ports to try where another program takes the one that was free."""
 
 ELSEWHERE = 1.0
 """Seconds after which a server that listens on another port is taken to stay there."""
@@ -42,8 +47,16 @@ KEPT_OUTPUT = 8192
 """Bytes kept of what a server prints, the newest."""
 
 
+IN_USE = re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE)
+"""What programs print when another one listens on their port."""
+
+
 class NotStarted(Exception):
     """The server did not start; the text says how that showed, and what it printed last."""
+
+
+class _Taken(NotStarted):
+    """… since another program had its port, which was free when it was chosen."""
 
 
 class Launched:
@@ -58,7 +71,14 @@ class Launched:
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
-        port = _free_port()
+        for tries in range(TRIES, 0, -1):
+            try:
+                return self._start(command, environment, _free_port())
+            except _Taken as taken:
+                if tries == 1:
+                    raise NotStarted(str(taken)) from None
+
+    def _start(self, command: list[str], environment: Mapping[str, str] | None, port: int) -> None:
         words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
         try:
             self._process = children.popen(
@@ -75,7 +95,8 @@ class Launched:
         self._reader = threading.Thread(target=self._read, name="labkit-check-output", daemon=True)
         self._reader.start()
         try:
-            self.address: sockets.Address = (self._wait_until_it_listens(port), port)
+            with Patience((self._process.pid,)) as clock:
+                self.address: sockets.Address = (self._wait_until_it_listens(port, clock), port)
         except BaseException:
             self.stop()
             raise
@@ -101,31 +122,35 @@ class Launched:
         lines = self._printed.decode(errors="replace").splitlines()
         return "".join(f"\n    {line}" for line in lines[-count:])
 
-    def _wait_until_it_listens(self, port: int) -> str:
-        started = monotonic()
-        look_elsewhere = started + ELSEWHERE
+    def _wait_until_it_listens(self, port: int, clock: Patience) -> str:
+        look_elsewhere = ELSEWHERE
         while True:
             ended = self._process.poll()
-            if host := _listens(port, self._tree()):
+            tree = self._tree()
+            host = _listens(port, tree)
+            # What has ended well may have left a server behind. And whose a port is may be kept from us.
+            if host and (
+                ended == 0 or ended is None and (port in _ports(tree) or clock.seconds > ELSEWHERE)
+            ):
                 return host
             if ended is not None:
                 self._reader.join(STOPPING)
                 printed = self.last_lines()
-                raise NotStarted(
+                why = _Taken if host or IN_USE.search(printed) else NotStarted
+                raise why(
                     f"it ended at once, with status {ended}, and never listened on port {port}"
                     + (f"; its last lines:{printed}" if printed else "; it printed nothing")
                 )
-            now = monotonic()
-            if now > look_elsewhere:
-                look_elsewhere = now + ELSEWHERE
-                elsewhere = sorted(_ports(self._tree()))
+            if clock.seconds > look_elsewhere:
+                look_elsewhere = clock.seconds + ELSEWHERE
+                elsewhere = sorted(_ports(tree))
                 if elsewhere and port not in elsewhere:
                     raise NotStarted(
                         f"it listens on port {', '.join(map(str, elsewhere))} instead of {port}, which is "
                         "in $PORT of its environment: have it read that, or write {port} where its "
                         "arguments say the port"
                     )
-            if now > started + STARTING:
+            if clock.seconds > STARTING:
                 raise NotStarted(
                     f"it runs, but listens nowhere after {STARTING:g} s; it is to listen on port {port}, "
                     f"which is in $PORT of its environment; its last lines:{self.last_lines() or ' none'}"
@@ -174,15 +199,22 @@ def _free_port() -> int:
     dice = random.SystemRandom()
     while True:
         port = dice.choice(PORTS)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue  # taken
-        if port not in _taken:
+        if port not in _taken and _is_free(port):
             _taken.append(port)
             del _taken[:-100]
             return port
+
+
+def _is_free(port: int) -> bool:
+    """Whether a server could listen there, at all addresses of this machine."""
+    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family) as sock:
+                sock.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False  # any other error: it has no IPv6
+    return True
 
 
 def _listens(port: int, tree: list[psutil.Process]) -> str | None:

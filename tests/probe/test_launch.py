@@ -1,0 +1,110 @@
+"""Servers in any language, started as a command: which port they get, and how long they may take."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support import SOON, Wire, has_ipv6, need
+
+from labkit.probe import children, launch
+from labkit.probe.launch import Launched, NotStarted
+
+LISTENS = (
+    "import os, socket\n"
+    "sock = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
+    "print('listens', flush=True)\n"
+    "sock.accept()[0].sendall(b'nickname\\n')\n"
+    "sock.accept()\n"
+)
+
+
+@contextmanager
+def listener(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port on which another program listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as sock:
+        yield sock.getsockname()[1]
+
+
+@contextmanager
+def launched(code: str) -> Iterator[Launched]:
+    server = Launched([sys.executable, "-c", code])
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_port_that_was_taken_meanwhile_is_no_fault_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program listens there by the time the server has started: it gets another port."""
+    free = launch._free_port
+    with listener() as taken:
+        ports = iter([taken, taken, free()])
+        monkeypatch.setattr(launch, "_free_port", lambda: next(ports))
+        with launched(LISTENS) as server:
+            assert server.address[1] != taken and server.ended is None
+            with Wire(server.address) as alice:
+                assert alice.line() == "nickname"
+        assert next(ports, None) is None
+
+
+def test_it_does_not_try_ports_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says why, with the server's own words."""
+    with listener() as taken:
+        monkeypatch.setattr(launch, "_free_port", lambda: taken)
+        with pytest.raises(NotStarted, match=f"(?s)with status 1.* port {taken};.*Address already in use"):
+            Launched([sys.executable, "-c", LISTENS])
+
+
+def test_what_its_server_says_of_other_ports_is_not_taken_for_that() -> None:
+    """It ended for a reason of its own: it is started once."""
+    with pytest.raises(NotStarted, match="(?s)ended at once, with status 3,.*no such luck"):
+        Launched([sys.executable, "-c", "import sys; print('no such luck'); sys.exit(3)"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_a_port_is_not_free_if_it_is_taken_at_one_address(host: str) -> None:
+    need(":" not in host or has_ipv6(), "this machine has no IPv6")
+    with listener(host) as taken:
+        assert not launch._is_free(taken)
+
+
+def test_a_script_may_leave_a_server_behind() -> None:
+    """It ends, with status 0, and the server that it started listens."""
+    need(os.name == "posix", "a process that outlives its parent, as on POSIX")
+    popen = f"subprocess.Popen([sys.executable, '-c', {LISTENS!r}], stdout=subprocess.PIPE)"
+    code = f"import os, subprocess, sys; {popen}.stdout.readline(); os._exit(0)"
+    with launched(code) as server, Wire(server.address) as alice:
+        assert alice.line() == "nickname"
+
+
+def test_time_for_which_it_was_stopped_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take so long to start; not the time in which it could not run."""
+    need(sys.platform == "linux", "what the scheduler says of threads, as on Linux")
+    monkeypatch.setattr(launch, "STARTING", 1.5)
+    stopped = threading.Event()
+    waits = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n"
+    popen = children.popen
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        process = popen(*args, **kwargs)
+
+        def go_on() -> None:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            stopped.wait(2.0)
+            os.kill(process.pid, signal.SIGCONT)
+
+        threading.Thread(target=go_on, daemon=True).start()
+        return process
+
+    monkeypatch.setattr(children, "popen", noted)
+    with launched(waits + LISTENS) as server, Wire(server.address, SOON) as alice:
+        assert alice.line() == "nickname"
