@@ -94,6 +94,7 @@ class StudentClient:
             listener.close()
         self.own: threading.Thread | None = None
         self.typed: set[str] = set()
+        self.shown: list[str] = []
         self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
@@ -178,6 +179,7 @@ class StudentClient:
                 raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
             if seen != line:
                 raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
+            self.shown.append(line)
 
     def difference(self, line: str, seen: Any) -> str:
         """What is wrong with a line that was shown, as a clue."""
@@ -196,7 +198,9 @@ class StudentClient:
             return "letters"
         if str(seen).strip() == line.strip():
             return "stripped"
-        return "not hers" if line in str(seen) or seen in self.typed else ""
+        if line in str(seen) or seen in self.typed:
+            return "not hers"
+        return "shown twice" if seen in self.shown else ""
 
     def has_reported(self, why: str) -> None:
         """run_client has returned, and has said why in one line, and nothing more."""

@@ -225,7 +225,8 @@ BUFFER = 64 * 1024
 HOLDS = 4 * BUFFER
 """Bytes that are sure to fill it: Linux takes twice as many, see socket(7)."""
 
-# In the order in which they are tried: those that take longest come last.
+# In the order in which they are tried: those that take longest come last. The goodbye comes early, for a
+# server that does not notice it has a thread that spins for each client of all steps before.
 HINTS: dict[str, tuple[str, ...]] = {
     "asks for a nickname at connect": (
         "What does a client hear when it has just connected?",
@@ -234,6 +235,10 @@ HINTS: dict[str, tuple[str, ...]] = {
     "what one says, all others hear": (
         "Who is on the list when the line is sent to all, and who has been let in already?",
         "A nickname once accepted, put the client among the members; go over all of them for each line.",
+    ),
+    "a goodbye is noticed": (
+        "What does recv return after FIN, and what does your loop do with it?",
+        "while data := sock.recv(4096): … ends at b''; then close the socket.",
     ),
     "the name stands before what was said": (
         "bob hears the words. How does he know whose they are?",
@@ -286,10 +291,6 @@ HINTS: dict[str, tuple[str, ...]] = {
     "a joining is told to the others, once": (
         "Who hears that alice has come?",
         "Before she is put among the members, tell all of them `* alice joined`.",
-    ),
-    "a goodbye is noticed": (
-        "What does recv return after FIN, and what does your loop do with it?",
-        "while data := sock.recv(4096): … ends at b''; then close the socket.",
     ),
     "a leaving is told to the others, once, and with its reason": (
         "FIN and RST are two ways of leaving. Which of them ends your loop, and which raises?",
@@ -345,6 +346,22 @@ HINTS_BY_CLUE: dict[str, dict[str, tuple[str, ...]]] = {
         "herself": (
             "Who has just come hears that she has come. Was she among the members already?",
             "First tell all members, then put her among them; or leave her out.",
+        ),
+        "twice": (
+            "The others heard more than once that she has come. From how many places are they told?",
+            "Tell them in one place: where she is put among the members.",
+        ),
+    },
+    "a leaving is told to the others, once, and with its reason": {
+        "twice": (
+            "One left, and the others were told more than once. From how many places are they told?",
+            "Keep the reason in a variable, and tell it in one place: where she is taken off the members.",
+        ),
+    },
+    "control characters of one do not reach another": {
+        "other sign": (
+            "What cannot be printed did not pass. What should bob see in its place?",
+            "'\\ufffd' for each letter for which letter.isprintable() is false.",
         ),
     },
 }
@@ -543,9 +560,18 @@ def ends(bench: Bench) -> None:
         while looks and not running.ended(0.005) and listener.failed < 2:
             looks -= 1 if not listener.failed else 0
         listener.close()
-        running.ended(0.2)  # one that looks up only now and then is not waited for
+        before, looks = listener.failed, 40
+        while looks and not running.ended(0.005):  # one that looks up only now and then is not waited for
+            if listener.failed - before > IN_VAIN:
+                seen = f"accept raised, and was called again, {IN_VAIN} times and more"
+                raise CheckFailed("serve returns when its listener is closed", seen, "goes on")
+            looks -= listener.failed - before < IN_VAIN // 10  # or it is waited for, on a busy machine, too
         if running.error is not None:
             raise running.error
+
+
+IN_VAIN = 100
+"""Calls of accept, on a listener that is closed, after which code is sure to go on for ever."""
 
 
 FEW, LINES_OF, MOST_SAID = 4_000, 500, 8_000_000
@@ -645,7 +671,12 @@ MORE: dict[str, tuple[Callable[[Bench], None], tuple[str, ...], dict[str, tuple[
             "The listener was closed. What does accept do then, and what did `serve` do?",
             "accept raises OSError: except OSError: return",
         ),
-        {},
+        {
+            "goes on": (
+                "The listener is closed, and accept is called again and again. What leads back to it?",
+                "Nobody comes any more at a closed listener: except OSError: return, and no continue.",
+            )
+        },
     ),
     "one who never reads is let go": (
         let_go,
@@ -682,6 +713,23 @@ AFTER = {
 """Behind which behaviours these come."""
 
 
+def replaced(server: ServerUnderTest) -> None:
+    """What cannot be printed becomes U+FFFD, as the task says; any server may do something else."""
+    carol, dave = server.join("carol", "dave")
+    carol.send("red \x1b[31m")
+    if not dave.hears("[31m"):
+        raise CheckFailed("dave hears 'carol: red \ufffd[31m'", dave.seen())
+    heard = dave.passed_over.rpartition(b"\n")[2].decode(errors="replace")
+    if not heard.endswith("red \ufffd"):
+        raise CheckFailed(
+            "dave hears 'carol: red \ufffd[31m'", f"he heard {heard + '[31m'!r}", "other sign"
+        )
+
+
+AS_WELL = {"control characters of one do not reach another": replaced}
+"""What the task asks for beyond a behaviour, tried on the same server after it."""
+
+
 def all_steps() -> Iterator[Step]:
     """The behaviours, and between them those that look into the process."""
     for name in HINTS:
@@ -704,6 +752,8 @@ def step(behaviour: Behaviour) -> Step:
         )
         try:
             behaviour.judge(server)
+            if behaviour.name in AS_WELL:
+                AS_WELL[behaviour.name](server)
         except CheckFailed as failed:
             bench.freeze_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())
