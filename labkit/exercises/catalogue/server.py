@@ -358,12 +358,6 @@ HINTS_BY_CLUE: dict[str, dict[str, tuple[str, ...]]] = {
             "Keep the reason in a variable, and tell it in one place: where she is taken off the members.",
         ),
     },
-    "control characters of one do not reach another": {
-        "other sign": (
-            "What cannot be printed did not pass. What should bob see in its place?",
-            "'\\ufffd' for each letter for which letter.isprintable() is false.",
-        ),
-    },
 }
 """Other hints, by behaviour and clue."""
 
@@ -713,23 +707,6 @@ AFTER = {
 """Behind which behaviours these come."""
 
 
-def replaced(server: ServerUnderTest) -> None:
-    """What cannot be printed becomes U+FFFD, as the task says; any server may do something else."""
-    carol, dave = server.join("carol", "dave")
-    carol.send("red \x1b[31m")
-    if not dave.hears("[31m"):
-        raise CheckFailed("dave hears 'carol: red \ufffd[31m'", dave.seen())
-    heard = dave.passed_over.rpartition(b"\n")[2].decode(errors="replace")
-    if not heard.endswith("red \ufffd"):
-        raise CheckFailed(
-            "dave hears 'carol: red \ufffd[31m'", f"he heard {heard + '[31m'!r}", "other sign"
-        )
-
-
-AS_WELL = {"control characters of one do not reach another": replaced}
-"""What the task asks for beyond a behaviour, tried on the same server after it."""
-
-
 def all_steps() -> Iterator[Step]:
     """The behaviours, and between them those that look into the process."""
     for name in HINTS:
@@ -752,8 +729,6 @@ def step(behaviour: Behaviour) -> Step:
         )
         try:
             behaviour.judge(server)
-            if behaviour.name in AS_WELL:
-                AS_WELL[behaviour.name](server)
         except CheckFailed as failed:
             bench.freeze_ladder()
             at_a_lock = any("lock" in line or "acquire" in line for line in whereabouts())

@@ -125,14 +125,6 @@ def serve(listener):
 
 WRONG = (
     Wrong(
-        "leaves out what cannot be printed",
-        "control characters of one do not reach another",
-        swaps=(
-            ('letter if letter.isprintable() else "\\ufffd"', 'letter if letter.isprintable() else ""'),
-        ),
-        clue="other sign",
-    ),
-    Wrong(
         "tells twice who left",
         "a leaving is told to the others, once, and with its reason",
         swaps=(
