@@ -178,7 +178,8 @@ class StudentClient:
                     missing = "letter"
                 raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
             if seen != line:
-                raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
+                clue = self.difference(line, seen) or clue or "shown twice" * (seen in self.shown)
+                raise CheckFailed(expected, f"show({seen!r})", clue)
             self.shown.append(line)
 
     def difference(self, line: str, seen: Any) -> str:
@@ -198,9 +199,7 @@ class StudentClient:
             return "letters"
         if str(seen).strip() == line.strip():
             return "stripped"
-        if line in str(seen) or seen in self.typed:
-            return "not hers"
-        return "shown twice" if seen in self.shown else ""
+        return "not hers" if line in str(seen) or seen in self.typed else ""
 
     def has_reported(self, why: str) -> None:
         """run_client has returned, and has said why in one line, and nothing more."""
