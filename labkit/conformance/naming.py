@@ -183,6 +183,7 @@ def told_once(listener: RawClient, since: int, nickname: str, notice: str) -> st
         raise CheckFailed(
             f"{listener.name} hears {notice}, once",
             f"{len(about)} lines about it: {about}" if about else "none",
+            "twice" if about else "",
         )
     return about[0]
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from support import until_judged
 
-from labkit.exercises import check, exercise_called
+from labkit.exercises import NAMES, check, exercise_called
 from labkit.exercises.exercise import Wrong
 from labkit.exercises.grading.result import Result
 
-NAMES = ("accept", "nickname", "broadcast", "framing", "goodbye", "roster")
 WRITTEN = {name: runpy.run_path(str(Path(__file__).parent / "students" / f"{name}.py")) for name in NAMES}
 RIGHT = [(name, style) for name in NAMES for style in WRITTEN[name]["RIGHT"]]
 WRONG = [(name, wrong) for name in NAMES for wrong in WRITTEN[name]["WRONG"]]

@@ -16,7 +16,7 @@ from time import sleep
 from types import CodeType, FrameType
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, Bench, is_students
+from labkit.exercises.bench.bench import SOON, Bench, at_rest, is_ours, is_students
 from labkit.exercises.bench.hurried import Hurried, cut
 from labkit.probe.deadline import Deadline, wait
 from labkit.probe.failed import CheckFailed
@@ -167,6 +167,11 @@ class Serving:
             if ident != self.call.thread.ident and (students(frames) or is_ending(frames)):
                 yield ident
 
+    def talking(self) -> list[threading.Thread]:
+        """The threads that came with this serve, but for its own."""
+        ours = self.started_before | {self.call.thread}
+        return [t for t in threading.enumerate() if t not in ours and not is_ours(t)]
+
     def threads_left(self, seconds: float) -> bool:
         """Whether more of these threads live than before, still after so many seconds."""
         deadline = Deadline(seconds)
@@ -235,7 +240,8 @@ class Serving:
 
     def remember_death(self, hook: threading.ExceptHookArgs) -> None:
         if hook.exc_value is not None and not isinstance(hook.exc_value, self.forgives):
-            self.deaths.append(hook.exc_value)
+            if hook.thread not in self.started_before:  # one from before may die late
+                self.deaths.append(hook.exc_value)
             self._hook(hook)
 
     @contextmanager
@@ -291,4 +297,7 @@ def serving(bench: Bench, *, hurry: bool = False) -> Iterator[Serving]:
         for client in serve.listener.given:
             with contextlib.suppress(OSError):  # closed already
                 client.shutdown(socket.SHUT_RDWR)  # close alone wakes no thread that reads
-            client.close()
+        at_rest(serve.talking, LATE)
+        bench.before.update(serve.talking())  # what they find now, a socket that is closed, is our doing
+        for client in serve.listener.given:
+            client.close()  # ends one that spins

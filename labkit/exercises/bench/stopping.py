@@ -24,6 +24,10 @@ LOOKS = 25
 does not wait has returned before."""
 
 
+GLANCE = 0.1
+"""Seconds below which the timeout of a join is too short for a thread to end, unless it is joined again."""
+
+
 CHECK = "check"
 """The name of our own threads."""
 
@@ -130,6 +134,8 @@ class Hold:
         self.not_waited_for = False
         self.joined: set[threading.Thread] = set()  # those that it waits for by join()
         self.naps = False  # it has slept
+        self._glances = False  # it joins with a timeout that is hardly one …
+        self._glanced: dict[threading.Thread, FrameType] = {}  # … and did so first in these calls
         self._held: set[threading.Thread] = set()
         self._stop: Running | None = None
         self._until: Deadline | None = None
@@ -139,7 +145,10 @@ class Hold:
         """Stop the server, and see which threads it waits for. It gets the time for which they are held."""
         self._until = Deadline(HELD)
         self._stop = server.call_stop()
-        self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
+        try:
+            self._stop.result(f"stop() returns within {SOON:g} s", SOON + HELD)
+        finally:
+            self._glanced.clear()  # a frame keeps what its callers have, sockets too
 
     def profile(self, frame: FrameType, event: str, argument: object) -> None:
         """Called by the interpreter in those threads, whenever one calls or returns."""
@@ -162,19 +171,24 @@ class Hold:
             # A stop() that merely sleeps waits for nothing: it is given the time to wake up.
             naps = "sleep" in line_of(self._stop.thread)
             self.naps |= naps
-            seen_asleep += asleep(self._stop.thread) is not None and not naps
+            seen_asleep += asleep(self._stop.thread) is not None and not (naps or self._glances)
 
     def _too_long(self) -> bool:
         return self._until is not None and self._until.passed()
 
     def _joined(self, thread: threading.Thread) -> bool:
-        """Whether the student's code waits in thread.join()."""
+        """Whether the student's code waits in thread.join(); one GLANCE is no waiting, a second one is."""
+        self._glances = False
         for ident, frame in sys._current_frames().items():
             at: FrameType | None = frame if ident != self._step else None
             while at is not None:
-                if at.f_code is threading.Thread.join.__code__ and at.f_locals.get("self") is thread:
-                    self.joined.add(thread)
-                    return True
+                if at.f_code is threading.Thread.join.__code__:
+                    joined, timeout = at.f_locals.get("self"), at.f_locals.get("timeout")
+                    glances = timeout is not None and timeout < GLANCE
+                    self._glances |= glances
+                    if joined is thread and not (glances and self._glanced.setdefault(joined, at) is at):
+                        self.joined.add(thread)
+                        return True
                 at = at.f_back
         return False
 

@@ -94,6 +94,7 @@ class StudentClient:
             listener.close()
         self.own: threading.Thread | None = None
         self.typed: set[str] = set()
+        self.shown: list[str] = []
         self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
@@ -177,7 +178,9 @@ class StudentClient:
                     missing = "letter"
                 raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
             if seen != line:
-                raise CheckFailed(expected, f"show({seen!r})", self.difference(line, seen) or clue)
+                clue = self.difference(line, seen) or clue or "shown twice" * (seen in self.shown)
+                raise CheckFailed(expected, f"show({seen!r})", clue)
+            self.shown.append(line)
 
     def difference(self, line: str, seen: Any) -> str:
         """What is wrong with a line that was shown, as a clue."""

@@ -242,17 +242,17 @@ def not_the_sender(bench: Bench) -> None:
 
 def long_line(bench: Bench) -> None:
     line = b"alice: " + b"la" * 1_000_000 + b"\n"
-    data = read_late(bench, line)
+    data, clue = read_late(bench, line)
     if data != line:
         seen = f"bob heard {len(data):,} bytes" + ", the first ones" * line.startswith(data)
-        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen)
-    data = read_late(bench, SENT, full=True)
+        raise CheckFailed(f"bob hears all {len(line):,} bytes of a long line", seen, clue)
+    data, clue = read_late(bench, SENT, full=True)
     expected = "bob, who was slow for a moment, hears the line"
-    bench.expect(data.endswith(SENT), expected, "he heard nothing of it", "not now")
+    bench.expect(data.endswith(SENT), expected, "he heard nothing of it", clue or "not now")
 
 
-def read_late(bench: Bench, line: bytes, *, full: bool = False) -> bytes:
-    """What bob hears if he begins to read once a first send has taken what fits.
+def read_late(bench: Bench, line: bytes, *, full: bool = False) -> tuple[bytes, str]:
+    """What bob hears if he begins to read once a first send has taken what fits; and a clue to why no more.
 
     Args:
         full: nothing fits; so much has been sent to him before.
@@ -269,6 +269,7 @@ def read_late(bench: Bench, line: bytes, *, full: bool = False) -> bytes:
         bench.said("much that he has not read yet", "server", "bob")
     else:
         end.most = len(line)
+    patience = end.gettimeout() or FOR_EVER
     returned = threading.Event()
 
     def read() -> bytes:
@@ -290,7 +291,7 @@ def read_late(bench: Bench, line: bytes, *, full: bool = False) -> bytes:
     room.ended("bob")
     data: bytes = bob.result("bob hears the end of the connection")
     bench.said(f"{len(data):,} bytes", "server", "bob")
-    return data
+    return data, "timeout" if 0 < (end.gettimeout() or 0) < patience else ""
 
 
 def timed_out(bench: Bench, *names: str) -> Room:
@@ -340,6 +341,12 @@ def nobody_else(bench: Bench) -> None:
     stay = [name for client in room.clients for name, end in room.ends.items() if client is end]
     here = [name for name in stay if name != "dave"]
     bench.expect(here == ["bob", "alice", "carol"], "the others keep their places", f"now: {here}", "place")
+    for name in here:
+        try:
+            room.ends[name].send(SENT)
+        except OSError as error:
+            seen = f"sending to {name} raises {type(error).__name__}: it was shut down"
+            raise CheckFailed(f"dave vanished; {name} can be sent to still", seen, "closed") from None
 
 
 def dead_is_gone(bench: Bench) -> None:
@@ -479,6 +486,10 @@ EXERCISE = Exercise(
                     "What does a socket do that may not wait, when not all of line fits?",
                     "The sockets have a timeout: leave it. setblocking(False) is no timeout.",
                 ),
+                "timeout": (
+                    "bob began to read a moment later, and was given up. Who had set a shorter timeout?",
+                    "The sockets have a timeout, and it is long enough: leave it as it is.",
+                ),
                 "not now": (
                     "bob had not read for a moment; then he did. Why was nothing sent to him?",
                     "Not writable now does not mean gone. sendall waits, as long as the timeout lets it.",
@@ -541,7 +552,7 @@ EXERCISE = Exercise(
             ),
             hints_by_clue={
                 "closed": (
-                    "He is on the list still, but his socket is closed. Which line of yours closed it?",
+                    "He is on the list, but nothing goes out to him. Which line of yours closed, or shut?",
                     "finally is run for those who heard the line as well. close() belongs in the except.",
                 ),
                 "place": (

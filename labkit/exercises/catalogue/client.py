@@ -379,6 +379,10 @@ EXERCISE = Exercise(
                     "There were blanks at both ends of that line. Who took them away?",
                     "strip() removes all white space. Only the LF does not belong to the line.",
                 ),
+                "shown twice": (
+                    "A line was shown a second time. What of it was kept, or what shows it again?",
+                    "Show each line once, where it is cut off; keep what follows the last LF alone.",
+                ),
                 "not hers": (
                     "Compare what was shown with what the server said. Where does the rest come from?",
                     "show(line), with what the server said, and no more; what is typed is there already.",

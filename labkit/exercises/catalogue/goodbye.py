@@ -87,6 +87,7 @@ class Life:
         self.client = kind(fileno=ours.detach())
         self.heard: queue.SimpleQueue[Any] = queue.SimpleQueue()  # None: the thread has ended
         self.calls: list[str] = []
+        self.raised_elsewhere = False  # whether it was raised in another thread than handle_client's
         self.went_up = False  # whether the exception of `hear` came out of handle_client
         self.thread = bench.thread(self.live, name="alice's-thread")
 
@@ -110,6 +111,7 @@ class Life:
             threading.Event().wait()
         if text == "boom" and self.raises is not None:
             self.bench.said(f"raises {type(self.raises).__name__}", "the room", "server")
+            self.raised_elsewhere = threading.current_thread() is not self.thread.thread
             raise self.raises
 
     def gone(self, reason: Any) -> None:
@@ -234,11 +236,15 @@ def own_error(bench: Bench, error: Exception) -> None:
     life = Life(bench, raises=error)
     life.alice.send("boom")
     life.hears("boom")
-    life.ends_with("error", {"gone('vanished')": "left", "gone('hung up')": "left"})
-    if not life.went_up:
-        raise CheckFailed(
-            f"{type(error).__name__} comes out of handle_client", "handle_client returned", "swallowed"
-        )
+    try:
+        life.ends_with("error", {"gone('vanished')": "left", "gone('hung up')": "left"})
+        if not life.went_up:
+            raise CheckFailed(
+                f"{type(error).__name__} comes out of handle_client", "handle_client returned", "swallowed"
+            )
+    except CheckFailed as failed:
+        failed.clue = "another thread" if life.raised_elsewhere else failed.clue
+        raise
 
 
 def key_error(bench: Bench) -> None:
@@ -409,6 +415,10 @@ EXERCISE = Exercise(
                     "Alice is still there. Whose error was that, and whom does your code blame for it?",
                     "A bare except catches every bug of yours, and calls it her leaving.",
                     "Put nothing but recv into the try that has except OSError.",
+                ),
+                "another thread": (
+                    "hear was called in a thread of its own. Where does an exception go from there?",
+                    "It ends that thread alone. Call hear in handle_client's own: there it goes up.",
                 ),
                 "another": (
                     "hear raised, and something else came out. What raised on the way, after hear had?",

@@ -313,6 +313,12 @@ def in_join(thread: threading.Thread) -> bool:
 
 
 def told(bench: Bench) -> None:
+    tells(bench, leave=set())
+    tells(bench, leave={"alice", "bob", "carol"})
+
+
+def tells(bench: Bench, leave: set[str]) -> None:
+    """Those there are told, once each; each leaves when told, these with the first; and erin comes then."""
     rooms = Rooms(bench, "alice", "bob", "carol", "dave")
     rooms.gives(True, "move", "dave", "lobby", "garden")
     heard: list[str] = []
@@ -321,16 +327,23 @@ def told(bench: Bench) -> None:
         bench.said(f"send({nickname!r})", "rooms", "check")
         heard.append(nickname)
         rooms.made.release(nickname)
+        if len(heard) == 1:
+            rooms.made.claim("erin")
+            for other in leave.difference(heard):
+                rooms.made.release(other)
 
-    bench.said("tell('lobby', send); who is told leaves", receiver="rooms")
+    call = f"tell('lobby', send); who is told leaves{', and the others with the first' if leave else ''}"
+    bench.said(call, receiver="rooms")
     telling = bench.thread(rooms.made.tell, "lobby", send, name="tell")
     telling.ended()
     seen = f"it was called for {', '.join(heard) or 'nobody'}"
     bench.expect("dave" not in heard, "send is not called for dave in the garden", seen, "elsewhere")
+    bench.expect("erin" not in heard, "send is not called for erin, who came later", seen, "came later")
     if sorted(heard, key=repr) != ["alice", "bob", "carol"]:
         died = f"; then {bench.deaths()[0]}" if bench.deaths() else ""
         clue = "twice" if len(set(heard)) < len(heard) else ""
         clue = clue if {*heard} <= {"alice", "bob", "carol"} else "whom"
+        clue = clue or ("left" if leave else "")
         raise CheckFailed("send is called for alice, bob and carol, once for each", seen + died, clue)
     telling.result("tell comes back", 0)
 
@@ -383,7 +396,16 @@ def one_of_them(bench: Bench) -> None:
         got.clear()
         return with_claimed(bench, "carol", "dave")
 
+    def trinity(rooms: Any) -> None:
+        got["trinity"] = rooms.claim("trinity")
+
+    def each(rooms: Any) -> None:
+        if not (got["alice"] and got["trinity"]):
+            refused = "'trinity'" if got["alice"] else "'neo'"
+            raise Broken("'neo' and 'trinity' are free, and each claim says True", f"{refused} was refused")
+
     play(bench, setup, {"alice": alice, "bob": bob}, one_neo, clue="claim")
+    play(bench, setup, {"alice": alice, "trinity": trinity}, each, clue="busy")
     play(bench, setup, {"alice": alice, "carol": carol}, one_neo, clue="rename")
     play(bench, setup, {"carol": carol, "dave": dave}, one_neo, clue="rename")
 
@@ -694,6 +716,10 @@ EXERCISE = Exercise(
             hints=("When did each of the two look, and when did each of them write?",),
             hints_by_clue=NEW_LOCK
             | {
+                "busy": (
+                    "It was free, and was refused, for another thread was at work. Who waits for the lock?",
+                    "with self.lock: waits until the lock is free. acquire(blocking=False) does not.",
+                ),
                 "claim": (
                     "Both looked before either wrote. Was the lock held from the one to the other?",
                     "with self.lock: around all of claim, the if included",
@@ -782,6 +808,14 @@ EXERCISE = Exercise(
                 "whom": (
                     "send was called with something else than a nickname of this room. With what?",
                     "for nickname in self.members(room): send(nickname)",
+                ),
+                "left": (
+                    "Some had left when their turn came. Who was to be told: those there when tell began?",
+                    "Take the copy, and tell all who are in it, whether they are still there or not.",
+                ),
+                "came later": (
+                    "Somebody was told who was not there when tell began. When do you ask for the members?",
+                    "Ask once, at the beginning: for nickname in self.members(room): …",
                 ),
                 "twice": (
                     "Somebody was told twice. How often is send called for each?",

@@ -293,9 +293,18 @@ def one_nickname(bench: Bench) -> None:
         told.clear()
         return present(bench, DAVE)()
 
+    def carol(roster: Any) -> None:
+        told["carol"] = roster.add(CAROL, "trinity")
+
+    def each(roster: Any) -> None:
+        if not (told["alice"] and told["carol"]):
+            refused = "'trinity'" if told["alice"] else "'neo'"
+            raise Broken("'neo' and 'trinity' are free, and each add says True", f"{refused} was refused")
+
     clue = "add" if has_lock(bench.code) else "no lock"
     play(bench, setup, {"alice": alice, "bob": bob}, one_of_them, on="roster", clue=clue)
     play(bench, setup, {"alice": alice, "dave": dave}, one_of_them, on="roster", clue="rename")
+    play(bench, setup, {"alice": alice, "carol": carol}, each, on="roster", clue="busy")
 
 
 def whenever(bench: Bench) -> None:
@@ -549,6 +558,10 @@ EXERCISE = Exercise(
                     "Two threads, and nothing keeps them apart. Between which two lines did they meet?",
                     "self.lock = threading.Lock() in __init__, and with self.lock: in each method.",
                     "What looks and what writes belong under the lock together.",
+                ),
+                "busy": (
+                    "It was free, and was refused, for another thread was at work. Who waits for the lock?",
+                    "with self.lock: waits until it is free. To look whether it is held is no waiting.",
                 ),
                 "add": (
                     "Both looked, found it free, and then both took it. What should the lock keep apart?",

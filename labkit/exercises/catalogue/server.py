@@ -225,7 +225,8 @@ BUFFER = 64 * 1024
 HOLDS = 4 * BUFFER
 """Bytes that are sure to fill it: Linux takes twice as many, see socket(7)."""
 
-# In the order in which they are tried: those that take longest come last.
+# In the order in which they are tried: those that take longest come last. The goodbye comes early, for a
+# server that does not notice it has a thread that spins for each client of all steps before.
 HINTS: dict[str, tuple[str, ...]] = {
     "asks for a nickname at connect": (
         "What does a client hear when it has just connected?",
@@ -234,6 +235,10 @@ HINTS: dict[str, tuple[str, ...]] = {
     "what one says, all others hear": (
         "Who is on the list when the line is sent to all, and who has been let in already?",
         "A nickname once accepted, put the client among the members; go over all of them for each line.",
+    ),
+    "a goodbye is noticed": (
+        "What does recv return after FIN, and what does your loop do with it?",
+        "while data := sock.recv(4096): … ends at b''; then close the socket.",
     ),
     "the name stands before what was said": (
         "bob hears the words. How does he know whose they are?",
@@ -286,10 +291,6 @@ HINTS: dict[str, tuple[str, ...]] = {
     "a joining is told to the others, once": (
         "Who hears that alice has come?",
         "Before she is put among the members, tell all of them `* alice joined`.",
-    ),
-    "a goodbye is noticed": (
-        "What does recv return after FIN, and what does your loop do with it?",
-        "while data := sock.recv(4096): … ends at b''; then close the socket.",
     ),
     "a leaving is told to the others, once, and with its reason": (
         "FIN and RST are two ways of leaving. Which of them ends your loop, and which raises?",
@@ -345,6 +346,16 @@ HINTS_BY_CLUE: dict[str, dict[str, tuple[str, ...]]] = {
         "herself": (
             "Who has just come hears that she has come. Was she among the members already?",
             "First tell all members, then put her among them; or leave her out.",
+        ),
+        "twice": (
+            "The others heard more than once that she has come. From how many places are they told?",
+            "Tell them in one place: where she is put among the members.",
+        ),
+    },
+    "a leaving is told to the others, once, and with its reason": {
+        "twice": (
+            "One left, and the others were told more than once. From how many places are they told?",
+            "Keep the reason in a variable, and tell it in one place: where she is taken off the members.",
         ),
     },
 }
@@ -543,9 +554,18 @@ def ends(bench: Bench) -> None:
         while looks and not running.ended(0.005) and listener.failed < 2:
             looks -= 1 if not listener.failed else 0
         listener.close()
-        running.ended(0.2)  # one that looks up only now and then is not waited for
+        before, looks = listener.failed, 40
+        while looks and not running.ended(0.005):  # one that looks up only now and then is not waited for
+            if listener.failed - before > IN_VAIN:
+                seen = f"accept raised, and was called again, {IN_VAIN} times and more"
+                raise CheckFailed("serve returns when its listener is closed", seen, "goes on")
+            looks -= listener.failed - before < IN_VAIN // 10  # or it is waited for, on a busy machine, too
         if running.error is not None:
             raise running.error
+
+
+IN_VAIN = 100
+"""Calls of accept, on a listener that is closed, after which code is sure to go on for ever."""
 
 
 FEW, LINES_OF, MOST_SAID = 4_000, 500, 8_000_000
@@ -645,7 +665,12 @@ MORE: dict[str, tuple[Callable[[Bench], None], tuple[str, ...], dict[str, tuple[
             "The listener was closed. What does accept do then, and what did `serve` do?",
             "accept raises OSError: except OSError: return",
         ),
-        {},
+        {
+            "goes on": (
+                "The listener is closed, and accept is called again and again. What leads back to it?",
+                "Nobody comes any more at a closed listener: except OSError: return, and no continue.",
+            )
+        },
     ),
     "one who never reads is let go": (
         let_go,

@@ -127,6 +127,7 @@ class Client:
         self.bench, self.name = bench, name
         self.took = 0.0  # seconds that the last put took …
         self.answer: Any = None  # … and what it returned
+        self.heard: list[bytes] = []  # lines
         self.sock, self.far_end = bench.pair(name, receive_buffer=SMALL)
         if part_only:
             self.sock = PartOnly(fileno=self.sock.detach())
@@ -150,9 +151,10 @@ class Client:
         putting = self.bench.thread(put, name="put")
         self.answer = self.result_of(putting, f"{call} comes back at once", "does not come back")
         self.bench.said(f"{self.answer!r}", "server", "check")
-        if self.answer is not None and not isinstance(self.answer, bool):
-            raise CheckFailed(f"{call} says True or False", f"it said {self.answer!r}", "no bool")
-        return bool(self.answer)
+        if not isinstance(self.answer, bool):
+            clue = "no bool" if self.answer is not None else "returns None"
+            raise CheckFailed(f"{call} says True or False", f"it said {self.answer!r}", clue)
+        return self.answer
 
     def result_of(self, running: Running, expected: str, clue: str) -> Any:
         """What it returned. If it waits for a lock, the clue is "lock"."""
@@ -165,21 +167,21 @@ class Client:
     def takes(self, line: bytes, clue: str = "") -> None:
         """Put a line that must be taken."""
         if not self.put(line):
-            clue = "None" if self.answer is None else clue
-            raise CheckFailed(
-                f"{self.name}: put({short(line)}) says True", f"it said {self.answer!r}", clue
-            )
+            raise CheckFailed(f"{self.name}: put({short(line)}) says True", "it said False", clue)
 
     def hears(self, line: bytes, clue: str = "") -> None:
         expected = f"{self.name} hears {short(line)}"
         try:
             heard = self.far_end.line().encode() + b"\n"
         except (TimeoutError, EOFError):
-            if self.far_end.follows(0).strip() == line.strip()[:64]:
+            if self.far_end.follows(0).strip() == line.strip():
                 clue = "changed"
             raise CheckFailed(expected, self.far_end.seen(), clue) from None
         if heard != line and heard.strip() in (line.strip(), b""):
             clue = "changed"
+        elif heard != line and heard in self.heard:
+            clue = "twice"
+        self.heard.append(heard)
         self.bench.expect(heard == line, expected, f"{self.name} heard {short(heard)}", clue)
 
     def close(self) -> Running:
@@ -283,6 +285,9 @@ def holds_up_nobody(bench: Bench) -> None:
 def has_an_end(bench: Bench) -> None:
     limit = 4
     bob = Client(bench, "bob", limit)
+    carol = Client(bench, "carol", limit=1)
+    carol.takes(b"the only one\n", "too early")
+    carol.hears(b"the only one\n")
     alice, reader = filled(bench, limit)
     if alice.took > 0.5:  # a put that waits does so each time; a busy machine does not
         tidy(alice)
@@ -298,7 +303,7 @@ def has_an_end(bench: Bench) -> None:
     bench.expect(not alice.put(b"more\n"), "put says False from now on", "it said True again", "again")
     bob.takes(b"hello\n", "all of them")
     bob.hears(b"hello\n", "all of them")
-    tidy(alice, bob)
+    tidy(alice, bob, carol)
 
 
 def filled(bench: Bench, limit: int) -> tuple[Client, Running]:
@@ -492,6 +497,10 @@ EXERCISE = Exercise(
                     "Thread(target=self.send_lines): without brackets, or it runs here and now.",
                     "thread.start() begins a thread; thread.run() runs its work in this one.",
                 ),
+                "twice": (
+                    "A line came that had come before. How often is each line sent, and from where?",
+                    "Take a line out of the queue, and send it once: sendall(line)",
+                ),
                 "changed": (
                     "Compare, byte for byte, what was put with what came. Which line of yours changes it?",
                     "A line is bytes, and has its LF already: sendall(line), as it is.",
@@ -504,7 +513,7 @@ EXERCISE = Exercise(
                     "What came back is neither True nor False. What does it mean for who called put?",
                     "0 and '' count as False in an if: return True.",
                 ),
-                "None": (
+                "returns None": (
                     "put must say whether it took the line. What does it return?",
                     "A function that comes to its end without a return returns None: return True.",
                 ),

@@ -41,6 +41,7 @@ th { text-align: left; font-weight: 600 }
 .quiet { color: var(--jp-ui-font-color2) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .notes { overflow-wrap: anywhere; min-width: 13rem }
+.name { overflow-wrap: anywhere; min-width: 8rem }
 .flag { color: var(--jp-error-color1) }
 pre { overflow-x: auto; font-family: var(--jp-code-font-family); font-size: .85rem }
 details { margin: .4rem 0 } summary { cursor: pointer }

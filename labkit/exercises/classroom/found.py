@@ -13,6 +13,7 @@ Where several folders are named, and none has two files for one exercise, each i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -104,7 +105,10 @@ def find(paths: Sequence[Path], wanted: Sequence[Wanted], by: str = AUTO) -> lis
     owners: dict[tuple[str, str, Path], _Owner] = {}
     own = by == AUTO and _one_each(paths, wanted, texts)
     for path in map(_unwrapped, paths):
-        for file, trouble in _files(path):
+        files = list(_files(path))
+        if by != BY_FILE:
+            files += _empty(path, [file for file, _ in files], own)
+        for file, trouble in files:
             name, number = _owner_of(file, path, wanted, by, own)
             if not name:
                 continue
@@ -132,7 +136,7 @@ def is_submission(file: Path) -> bool:
 def _files(path: Path) -> Iterator[tuple[Path, str]]:
     """The files in this folder and below; or what cannot be read, and why."""
     if not path.is_dir():
-        yield path, ""
+        yield path, "" if path.is_file() else f"{path} is no file"
         return
     troubles: list[OSError] = []
     for folder, folders, files in os.walk(path, onerror=troubles.append):
@@ -147,6 +151,25 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
                 yield file, ""
     for error in {str(error.filename): error for error in troubles}.values():
         yield Path(str(error.filename)), f"cannot read {error.filename}: {error.strerror}"
+
+
+def _empty(path: Path, files: Sequence[Path], own: bool) -> Iterator[tuple[Path, str]]:
+    """The students' folders in which there is no file: their students have handed in nothing.
+
+    Args:
+        own: the folder itself is a student's.
+    """
+    if own:
+        if not files:
+            yield path, f"{path} has no file in it"
+    elif path.is_dir() and not any(file.parent == path and is_submission(file) for file in files):
+        full = {file.relative_to(path).parts[:1] for file in files}
+        with contextlib.suppress(OSError):  # that is told already
+            for entry in sorted(path.iterdir()):
+                skipped = entry.name.startswith(".") or entry.name in SKIPPED
+                if entry.is_dir() and not skipped and (entry.name,) not in full:
+                    why = "is a link, which is not followed" if entry.is_symlink() else "has no file in it"
+                    yield entry, f"{entry} {why}"
 
 
 def _unwrapped(path: Path) -> Path:
@@ -205,7 +228,7 @@ def _owner_of(file: Path, root: Path, wanted: Sequence[Wanted], by: str, own: bo
         if match := _platform(part):
             return match["name"], match["id"]
     if by == BY_FOLDER or own:
-        return (file.parent if by == BY_FOLDER or file == root else root).resolve().name, ""
+        return (root if own else file if file.is_dir() else file.parent).resolve().name, ""
     if len(parts) > 1 and by == AUTO:
         return parts[0], ""
     if file.is_dir():
@@ -233,8 +256,11 @@ def _one_each(paths: Sequence[Path], wanted: Sequence[Wanted], texts: _Texts) ->
     if len(paths) < 2 or not all(path.is_dir() for path in paths):
         return False
     for path in paths:
-        direct = [file for file in path.iterdir() if is_submission(file)]
-        if not direct or any(sum(one.defined_in(texts.of(file)) for file in direct) > 1 for one in wanted):
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+        direct = [file for file in entries if is_submission(file)]
+        if (entries and not direct) or any(
+            sum(one.defined_in(texts.of(file)) for file in direct) > 1 for one in wanted
+        ):
             return False
     return True
 

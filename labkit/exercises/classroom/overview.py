@@ -164,7 +164,8 @@ def _students(rows: Iterable[Row]) -> str:
         if row.suspicious:
             notes = f'<span class="flag">suspicious: {escape(shown(row.suspicious))}</span> {notes}'
         parts.append(
-            f'<tr><td><a href="{link}">{escape(shown(row.student))}</a></td><td>{escape(row.exercise)}</td>'
+            f'<tr><td class="name"><a href="{link}">{escape(shown(row.student))}</a></td>'
+            f"<td>{escape(row.exercise)}</td>"
             f'<td class="number">{row.points} of {row.of}</td><td>{escape(state)}</td>'
             f'<td class="notes">{notes}</td></tr>'
         )

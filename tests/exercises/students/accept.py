@@ -607,6 +607,40 @@ def serve(listener):
         except OSError:
             return
 """,
+    "slow before each recv, and catches resets alone": r"""
+import threading
+import time
+
+
+def worker(conn):
+    try:
+        conn.sendall(b"nickname\n")
+        data = b""
+        while not data.endswith(b"\n"):
+            time.sleep(0.03)
+            part = conn.recv(64)
+            if not part:
+                return
+            data += part
+        conn.sendall(b"* you are " + data)
+        while True:
+            time.sleep(0.03)
+            if not conn.recv(64):
+                return
+    except (ConnectionResetError, BrokenPipeError):
+        return
+    finally:
+        conn.close()
+
+
+def serve(listener):
+    while True:
+        try:
+            conn, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=worker, args=(conn,)).start()
+""",
     "poll": r"""
 import select
 import threading

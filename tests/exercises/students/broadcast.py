@@ -696,4 +696,26 @@ WRONG = (
         ),
         clue="not now",
     ),
+    Wrong(
+        "a timeout of its own, far too short",
+        "a long line arrives whole",
+        swaps=(
+            (
+                "            client.sendall(line)",
+                "            client.settimeout(0.001)\n            client.sendall(line)",
+            ),
+        ),
+        clue="timeout",
+    ),
+    Wrong(
+        "shuts down whom it has sent to",
+        "nobody else is thrown out for it",
+        swaps=(
+            (
+                "            client.sendall(line)",
+                "            client.sendall(line)\n            client.shutdown(1)",
+            ),
+        ),
+        clue="closed",
+    ),
 )

@@ -714,4 +714,22 @@ WRONG = (
         ),
         clue="thrown out",
     ),
+    Wrong(
+        "hears in a thread for each line",
+        "hear raises: told as 'error', and the exception goes on up",
+        swaps=(
+            (
+                '                hear(line.decode("utf-8", "replace"))',
+                (
+                    "                text = line.decode('utf-8', 'replace')\n"
+                    "                threading.Thread(target=hear, args=(text,)).start()"
+                ),
+            ),
+            (
+                "def handle_client",
+                "import threading\n\n\ndef handle_client",
+            ),
+        ),
+        clue="another thread",
+    ),
 )

@@ -953,4 +953,23 @@ class Roster:
         swaps=(("list(self.nicknames.items())", "[(n, c) for c, n in self.nicknames.items()]"),),
         clue="pairs",
     ),
+    Wrong(
+        "refuses while the lock is held",
+        "of two who want one nickname, one gets it",
+        swaps=(
+            (
+                (
+                    "    def add(self, client, nickname: str) -> bool:\n"
+                    '        """False: the client is here already, or the nickname is taken."""\n'
+                ),
+                (
+                    "    def add(self, client, nickname: str) -> bool:\n"
+                    '        """False: the client is here already, or the nickname is taken."""\n'
+                    "        if self.lock.locked():\n"
+                    "            return False\n"
+                ),
+            ),
+        ),
+        clue="busy",
+    ),
 )
