@@ -23,6 +23,8 @@ pytest_plugins = ["nbval.plugin"]
 
 TOGETHER = {
     "test_checking.py",
+    "test_grade.py",
+    "test_handout.py",
     "test_notebook_in_browser.py",
     "test_starved.py",
     "test_wires_in_browser.py",

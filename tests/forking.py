@@ -56,6 +56,12 @@ class Zygote:
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process id, once it is started."""
+        assert self._process is not None
+        return self._process.pid
+
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
