@@ -68,7 +68,7 @@ def told(note: Path, folder: Path) -> dict[str, Any]:
 
 
 def test_it_finds_the_same_as_one_that_is_started(tmp_path: Path) -> None:
-    """Its environment, folder, descriptors, signals, streams and bounds; of the lab it has all, and more."""
+    """Its environment, folder, descriptors, signals, streams and bounds; of the lab it has more."""
     (folder := tmp_path / "in").mkdir()
     forked = told(tmp_path / "forked", folder)
     with starting():
