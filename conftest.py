@@ -7,6 +7,7 @@ pytest from loading nbval by itself, which it would do before it reads this file
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,16 @@ pytest_plugins = ["nbval.plugin"]
 
 TOGETHER = {
     "test_checking.py",
-    "test_exercises.py",
+    "test_grade.py",
+    "test_handout.py",
     "test_notebook_in_browser.py",
     "test_starved.py",
     "test_wires_in_browser.py",
 }
 """Files whose tests share what takes seconds to make: one process has them all, as it has a notebook."""
+
+BY_EXERCISE = {"test_exercises.py", "test_students.py"}
+"""Files whose tests of an exercise share its checks: one process has those."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,6 +45,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = PurePath(nodeid.partition("::")[0])
+            if path.name in BY_EXERCISE:
+                name = re.search(r"\[\w+", nodeid)
+                return f"{path}{name and name[0]}"
             return str(path) if path.suffix == ".ipynb" or path.name in TOGETHER else nodeid
 
     return Scheduling(config, log)

@@ -1,36 +1,25 @@
 """Every exercise is proved able to teach: the answer passes, the stub does not, each bug is named.
 
 What one exercise is about stands in its own file in labkit/exercises; here is what must hold for all.
-Each check runs a process, so they are all started at once, a few at a time, and the tests read what came
-out.
+Each check runs a process, so those of an exercise run a few at a time, and its tests read what came out.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from support import until_judged
+from checks import Checks
 
-from labkit.exercises import NAMES, check, exercise_called
+from labkit.exercises import NAMES, exercise_called
 from labkit.exercises.exercise import Exercise, Wrong
-from labkit.exercises.grading.result import Result
 from labkit.exercises.survey import ROWS
 
 EXERCISES = [exercise_called(name) for name in NAMES]
 WRONG = [(exercise, wrong) for exercise in EXERCISES for wrong in exercise.wrong]
 OTHERS = [(exercise, style) for exercise in EXERCISES for style in exercise.others]
 
-AT_ONCE = 2
-"""Checks that run at the same time. They wait most of the time."""
-
-pytestmark = pytest.mark.timeout(1800)  # the first test waits for all of them
+pytestmark = pytest.mark.timeout(1800)  # an exercise's first test waits for all of its checks
 
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 
@@ -41,57 +30,22 @@ def named(value: object) -> str | None:
     return value.replace(" ", "-") if isinstance(value, str) else None
 
 
-Checks = dict[tuple[str, str], "Future[Result]"]
-
-
 @pytest.fixture(scope="module")
-def checks(request: pytest.FixtureRequest) -> Checks:
-    """What check says of every version of every exercise that these tests ask about."""
+def checks() -> Checks:
+    """What check says of every version of every exercise."""
     sources: dict[tuple[str, str], str] = {}
     for exercise in EXERCISES:
         sources[exercise.name, "answer"] = exercise.solution
         sources[exercise.name, "stub"] = exercise.stub
         sources |= {(exercise.name, "wrong: " + w.name): exercise.version(w) for w in exercise.wrong}
         sources |= {(exercise.name, "other: " + style): exercise.other(style) for style in exercise.others}
-    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = {e.name for e in (params.get("exercise") for params in parameters) if isinstance(e, Exercise)}
-    # All are waited for: none runs on behind a test that has nothing to do with it.
-    with kept_quiet(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
-        return {
-            (name, version): pool.submit(judged, name, source)
-            for (name, version), source in sources.items()
-            if name in asked
-        }
-
-
-def judged(name: str, source: str) -> Result:
-    return until_judged(lambda: check(name, source))
-
-
-@contextlib.contextmanager
-def kept_quiet() -> Iterator[None]:
-    """Fail if anything is written to standard output or standard error meanwhile, by whichever process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    own = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        try:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            yield
-        finally:
-            os.dup2(own[0], 1)
-            os.dup2(own[1], 2)
-            os.close(own[0])
-            os.close(own[1])
-        file.seek(0)
-        assert file.read() == b""
+    return Checks(sources)
 
 
 @exercises
 def test_the_answer_scores_full_marks(exercise: Exercise, checks: Checks) -> None:
     """What the exercise itself gives as its answer holds in every step."""
-    result = checks[exercise.name, "answer"].result()
+    result = checks[exercise.name, "answer"]
     assert result.ok, result
     assert result.score == result.points
 
@@ -99,7 +53,7 @@ def test_the_answer_scores_full_marks(exercise: Exercise, checks: Checks) -> Non
 @exercises
 def test_the_stub_scores_nothing(exercise: Exercise, checks: Checks) -> None:
     """Unsolved: a ✗ in the first step, with the reason that nothing is written yet."""
-    result = checks[exercise.name, "stub"].result()
+    result = checks[exercise.name, "stub"]
     assert (result.score, result.held, result.started) == (0, 0, True), result
     assert "not written yet" in str(result)
 
@@ -107,7 +61,7 @@ def test_the_stub_scores_nothing(exercise: Exercise, checks: Checks) -> None:
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=named)
 def test_a_wrong_version_fails_at_its_own_step(exercise: Exercise, wrong: Wrong, checks: Checks) -> None:
     """The bug is caught in the step that is about it, and for the reason that is its own."""
-    result = checks[exercise.name, "wrong: " + wrong.name].result()
+    result = checks[exercise.name, "wrong: " + wrong.name]
     assert result.failure is not None, result
     assert result.failed == wrong.step, result
     if wrong.clue:
@@ -118,7 +72,7 @@ def test_a_wrong_version_fails_at_its_own_step(exercise: Exercise, wrong: Wrong,
 @pytest.mark.parametrize(("exercise", "style"), OTHERS, ids=named)
 def test_another_right_answer_scores_full_marks(exercise: Exercise, style: str, checks: Checks) -> None:
     """What counts is what the code does, and not how it is written."""
-    result = checks[exercise.name, "other: " + style].result()
+    result = checks[exercise.name, "other: " + style]
     assert result.ok, result
 
 
@@ -134,7 +88,7 @@ def test_three_other_right_answers_at_least(exercise: Exercise) -> None:
 @exercises
 def test_each_wrong_version_has_its_own_hint(exercise: Exercise, checks: Checks) -> None:
     """No two bugs of an exercise get the same advice."""
-    results = [checks[exercise.name, "wrong: " + wrong.name].result() for wrong in exercise.wrong]
+    results = [checks[exercise.name, "wrong: " + wrong.name] for wrong in exercise.wrong]
     hints = [result.hints[0] for result in results]
     assert sorted(hints) == sorted(set(hints))
     assert len({step.name for step in exercise.steps}) == len(exercise.steps)

@@ -8,6 +8,7 @@ import pytest
 
 from labkit.exercises import check, exercise_called
 from labkit.exercises.exercise import Exercise
+from labkit.exercises.grading import checking
 
 FRAMING, ROSTER, ACCEPT = map(exercise_called, ("framing", "roster", "accept"))
 
@@ -372,8 +373,12 @@ TABLE = [
 @pytest.mark.parametrize(
     ("exercise", "source", "words"), [pytest.param(e, s, w, id=name) for e, name, s, w in TABLE]
 )
-def test_what_is_told_leads_to_the_bug(exercise: str, source: str, words: list[str]) -> None:
+def test_what_is_told_leads_to_the_bug(
+    exercise: str, source: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of these words stands in the result, before any further hint is asked for."""
+    if exercise == "framing" and "print" not in source:  # what ends does so in milliseconds
+        monkeypatch.setattr(checking, "STEP_SECONDS", 1.0)
     result = check(exercise, source)
     assert not result.ok
     told = " ".join(str(result).split())

@@ -7,26 +7,19 @@ them in how the same bug is written, or is rarer.
 from __future__ import annotations
 
 import runpy
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import until_judged
+from checks import Checks, judged
 
-from labkit.exercises import NAMES, check, exercise_called
+from labkit.exercises import NAMES, exercise_called
 from labkit.exercises.exercise import Wrong
-from labkit.exercises.grading.result import Result
 
 WRITTEN = {name: runpy.run_path(str(Path(__file__).parent / "students" / f"{name}.py")) for name in NAMES}
 RIGHT = [(name, style) for name in NAMES for style in WRITTEN[name]["RIGHT"]]
 WRONG = [(name, wrong) for name in NAMES for wrong in WRITTEN[name]["WRONG"]]
 
-AT_ONCE = 2
-"""Checks that run at the same time. They wait most of the time."""
-
-pytestmark = pytest.mark.timeout(600)  # the first test waits for all of them
-
-Checks = dict[tuple[str, str], "Future[Result]"]
+pytestmark = pytest.mark.timeout(600)  # an exercise's first test waits for all of its checks
 
 
 def named(value: object) -> str | None:
@@ -43,25 +36,20 @@ def checks(request: pytest.FixtureRequest) -> Checks:
                 sources[name, style] = WRITTEN[name]["RIGHT"][style]
             case {"name": name, "wrong": wrong}:
                 sources[name, wrong.name] = exercise_called(name).version(wrong)
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="test-check") as pool:
-        return {key: pool.submit(judged, key[0], source) for key, source in sources.items()}
-
-
-def judged(name: str, source: str) -> Result:
-    return until_judged(lambda: check(name, source))
+    return Checks(sources)
 
 
 @pytest.mark.parametrize(("name", "style"), RIGHT)
 def test_a_right_answer_scores_full_marks(name: str, style: str, checks: Checks) -> None:
     """What counts is what the code does, and not how it is written."""
-    result = checks[name, style].result()
+    result = checks[name, style]
     assert result.ok, result
 
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG, ids=named)
 def test_a_wrong_answer_is_caught_by_name(name: str, wrong: Wrong, checks: Checks) -> None:
     """The bug is caught in the step that is about it, with the clue that leads to its hints."""
-    result = checks[name, wrong.name].result()
+    result = checks[name, wrong.name]
     assert result.failure is not None, result
     assert (result.failed, result.failure.clue) == (wrong.step, wrong.clue), result
 
