@@ -44,8 +44,9 @@ told = {
     "memory": resource.getrlimit(resource.RLIMIT_DATA),
     "nice": os.nice(0),
 }
-with open({note!r}, "w") as file:
-    json.dump(told, file)
+if not os.path.exists({note!r}):  # at the first step: later, a thread of the one before may still be ending
+    with open({note!r}, "w") as file:
+        json.dump(told, file)
 """
 
 
