@@ -28,8 +28,11 @@ from labkit.probe import children
 COLUMNS = 4000
 """Of the terminal: no client need break a line."""
 
-KEPT = 1 << 20
+KEPT = 1 << 18
 """Bytes kept of what it prints, the newest."""
+
+READS = 64
+"""Reads at a time: a program may print without end."""
 
 CHUNK = 65536
 
@@ -81,6 +84,7 @@ class TypedProgram:
 
     def __init__(self, command: list[str]) -> None:
         self.printed = bytearray()
+        self.dropped = 0  # bytes that were printed before these
         self.complete = False  # it can print no more
         self._to_write = bytearray()
         self._input_ends = self._drained = False
@@ -128,7 +132,9 @@ class TypedProgram:
     def _drain(self) -> None:
         """Take the last of what it printed. What it has started may hold its terminal on."""
         if os.name == "posix":
-            while not self.complete and select.select([self._output], [], [], A_MOMENT)[0]:
+            for _ in range(READS):
+                if self.complete or not select.select([self._output], [], [], A_MOMENT)[0]:
+                    break
                 self._read()
         elif self._reader is not None:
             self._reader.join(A_MOMENT)
@@ -200,8 +206,12 @@ class TypedProgram:
     def _read(self) -> None:
         """Take what it has printed, if anything."""
         try:
-            while data := os.read(self._output, CHUNK):
+            for _ in range(READS):
+                if not (data := os.read(self._output, CHUNK)):
+                    break
                 self._keep(data)
+            else:
+                return
         except BlockingIOError:
             return
         except OSError:  # how a pseudo-terminal ends
@@ -216,7 +226,9 @@ class TypedProgram:
 
     def _keep(self, data: bytes) -> None:
         self.printed += data
-        del self.printed[:-KEPT]
+        if (more := len(self.printed) - KEPT) > 0:
+            del self.printed[:more]
+            self.dropped += more
 
     # --- its end ---
 

@@ -14,6 +14,9 @@ from labkit.conformance.client.saying import SAYING
 NO_SERVER = "where nobody listens, it says so"
 """To try this one, the client finds no server."""
 
+ENDINGS = {behaviour.name for behaviour in (*LEAVING, *DYING)}
+"""In these the client may end, with whatever status."""
+
 BEHAVIOURS: list[Behaviour] = [
     replace(behaviour, number=number)
     for number, behaviour in enumerate([*JOINING, *HEARING, *SAYING, *LEAVING, *DYING], 1)

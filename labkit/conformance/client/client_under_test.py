@@ -1,8 +1,8 @@
 """A client under test, as a behaviour sees it: its user, its screen, and the server that it talks to.
 
 A behaviour plays all of them. It types (`type`, `end_input`), talks as the server (`say`, `send`), and
-looks at what the client prints (`shows`) and sends (`hears`). Each behaviour has a client of its own, and all
-that passes is in its journal: keyboard, client, server, screen.
+looks at what the client prints (`shows`) and sends (`hears`). Each behaviour has a client of its own, and
+all that passes is in its journal: keyboard, client, server, screen.
 
 No timing is left to luck. A wait ends when the thing happens; what it may last is counted by the client's
 own clock (patience.py). A piece is sent once the client has read the one before (kernel.py).
@@ -30,6 +30,7 @@ from labkit.conformance.client.way import (
     OTHER,
     QUIET,
     SCREEN,
+    SEEN,
     SERVER,
     TIMEOUT,
     TRACEBACK,
@@ -80,9 +81,9 @@ class ClientUnderTest:
     def pump(self, seconds: float) -> None:
         """Take what it prints and sends. Waits at most so long for something to come."""
         self.program.pump(seconds, self.server.readers)
-        if new := bytes(self.program.printed[self._shown :]):
+        if new := bytes(self.program.printed[max(0, self._shown - self.program.dropped) :]):
             self.journal.record("bytes", CLIENT, shown(new), SCREEN)
-        self._shown = len(self.program.printed)
+        self._shown = len(self.program.printed) + self.program.dropped
         self.server.receive()
 
     @property
@@ -121,16 +122,18 @@ class ClientUnderTest:
         if not self.connects():
             raise CannotConnect("the client connects", self.seen())
 
-    def answered(self, nickname: str = "") -> None:
-        """Type the nickname, if that is how it gets it, and wait until it has come.
+    def answered(self) -> str:
+        """Type the nickname, if that is how it gets it, and wait until it comes; returns what comes.
 
         Raises:
             CheckFailed: none comes.
         """
         if self.way.asks == AT_REQUEST:
-            self.type(nickname or NICKNAMES[0])
-        if self.way.answers and not self.heard():
+            self.type(NICKNAMES[0])
+        answer = self.message() if self.way.answers else ""
+        if answer is None:
             raise CheckFailed("it answers with its nickname", self.seen())
+        return answer
 
     def join(self) -> None:
         """Let it connect, ask it for its nickname, and say a word, as to one who has been let in.
@@ -238,9 +241,14 @@ class ClientUnderTest:
         self.journal.record("bytes", KEYBOARD, "Ctrl-C", CLIENT)
         self.program.interrupt()
 
+    @property
+    def endless(self) -> bool:
+        """Whether it prints and prints, far more than it was told."""
+        return self.program.dropped > 0
+
     def ends(self, seconds: float = ENDING) -> bool:
         """Whether its process ends by itself."""
-        return self.until(lambda: self.ended, seconds)
+        return self.until(lambda: self.ended or self.endless, seconds) and self.ended
 
     # --- its server ---
 
@@ -337,8 +345,12 @@ class ClientUnderTest:
     def seen(self, since: int = 0) -> str:
         """What became of it, and what it has printed since: for a report."""
         status = self.program.ended
+        if self.endless:
+            return f"it prints without end: {self.screen[-8:]!r}"
         printed = self.screen[since:].strip()
-        tail = f"{'…' * (len(printed) > 160)}{printed[-160:]!r}"
+        tail = f"{'…' * (len(printed) > SEEN)}{printed[-SEEN:]!r}"
+        if TRACEBACK.search(printed):
+            tail = f"an error that is caught nowhere: {printed.splitlines()[-1].strip()!r}"
         what = f"it printed {tail}" if printed else "it printed nothing" + " more" * bool(since)
         if status is None:
             return what

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from labkit.conformance.behaviour import Section
 from labkit.conformance.client.client_under_test import ClientUnderTest
 from labkit.conformance.client.leaving import SPIN, spins
@@ -16,7 +18,7 @@ _AGAIN = "it connects again by itself"
 
 def _said(client: ClientUnderTest, since: int) -> bool:
     """Whether it has told something since."""
-    return any(letter.isalpha() for letter in client.screen[since:])
+    return re.search(r"\w", client.screen[since:]) is not None
 
 
 def _noticed(client: ClientUnderTest, since: int, what: str) -> None:
@@ -29,11 +31,11 @@ def _noticed(client: ClientUnderTest, since: int, what: str) -> None:
 
     def happened() -> bool:
         again.extend([True] * client.server.comes_back())
-        return bool(again) or _said(client, since) or client.ended
+        return bool(again) or client.endless or _said(client, since) or client.ended
 
-    if not client.until(happened):
+    if not client.until(happened) or client.endless:
         used = spins(client)
-        busy = f", and uses {used:.0%} of a processor" if used >= SPIN else ""
+        busy = f", but that it uses {used:.0%} of a processor" if used >= SPIN else ""
         raise CheckFailed(
             f"{what} is told to its user, or ends it", f"nothing happens{busy}; {client.seen(since)}"
         )

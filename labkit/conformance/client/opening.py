@@ -124,7 +124,7 @@ def _asked(client: ClientUnderTest, way: Way, name: str) -> Way:
         else:
             client.type(NICKNAMES[0])
     way = replace(way, answers=client.heard())
-    if not way.answers and client.ended:
+    if not way.answers and (client.ended or (client.server.end and client.ends())):
         raise CannotRun(f"{name}: asked for a nickname, it ends: {_special(client) or client.seen()}")
     return way
 

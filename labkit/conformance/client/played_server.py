@@ -11,6 +11,15 @@ from labkit.journal import Journal, shown
 from labkit.probe import kernel
 from labkit.wire import sockets
 
+MUCH = 8192
+"""Bytes of which a client that waits in send has sent more."""
+
+RECEIVE_BUFFER = 65536
+"""Bytes that the kernel keeps for this server."""
+
+AT_ONCE = 1 << 20
+"""Bytes taken at once."""
+
 
 class PlayedServer:
     """A server for one client, at this machine's two addresses.
@@ -35,6 +44,9 @@ class PlayedServer:
         self.port: int = self._listeners[0].getsockname()[1]
         with contextlib.suppress(OSError):  # no IPv6; or its port is taken
             self._listeners.append(sockets.listen("::1", self.port))
+        for listener in self._listeners:
+            # Set, it does not grow: a client that says more than the kernel keeps must wait.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if not listening:
             self.close()
 
@@ -68,20 +80,21 @@ class PlayedServer:
         return [sock] if sock and sock.fileno() >= 0 and not self.end and not self.deaf else []
 
     @property
-    def waiting(self) -> bool:
-        """Whether something has come that was not taken."""
+    def full(self) -> bool:
+        """Whether much has come that was not taken."""
         with contextlib.suppress(OSError):
-            return self.sock is not None and bool(self.sock.recv(1, socket.MSG_PEEK))
+            return self.sock is not None and len(self.sock.recv(2 * MUCH, socket.MSG_PEEK)) > MUCH
         return False
 
     def receive(self) -> None:
         """Take what has come."""
         for sock in self.readers:
             try:
-                while data := sockets.receive_now(sock, 65536):
+                data = sockets.receive_now(sock, AT_ONCE)
+                if data:
                     self.journal.record("bytes", CLIENT, shown(data), SERVER)
                     self.arrived += data
-                how = "FIN" if data is not None else ""
+                how = "FIN" if data == b"" else ""
             except OSError:
                 how = "RST"
             if how:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import monotonic
 
 from labkit.conformance.behaviour import Behaviour
-from labkit.conformance.client.behaviours import BEHAVIOURS, NO_SERVER
+from labkit.conformance.client.behaviours import BEHAVIOURS, ENDINGS, NO_SERVER
 from labkit.conformance.client.client_under_test import ClientUnderTest
 from labkit.conformance.client.opening import opened
 from labkit.conformance.client.report import ClientReport, ClientVerdict
@@ -35,7 +35,11 @@ def _show_nothing(text: str) -> None:
 
 
 def check_client(
-    way: Way, show: Show = _show_nothing, one_by_one: bool = False, ladder: int | None = None
+    way: Way,
+    show: Show = _show_nothing,
+    one_by_one: bool = False,
+    ladder: int | None = None,
+    behaviours: Collection[Behaviour] = BEHAVIOURS,
 ) -> ClientReport:
     """Try the client that this command starts.
 
@@ -44,6 +48,7 @@ def check_client(
         show: is given the text of the report, piece by piece, as soon as it is known.
         one_by_one: never two clients at once. It is so anyway where the port is given.
         ladder: the number of the behaviour whose ladder the text ends with; None: that of the worst ✗.
+        behaviours: those to be tried.
 
     Raises:
         CannotRun: it does not start, does not connect, or is not made for standard input.
@@ -54,7 +59,7 @@ def check_client(
     report = ClientReport(name, way.framing, notes, ladder_of=ladder)
     show(report.head())
     at_a_time = 1 if one_by_one or way.port else AT_A_TIME
-    for verdict in _all_at_once(way, at_a_time):
+    for verdict in _all_at_once(behaviours, way, at_a_time):
         report.verdicts.append(verdict)
         show(str(verdict))
     report.seconds = monotonic() - started
@@ -62,13 +67,13 @@ def check_client(
     return report
 
 
-def _all_at_once(way: Way, at_a_time: int) -> Iterator[ClientVerdict]:
+def _all_at_once(behaviours: Collection[Behaviour], way: Way, at_a_time: int) -> Iterator[ClientVerdict]:
     """The verdicts in order, each as soon as it and those before it are known."""
     running: list[ClientUnderTest] = []  # needs no lock: each worker appends its client, and removes it
     pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="labkit-check")
     with Patience(()) as machine:
         over = Deadline(LONGEST, machine)
-        verdicts = [pool.submit(_surely, behaviour, way, over, running) for behaviour in BEHAVIOURS]
+        verdicts = [pool.submit(_surely, behaviour, way, over, running) for behaviour in behaviours]
         try:
             for verdict in verdicts:
                 yield verdict.result()
@@ -143,7 +148,7 @@ def _verdict(
     )
     if client is None or verdict != MISSED:
         return found
-    status = client.program.ended
+    status = 0 if behaviour.name in ENDINGS else client.program.ended
     died = "" if not status else f"by signal {-status}" if status < 0 else f"with status {status}"
     lines = client.screen.strip("\n").splitlines()[-PRINTED:]
     return replace(found, died=died, printed=textwrap.dedent("\n".join(lines)))

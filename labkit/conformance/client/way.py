@@ -30,6 +30,9 @@ HOST = "127.0.0.1"
 
 CLIENT, SERVER, KEYBOARD, SCREEN = "client", "server", "keyboard", "screen"
 
+SEEN = 120
+"""Letters of what it printed last that are told."""
+
 OTHER = "kim"
 """Who talks in the room of the client."""
 
@@ -43,7 +46,7 @@ because it knows it."""
 NUDGE = "nudge"
 
 TRACEBACK = re.compile(
-    r"Traceback \(most recent call last\)|^Exception in thread |^\s+at [\w.$<>/]+ ?\("
+    r"Traceback \(most recent call last\)|^Exception in thread |^[ \t]+at [\w.$<>/]+ ?\("
     r"|UnhandledPromiseRejection|Unhandled '?error'? event|^panic: |^goroutine \d+|Unhandled exception"
     r"|\bpanicked at\b|Segmentation fault|core dumped",
     re.M,
