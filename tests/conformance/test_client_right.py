@@ -1,5 +1,5 @@
-"""`check client` finds nothing wrong with right clients, in four styles and two languages; and it tells in one
-line what it cannot judge."""
+"""`check client` finds nothing wrong with right clients, in four styles and two languages. What it cannot
+judge it tells in one line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class ClientVerdict(Verdict):
     advice: ClassVar[Mapping[str, Advice]] = ADVICE
 
 
-@dataclass
+@dataclass(repr=False)
 class ClientReport(Report):
     """What a client does and does not do."""
 
