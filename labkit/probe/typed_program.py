@@ -61,6 +61,10 @@ def filled(words: Collection[str], values: Mapping[str, object]) -> list[str]:
     return [pattern.sub(lambda found: names[found[0]], word) for word in words]
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _environment() -> dict[str, str]:
     """This process's own, in which programs write UTF-8."""
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
@@ -100,6 +104,8 @@ class TypedProgram:
                 stdout=write,
                 stderr=write,
                 start_new_session=os.name == "posix",
+                # What a shell starts in the background ignores Ctrl-C; so would the child.
+                preexec_fn=_heed_interrupts if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else None,
             )
         except OSError as error:
             os.close(read)

@@ -4,7 +4,9 @@ judge it tells in one line."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -184,3 +186,15 @@ def test_a_students_client() -> None:
     assert "UnicodeEncodeError" in text and "EOFError" in text and "ConnectionRefusedError" in text
     (cause, verdicts) = report.causes[0]
     assert cause.startswith("the end of the connection is not looked at") and len(verdicts) > 2, report
+
+
+def test_ctrl_c_where_it_is_ignored() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C; the client does not inherit that."""
+    need(os.name == "posix", "Ctrl-C for one process (POSIX)")
+    some = [behaviour for behaviour in BEHAVIOURS if behaviour.name == "Ctrl-C ends it quietly"]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        report = check_client(Way(RIGHT["select"]), behaviours=some)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert report.missed == [], report

@@ -5,6 +5,7 @@ client talks to. The files, each built on those before it:
 
 - way.py   how a client is run, and how long it may take
 - played_server.py   the server that it finds
+- running.py   a client that runs, and how to wait for it
 - client_under_test.py   a client to try, its user, its screen and its server
 - joining.py, hearing.py, saying.py, leaving.py, dying.py   the behaviours
 - behaviours.py   all of them, in order
