@@ -61,6 +61,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nickname", default="", metavar="NAME", help="what the client's COMMAND gives it")
     parser.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="typed into the client first, such as '$HOST' or '$PORT', if it asks for that; may be given "
+        "several times",
+    )
+    parser.add_argument(
         "--port",
         type=take.port,
         default=0,
@@ -86,7 +94,7 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
     program = None
     if "--" in words:
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
-    with_value = ("--framing", "--hints", "--request", "--ladder", "--nickname", "--port")
+    with_value = ("--framing", "--hints", "--request", "--ladder", "--nickname", "--port", "--type")
     options, others = apart(words[1:], *with_value)
     return [words[0], *options, *others], argparse.Namespace(program=program)
 
@@ -237,7 +245,8 @@ def check_client(command: list[str], options: argparse.Namespace) -> int:
     from labkit.conformance.client.way import Way
 
     request = "" if options.request == "none" else options.request
-    way = Way(tuple(command), options.framing, request, options.nickname, options.port)
+    first = tuple(options.type)
+    way = Way(tuple(command), options.framing, request, options.nickname, first, options.port)
 
     def report(show: Callable[[str], None]) -> Report:
         return run.check_client(way, show, options.one_by_one, options.ladder)

@@ -52,6 +52,18 @@ sock.shutdown(socket.SHUT_WR)
 """It sends no LF; so it is of the raw dialect."""
 
 
+ASKS = """
+import os, runpy, sys
+def line(prompt):
+    print(prompt, flush=True)
+    return "".join(iter(lambda: os.read(0, 1).decode(), "\\n"))
+program = sys.argv[1]
+sys.argv[1:] = [line("Host:"), line("Port:")]
+runpy.run_path(program, run_name="__main__")
+"""
+"""It asks where the server is, and goes on as another."""
+
+
 @pytest.mark.parametrize("style", RIGHT)
 def test_all_holds(style: str) -> None:
     """Whether its user answers the request is the only thing that is judged of one and not of another."""
@@ -105,6 +117,16 @@ def test_a_client_that_has_its_port_written_in_it() -> None:
     report = check_client(Way(command, port=port), behaviours=BEHAVIOURS[:2])
     assert report.missed == [] and report.holds, report
     with pytest.raises(CannotRun, match="if its port is written in the program, give it with --port N"):
+        check_client(Way(command))
+
+
+def test_a_client_that_asks_where_the_server_is() -> None:
+    """Its user types that first; without that it is told how."""
+    command = (*PYTHON, "-c", ASKS, str(CLIENTS / "selecting.py"))
+    some = [behaviour for behaviour in BEHAVIOURS if behaviour.number in (1, 8, 17, 38)]
+    report = check_client(Way(command, first=("$HOST", "$PORT")), behaviours=some)
+    assert report.missed == [] and report.holds, report
+    with pytest.raises(CannotRun, match=r"--type '\$HOST' --type '\$PORT' answers that"):
         check_client(Way(command))
 
 

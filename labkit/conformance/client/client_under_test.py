@@ -90,14 +90,6 @@ class ClientUnderTest(RunningClient):
 
     # --- its user ---
 
-    def type(self, *lines: str) -> None:
-        """Type these lines, at once."""
-        self.type_bytes("".join(line + "\n" for line in lines).encode())
-
-    def type_bytes(self, data: bytes) -> None:
-        self.journal.record("bytes", KEYBOARD, shown(data), CLIENT)
-        self.program.type(data)
-
     def type_much(self, line: str, most: int, full: float) -> int:
         """Type this line again and again, at most so many bytes, until nothing of it is taken for so many
         seconds, because the server does not read; returns how many."""

@@ -97,7 +97,10 @@ def _no_connection(client: ClientUnderTest) -> str:
     status = client.program.ended
     if status is not None:
         return f"it ended, with status {status}, and never connected to {where}{hint}{last}"
-    return f"it runs, but does not connect to {where}{hint}{last}"
+    asks = (
+        "" if way.first else "; if it asks where the server is, --type '$HOST' --type '$PORT' answers that"
+    )
+    return f"it runs, but does not connect to {where}{hint}{asks}{last}"
 
 
 def _special(client: ClientUnderTest) -> str:

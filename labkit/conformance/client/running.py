@@ -51,10 +51,20 @@ class RunningClient:
             self.server.close()
             raise
         self.clock = Patience((self.program.pid,))
+        if way.first:
+            self.type(*filled(way.first, values))
 
     def unique(self, word: str) -> str:
         """The word with a number that no other has."""
         return f"{word}-{next(self._numbers)}"
+
+    def type(self, *lines: str) -> None:
+        """Type these lines, at once."""
+        self.type_bytes("".join(line + "\n" for line in lines).encode())
+
+    def type_bytes(self, data: bytes) -> None:
+        self.journal.record("bytes", KEYBOARD, shown(data), CLIENT)
+        self.program.type(data)
 
     # --- waiting ---
 

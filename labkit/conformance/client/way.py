@@ -66,6 +66,7 @@ class Way:
     framing: str = "lines"
     request: str = Request().line()  # "": the server does not ask, and the client speaks first
     nickname: str = ""  # that the command carries
+    first: tuple[str, ...] = ()  # what is typed before the nickname, such as $HOST and $PORT
     port: int = 0  # on which the client looks for the server; 0: it is told
     asks: str = AT_REQUEST
     answers: bool = True  # it does send a nickname
