@@ -34,7 +34,7 @@ class Cause:
 
     words: str
     behaviours: frozenset[str]
-    needs: str = ""  # the one of them without which it is another fault
+    sign: str = ""  # that without which it is another cause
 
 
 _BYTES, _THREADS, _NAMES, _ROOM = (
@@ -239,7 +239,7 @@ def causes_of(
     found: list[tuple[Cause | None, list[str]]] = []
     for cause in causes:
         these = [name for name in left if name in cause.behaviours]
-        if len(these) > 1 and cause.needs in ("", *these):
+        if len(these) > 1 and (not cause.sign or cause.sign in these):
             found.append((cause, these))
             left = [name for name in left if name not in these]
     found += [(None, [name]) for name in left]

@@ -181,7 +181,7 @@ CAUSES = (
                 "a goodbye in the middle of a line is noticed",
             }
         ),
-        needs="what others say is shown while its user types nothing",
+        sign="what others say is shown while its user types nothing",
     ),
     Cause(
         "the end of the connection is not looked at: recv brings nothing, again and again",

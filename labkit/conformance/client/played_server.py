@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from time import monotonic
 
@@ -40,15 +41,15 @@ class PlayedServer:
         self.arrived = bytearray()  # all that came from the client
         self.sock: socket.socket | None = None  # the connection, once there is one
         self.sent_at = 0.0
-        self._listeners = [sockets.listen(HOST, port)]
+        self._listeners = [sockets.listen(HOST, port) if listening else _bound(port)]
         self.port: int = self._listeners[0].getsockname()[1]
+        if not listening:
+            return
         with contextlib.suppress(OSError):  # no IPv6; or its port is taken
             self._listeners.append(sockets.listen("::1", self.port))
         for listener in self._listeners:
             # Set, it does not grow: a client that says more than the kernel keeps must wait.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        if not listening:
-            self.close()
 
     def accept(self) -> socket.socket | None:
         """The next that has connected, if any has."""
@@ -145,3 +146,16 @@ class PlayedServer:
         if self.sock is not None:
             self.sock.close()
         self._listeners = []
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket that has the port, and does not listen: who connects there is refused."""
+    sock = socket.socket()
+    if os.name == "posix":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
