@@ -184,6 +184,16 @@ CAUSES = (
         sign="what others say is shown while its user types nothing",
     ),
     Cause(
+        "lines that were read with another one are left behind, until the next is typed",
+        frozenset(
+            {
+                "lines that are typed at once all arrive",
+                "while the server does not read, others are heard",
+            }
+        ),
+        sign="lines that are typed at once all arrive",
+    ),
+    Cause(
         "the end of the connection is not looked at: recv brings nothing, again and again",
         frozenset(
             {
