@@ -254,6 +254,8 @@ class TypedProgram:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(DYING)
         self._close_input()
+        if self._reader is not None:
+            self._reader.join(DYING)
         if self._output >= 0:
             os.close(self._output)
             self._output, self.complete = -1, True

@@ -26,6 +26,8 @@ from labkit.conformance.client.way import (
     NUDGES,
     OTHER,
     QUIET,
+    REQUEST,
+    ROOM,
     SERVER,
     TIMEOUT,
     CannotConnect,
@@ -33,6 +35,7 @@ from labkit.conformance.client.way import (
 from labkit.journal import shown
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
+from labkit.wire.messages import Welcome
 
 
 class ClientUnderTest(RunningClient):
@@ -80,7 +83,9 @@ class ClientUnderTest(RunningClient):
         self.connected()
         self.ask()
         with contextlib.suppress(CheckFailed):
-            self.answered()
+            nickname = self.answered().strip()
+            if nickname.isalnum() and self.way.request == REQUEST:
+                self.say(Welcome(nickname, ROOM).line())
         self.forget()
         word = self.unique("welcome")
         self.say(f"{OTHER}: {word}")

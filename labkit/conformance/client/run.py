@@ -23,9 +23,13 @@ from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.patience import LATE, Patience, too_busy
 from labkit.probe.typed_program import NoProgram
+from labkit.wire.text import brief, clean
 
 AT_A_TIME = 4
 """Clients that are tried at the same time."""
+
+LONGEST_LINE = 150
+"""Letters that are told of a line that it printed."""
 
 Show = Callable[[str], None]
 
@@ -150,5 +154,5 @@ def _verdict(
         return found
     status = 0 if behaviour.name in ENDINGS else client.program.ended
     died = "" if not status else f"by signal {-status}" if status < 0 else f"with status {status}"
-    lines = client.screen.strip("\n").splitlines()[-PRINTED:]
+    lines = [brief(clean(line), LONGEST_LINE) for line in client.screen.strip("\n").splitlines()[-PRINTED:]]
     return replace(found, died=died, printed=textwrap.dedent("\n".join(lines)))

@@ -33,6 +33,11 @@ CLIENT, SERVER, KEYBOARD, SCREEN = "client", "server", "keyboard", "screen"
 SEEN = 120
 """Letters of what it printed last that are told."""
 
+REQUEST = Request().line()
+
+ROOM = "lobby"
+"""Where the client is let in."""
+
 OTHER = "kim"
 """Who talks in the room of the client."""
 
@@ -64,7 +69,7 @@ class Way:
 
     command: tuple[str, ...]
     framing: str = "lines"
-    request: str = Request().line()  # "": the server does not ask, and the client speaks first
+    request: str = REQUEST  # "": the server does not ask, and the client speaks first
     nickname: str = ""  # that the command carries
     first: tuple[str, ...] = ()  # what is typed before the nickname, such as $HOST and $PORT
     port: int = 0  # on which the client looks for the server; 0: it is told
