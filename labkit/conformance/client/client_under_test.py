@@ -26,8 +26,6 @@ from labkit.conformance.client.way import (
     NUDGES,
     OTHER,
     QUIET,
-    REQUEST,
-    ROOM,
     SERVER,
     TIMEOUT,
     CannotConnect,
@@ -35,7 +33,6 @@ from labkit.conformance.client.way import (
 from labkit.journal import shown
 from labkit.probe.deadline import SLICE, Deadline
 from labkit.probe.failed import CheckFailed
-from labkit.wire.messages import Welcome
 
 
 class ClientUnderTest(RunningClient):
@@ -83,9 +80,7 @@ class ClientUnderTest(RunningClient):
         self.connected()
         self.ask()
         with contextlib.suppress(CheckFailed):
-            nickname = self.answered().strip()
-            if nickname.isalnum() and self.way.request == REQUEST:
-                self.say(Welcome(nickname, ROOM).line())
+            self.answered()
         self.forget()
         word = self.unique("welcome")
         self.say(f"{OTHER}: {word}")

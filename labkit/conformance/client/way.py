@@ -35,9 +35,6 @@ SEEN = 120
 
 REQUEST = Request().line()
 
-ROOM = "lobby"
-"""Where the client is let in."""
-
 OTHER = "kim"
 """Who talks in the room of the client."""
 
