@@ -80,10 +80,13 @@ def section_of(name: str) -> list[Behaviour]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_alone(fault: str) -> None:
     """One fault breaks one behaviour, and the others of its section hold."""
-    report = check_client(with_fault(fault), behaviours=section_of(FAULTS[fault]))
-    if not report.too_busy:
+    for _ in range(3):
+        report = check_client(with_fault(fault), behaviours=section_of(FAULTS[fault]))
         missed = {v.behaviour.name for v in report.verdicts if v.verdict == MISSED}
-        assert missed == {FAULTS[fault]}, report
+        assert missed <= {FAULTS[fault]}, report
+        if not report.too_busy:  # or else the machine was, for some of them
+            break
+    assert missed or report.too_busy, report
 
 
 def test_every_behaviour_has_a_client_that_fails_it() -> None:
