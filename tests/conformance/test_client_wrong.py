@@ -66,6 +66,13 @@ FAULTS = {
 SECTIONS = (JOINING, HEARING, SAYING, LEAVING, DYING)
 
 
+def test_words_without_end() -> None:
+    """One that prints the end of the stream again and again, with words, has not noticed it."""
+    some = [behaviour for behaviour in BEHAVIOURS if behaviour.name == "the server's goodbye is noticed"]
+    report = check_client(with_fault("a circle of words"), behaviours=some)
+    assert report.missed or report.too_busy, report
+
+
 def with_fault(fault: str) -> Way:
     return Way((sys.executable, "-I", "-S", str(THREADS), "$HOST", "$PORT", fault))
 
@@ -93,4 +100,5 @@ def test_every_behaviour_has_a_client_that_fails_it() -> None:
     """And every fault that threads.py has is tried."""
     required = {behaviour.name for behaviour in BEHAVIOURS if not behaviour.optional}
     assert set(FAULTS.values()) == required
-    assert set(re.findall(r'has\("(.+?)"\)', THREADS.read_text(encoding="utf-8"))) - {"…"} == set(FAULTS)
+    tried = set(re.findall(r'has\("(.+?)"\)', THREADS.read_text(encoding="utf-8"))) - {"…"}
+    assert tried == {*FAULTS, "a circle of words"}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from labkit.conformance.client.played_server import PlayedServer
 from labkit.conformance.client.way import (
+    A_MOMENT,
     CLIENT,
     ENDING,
     HOST,
@@ -93,6 +94,14 @@ class RunningClient:
     def pause(self, seconds: float = QUIET) -> None:
         """Let the client have so many seconds."""
         self.until(lambda: False, seconds)
+
+    def settled(self) -> int:
+        """Wait until it prints nothing more for a moment; returns the length of its screen."""
+        length = -1
+        while length != len(self.program.printed) and not self.endless:
+            length = len(self.program.printed)
+            self.pause(A_MOMENT)
+        return len(self.screen)
 
     # --- what becomes of it ---
 

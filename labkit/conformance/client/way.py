@@ -20,6 +20,9 @@ ENDING = 4.0
 QUIET = 0.4
 """Seconds without anything after which nothing more is expected."""
 
+A_MOMENT = 0.2
+"""Seconds without a byte after which it has printed what it prints of itself, such as a prompt."""
+
 NAP = 0.002
 """Seconds from one look to the next, where nothing wakes: whether the client has read what was sent."""
 

@@ -86,6 +86,8 @@ class Client:
         """FIN has come."""
         if has("no end in the handshake") and not self.asked or has("no end in a line") and rest:
             threading.Event().wait()
+        while has("a circle of words") and self.asked and not rest and not self.input_ended:
+            self.show("it said: " + self.sock.recv(1024).decode())
         if has("no end") and self.asked and not rest and not self.input_ended:
             threading.Event().wait()
         if has("a traceback at the end") and self.asked and not rest and not self.input_ended:
