@@ -14,7 +14,7 @@ COMMANDS = {
     "join": "chat from this terminal",
     "lab": "open the notebooks in JupyterLab",
     "demo": "watch three clients chat, and leave, in this terminal",
-    "check": "check a solution of an exercise, or any chat server",
+    "check": "check a solution of an exercise, or any chat server or client",
     "exercises": "list the exercises, begin one, make their notebooks",
     "watch": "check a solution again whenever its file is saved",
     "grade": "check the solutions of a whole class",

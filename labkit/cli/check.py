@@ -1,7 +1,8 @@
 """python -m labkit check: is that solution right, is that server?
 
 `check EXERCISE FILE.py` checks a student's code, `check judge FILE.py` a student's test. `check server`
-tries the behaviours of conformance/ on a server: at an address, or started by a command.
+tries the behaviours of conformance/ on a server: at an address, or started by a command. `check client`
+does so on a client.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.cli import options as take
 from labkit.cli.console import print_error
 from labkit.cli.options import add_framing, apart
 from labkit.wire.messages import Request
@@ -23,6 +25,8 @@ DETAILS = (
     "`check framing my.py` checks an exercise, in a notebook, too; `exercises list` names them all. "
     "`check server HOST:PORT` tells whether the server there is right, whatever its language; "
     "`check server -- COMMAND` starts it itself, with a free port in $PORT, and stops it. "
+    "`check client -- COMMAND` tells whether that client is right: it types into it, and plays the server "
+    "at $HOST and $PORT. "
     "Exit status 0: all holds; 1: something does not; 2: nothing could be checked; 3: the machine was too "
     "busy to tell, so nothing was judged."
 )
@@ -37,7 +41,7 @@ NOT_JUDGED = 3
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("exercise", metavar="EXERCISE", help="the exercise's name, or server")
+    parser.add_argument("exercise", metavar="EXERCISE", help="the exercise's name, or server, or client")
     parser.add_argument(
         "what",
         nargs="?",
@@ -54,6 +58,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help="how the server asks for a nickname, if not with `nickname`; none: it does not, and the "
         "client speaks first",
+    )
+    parser.add_argument("--nickname", default="", metavar="NAME", help="what the client's COMMAND gives it")
+    parser.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="typed into the client first, such as '$HOST' or '$PORT', if it asks for that; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--port",
+        type=take.port,
+        default=0,
+        help="where the client looks for the server, if that is written in the client",
     )
     parser.add_argument(
         "--ladder", type=int, metavar="N", help="draw the ladder of behaviour N, and not of the worst ✗"
@@ -75,7 +94,8 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
     program = None
     if "--" in words:
         words, program = words[: words.index("--")], words[words.index("--") + 1 :]
-    options, others = apart(words[1:], "--framing", "--hints", "--request", "--ladder")
+    with_value = ("--framing", "--hints", "--request", "--ladder", "--nickname", "--port", "--type")
+    options, others = apart(words[1:], *with_value)
     return [words[0], *options, *others], argparse.Namespace(program=program)
 
 
@@ -93,6 +113,10 @@ def run(options: argparse.Namespace) -> int:
             "" if options.request == "none" else options.request,
             options.ladder,
         )
+    if name == "client" and what is None:
+        if not program:
+            options.parser.error("check client needs -- COMMAND, or the exercise's FILE.py")
+        return check_client(program, options)
     if what is None or program is not None:
         options.parser.error(f"check {name} needs a FILE.py")
     return check_file(name, what, options.hints, options.json)
@@ -166,6 +190,15 @@ def check_server(
     Returns the exit status: 0 if all that is required holds, 1 if something does not, 2 if there was
     nothing to try, 3 if something was not judged because the machine was too busy.
     """
+
+    def report(show: Callable[[str], None]) -> Report:
+        return _report(host_port, command, framing, show, one_by_one, request, ladder)
+
+    return _told(report, as_json)
+
+
+def _told(run: Callable[[Callable[[str], None]], Report], as_json: bool) -> int:
+    """Print what this run finds; returns the exit status."""
     from labkit.conformance.greeting import CannotRun
 
     def show(text: str) -> None:
@@ -173,7 +206,7 @@ def check_server(
             print(text, flush=True)
 
     try:
-        report = _report(host_port, command, framing, show, one_by_one, request, ladder)
+        report = run(show)
     except CannotRun as error:
         print(json.dumps({"error": str(error)}) if as_json else f"labkit: {error}")
         return UNUSABLE
@@ -201,3 +234,21 @@ def _report(
     if host_port:
         return check_address(host_port, framing, show, request, ladder)
     return check_command(command, framing, show, one_by_one, request, ladder)
+
+
+# --- a client ---
+
+
+def check_client(command: list[str], options: argparse.Namespace) -> int:
+    """Try the client that this command starts; print what came out. Exit status: as for a server."""
+    from labkit.conformance.client import run
+    from labkit.conformance.client.way import Way
+
+    request = "" if options.request == "none" else options.request
+    first = tuple(options.type)
+    way = Way(tuple(command), options.framing, request, options.nickname, first, options.port)
+
+    def report(show: Callable[[str], None]) -> Report:
+        return run.check_client(way, show, options.one_by_one, options.ladder)
+
+    return _told(report, options.json)

@@ -12,4 +12,5 @@ built on those before it:
 - report.py              what was found, as text and as JSON
 - greeting.py  what a server does when somebody connects, if that is not what it should be
 - run.py                 the whole run
+- client/                the same for clients
 """

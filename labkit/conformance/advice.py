@@ -4,7 +4,7 @@ and which of them have one cause.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -34,6 +34,7 @@ class Cause:
 
     words: str
     behaviours: frozenset[str]
+    sign: str = ""  # that without which it is another cause
 
 
 _BYTES, _THREADS, _NAMES, _ROOM = (
@@ -225,22 +226,22 @@ CAUSES = (
 """Where several behaviours are missing for one fault. The first that fits has them."""
 
 
-def causes_of(missed: Collection[str]) -> list[tuple[Cause | None, list[str]]]:
+def causes_of(
+    missed: Collection[str], advice: Mapping[str, Advice] = ADVICE, causes: Sequence[Cause] = CAUSES
+) -> list[tuple[Cause | None, list[str]]]:
     """The missing behaviours, those of one cause together, the worst first. None: one by itself.
 
     Args:
         missed: their names.
+        advice, causes: what they mean.
     """
     left = list(missed)
     found: list[tuple[Cause | None, list[str]]] = []
-    for cause in CAUSES:
+    for cause in causes:
         these = [name for name in left if name in cause.behaviours]
-        if len(these) > 1:
+        if len(these) > 1 and (not cause.sign or cause.sign in these):
             found.append((cause, these))
             left = [name for name in left if name not in these]
     found += [(None, [name]) for name in left]
-    return sorted(found, key=lambda one: min(_harm(name) for name in one[1]))
-
-
-def _harm(name: str) -> Harm:
-    return ADVICE[name].harm if name in ADVICE else Harm.FORM
+    harm = {name: advice[name].harm for name in missed if name in advice}
+    return sorted(found, key=lambda one: min(harm.get(name, Harm.FORM) for name in one[1]))

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
+from labkit.conformance.server_under_test import NotJudged
 
-Tries = Callable[[ServerUnderTest], None]
+Tries = Callable[[Any], None]
+"""Takes what is under test: a server, or a client."""
+
+
+class UnderTest(Protocol):
+    """What is under test."""
+
+    framing: str  # "lines" or "raw"
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Behaviour:
         """Whether a server that speaks this dialect must behave so."""
         return not self.optional and not (framing == "raw" and self.not_raw)
 
-    def judge(self, server: ServerUnderTest) -> None:
+    def judge(self, subject: UnderTest) -> None:
         """Try it.
 
         Raises:
@@ -37,9 +45,9 @@ class Behaviour:
             NotJudged: it cannot be judged, in this dialect or on this server.
             NotOffered: it is optional, and the server does not have it.
         """
-        if server.framing == "raw" and self.not_raw:
+        if subject.framing == "raw" and self.not_raw:
             raise NotJudged(self.not_raw)
-        self.tries(server)
+        self.tries(subject)
 
 
 class Section(list[Behaviour]):

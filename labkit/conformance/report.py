@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from labkit.conformance.advice import ADVICE, Advice, causes_of
+from labkit.conformance.advice import ADVICE, Advice, Cause, causes_of
 from labkit.conformance.behaviour import Behaviour
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
@@ -30,6 +32,9 @@ PRINTED = 6
 class Verdict:
     """Whether a server behaves so, and how that showed."""
 
+    subject: ClassVar[str] = "server"  # what it is
+    advice: ClassVar[Mapping[str, Advice]] = ADVICE
+
     behaviour: Behaviour
     required: bool
     verdict: str  # one of the five above
@@ -52,7 +57,7 @@ class Verdict:
             rows.append(_wrapped("        seen:     ", self.seen))
             rows.append(_wrapped("        the wire: ", self.behaviour.clause))
             if self.died:
-                rows.append(_wrapped("        and then: ", f"the server ended, {self.died}"))
+                rows.append(_wrapped("        and then: ", f"the {self.subject} ended, {self.died}"))
             if self.printed:
                 rows.append(_indented("        it said:  ", self.printed.splitlines()[-PRINTED:]))
             if self._advice:
@@ -78,7 +83,7 @@ class Verdict:
 
     @property
     def _advice(self) -> Advice | None:
-        return ADVICE.get(self.behaviour.name) if self.verdict == MISSED else None
+        return self.advice.get(self.behaviour.name) if self.verdict == MISSED else None
 
 
 @dataclass
@@ -92,6 +97,8 @@ class Report:
         verdicts: in the order of the behaviours.
         ladder_of: the number of the behaviour whose ladder the text has at its end; None: of the worst ✗.
     """
+
+    subject: ClassVar[str] = "server"  # what it is about
 
     server: str
     framing: str
@@ -126,6 +133,10 @@ class Report:
                 return Ladder(v.events, f"{number}: {v.behaviour.name}", rows=ROWS)
         raise KeyError(f"no behaviour number {number} was tried")
 
+    def told_as_one(self, missed: Collection[str]) -> list[tuple[Cause | None, list[str]]]:
+        """These behaviours, those of one cause together."""
+        return causes_of(missed)
+
     # --- as text ---
 
     def head(self) -> str:
@@ -138,7 +149,7 @@ class Report:
         missed = {v.behaviour.name: v for v in self.verdicts if v.verdict == MISSED}
         found = [
             (cause.words if cause else names[0], [missed[name] for name in names])
-            for cause, names in causes_of(missed)
+            for cause, names in self.told_as_one(missed)
         ]
         return sorted(found, key=lambda one: not any(verdict.died for verdict in one[1]))
 
@@ -146,7 +157,7 @@ class Report:
         lines = []
         for words, verdicts in self.causes:
             numbers = ", ".join(str(n) for n in sorted(v.behaviour.number for v in verdicts))
-            died = next((f" (the server ended, {v.died})" for v in verdicts if v.died), "")
+            died = next((f" (the {self.subject} ended, {v.died})" for v in verdicts if v.died), "")
             lines.append(_wrapped(f"  {numbers}: ", words + died))
         return lines
 
@@ -181,7 +192,7 @@ class Report:
     def as_json(self) -> str:
         return json.dumps(
             {
-                "server": self.server,
+                self.subject: self.server,
                 "framing": self.framing,
                 "notes": self.notes,
                 "holds": self.holds,

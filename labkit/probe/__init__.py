@@ -9,4 +9,5 @@
 - patience.py     a clock that stands still while others use the machine
 - raw_client.py   a client that is nothing but a socket
 - reaper.py       the process that ends what another one has started, once that one is gone
+- typed_program.py   a program on whose standard input is typed, and whose output is read
 """
