@@ -554,12 +554,12 @@ def ends(bench: Bench) -> None:
         while looks and not running.ended(0.005) and listener.failed < 2:
             looks -= 1 if not listener.failed else 0
         listener.close()
-        before, looks = listener.failed, 40
+        before, looks = listener.in_vain, 40
         while looks and not running.ended(0.005):  # one that looks up only now and then is not waited for
-            if listener.failed - before > IN_VAIN:
+            if listener.in_vain - before > IN_VAIN:
                 seen = f"accept raised, and was called again, {IN_VAIN} times and more"
                 raise CheckFailed("serve returns when its listener is closed", seen, "goes on")
-            looks -= listener.failed - before < IN_VAIN // 10  # or it is waited for, on a busy machine, too
+            looks -= listener.in_vain - before < IN_VAIN // 10  # or it is waited for, on a busy machine, too
         if running.error is not None:
             raise running.error
 
