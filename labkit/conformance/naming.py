@@ -59,7 +59,6 @@ def _speaks_as(
     server.answer(newcomer, nickname)
     word, texts = letters(LONGEST_NAME), (unique("hello"), unique("hello"))
     newcomer.send(word)
-    newcomer.until_read()
     heard = []
     for text in texts:
         newcomer.send(text)
@@ -120,7 +119,6 @@ def _(server: ServerUnderTest) -> None:
     word, text = letters(LONGEST_NAME), unique("hello")
     bob.forget()
     second.send(word)
-    second.until_read()
     second.send(text)
     heard = server.reaches(text, second, bob)
     if heard and is_from(taken, server.said_by(form, bob.passed_over.decode(errors="replace"), word)):

@@ -890,6 +890,15 @@ def test_one_that_is_thrown_out_after_a_goodbye() -> None:
     assert re.match(r"carol was thrown out \((FIN|RST)\); dave heard ", seen)
 
 
+def test_one_that_hears_no_more_once_one_who_did_not_read_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who, and whom."""
+    monkeypatch.setattr(dying.Clog, "_fill", lambda clog: False)
+    expected, seen = told(
+        Warped(heard=without(b"going-on", of="two")), "once one who did not read is gone, all go on"
+    )
+    assert expected == "two hears 'going-on-N' from one" and seen.startswith("two heard ")
+
+
 @pytest.mark.parametrize("stuck", [True, False])
 def test_whether_a_server_is_stuck_with_one_that_does_not_read(
     monkeypatch: pytest.MonkeyPatch, stuck: bool
@@ -935,6 +944,9 @@ def test_each_behaviour_has_a_number_a_name_and_a_clause() -> None:
     assert {behaviour.name for behaviour in BEHAVIOURS} == set(ADVICE)
     assert all(cause.behaviours <= set(ADVICE) for cause in CAUSES)
     assert all(Path("notebooks", f"{advice.chapter}.ipynb").exists() for advice in ADVICE.values())
+    # Each stands behind a colon, or a dash, in a sentence.
+    hints = [advice.hint for advice in ADVICE.values()] + [cause.words for cause in CAUSES]
+    assert [hint for hint in hints if not re.match("[a-z]", hint)] == []
     assert all(behaviour.clause and called(behaviour.name) is behaviour for behaviour in BEHAVIOURS)
     with pytest.raises(KeyError) as missing:
         called("flies")

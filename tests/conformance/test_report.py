@@ -15,7 +15,7 @@ from support import SOON, BareServer, Wire
 from watched import takes
 
 from labkit import ChatServer
-from labkit.conformance import run
+from labkit.conformance import greeting, run
 from labkit.conformance.behaviour import Behaviour, Section
 from labkit.conformance.greeting import CannotRun
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, WIDTH, Report, Verdict
@@ -23,6 +23,7 @@ from labkit.conformance.run import check_address, check_command
 from labkit.conformance.server_under_test import CannotJoin, Guests, NotJudged, ServerUnderTest
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
+from labkit.probe.launch import Launched
 from labkit.probe.raw_client import RawClient
 from labkit.wire.framing import FRAMINGS
 
@@ -234,6 +235,23 @@ def test_how_one_is_judged(error: Exception | None, number: int, came: tuple[str
     assert verdict.required and len(verdict.events) == (error is not None)
 
 
+@pytest.mark.parametrize(
+    ("status", "died"), [(-9, "by signal 9"), (0, "with status 0"), (3, "with status 3"), (None, "")]
+)
+@pytest.mark.parametrize("before", [HOLDS, NOT_JUDGED, MISSED])
+def test_a_server_that_has_died_of_it(before: str, status: int | None, died: str) -> None:
+    """Then nothing holds; how, and its last words, are told."""
+    launched = SimpleNamespace(ended=status, last_lines=lambda: "  one\n   two\n")
+    verdict = run._with_its_end(Verdict(behaviour(), True, before, "x", "y"), cast(Launched, launched))
+    if not died:
+        printed = "one\n two" if before == MISSED else ""
+        assert (verdict.verdict, verdict.died, verdict.printed) == (before, "", printed)
+        return
+    assert (verdict.verdict, verdict.died, verdict.printed) == (MISSED, died, "one\n two")
+    told = ("x", "y") if before == MISSED else ("the server goes on", "its process ended")
+    assert (verdict.expected, verdict.seen) == told
+
+
 def test_when_nothing_more_is_of_use() -> None:
     """The time is up; or no client could join, twice."""
     stuck = Verdict(behaviour(), True, NOT_TRIED, because="nobody can join")
@@ -266,6 +284,20 @@ def test_addresses(text: str, address: tuple[str, int] | None) -> None:
         assert str(error.value) == f"an address is HOST:PORT, such as localhost:14901, not {text!r}"
     else:
         assert run._address(text) == address
+
+
+def test_what_can_be_done_where_no_nickname_is_asked_for() -> None:
+    """To the letter: it is what one types next."""
+    assert greeting._offer("name?") == (
+        'with --request "name?" it is judged all the same, given that this is how it asks'
+    )
+    assert greeting._offer("") == (
+        "with --request none it is judged all the same, given that its clients speak first, with their "
+        "nickname"
+    )
+    assert greeting._no_way("who") == (
+        "and if 'who' is answered with a nickname, still nobody is heard by another"
+    )
 
 
 # --- a whole run, with few behaviours ---
@@ -344,6 +376,23 @@ def test_a_fault_that_a_server_survives(few: list[Behaviour]) -> None:
     with ChatServer(port=0) as server:
         told = check_address(f"127.0.0.1:{server.address[1]}")
     assert [v.verdict for v in told.verdicts] == [MISSED, HOLDS]
+
+
+def test_after_a_fault_the_clients_leave_before_others_join(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that only they have held up is tried further."""
+    tried = ServerUnderTest(server.address, timeout=SOON)
+    (alice,) = tried.join("alice")
+    here: list[bool] = []
+    join = ServerUnderTest.join
+
+    def joined(tried: ServerUnderTest, *names: str) -> list[RawClient]:
+        here.append(alice.fileno() >= 0)
+        return join(tried, *names)
+
+    monkeypatch.setattr(ServerUnderTest, "join", joined)
+    assert run._trouble(tried) == "" and here == [False]
 
 
 def test_no_client_can_join(few: list[Behaviour]) -> None:
@@ -594,6 +643,16 @@ def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> Non
     assert failed.value.expected == "bob can connect" and "nobody listens" in failed.value.seen
 
 
+def test_nicknames_are_letters_and_all_different() -> None:
+    """Also where little room is left before the tail, and for names that hold something else."""
+    tried = ServerUnderTest(("127.0.0.1", 1), tail="vwxyz")
+    names = ["alice", "alicia", "alicf", "no one", "dave-2"]
+    nicknames = [tried.nickname(name) for name in names]
+    assert nicknames[0] == "alivwxyz" and len(set(nicknames)) == len(names)
+    assert all(re.fullmatch("[a-z]{3}vwxyz", nickname) for nickname in nicknames)
+    assert [tried.nickname(name) for name in names] == nicknames
+
+
 @pytest.mark.parametrize(
     ("silent", "over", "speaker_end", "asks", "waits", "heard"),
     [
@@ -628,6 +687,24 @@ def test_how_long_one_listens(
     tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
     assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener)) is heard
     assert len(asked) == asks and asked[0] == pytest.approx(0.1) and asked[-1] == pytest.approx(waits)
+
+
+def test_one_listens_on_while_something_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time the silence is measured anew."""
+
+    def deadline(seconds: float, clock: object) -> SimpleNamespace:
+        looks = iter([False])  # it has passed at the second look
+        return SimpleNamespace(passed=lambda: seconds == 1.0 and next(looks, True))
+
+    def hears(text: str, seconds: float) -> bool:
+        listener.received += 1
+        return bool(listener.received == 4)
+
+    monkeypatch.setattr("labkit.conformance.server_under_test.Deadline", deadline)
+    listener = SimpleNamespace(hears=hears, received=0, end=None)
+    speaker = SimpleNamespace(ended=lambda seconds: None)
+    tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
+    assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener))
 
 
 def test_calming_down(server: ChatServer) -> None:

@@ -8,7 +8,11 @@ from typing import Any, cast
 import pytest
 from redis import RedisError
 
+from labkit import Limits
+from labkit.journal import Journal
 from labkit.server.backplane import writer as writing
+from labkit.server.backplane.backplane import Backplane
+from labkit.server.backplane.log import Reached
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import GivenUp
 from labkit.server.backplane.writer import HELD_ROOM, LAST_WORDS, TELL_READ, Writer
@@ -99,6 +103,14 @@ def test_answers_go_to_those_who_wait(bench: Bench) -> None:
     things = [(("a", ()), lambda answer: heard.append(("a", answer))), (("b", ()), heard.append)]
     bench.writer._hand_out(cast(Any, things), [1, [b"other", b"x"]])
     assert heard == [("a", 1), [b"other", b"x"]] and not bench.session.broken
+
+
+def test_an_answer_that_cannot_be_read_breaks_the_session(bench: Bench) -> None:
+    """Another program may have written there; why is told."""
+    bench.writer._hand_out(cast(Any, [(("a", ()), int)]), [b"x"])
+    assert bench.session.broken == (
+        """cannot read an answer: ValueError("invalid literal for int() with base 10: b'x'")"""
+    )
 
 
 def test_no_answer_is_asked_for_again(bench: Bench) -> None:
@@ -295,3 +307,15 @@ def test_waking_it_twice_is_waking_it_once(bench: Bench) -> None:
     bench.writer.wake()
     bench.writer.wake()
     assert told == [True] and bench.writer._woken
+
+
+def test_one_that_waits_for_what_was_said_wakes_it() -> None:
+    """It would else find out at the next beat that the thread waits."""
+    plane = Backplane("redis://127.0.0.1:1", threading.Lock(), Journal(), Limits(), threading.Event())
+    lobby = plane.session.rooms["lobby"]
+    lobby.followed.set()
+    assert not plane.writer._woken
+    lobby.add(Reached(threading.Event()))
+    plane.settle(0.0)
+    assert plane.writer._woken and lobby in plane.session.touched
+    assert [type(op) for op in lobby.pending] == [Reached, Reached]
