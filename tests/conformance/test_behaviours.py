@@ -591,6 +591,20 @@ def test_two_of_the_same_name() -> None:
     )
 
 
+def test_a_stranger_that_hears_the_room() -> None:
+    """What it heard is shown."""
+
+    def said(client: Client, line: bytes) -> list[bytes]:
+        if line.startswith(b"among-us"):
+            warped._sockets[4].sendall(b"alice: " + line)  # the third one's: two for each
+        return [line]
+
+    warped = Warped(said)
+    expected, seen = told(warped, "one without a nickname does not hear the room")
+    assert expected == "a newcomer that has not answered hears nothing that is said"
+    assert seen == r"stranger heard '\nalice: among-us-N\n'"
+
+
 def test_an_empty_nickname() -> None:
     """What it says comes without a name."""
     warped = Warped(

@@ -643,6 +643,20 @@ def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> Non
     assert failed.value.expected == "bob can connect" and "nobody listens" in failed.value.seen
 
 
+def test_one_whom_nobody_hears_has_not_joined(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was expected, and what was seen, is told as it was."""
+
+    def have_not_met(client: RawClient, first: RawClient) -> None:
+        raise CheckFailed(f"{first.name} hears {client.name}", "nothing")
+
+    monkeypatch.setattr("labkit.conformance.server_under_test.meet", have_not_met)
+    tried = ServerUnderTest(server.address, timeout=SOON)
+    with pytest.raises(CannotJoin) as failed:
+        tried.join("alice", "bob")
+    assert (failed.value.expected, failed.value.seen) == ("alice hears bob", "nothing")
+    tried.leave()
+
+
 def test_nicknames_are_letters_and_all_different() -> None:
     """Also where little room is left before the tail, and for names that hold something else."""
     tried = ServerUnderTest(("127.0.0.1", 1), tail="vwxyz")

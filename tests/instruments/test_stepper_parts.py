@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import threading
@@ -1083,6 +1084,15 @@ def test_a_search_that_goes_another_way_is_told() -> None:
         explore(setup, {"alice": fewer_later, "bob": fewer_later}, first_only, switches=0, schedules=1)
     assert str(error.value).startswith(f"{ANOTHER_WAY} (first_only does not hold: [1]; then: the schedule ")
     assert "does not fit: " in str(error.value)
+
+
+def test_a_worker_without_a_line_makes_one_step() -> None:
+    """A function written in C: that it ran is shown, and not what it did."""
+    run = replay(list, {"a": list.clear, "b": operator.length_hint}, ["a", "b"])
+    assert [(step.thread, step.source) for step in run.steps] == [
+        ("a", "(code that cannot be seen)"),
+        ("b", "(code that cannot be seen)"),
+    ]
 
 
 def test_a_thread_that_goes_on_for_ever_is_interrupted() -> None:

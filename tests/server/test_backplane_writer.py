@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from redis import RedisError
 
 from labkit import Limits
+from labkit.client.reconnect import LAST_WORDS as LAST_WORDS_OF_A_CLIENT
 from labkit.journal import Journal
 from labkit.server.backplane import writer as writing
-from labkit.server.backplane.backplane import Backplane
+from labkit.server.backplane.backplane import Backplane, NoRedis
 from labkit.server.backplane.log import Reached
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import GivenUp
@@ -309,9 +311,47 @@ def test_waking_it_twice_is_waking_it_once(bench: Bench) -> None:
     assert told == [True] and bench.writer._woken
 
 
+def backplane(**limits: Any) -> Backplane:
+    """One that was not started: no Redis is needed."""
+    return Backplane(
+        "redis://127.0.0.1:1", threading.Lock(), Journal(), Limits(**limits), threading.Event()
+    )
+
+
+@pytest.mark.parametrize(("lease", "patience"), [(2.0, 1.0), (3.0, 1.5), (60.0, 2.0)])
+def test_how_long_an_answer_is_waited_for(lease: float, patience: float) -> None:
+    """Not for so long that the lease ends; and what a client remembers to have said goes back further."""
+    assert backplane(lease=lease)._store._patience == patience < LAST_WORDS_OF_A_CLIENT
+
+
+def test_one_that_was_given_up_has_that_delivered() -> None:
+    """Also when none of its own threads leaves because of it."""
+    plane, did = backplane(), list[str]()
+    plane.broadcaster = cast(
+        Any,
+        SimpleNamespace(post=lambda entries: did.append("post"), wake=lambda: did.append("wake")),
+    )
+    assert plane._begin_anew("why") is plane.session
+    assert did == ["post", "wake"]
+
+
+def test_one_that_cannot_start_closes_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis was there a moment before."""
+    plane, closed = backplane(), list[bool]()
+
+    def fails(session: Session) -> None:
+        raise OSError(5, "gone")
+
+    monkeypatch.setattr(plane.writer, "start", fails)
+    monkeypatch.setattr(plane._store, "close", lambda: closed.append(True))
+    with pytest.raises(NoRedis, match="^no use of the Redis at redis://127.0.0.1:1: "):
+        plane.start(cast(Any, None))
+    assert closed == [True]
+
+
 def test_one_that_waits_for_what_was_said_wakes_it() -> None:
     """It would else find out at the next beat that the thread waits."""
-    plane = Backplane("redis://127.0.0.1:1", threading.Lock(), Journal(), Limits(), threading.Event())
+    plane = backplane()
     lobby = plane.session.rooms["lobby"]
     lobby.followed.set()
     assert not plane.writer._woken

@@ -115,8 +115,9 @@ class Tests:
         found = {test for n in range(mutant.line, mutant.last_line + 1) for test in of_file.get(str(n), [])}
         own = f"test_{Path(mutant.path).stem}.py"
         if not found:  # it is run at import
-            found = {test for tests in of_file.values() for test in tests}
-            found |= {test for test in self.seconds if f"/{own}::" in test}
+            found = {test for tests in of_file.values() for test in tests} | self._that_import(mutant.path)
+        # What is cached was run in one test for all of them.
+        found |= {test for test in self.seconds if f"/{own}::" in test}
         if not found:  # all of it is
             folder = str(Path(mutant.path).parent)
             files = [lines for path, lines in self.lines.items() if path.startswith(folder)]
@@ -128,6 +129,14 @@ class Tests:
                 break
             chosen.append(test)
         return chosen + [test for path in ALWAYS if mutant.path.startswith(path) for test in ALWAYS[path]]
+
+    def _that_import(self, path: str) -> set[str]:
+        """Those in files that import this one: they may see what it holds, and run none of its lines."""
+        package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
+        imports = re.compile(rf"from {re.escape(package)}(\.{name} import| import (\(\n)?[^()]*\b{name}\b)")
+        files = {test.partition("::")[0] for test in self.seconds}
+        those = {file for file in files if imports.search((ROOT / file).read_text())}
+        return {test for test in self.seconds if test.partition("::")[0] in those}
 
 
 def _measure(paths: list[str], workers: int) -> None:
@@ -152,9 +161,17 @@ def _durations() -> dict[str, float]:
     seconds: dict[str, float] = {}
     for case in ElementTree.parse(KEPT / "durations.xml").iter("testcase"):
         if not any(child.tag in ("failure", "error", "skipped") for child in case):
-            path = case.get("classname", "").replace(".", "/")
-            seconds[f"{path}.py::{case.get('name')}"] = float(case.get("time", 0))
+            seconds[_id(case.get("classname", ""), case.get("name", ""))] = float(case.get("time", 0))
     return seconds
+
+
+def _id(module: str, test: str) -> str:
+    """What pytest calls a test of this module, or of a class in it."""
+    parts = module.split(".")
+    inside = [test]
+    while parts and not (ROOT / f"{'/'.join(parts)}.py").exists():
+        inside.insert(0, parts.pop())
+    return "::".join([f"{'/'.join(parts)}.py", *inside])
 
 
 class Copy:
