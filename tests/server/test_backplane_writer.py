@@ -15,6 +15,7 @@ from labkit.journal import Journal
 from labkit.server.backplane import writer as writing
 from labkit.server.backplane.backplane import Backplane, NoRedis
 from labkit.server.backplane.log import Reached
+from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Session
 from labkit.server.backplane.store import GivenUp
 from labkit.server.backplane.writer import HELD_ROOM, LAST_WORDS, TELL_READ, Writer
@@ -359,3 +360,16 @@ def test_one_that_waits_for_what_was_said_wakes_it() -> None:
     plane.settle(0.0)
     assert plane.writer._woken and lobby in plane.session.touched
     assert [type(op) for op in lobby.pending] == [Reached, Reached]
+
+
+def test_one_that_waits_for_redis_looks_around_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the server stops, which is to take no second, or the client has gone."""
+    plane, looks, waits = backplane(), list[Session](), list[float]()
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 3
+
+    monkeypatch.setattr(plane, "look_around", lambda session, client: looks.append(session))
+    Requests(plane)._wait_for(plane.session, cast(Any, None), cast(Any, SimpleNamespace(wait=wait)))
+    assert looks == [plane.session] * 2 and 0 < min(waits) <= max(waits) < 0.25
