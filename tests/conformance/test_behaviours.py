@@ -18,7 +18,7 @@ import pytest
 from support import SOON
 
 from labkit import ChatServer, Limits
-from labkit.conformance import dying, staying
+from labkit.conformance import dying, staying, talking
 from labkit.conformance.advice import ADVICE, CAUSES
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, NotOffered, ServerUnderTest
@@ -399,6 +399,28 @@ def test_a_server_that_drops_what_is_long() -> None:
     assert seen == r"bob heard …'" + "y" * 51 + r"z\nalice: ' instead"
 
 
+def test_a_server_that_loses_the_end_of_what_is_long() -> None:
+    """How much of it came is told, in letters."""
+    expected, seen = told(Warped(said=lambda client, line: [line[:1401].rstrip() + b"\n"]), LONG)
+    assert (expected, seen) == ("bob hears all 1501 letters of it", "701 of them, or in pieces")
+
+
+def test_a_server_that_cuts_what_one_says() -> None:
+    """Also far beyond what one recv mostly brings."""
+    warped = Warped(said=lambda client, line: [line[:1900].rstrip() + b"\n"])
+    expected, seen = told(warped, "what one says arrives whole")
+    assert re.fullmatch(r"bob hears all 20\d\d letters of what alice said", expected)
+    assert re.fullmatch(r"of 20\d\d letters, 1900 came in one piece", seen)
+
+
+@pytest.mark.parametrize(
+    ("heard", "longest"), [("xx", 0), ("xa", 1), ("xab", 2), ("xabcx", 3), ("abac", 2)]
+)
+def test_how_much_came_in_one_piece(heard: str, longest: int) -> None:
+    """From the first letter on."""
+    assert talking._longest_part("abc", heard) == longest
+
+
 CONTROL = "control characters of one do not reach another"
 SIGNS = {"ESC": "\x1b[2J", "BEL": "\x07", "NUL": "\x00", "U+202E (right-to-left override)": "\u202e"}
 
@@ -491,6 +513,22 @@ def test_a_server_that_loses_a_line() -> None:
     expected, seen = told(Warped(said), SAME_ORDER)
     assert expected == "dave hears all that three clients say at once, 60 lines"
     assert re.match(r"59 of them; 'carol-N' is missing, and dave heard ", seen)
+
+
+def test_a_server_that_throws_out_one_who_listens() -> None:
+    """It is told as what it comes to: that not all was heard."""
+    lines: list[bytes] = []
+
+    def heard(client: Client, line: bytes) -> list[bytes]:
+        if client.name == "dave" and re.match(rb"(\w+): \1-\d+\n", line):
+            lines.append(line)
+            if len(lines) > 10:
+                raise Cut
+        return [line]
+
+    expected, seen = told(Warped(heard=heard), SAME_ORDER)
+    assert expected == "dave hears all that three clients say at once, 60 lines"
+    assert re.fullmatch(r"\d+ of them; '\w+-N' is missing, and dave heard .*, then FIN", seen)
 
 
 # --- what a server may have besides ---

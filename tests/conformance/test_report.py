@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -612,6 +613,29 @@ def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> Non
     guests.end()
     server.journal.wait_for("left", "dave")
     guests.__init__()  # type: ignore[misc]  # for the fixture to end
+
+
+def test_what_comes_for_a_guest_is_read(guests: Guests) -> None:
+    """Each time something does; or it would hold up who talks to it."""
+    read: list[bool] = []
+    guests._read(cast(RawClient, SimpleNamespace(forget=lambda: read.append(True), end=None)))
+    assert read == [True]
+
+
+def test_one_that_listens_and_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to judge."""
+
+    @contextlib.contextmanager
+    def running(command: list[str], running: list[Launched]) -> Iterator[tuple[Any, None]]:
+        yield SimpleNamespace(address=("127.0.0.1", 1)), None
+
+    def refuses(tried: ServerUnderTest, name: str) -> RawClient:
+        raise CannotJoin(f"{name} can connect", "it does not accept")
+
+    monkeypatch.setattr(run, "_running", running)
+    monkeypatch.setattr(ServerUnderTest, "connect", refuses)
+    with pytest.raises(CannotRun, match="^server --loud: it listens, but it does not accept$"):
+        check_command(["server", "--loud"])
 
 
 def test_without_guests_all_leave(server: ChatServer) -> None:
