@@ -404,9 +404,12 @@ def _(server: ServerUnderTest) -> None:
     for person in (alice, carol):
         person.send(Join(room).line())
         person.until_read()
-    text = unique("here")
-    alice.send(text)
-    if not server.reaches(text, alice, carol):
+    for _ in range(2):  # a server may have read `/join`, and be about to do it
+        text = unique("here")
+        alice.send(text)
+        if server.reaches(text, alice, carol):
+            break
+    else:
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
     server.hears_from(carol, alice, "answer")

@@ -608,6 +608,23 @@ def test_a_room_where_no_one_hears() -> None:
     assert expected == "carol, in the same room, hears 'here-N'" and seen.startswith("carol heard ")
 
 
+def test_a_server_that_is_slow_to_let_one_in_another_room() -> None:
+    """It has read `/join` and not done it yet, when another says something there."""
+    said_first = threading.Event()
+
+    def said(client: Client, line: bytes) -> list[bytes]:
+        if client.name == "carol" and line.startswith(b"/join"):
+            assert said_first.wait(SOON)
+        elif line.startswith(b"here-"):
+            said_first.set()
+        return [line]
+
+    with Warped(said) as address:
+        server = ServerUnderTest(address, timeout=TIMEOUT)
+        called("who is in another room does not hear").judge(server)
+        server.leave()
+
+
 # --- naming ---
 
 TAKEN = "a nickname that is taken is refused"

@@ -13,11 +13,11 @@ from labkit import Limits
 from labkit.client.reconnect import LAST_WORDS as LAST_WORDS_OF_A_CLIENT
 from labkit.journal import Journal
 from labkit.server.backplane import writer as writing
-from labkit.server.backplane.backplane import Backplane, NoRedis
+from labkit.server.backplane.backplane import Backplane
 from labkit.server.backplane.log import Reached
 from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Session
-from labkit.server.backplane.store import GivenUp
+from labkit.server.backplane.store import GivenUp, NoRedis
 from labkit.server.backplane.writer import HELD_ROOM, LAST_WORDS, TELL_READ, Writer
 
 LEASE = 4.0
