@@ -221,7 +221,6 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     alice.send(b"caf\xe9")
-    alice.until_read()
     server.hears_from(alice, bob, "still-here")
 
 
@@ -234,7 +233,6 @@ def _(server: ServerUnderTest) -> None:
     # Two bytes a letter, and one byte before them: some recv cuts a letter.
     text = "x" + "\u0436" * 1500
     alice.send(text)
-    alice.until_read()
     server.hears_from(alice, bob, "still-here")
     heard = bob.passed_over.decode(errors="replace")
     if "x\u0436\u0436\u0436" not in heard:
@@ -261,7 +259,6 @@ _DISTURBING = {
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     alice.send("a" + "b".join(_DISTURBING.values()) + "* bob left")
-    alice.until_read()
     heard = _heard_of(server, alice, bob).replace("\r\n", "\n")
     passed = [name for name, sign in _DISTURBING.items() if sign[0] in heard]
     if passed:
@@ -279,7 +276,6 @@ def _(server: ServerUnderTest) -> None:
     alice.forget()
     text = unique("long")
     alice.send(text + "y" * MAX_LINE)
-    alice.until_read()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
         raise CheckFailed(
@@ -408,9 +404,12 @@ def _(server: ServerUnderTest) -> None:
     for person in (alice, carol):
         person.send(Join(room).line())
         person.until_read()
-    text = unique("here")
-    alice.send(text)
-    if not server.reaches(text, alice, carol):
+    for _ in range(2):  # a server may have read `/join`, and be about to do it
+        text = unique("here")
+        alice.send(text)
+        if server.reaches(text, alice, carol):
+            break
+    else:
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
     server.hears_from(dave, bob, "aloud")
     server.hears_from(carol, alice, "answer")

@@ -38,7 +38,7 @@ KEEPALIVE_INTERVAL = 10  # … seconds between two such questions …
 KEEPALIVE_PROBES = 3  # … and how many may stay unanswered: 60 s in all
 RETRANSMIT_MS = 4000  # milliseconds between two retransmissions, at most; 16 of them come to 52 s, measured
 _TCP_RTO_MAX_MS = 44  # linux/tcp.h, from 6.15 on; the socket module does not have it yet
-_LOOK_AROUND = 0.05  # seconds; how often `connect` asks whether it is still wanted
+_LOOK_AROUND = 0.05  # seconds; how often `connect` asks whether it is still wanted, and time is left
 _WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where shutdown() does not wake it
 
 _CANNOT_LISTEN = {
@@ -211,7 +211,7 @@ def connect(
         while not dial.go_on():
             if given_up is not None and given_up():
                 raise ConnectionError(f"cannot reach {place(address)}: it was given up")
-            writable(dial.sock, min(_LOOK_AROUND, max(0.0, dial.due - monotonic())))
+            writable(dial.sock, _LOOK_AROUND)
     except BaseException:
         dial.sock.close()
         raise

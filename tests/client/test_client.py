@@ -67,6 +67,7 @@ def test_it_returns_when_it_is_here(server: ChatServer) -> None:
         assert repr(alice) == "<ChatClient Alice, here>"
         assert "labkit-recv_msg-Alice" in [t.name for t in threading.enumerate()]
     assert (alice.state, alice.end) == (GONE, "you left")
+    assert repr(alice) == "<ChatClient Alice, gone>"
 
 
 def test_a_refused_nickname(server: ChatServer) -> None:

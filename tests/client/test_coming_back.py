@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from support import SOON
 
 from labkit import ChatClient, ChatServer
 from labkit.client import ComingBack, ConnectionEnded, reconnect
@@ -95,6 +96,15 @@ def test_last_words_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(999):
         words.add(f"{n}")
     assert words.lost() == "it may not have heard the last 999 lines, from this one on: 0"
+
+
+def test_once_it_is_back_it_waits_for_as_long_as_ever(server: ChatServer) -> None:
+    """And no longer for what was left of the time to come back in."""
+    with Link(server.address) as link:
+        with ChatClient("alice", [link.address], seed=1, timeout=2 * SOON, give_up=SOON) as alice:
+            link.reset()
+            alice.wait_for("# back at", SOON)
+            assert alice._session.connection.timeout == 2 * SOON
 
 
 @pytest.mark.parametrize("said", ["/nonsense", "/msg", "/quitt", "//quit", "quit", "/me", "/quit now"])

@@ -18,7 +18,7 @@ import pytest
 from support import SOON
 
 from labkit import ChatServer, Limits
-from labkit.conformance import dying, staying
+from labkit.conformance import dying, staying, talking
 from labkit.conformance.advice import ADVICE, CAUSES
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.server_under_test import CannotJoin, NotJudged, NotOffered, ServerUnderTest
@@ -399,6 +399,28 @@ def test_a_server_that_drops_what_is_long() -> None:
     assert seen == r"bob heard …'" + "y" * 51 + r"z\nalice: ' instead"
 
 
+def test_a_server_that_loses_the_end_of_what_is_long() -> None:
+    """How much of it came is told, in letters."""
+    expected, seen = told(Warped(said=lambda client, line: [line[:1401].rstrip() + b"\n"]), LONG)
+    assert (expected, seen) == ("bob hears all 1501 letters of it", "701 of them, or in pieces")
+
+
+def test_a_server_that_cuts_what_one_says() -> None:
+    """Also far beyond what one recv mostly brings."""
+    warped = Warped(said=lambda client, line: [line[:1900].rstrip() + b"\n"])
+    expected, seen = told(warped, "what one says arrives whole")
+    assert re.fullmatch(r"bob hears all 20\d\d letters of what alice said", expected)
+    assert re.fullmatch(r"of 20\d\d letters, 1900 came in one piece", seen)
+
+
+@pytest.mark.parametrize(
+    ("heard", "longest"), [("xx", 0), ("xa", 1), ("xab", 2), ("xabcx", 3), ("abac", 2)]
+)
+def test_how_much_came_in_one_piece(heard: str, longest: int) -> None:
+    """From the first letter on."""
+    assert talking._longest_part("abc", heard) == longest
+
+
 CONTROL = "control characters of one do not reach another"
 SIGNS = {"ESC": "\x1b[2J", "BEL": "\x07", "NUL": "\x00", "U+202E (right-to-left override)": "\u202e"}
 
@@ -493,6 +515,22 @@ def test_a_server_that_loses_a_line() -> None:
     assert re.match(r"59 of them; 'carol-N' is missing, and dave heard ", seen)
 
 
+def test_a_server_that_throws_out_one_who_listens() -> None:
+    """It is told as what it comes to: that not all was heard."""
+    lines: list[bytes] = []
+
+    def heard(client: Client, line: bytes) -> list[bytes]:
+        if client.name == "dave" and re.match(rb"(\w+): \1-\d+\n", line):
+            lines.append(line)
+            if len(lines) > 10:
+                raise Cut
+        return [line]
+
+    expected, seen = told(Warped(heard=heard), SAME_ORDER)
+    assert expected == "dave hears all that three clients say at once, 60 lines"
+    assert re.fullmatch(r"\d+ of them; '\w+-N' is missing, and dave heard .*, then FIN", seen)
+
+
 # --- what a server may have besides ---
 
 
@@ -570,6 +608,23 @@ def test_a_room_where_no_one_hears() -> None:
     assert expected == "carol, in the same room, hears 'here-N'" and seen.startswith("carol heard ")
 
 
+def test_a_server_that_is_slow_to_let_one_in_another_room() -> None:
+    """It has read `/join` and not done it yet, when another says something there."""
+    said_first = threading.Event()
+
+    def said(client: Client, line: bytes) -> list[bytes]:
+        if client.name == "carol" and line.startswith(b"/join"):
+            assert said_first.wait(SOON)
+        elif line.startswith(b"here-"):
+            said_first.set()
+        return [line]
+
+    with Warped(said) as address:
+        server = ServerUnderTest(address, timeout=TIMEOUT)
+        called("who is in another room does not hear").judge(server)
+        server.leave()
+
+
 # --- naming ---
 
 TAKEN = "a nickname that is taken is refused"
@@ -589,6 +644,20 @@ def test_two_of_the_same_name() -> None:
     assert seen == "bob heard 'alice: hello-N' from the second" or seen.endswith(
         "alice: hello-N' from the second"
     )
+
+
+def test_a_stranger_that_hears_the_room() -> None:
+    """What it heard is shown."""
+
+    def said(client: Client, line: bytes) -> list[bytes]:
+        if line.startswith(b"among-us"):
+            warped._sockets[4].sendall(b"alice: " + line)  # the third one's: two for each
+        return [line]
+
+    warped = Warped(said)
+    expected, seen = told(warped, "one without a nickname does not hear the room")
+    assert expected == "a newcomer that has not answered hears nothing that is said"
+    assert seen == r"stranger heard '\nalice: among-us-N\n'"
 
 
 def test_an_empty_nickname() -> None:
@@ -890,6 +959,15 @@ def test_one_that_is_thrown_out_after_a_goodbye() -> None:
     assert re.match(r"carol was thrown out \((FIN|RST)\); dave heard ", seen)
 
 
+def test_one_that_hears_no_more_once_one_who_did_not_read_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who, and whom."""
+    monkeypatch.setattr(dying.Clog, "_fill", lambda clog: False)
+    expected, seen = told(
+        Warped(heard=without(b"going-on", of="two")), "once one who did not read is gone, all go on"
+    )
+    assert expected == "two hears 'going-on-N' from one" and seen.startswith("two heard ")
+
+
 @pytest.mark.parametrize("stuck", [True, False])
 def test_whether_a_server_is_stuck_with_one_that_does_not_read(
     monkeypatch: pytest.MonkeyPatch, stuck: bool
@@ -935,6 +1013,9 @@ def test_each_behaviour_has_a_number_a_name_and_a_clause() -> None:
     assert {behaviour.name for behaviour in BEHAVIOURS} == set(ADVICE)
     assert all(cause.behaviours <= set(ADVICE) for cause in CAUSES)
     assert all(Path("notebooks", f"{advice.chapter}.ipynb").exists() for advice in ADVICE.values())
+    # Each stands behind a colon, or a dash, in a sentence.
+    hints = [advice.hint for advice in ADVICE.values()] + [cause.words for cause in CAUSES]
+    assert [hint for hint in hints if not re.match("[a-z]", hint)] == []
     assert all(behaviour.clause and called(behaviour.name) is behaviour for behaviour in BEHAVIOURS)
     with pytest.raises(KeyError) as missing:
         called("flies")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ from support import SOON, BareServer, Wire
 from watched import takes
 
 from labkit import ChatServer
-from labkit.conformance import run
+from labkit.conformance import greeting, run
 from labkit.conformance.behaviour import Behaviour, Section
 from labkit.conformance.greeting import CannotRun
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, WIDTH, Report, Verdict
@@ -23,6 +24,7 @@ from labkit.conformance.run import check_address, check_command
 from labkit.conformance.server_under_test import CannotJoin, Guests, NotJudged, ServerUnderTest
 from labkit.journal import Journal
 from labkit.probe.failed import CheckFailed
+from labkit.probe.launch import Launched
 from labkit.probe.raw_client import RawClient
 from labkit.wire.framing import FRAMINGS
 
@@ -234,6 +236,23 @@ def test_how_one_is_judged(error: Exception | None, number: int, came: tuple[str
     assert verdict.required and len(verdict.events) == (error is not None)
 
 
+@pytest.mark.parametrize(
+    ("status", "died"), [(-9, "by signal 9"), (0, "with status 0"), (3, "with status 3"), (None, "")]
+)
+@pytest.mark.parametrize("before", [HOLDS, NOT_JUDGED, MISSED])
+def test_a_server_that_has_died_of_it(before: str, status: int | None, died: str) -> None:
+    """Then nothing holds; how, and its last words, are told."""
+    launched = SimpleNamespace(ended=status, last_lines=lambda: "  one\n   two\n")
+    verdict = run._with_its_end(Verdict(behaviour(), True, before, "x", "y"), cast(Launched, launched))
+    if not died:
+        printed = "one\n two" if before == MISSED else ""
+        assert (verdict.verdict, verdict.died, verdict.printed) == (before, "", printed)
+        return
+    assert (verdict.verdict, verdict.died, verdict.printed) == (MISSED, died, "one\n two")
+    told = ("x", "y") if before == MISSED else ("the server goes on", "its process ended")
+    assert (verdict.expected, verdict.seen) == told
+
+
 def test_when_nothing_more_is_of_use() -> None:
     """The time is up; or no client could join, twice."""
     stuck = Verdict(behaviour(), True, NOT_TRIED, because="nobody can join")
@@ -266,6 +285,20 @@ def test_addresses(text: str, address: tuple[str, int] | None) -> None:
         assert str(error.value) == f"an address is HOST:PORT, such as localhost:14901, not {text!r}"
     else:
         assert run._address(text) == address
+
+
+def test_what_can_be_done_where_no_nickname_is_asked_for() -> None:
+    """To the letter: it is what one types next."""
+    assert greeting._offer("name?") == (
+        'with --request "name?" it is judged all the same, given that this is how it asks'
+    )
+    assert greeting._offer("") == (
+        "with --request none it is judged all the same, given that its clients speak first, with their "
+        "nickname"
+    )
+    assert greeting._no_way("who") == (
+        "and if 'who' is answered with a nickname, still nobody is heard by another"
+    )
 
 
 # --- a whole run, with few behaviours ---
@@ -344,6 +377,23 @@ def test_a_fault_that_a_server_survives(few: list[Behaviour]) -> None:
     with ChatServer(port=0) as server:
         told = check_address(f"127.0.0.1:{server.address[1]}")
     assert [v.verdict for v in told.verdicts] == [MISSED, HOLDS]
+
+
+def test_after_a_fault_the_clients_leave_before_others_join(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that only they have held up is tried further."""
+    tried = ServerUnderTest(server.address, timeout=SOON)
+    (alice,) = tried.join("alice")
+    here: list[bool] = []
+    join = ServerUnderTest.join
+
+    def joined(tried: ServerUnderTest, *names: str) -> list[RawClient]:
+        here.append(alice.fileno() >= 0)
+        return join(tried, *names)
+
+    monkeypatch.setattr(ServerUnderTest, "join", joined)
+    assert run._trouble(tried) == "" and here == [False]
 
 
 def test_no_client_can_join(few: list[Behaviour]) -> None:
@@ -565,6 +615,29 @@ def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> Non
     guests.__init__()  # type: ignore[misc]  # for the fixture to end
 
 
+def test_what_comes_for_a_guest_is_read(guests: Guests) -> None:
+    """Each time something does; or it would hold up who talks to it."""
+    read: list[bool] = []
+    guests._read(cast(RawClient, SimpleNamespace(forget=lambda: read.append(True), end=None)))
+    assert read == [True]
+
+
+def test_one_that_listens_and_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to judge."""
+
+    @contextlib.contextmanager
+    def running(command: list[str], running: list[Launched]) -> Iterator[tuple[Any, None]]:
+        yield SimpleNamespace(address=("127.0.0.1", 1)), None
+
+    def refuses(tried: ServerUnderTest, name: str) -> RawClient:
+        raise CannotJoin(f"{name} can connect", "it does not accept")
+
+    monkeypatch.setattr(run, "_running", running)
+    monkeypatch.setattr(ServerUnderTest, "connect", refuses)
+    with pytest.raises(CannotRun, match="^server --loud: it listens, but it does not accept$"):
+        check_command(["server", "--loud"])
+
+
 def test_without_guests_all_leave(server: ChatServer) -> None:
     """With RST; those that stay, at the very end."""
     tried = ServerUnderTest(server.address, timeout=SOON)
@@ -592,6 +665,30 @@ def test_one_that_cannot_connect_or_is_not_asked(bare_server: BareServer) -> Non
     with pytest.raises(CannotJoin) as failed:
         tried.connect("bob")
     assert failed.value.expected == "bob can connect" and "nobody listens" in failed.value.seen
+
+
+def test_one_whom_nobody_hears_has_not_joined(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was expected, and what was seen, is told as it was."""
+
+    def have_not_met(client: RawClient, first: RawClient) -> None:
+        raise CheckFailed(f"{first.name} hears {client.name}", "nothing")
+
+    monkeypatch.setattr("labkit.conformance.server_under_test.meet", have_not_met)
+    tried = ServerUnderTest(server.address, timeout=SOON)
+    with pytest.raises(CannotJoin) as failed:
+        tried.join("alice", "bob")
+    assert (failed.value.expected, failed.value.seen) == ("alice hears bob", "nothing")
+    tried.leave()
+
+
+def test_nicknames_are_letters_and_all_different() -> None:
+    """Also where little room is left before the tail, and for names that hold something else."""
+    tried = ServerUnderTest(("127.0.0.1", 1), tail="vwxyz")
+    names = ["alice", "alicia", "alicf", "no one", "dave-2"]
+    nicknames = [tried.nickname(name) for name in names]
+    assert nicknames[0] == "alivwxyz" and len(set(nicknames)) == len(names)
+    assert all(re.fullmatch("[a-z]{3}vwxyz", nickname) for nickname in nicknames)
+    assert [tried.nickname(name) for name in names] == nicknames
 
 
 @pytest.mark.parametrize(
@@ -628,6 +725,24 @@ def test_how_long_one_listens(
     tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
     assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener)) is heard
     assert len(asked) == asks and asked[0] == pytest.approx(0.1) and asked[-1] == pytest.approx(waits)
+
+
+def test_one_listens_on_while_something_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time the silence is measured anew."""
+
+    def deadline(seconds: float, clock: object) -> SimpleNamespace:
+        looks = iter([False])  # it has passed at the second look
+        return SimpleNamespace(passed=lambda: seconds == 1.0 and next(looks, True))
+
+    def hears(text: str, seconds: float) -> bool:
+        listener.received += 1
+        return bool(listener.received == 4)
+
+    monkeypatch.setattr("labkit.conformance.server_under_test.Deadline", deadline)
+    listener = SimpleNamespace(hears=hears, received=0, end=None)
+    speaker = SimpleNamespace(ended=lambda seconds: None)
+    tried = ServerUnderTest(("127.0.0.1", 1), timeout=1.0)
+    assert tried.reaches("x", cast(RawClient, speaker), cast(RawClient, listener))
 
 
 def test_calming_down(server: ChatServer) -> None:

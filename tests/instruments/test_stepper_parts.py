@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import threading
@@ -12,9 +13,11 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
+from support import SOON
 
 from labkit.instruments import stepper
 from labkit.instruments.stepper import explore, lines, locks, replay, snapshot, words
+from labkit.instruments.stepper.hands import Ended, interrupt
 from labkit.instruments.stepper.lines import NOWHERE, Lines, Place
 from labkit.instruments.stepper.locks import RUNNING, Lock, RLock
 from labkit.instruments.stepper.panel import STYLE, StepPanel
@@ -118,6 +121,7 @@ ME = threading.current_thread().name
         ([[[1]]], "[[[1]]]"),
         ([[[[1]]]], "[[[…]]]"),
         ({1: {2: {3: {4: 5}}}}, "{1: {2: {3: …}}}"),
+        ({(((1,),),): 2}, "{((…,),): 2}"),
         (Empty(), "<Empty>"),
         (Says(), "<Says, and more>"),
         (Bad(), "<Bad: ValueError in its repr>"),
@@ -274,7 +278,7 @@ def test_a_long_table_is_folded(number: int) -> None:
     assert len(lines_) == len(shown) + bool(hidden) + 4
     if hidden:
         assert f"    … {hidden} more steps …" in lines_
-        assert f'<tr><td></td><td colspan="4">… {hidden} more steps …</td></tr>' in html
+        assert f'</tr><tr><td></td><td colspan="4">… {hidden} more steps …</td></tr><tr>' in html
     assert html.count("<td class") == 2 * (len(shown) + 1)
 
 
@@ -1080,3 +1084,34 @@ def test_a_search_that_goes_another_way_is_told() -> None:
         explore(setup, {"alice": fewer_later, "bob": fewer_later}, first_only, switches=0, schedules=1)
     assert str(error.value).startswith(f"{ANOTHER_WAY} (first_only does not hold: [1]; then: the schedule ")
     assert "does not fit: " in str(error.value)
+
+
+def test_a_worker_without_a_line_makes_one_step() -> None:
+    """A function written in C: that it ran is shown, and not what it did."""
+    run = replay(list, {"a": list.clear, "b": operator.length_hint}, ["a", "b"])
+    assert [(step.thread, step.source) for step in run.steps] == [
+        ("a", "(code that cannot be seen)"),
+        ("b", "(code that cannot be seen)"),
+    ]
+
+
+def test_a_thread_that_goes_on_for_ever_is_interrupted() -> None:
+    """Wherever it is, as soon as it executes Python again."""
+    goes_on, over = threading.Event(), threading.Event()
+    interrupted: list[bool] = []
+
+    def loops() -> None:
+        try:
+            while not over.is_set():
+                goes_on.set()
+        except Ended:
+            interrupted.append(True)
+
+    thread = threading.Thread(target=loops)
+    thread.start()
+    assert goes_on.wait(SOON)
+    interrupt(thread)
+    thread.join(SOON)
+    over.set()
+    thread.join()
+    assert interrupted == [True]

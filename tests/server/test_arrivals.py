@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -110,8 +111,9 @@ def test_many_arrivals_are_one_send_to_each() -> None:
         deliver(broadcaster)
     assert [broadcaster.sends[who] for who in others] == [[b"you are %d\n" % n] for n in range(1, CLIENTS)]
     assert broadcaster.sends[alice] == [b"you are 0\n"]
-    broadcaster._due = 0.0
+    broadcaster._due, began = 0.0, monotonic()
     deliver(broadcaster)
+    assert broadcaster._due > began  # the next of them wait for a while
     broadcaster._sender.end()
     assert broadcaster.sends[alice] == [b"you are 0\n", b"1 joined\n2 joined\n3 joined\n4 joined\n"]
     assert broadcaster.sends[others[0]][1:] == [b"2 joined\n3 joined\n4 joined\n"]

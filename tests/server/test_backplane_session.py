@@ -14,6 +14,7 @@ from labkit.server.backplane.backplane import GIVEN_UP
 from labkit.server.backplane.contact import FIRST_PAUSE, LONGEST_PAUSE, Contact, growing_pauses
 from labkit.server.backplane.log import (
     LONG_NAME,
+    MOST,
     Answered,
     AsksWho,
     Ends,
@@ -109,6 +110,18 @@ def test_every_session_follows_the_lobby(bench: Bench) -> None:
     assert list(bench.lobby.members.items()) == [("a.1", "ann lee"), ("b.1", "bob")]
     assert bench.commands() == [("ring", ())]
     assert bench.lobby.stream == "labkit:room:lobby"
+
+
+def test_what_is_more_than_a_turn_takes_waits_for_the_next(bench: Bench) -> None:
+    """Also in other rooms than the one that has filled it."""
+    me = bench.followed()
+    den = bench.session.follow("den", "Den")
+    bench.commands()
+    den.follow("Den", 0, "0-0", {})
+    for room, size in ((bench.lobby, MOST), (den, 1)):
+        bench.session.put(room, Told(ToRoom(room.key, Said("ann", "hi")), b"x" * size, me))
+    turns = [[about[0] for name, about in bench.commands(turn) if name == "append"] for turn in (1, 2, 3)]
+    assert turns == [["lobby"], ["den"], []]
 
 
 def test_a_room_is_followed_as_long_as_it_is_used(bench: Bench) -> None:

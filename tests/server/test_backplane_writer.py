@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from redis import RedisError
 
+from labkit import Limits
+from labkit.client.reconnect import LAST_WORDS as LAST_WORDS_OF_A_CLIENT
+from labkit.journal import Journal
 from labkit.server.backplane import writer as writing
+from labkit.server.backplane.backplane import Backplane
+from labkit.server.backplane.log import Reached
+from labkit.server.backplane.requests import Requests
 from labkit.server.backplane.session import Session
-from labkit.server.backplane.store import GivenUp
+from labkit.server.backplane.store import GivenUp, NoRedis
 from labkit.server.backplane.writer import HELD_ROOM, LAST_WORDS, TELL_READ, Writer
 
 LEASE = 4.0
@@ -99,6 +106,14 @@ def test_answers_go_to_those_who_wait(bench: Bench) -> None:
     things = [(("a", ()), lambda answer: heard.append(("a", answer))), (("b", ()), heard.append)]
     bench.writer._hand_out(cast(Any, things), [1, [b"other", b"x"]])
     assert heard == [("a", 1), [b"other", b"x"]] and not bench.session.broken
+
+
+def test_an_answer_that_cannot_be_read_breaks_the_session(bench: Bench) -> None:
+    """Another program may have written there; why is told."""
+    bench.writer._hand_out(cast(Any, [(("a", ()), int)]), [b"x"])
+    assert bench.session.broken == (
+        """cannot read an answer: ValueError("invalid literal for int() with base 10: b'x'")"""
+    )
 
 
 def test_no_answer_is_asked_for_again(bench: Bench) -> None:
@@ -295,3 +310,66 @@ def test_waking_it_twice_is_waking_it_once(bench: Bench) -> None:
     bench.writer.wake()
     bench.writer.wake()
     assert told == [True] and bench.writer._woken
+
+
+def backplane(**limits: Any) -> Backplane:
+    """One that was not started: no Redis is needed."""
+    return Backplane(
+        "redis://127.0.0.1:1", threading.Lock(), Journal(), Limits(**limits), threading.Event()
+    )
+
+
+@pytest.mark.parametrize(("lease", "patience"), [(2.0, 1.0), (3.0, 1.5), (60.0, 2.0)])
+def test_how_long_an_answer_is_waited_for(lease: float, patience: float) -> None:
+    """Not for so long that the lease ends; and what a client remembers to have said goes back further."""
+    assert backplane(lease=lease)._store._patience == patience < LAST_WORDS_OF_A_CLIENT
+
+
+def test_one_that_was_given_up_has_that_delivered() -> None:
+    """Also when none of its own threads leaves because of it."""
+    plane, did = backplane(), list[str]()
+    plane.broadcaster = cast(
+        Any,
+        SimpleNamespace(post=lambda entries: did.append("post"), wake=lambda: did.append("wake")),
+    )
+    assert plane._begin_anew("why") is plane.session
+    assert did == ["post", "wake"]
+
+
+def test_one_that_cannot_start_closes_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis was there a moment before."""
+    plane, closed = backplane(), list[bool]()
+
+    def fails(session: Session) -> None:
+        raise OSError(5, "gone")
+
+    monkeypatch.setattr(plane.writer, "start", fails)
+    monkeypatch.setattr(plane._store, "close", lambda: closed.append(True))
+    with pytest.raises(NoRedis, match="^no use of the Redis at redis://127.0.0.1:1: "):
+        plane.start(cast(Any, None))
+    assert closed == [True]
+
+
+def test_one_that_waits_for_what_was_said_wakes_it() -> None:
+    """It would else find out at the next beat that the thread waits."""
+    plane = backplane()
+    lobby = plane.session.rooms["lobby"]
+    lobby.followed.set()
+    assert not plane.writer._woken
+    lobby.add(Reached(threading.Event()))
+    plane.settle(0.0)
+    assert plane.writer._woken and lobby in plane.session.touched
+    assert [type(op) for op in lobby.pending] == [Reached, Reached]
+
+
+def test_one_that_waits_for_redis_looks_around_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the server stops, which is to take no second, or the client has gone."""
+    plane, looks, waits = backplane(), list[Session](), list[float]()
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 3
+
+    monkeypatch.setattr(plane, "look_around", lambda session, client: looks.append(session))
+    Requests(plane)._wait_for(plane.session, cast(Any, None), cast(Any, SimpleNamespace(wait=wait)))
+    assert looks == [plane.session] * 2 and 0 < min(waits) <= max(waits) < 0.25

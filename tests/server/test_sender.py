@@ -22,7 +22,7 @@ from watched import Watched, takes
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
-from labkit.server.sender import Outbox, Sender
+from labkit.server.sender import PATIENCE, Outbox, Sender
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED
 from labkit.wire.tls import TlsSession
@@ -621,6 +621,27 @@ def test_memory_for_all_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in (little, much, more):
         bench.sender.close(one, politely=False)
     bench.close()
+
+
+def test_it_waits_only_when_nothing_was_to_be_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not read is looked after between two batches, and waited for when there is none."""
+    waits: list[float] = []
+    slow, theirs = outbox(FULL)
+    cast(Scripted, slow.sock).may_go_on.clear()
+    with theirs, slow.sock, at_work() as broadcaster:
+        look_around = broadcaster._sender.look_around
+
+        def looks_around(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 2:
+                broadcaster.post([ForRoom("lobby", b"two\n", None)])  # there is a batch, then
+            look_around(seconds)
+
+        monkeypatch.setattr(broadcaster._sender, "look_around", looks_around)
+        post(broadcaster, Hears(slow, "lobby"), ForRoom("lobby", b"one\n", None))
+        until(lambda: len(waits) >= 5)
+        post(broadcaster, Close(slow, politely=False))
+    assert waits[1:5] == [PATIENCE, 0.0, PATIENCE, PATIENCE]
 
 
 def test_a_wake_up_ends_a_look_around() -> None:

@@ -17,6 +17,7 @@ from support import SOON, Wire, need
 
 from labkit import RAW, ChatClient, ChatServer, Limits
 from labkit.server import PORT
+from labkit.server.handshake import RAW_PAUSE
 from labkit.wire import sockets
 from labkit.wire.messages import HUNG_UP, NO_NICKNAME, TOO_SLOW, VANISHED
 
@@ -609,16 +610,24 @@ def test_the_defaults_are_the_assignments() -> None:
 
 def test_raw_asks_again_in_a_recv_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that compares one recv with `nickname` understands the request after a refusal, too."""
-    monkeypatch.setattr(
-        "labkit.server.handshake.RAW_PAUSE", 1.5
-    )  # so that this thread has read the refusal
+    read = threading.Event()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        pauses.append(seconds)
+        return read.wait(SOON)
+
     with ChatServer(port=0, framing=RAW) as server, Wire(server.address) as alice:
         alice.join_raw("alice")
         with Wire(server.address) as bob:
             assert bob.recv() == "nickname"
+            monkeypatch.setattr(server._ending, "wait", pause)
             bob.send_bytes(b"alice")
             assert bob.recv() == "! the nickname alice is taken"
+            read.set()
             bob.join_raw("bob")
+            monkeypatch.undo()
+            assert pauses == [RAW_PAUSE] and RAW_PAUSE >= 0.1
             assert alice.recv() == "* bob joined"
             bob.send_bytes(b"hello")
             assert alice.recv() == "bob: hello"

@@ -11,7 +11,9 @@ import pytest
 from support import SOON, Wire
 
 from labkit import ChatServer, Limits
-from labkit.server import handshake
+from labkit.server import handshake, scheduling
+from labkit.server import server as serving
+from labkit.server.client_loop import TURN
 from labkit.wire.messages import NO_NICKNAME, SERVER_STOPPED
 
 
@@ -95,6 +97,28 @@ def test_stop_goes_on_where_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(server.address, timeout=SOON)
     assert server.roster() == []
+
+
+def test_what_was_said_before_it_still_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what was to be done in later turns when it began."""
+    monkeypatch.setattr(serving, "LAST_WORDS", SOON)
+    server = ChatServer(port=0).start()
+    stopper = threading.Thread(target=server.stop)
+    make_way = scheduling.make_way
+
+    def stops() -> None:
+        if not stopper.ident:
+            stopper.start()
+            assert server._ending.wait(SOON)
+        make_way()
+
+    monkeypatch.setattr(scheduling, "make_way", stops)
+    with Wire.joined(server.address, "bob") as bob:
+        bob.send_bytes(b"".join(b"/me is %d\n" % n for n in range(3 * TURN)))
+        bob.to_the_end()
+        stopper.join()
+    did = [event.what for event in server.journal if event.kind == "acted"]
+    assert did == [f"is {n}" for n in range(3 * TURN)]
 
 
 # --- strangers with much to say ---

@@ -11,9 +11,9 @@ quickest and those of its own test file first. Which these are is measured first
 (--measure: again; with paths: of these tests alone). The stepper's tests need the trace function, as the
 measuring does: they, and the tests of code that runs in child processes, stand in `ALWAYS`.
 
-A mutant has timed out when no test has ended for --stall seconds, or its memory has no end. What came of
-each is kept in .mutants/results.json. The exit status is 1 if one survived. Not a test: pytest does not
-collect it.
+A mutant has timed out when no test has ended for --stall seconds, not counting those in which others had
+the processors, or its memory has no end. What came of each is kept in .mutants/results.json. The exit
+status is 1 if one survived. Not a test: pytest does not collect it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from queue import SimpleQueue
 
 import psutil
 from mutations import Mutant, mutants
+
+from labkit.probe.patience import family, source
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".mutants"
@@ -113,8 +115,9 @@ class Tests:
         found = {test for n in range(mutant.line, mutant.last_line + 1) for test in of_file.get(str(n), [])}
         own = f"test_{Path(mutant.path).stem}.py"
         if not found:  # it is run at import
-            found = {test for tests in of_file.values() for test in tests}
-            found |= {test for test in self.seconds if f"/{own}::" in test}
+            found = {test for tests in of_file.values() for test in tests} | self._that_import(mutant.path)
+        # What is cached was run in one test for all of them.
+        found |= {test for test in self.seconds if f"/{own}::" in test}
         if not found:  # all of it is
             folder = str(Path(mutant.path).parent)
             files = [lines for path, lines in self.lines.items() if path.startswith(folder)]
@@ -126,6 +129,14 @@ class Tests:
                 break
             chosen.append(test)
         return chosen + [test for path in ALWAYS if mutant.path.startswith(path) for test in ALWAYS[path]]
+
+    def _that_import(self, path: str) -> set[str]:
+        """Those in files that import this one: they may see what it holds, and run none of its lines."""
+        package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
+        imports = re.compile(rf"from {re.escape(package)}(\.{name} import| import (\(\n)?[^()]*\b{name}\b)")
+        files = {test.partition("::")[0] for test in self.seconds}
+        those = {file for file in files if imports.search((ROOT / file).read_text())}
+        return {test for test in self.seconds if test.partition("::")[0] in those}
 
 
 def _measure(paths: list[str], workers: int) -> None:
@@ -150,9 +161,17 @@ def _durations() -> dict[str, float]:
     seconds: dict[str, float] = {}
     for case in ElementTree.parse(KEPT / "durations.xml").iter("testcase"):
         if not any(child.tag in ("failure", "error", "skipped") for child in case):
-            path = case.get("classname", "").replace(".", "/")
-            seconds[f"{path}.py::{case.get('name')}"] = float(case.get("time", 0))
+            seconds[_id(case.get("classname", ""), case.get("name", ""))] = float(case.get("time", 0))
     return seconds
+
+
+def _id(module: str, test: str) -> str:
+    """What pytest calls a test of this module, or of a class in it."""
+    parts = module.split(".")
+    inside = [test]
+    while parts and not (ROOT / f"{'/'.join(parts)}.py").exists():
+        inside.insert(0, parts.pop())
+    return "::".join([f"{'/'.join(parts)}.py", *inside])
 
 
 class Copy:
@@ -179,7 +198,7 @@ class Copy:
     def try_out(self, mutant: Mutant, tests: list[str]) -> tuple[Outcome, str]:
         """What comes of it, and by which test."""
         file = self.folder / mutant.path
-        source = (ROOT / mutant.path).read_bytes()
+        source = file.read_bytes()  # not the tree's: that may have been changed since
         try:
             self._write(file, mutant.applied(source))
             outcome, by = self._run(tests)
@@ -208,6 +227,8 @@ class Copy:
             "-v",
             "-p",
             "pytest_timeout",
+            "-o",
+            "timeout=0",  # --stall takes its place
             "-p",
             "no:cacheprovider",
             "--tb=no",
@@ -244,16 +265,20 @@ class Copy:
 
     def _watch(self, process: subprocess.Popen[bytes], said: Path) -> bool:
         """Wait for it; False: no test has ended for too long, or it takes too much memory."""
-        size, since = 0, time.monotonic()
+        looks, size, waited, since = source((process.pid,)), 0, 0.0, time.monotonic()
         while True:
             try:
-                process.wait(0.2)
+                process.wait(0.5)
                 return True
             except subprocess.TimeoutExpired:
                 pass
+            took = time.monotonic() - since
+            since += took
+            turn = looks(family((process.pid,)), took)
+            waited += max(min(turn.used, took), took - turn.starved)
             if (now := said.stat().st_size) != size:
-                size, since = now, time.monotonic()
-            if time.monotonic() - since > self._options.stall:
+                size, waited = now, 0.0
+            if waited > self._options.stall:
                 return False
             try:
                 if psutil.Process(process.pid).memory_info().rss > MEMORY:
@@ -311,7 +336,7 @@ def main() -> int:
     parser.add_argument("--measure", nargs="*", metavar="TESTS", help="measure which tests run which line")
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--budget", type=float, default=60, metavar="S", help="seconds of tests for each")
-    parser.add_argument("--stall", type=float, default=90, metavar="S", help="seconds for one test")
+    parser.add_argument("--stall", type=float, default=60, metavar="S", help="seconds for one test")
     parser.add_argument(
         "--soon", type=float, metavar="S", help="how long a test waits (default: as it says)"
     )

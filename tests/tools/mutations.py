@@ -115,6 +115,8 @@ class _Finder:
         _put(node, field, n, old)
 
     def _statement(self, child: ast.stmt) -> None:
+        if isinstance(child, ast.AnnAssign) and child.value is None:
+            return  # no more than a type
         if isinstance(child, DROPPED) or (
             isinstance(child, ast.Expr) and not isinstance(child.value, (ast.Yield, ast.Constant))
         ):

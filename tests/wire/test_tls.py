@@ -789,6 +789,27 @@ def test_files_that_will_not_do(good: Certificate, other: Certificate, folder: P
                 ChatClient("alice", server.address, tls=trusted)  # type: ignore[arg-type]
 
 
+def test_a_key_that_is_too_short(good: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one; how short that is depends on how OpenSSL was built."""
+
+    def refuses(context: ssl.SSLContext, *_: object) -> None:
+        error = ssl.SSLError(1, "ee key too small")
+        error.reason = "EE_KEY_TOO_SMALL"
+        raise error
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuses)
+    with pytest.raises(ValueError, match=r"^the key in \S+ is too short to be safe$"):
+        server_context(good.files)
+
+
+def test_no_send_waits_for_a_renegotiation(good: Certificate) -> None:
+    """Whoever made the context: the other side could begin one at any time (TLS 1.2)."""
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs = ssl.create_default_context()
+    for context in (server_context(good.files), server_context(own), client_context(theirs)):
+        assert context.options & ssl.OP_NO_RENEGOTIATION
+
+
 def test_contexts_of_ones_own(good: Certificate) -> None:
     """Both sides take an ssl.SSLContext: for client certificates, say."""
     with ChatServer(port=0, tls=server_context(good.files)) as server:

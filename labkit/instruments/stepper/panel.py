@@ -129,10 +129,9 @@ class StepPanel(Panel):
 
 def _code(place: Place, stands: bool) -> str:
     """The function in which a thread stands, its line marked."""
-    lines = listing(place.code) if place.code else []
-    first = place.code.co_firstlineno if place.code else 0
-    if not lines:
-        lines, first = [place.text], place.line
+    lines, first = [place.text], place.line
+    if place.code and (whole := listing(place.code)):
+        lines, first = whole, place.code.co_firstlineno
     told = []
     for number, line in enumerate(lines, first):
         mark = ' class="stands" aria-current="step"' if stands and number == place.line else ""
