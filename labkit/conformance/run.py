@@ -14,7 +14,7 @@ import shlex
 import statistics
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -144,6 +144,7 @@ def check_command(
     one_by_one: bool = False,
     request: str = REQUEST,
     ladder: int | None = None,
+    only: Collection[int] = (),
 ) -> Report:
     """Try the server that this command starts: afresh for each behaviour, and stopped again.
 
@@ -152,6 +153,7 @@ def check_command(
             and in place of `$PORT` or `{port}` in its arguments.
         framing, show, request, ladder: as for `check_address`.
         one_by_one: never two servers at once, because they would share something.
+        only: the numbers of the behaviours to try; none: all.
 
     Raises:
         CannotRun: it does not start, or does not listen there; the text has its last lines.
@@ -168,7 +170,8 @@ def check_command(
         raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
     report = Report(shlex.join(command), framing, opening.notes, ladder_of=ladder)
     server = replace(server, timeout=opening.timeout, speaks=opening.speaks, form=opening.form)
-    verdicts = _all_at_once(command, server, 1 if one_by_one else AT_A_TIME)
+    chosen = sorted((b for b in BEHAVIOURS if not only or b.number in only), key=lambda b: b.number)
+    verdicts = _all_at_once(chosen, command, server, 1 if one_by_one else AT_A_TIME)
     return _filled(report, verdicts, show, started)
 
 
@@ -225,10 +228,12 @@ def _one_after_the_other(
 # --- a command: started afresh, several at a time ---
 
 
-def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) -> Iterator[Verdict]:
+def _all_at_once(
+    behaviours: list[Behaviour], command: list[str], server: ServerUnderTest, at_a_time: int
+) -> Iterator[Verdict]:
     """The verdicts in the order of their numbers, each as soon as it and those before it are known."""
     changed = threading.Condition()  # guards to_do and done
-    to_do = sorted(BEHAVIOURS, key=lambda behaviour: behaviour.number)
+    to_do = behaviours.copy()
     done: dict[int, Verdict] = {}
     running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
     machine = Patience(())
@@ -266,13 +271,13 @@ def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) ->
     for worker in workers:
         worker.start()
     try:
-        for number in range(1, len(BEHAVIOURS) + 1):
+        for behaviour in behaviours:
             with changed:
-                while number not in done:
+                while behaviour.number not in done:
                     if broken:
                         raise broken[0]
                     changed.wait(1.0)
-                verdict = done[number]
+                verdict = done[behaviour.number]
             yield verdict
     finally:  # after Ctrl-C, too: without their servers, the workers soon end
         with changed:
