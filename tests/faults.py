@@ -86,16 +86,23 @@ fault(
     "client.send(REQUEST)\n    for",
     "client.sock.sendall(REQUEST.encode())\n    for",
 )
+fault("one is in the list twice", {2}, {2}, "and how often", "in list(clients):", "in 2 * clients:")
 fault(
-    "those who came before the speaker do not hear it, but the first",
-    {2},
-    {2},
-    "the loop that sends to all",
-    "for client in list(clients):",
-    "for client in clients[clients.index(sender) :] + clients[:1]:",
+    "no space before the text",
+    {3},
+    {3},
+    "a colon and a space",
+    "FORM.format",
+    'FORM.replace(" {t", "{t").format',
 )
-fault("no space before the text", {3}, {3}, "a colon and a space", "FORM.format", 'FORM.replace(" {t", "{t").format')
-fault("the sender hears itself", {4}, {4}, "passes over the one who said it", "if client is not sender and", "if")
+fault(
+    "the sender hears itself",
+    {4},
+    {4},
+    "passes over the one who said it",
+    "if client is not sender and",
+    "if",
+)
 fault(
     "what comes at once is one message, up to the last LF",
     {5},
@@ -139,7 +146,9 @@ fault(
     'buffer += data.decode(errors="replace").encode()\n',
 )
 fault("controls are passed on", {9}, None, "cannot be printed", "clean(text) if", "text if")
-fault("no line is too long", {10}, None, "past the longest line", "LONGEST = 4096", "LONGEST = 1_000_000_000")
+fault(
+    "no line is too long", {10}, None, "past the longest line", "LONGEST = 4096", "LONGEST = 1_000_000_000"
+)
 fault(
     "too long a line ends the connection",
     {10},
@@ -177,7 +186,14 @@ fault(
         except queue.Full:
             pass""",
 )
-fault("/who leaves out the last", {12}, None, "all who have a nickname", '.join(nicknames)', ".join(nicknames[:-1])")
+fault(
+    "/who leaves out the last",
+    {12},
+    None,
+    "all who have a nickname",
+    ".join(nicknames)",
+    ".join(nicknames[:-1])",
+)
 fault(
     "a private message goes to all",
     {13},
@@ -218,7 +234,7 @@ fault(
     {17},
     {17},
     "send the request once more",
-    '    client.send(REQUEST)\n    return',
+    "    client.send(REQUEST)\n    return",
     "    continue\n    return",
 )
 fault(
@@ -226,7 +242,7 @@ fault(
     {17},
     {17},
     "take the next answer",
-    '    client.send(REQUEST)\n    return',
+    "    client.send(REQUEST)\n    return",
     "    return False\n    return",
 )
 fault("a joining is not told", {18}, None, "tell those who are here", 'notice(client, "joined")', "pass")
@@ -252,7 +268,9 @@ fault(
     {19},
     "in the loop that accepts, wait for no client",
     START,
-    IN_THE_LOOP.replace("GUARDED", "try:\n            ask(client, messages)\n        except OSError:\n            pass"),
+    IN_THE_LOOP.replace(
+        "GUARDED", "try:\n            ask(client, messages)\n        except OSError:\n            pass"
+    ),
     HANDLE,
     HANDLE_ASKED,
 )
@@ -315,17 +333,10 @@ fault(
     {21},
     "a queue and a sending thread for each",
     PUT,
-    "try:\n            self.sock.sendall((text + END).encode())\n        except OSError:\n            self.gone = True",
-)
-fault(
-    "one send for all, with no lock",
-    {21},
-    {21},
-    "a queue and a sending thread for each",
-    PUT,
-    "try:\n            self.sock.sendall((text + END).encode())\n        except OSError:\n            self.gone = True",
-    "with lock:\n        for client in list(clients):",
-    "if True:\n        for client in list(clients):",
+    """try:
+            self.sock.sendall((text + END).encode())
+        except OSError:
+            self.gone = True""",
 )
 fault(
     "a full queue holds up all",
@@ -341,7 +352,7 @@ fault(
     {32},
     "does that path take a lock that is held already",
     "        except OSError:\n            self.gone = True\n",
-    "        except OSError:\n            with lock:\n                leave(self, \"vanished\")\n",
+    '        except OSError:\n            with lock:\n                leave(self, "vanished")\n',
 )
 
 # --- some leave ---
@@ -352,7 +363,10 @@ fault(
     {22},
     "recv returns nothing after FIN",
     "while data := sock.recv(1024):",
-    "while True:\n        if not (data := sock.recv(1024)):\n            threading.Event().wait(0.01)\n            continue",
+    """while True:
+        if not (data := sock.recv(1024)):
+            threading.Event().wait(0.01)
+            continue""",
 )
 fault(
     "the socket is not closed",
@@ -362,7 +376,14 @@ fault(
     "            self.gone = True\n        self.close()",
     "            self.gone = True",
 )
-fault("a leaving is not told", {23}, None, "tell it in one place", 'notice(client, f"left ({reason})")', "pass")
+fault(
+    "a leaving is not told",
+    {23},
+    None,
+    "tell it in one place",
+    'notice(client, f"left ({reason})")',
+    "pass",
+)
 fault(
     "a leaving is told twice",
     {23},
@@ -393,9 +414,9 @@ fault(
     {25},
     "takes another off the list",
     "                clients.append(client)\n",
-    "                client.place = len(clients)  # type: ignore[attr-defined]\n                clients.append(client)\n",
+    "                client.place = len(clients)\n                clients.append(client)\n",
     "clients.remove(client)",
-    "del clients[client.place]  # type: ignore[attr-defined]",
+    "del clients[client.place]",
 )
 fault(
     "the lock is taken once more where one leaves",
@@ -458,4 +479,11 @@ fault(
     "    finally:\n        leave",
     "    except UnicodeDecodeError:\n        os._exit(1)\n    finally:\n        leave",
 )
-fault("a text is cut", {30}, {30}, "a slice", "else message.decode", "else message[: 500 if FRAMING == 'raw' else 2000].decode")
+fault(
+    "a text is cut",
+    {30},
+    {30},
+    "a slice",
+    'clean(text) if FRAMING == "lines" else text',
+    'clean(text)[:2000] if FRAMING == "lines" else text[:500]',
+)

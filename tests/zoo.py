@@ -1,4 +1,4 @@
-"""The zoo: chat servers as students write them, right ones in six ways, and wrong ones with a fault each."""
+"""The zoo: chat servers as students write them, right ones in six ways, wrong ones with a fault each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAMINGS = ("lines", "raw")
 
 
 def right(name: str, folder: Path, framing: str = "lines", form: str = FORMS[0]) -> list[str]:
-    """The command that starts a right server, written to this folder; its test is skipped where it cannot be."""
+    """The command that starts a right server, written to this folder; skips the test if nothing can run it."""
     return _command(name, _spoken((HERE / name).read_text(encoding="utf-8"), framing, form), folder)
 
 

@@ -321,6 +321,17 @@ class ServerUnderTest:
             raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
         return text
 
+    def needs(self, speaker: RawClient, listener: RawClient, word: str = "well") -> None:
+        """The same, where this is another behaviour's matter.
+
+        Raises:
+            NotJudged: the listener does not hear it.
+        """
+        try:
+            self.hears_from(speaker, listener, word)
+        except CheckFailed as failed:
+            raise NotJudged(f"{failed.seen}, and this rests on what {speaker.name} said") from None
+
     def settle(self) -> None:
         """Give the server time for what no client is told of."""
         if self.rests:

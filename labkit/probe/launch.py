@@ -22,11 +22,14 @@ from time import monotonic, sleep
 import psutil
 
 from labkit.probe import children, kernel
+from labkit.probe.deadline import Clock
+from labkit.probe.patience import Patience
 from labkit.probe.reaper import runs
 from labkit.wire import sockets
 
 STARTING = 10.0
-"""Seconds that a server may take until it listens."""
+"""Seconds that a server may take until it listens, not counting those for which other programs kept it from
+running."""
 
 ELSEWHERE = 1.0
 """Seconds after which a server that listens on another port is taken to stay there."""
@@ -58,7 +61,7 @@ class Launched:
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
-        port = _free_port()
+        port, self._claim = _free_port()
         words = [re.sub(r"\$PORT\b|\$\{PORT\}|\{port\}", str(port), word) for word in command]
         try:
             self._process = children.popen(
@@ -70,12 +73,14 @@ class Launched:
                 start_new_session=os.name == "posix",
             )
         except OSError as error:
+            self._claim.close()
             raise NotStarted(f"cannot run {words[0]!r}: {error.strerror}") from None
         self._printed = b""
         self._reader = threading.Thread(target=self._read, name="labkit-check-output", daemon=True)
         self._reader.start()
         try:
-            self.address: sockets.Address = (self._wait_until_it_listens(port), port)
+            with Patience((self.pid,)) as clock:
+                self.address: sockets.Address = (self._wait_until_it_listens(port, clock), port)
         except BaseException:
             self.stop()
             raise
@@ -101,8 +106,8 @@ class Launched:
         lines = self._printed.decode(errors="replace").splitlines()
         return "".join(f"\n    {line}" for line in lines[-count:])
 
-    def _wait_until_it_listens(self, port: int) -> str:
-        started = monotonic()
+    def _wait_until_it_listens(self, port: int, clock: Clock) -> str:
+        started = clock()
         look_elsewhere = started + ELSEWHERE
         while True:
             ended = self._process.poll()
@@ -115,7 +120,7 @@ class Launched:
                     f"it ended at once, with status {ended}, and never listened on port {port}"
                     + (f"; its last lines:{printed}" if printed else "; it printed nothing")
                 )
-            now = monotonic()
+            now = clock()
             if now > look_elsewhere:
                 look_elsewhere = now + ELSEWHERE
                 elsewhere = sorted(_ports(self._tree()))
@@ -147,6 +152,7 @@ class Launched:
             self._process.wait(STOPPING)
         self._signal("SIGKILL", tree)  # what it left behind, too
         self._process.wait()
+        self._claim.close()
         # SIGKILL takes a moment, too; descendants that are not our children cannot be waited for.
         until = monotonic() + STOPPING
         while any(map(runs, tree)) and monotonic() < until:
@@ -169,8 +175,13 @@ class Launched:
 _taken: list[int] = []
 
 
-def _free_port() -> int:
-    """A port that is free, and was not handed out just now."""
+def _free_port() -> tuple[int, socket.socket]:
+    """A port that is free, and was not handed out just now; and what keeps it ours, until that is closed.
+
+    A program that is told a port takes its time to listen there. Another run of this one, at the same time,
+    must not choose that port meanwhile: its clients would come to the wrong server. So each port is claimed
+    by binding it in UDP, which hinders no TCP server.
+    """
     dice = random.SystemRandom()
     while True:
         port = dice.choice(PORTS)
@@ -179,10 +190,17 @@ def _free_port() -> int:
                 sock.bind(("127.0.0.1", port))
             except OSError:
                 continue  # taken
-        if port not in _taken:
-            _taken.append(port)
-            del _taken[:-100]
-            return port
+        if port in _taken:
+            continue
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _taken.append(port)
+        del _taken[:-100]
+        return port, claim
 
 
 def _listens(port: int, tree: list[psutil.Process]) -> str | None:

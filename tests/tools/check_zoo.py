@@ -1,7 +1,7 @@
 """Is each server of the zoo judged as it should be, whatever else the machine does?
 
     python tests/tools/check_zoo.py                        all, in both dialects and three forms of a name
-    python tests/tools/check_zoo.py --times 10 --busy 8    ten times, beside eight busy loops
+    python tests/tools/check_zoo.py --times 10 --busy 8    ten times, beside eight loops
     python tests/tools/check_zoo.py lock --show            those with `lock` in their name, and their reports
 
 Every behaviour is tried on every server. What came out otherwise is printed, and the exit status is 1 then.
@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import zoo  # noqa: E402
 from faults import FAULTS, Fault  # noqa: E402
 
+from labkit.conformance.greeting import CannotRun  # noqa: E402
 from labkit.conformance.report import NOT_TRIED, Report  # noqa: E402
-from labkit.conformance.run import CannotRun, check_command  # noqa: E402
+from labkit.conformance.run import check_command  # noqa: E402
 from labkit.probe import children  # noqa: E402
 
 
@@ -89,7 +90,9 @@ def difference(job: Job, report: Report) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Whether the servers of the zoo are judged as they should be.")
+    parser = argparse.ArgumentParser(
+        description="Whether the servers of the zoo are judged as they should be."
+    )
     parser.add_argument("words", nargs="*", metavar="WORD", help="in the servers' names (default: all)")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="(default: 1)")
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside (default: 0)")
@@ -100,7 +103,9 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print the reports")
     options = parser.parse_args()
     everything = list(jobs(options.words, options.framing or [*zoo.FRAMINGS], options.form or [*zoo.FORMS]))
-    everything = [job for job in everything if not options.words or any(w in job.name for w in options.words)]
+    everything = [
+        job for job in everything if not options.words or any(w in job.name for w in options.words)
+    ]
     everything *= options.times
     random.Random(0).shuffle(everything)
     loop = [
@@ -132,7 +137,10 @@ def main() -> int:
             process.kill()
             process.wait()
     seconds = perf_counter() - began
-    print(f"{done} checks of {len(everything)}, {bad} with another verdict, {busily} not all judged, {seconds:.0f} s")
+    print(
+        f"{done} checks of {len(everything)}, {bad} with another verdict, {busily} not all judged, "
+        f"{seconds:.0f} s"
+    )
     return 1 if bad else 0
 
 

@@ -1,4 +1,4 @@
-"""A right server on socketserver.ThreadingTCPServer: a dict of people, and a Condition to wake who sends."""
+"""A right server on socketserver.ThreadingTCPServer: a dict of people, a Condition to wake who sends."""
 
 from __future__ import annotations
 

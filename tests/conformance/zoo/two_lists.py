@@ -1,5 +1,5 @@
-"""A right server: a thread for each client, and two lists, as in the assignment. A queue and a thread of its
-own send to each client.
+"""A right server: a thread for each client, and two lists, as in the assignment. For each client there are
+a queue and a thread that sends.
 """
 
 from __future__ import annotations
