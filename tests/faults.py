@@ -177,7 +177,7 @@ fault(
     "what does not fit into a short queue is lost",
     {11},
     None,
-    "is lost",
+    "a queue that is full",
     "queue.Queue()",
     "queue.Queue(12)",
     PUT,
@@ -412,7 +412,7 @@ fault(
     "one is taken off at the place where it once stood",
     {25},
     {25},
-    "takes another off the list",
+    "take itself off the list, or another",
     "                clients.append(client)\n",
     "                client.place = len(clients)\n                clients.append(client)\n",
     "clients.remove(client)",
@@ -420,9 +420,9 @@ fault(
 )
 fault(
     "the lock is taken once more where one leaves",
-    {22, 25, 26, 27},
-    {22, 25, 26, 27},
-    "holds which lock when a client leaves",
+    {22, 25, 26, 27, 32},
+    {22, 25, 26, 27, 32},
+    "it takes a lock twice, or keeps it",
     'notice(client, f"left ({reason})")',
     'broadcast(client, "goodbye")',
 )

@@ -22,7 +22,7 @@ FRAMINGS = ("lines", "raw")
 
 
 def right(name: str, folder: Path, framing: str = "lines", form: str = FORMS[0]) -> list[str]:
-    """The command that starts a right server, written to this folder; skips the test if nothing can run it."""
+    """The command that starts a right server, written to this folder; the test is skipped if none can."""
     return _command(name, _spoken((HERE / name).read_text(encoding="utf-8"), framing, form), folder)
 
 

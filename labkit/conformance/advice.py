@@ -91,7 +91,10 @@ ADVICE: dict[str, Advice] = {
         _BYTES,
     ),
     "all hear the same lines in the same order": Advice(
-        Harm.LOSES, "one lock around handing a line to all of them decides the order for all", _RACES
+        Harm.LOSES,
+        "one lock around handing a line to all of them decides the order for all; and a queue that is full "
+        "must lose none",
+        _RACES,
     ),
     "/who tells who is here": Advice(Harm.FORM, "answer with all who have a nickname", _ROOM),
     "a private message reaches one alone": Advice(

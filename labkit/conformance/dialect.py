@@ -7,6 +7,7 @@ or give no name at all. Which form it is, one behaviour judges; the others take 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 NAME, TEXT = "{name}", "{text}"
@@ -46,10 +47,12 @@ class Form:
             # A message begins anywhere. What stands before a name is seldom more than a word.
             name = r"(?P<name>[^\r\n]*?)" if before.startswith(NAME) else name
         expression = _pattern(before, name) + (re.escape(text) or "[ \\t]*") + _pattern(after, name)
+        found: Iterable[re.Match[str]]
         if raw:
             found = re.finditer(expression if self.named else f"(?:^|(?<=\n)){expression}$", heard, re.M)
         else:
-            found = re.finditer(f"^{expression}\r?$", heard, re.M)
+            lines = heard.removesuffix("\n").split("\n") if heard else []
+            found = filter(None, (re.fullmatch(f"{expression}\r?", line) for line in lines))
         return [match.groupdict().get("name") or "" for match in found]
 
 

@@ -66,7 +66,10 @@ class Launched:
         try:
             self._process = children.popen(
                 words,
-                env={**(os.environ if environment is None else environment), "PORT": str(port)},
+                # What a server in Python prints is read at once, not when it ends.
+                env={"PYTHONUNBUFFERED": "1"}
+                | dict(os.environ if environment is None else environment)
+                | {"PORT": str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from support import SOON, BareServer, Wire
@@ -22,6 +24,7 @@ from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, WIDT
 from labkit.conformance.run import check_address, check_command
 from labkit.conformance.server_under_test import CannotJoin, Guests, NotJudged, ServerUnderTest
 from labkit.journal import Journal
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
 from labkit.wire.framing import FRAMINGS
@@ -458,6 +461,43 @@ def test_a_run_that_is_broken_off_ends_its_servers(
     assert stopped.is_set() and began == [1, 2]
 
 
+def test_a_behaviour_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off wherever it waits, it is not judged; once the time for all is over, it was not tried."""
+
+    def waits(server: ServerUnderTest) -> None:
+        while not server.deadline(60).passed():
+            pass
+
+    passed = iter(range(10_000))
+    server = ServerUnderTest(("localhost", 0), clock=lambda: 1.0 * next(passed))
+    verdict = run._judged(behaviour(tries=waits), server)
+    assert (verdict.verdict, verdict.because) == (
+        NOT_JUDGED,
+        "the server is so slow that this is not done after 30 s",
+    )
+    assert next(passed) < 50
+    server.deadline(1)  # afterwards its clock breaks off nothing
+    over = Deadline(5, server.clock)
+    verdict = run._judged(behaviour(tries=waits), server, over)
+    assert (verdict.verdict, verdict.because) == (NOT_TRIED, "60 seconds are over")
+
+
+def test_who_is_not_let_in_on_a_busy_machine_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is started again, a few times; then the behaviour is not judged."""
+    tried: list[int] = []
+
+    def in_vain(server: ServerUnderTest) -> None:
+        tried.append(server.address[1])
+        clock.late = 1.0
+        raise CannotJoin("a", "b")
+
+    clock = Mock(return_value=0.0, late=0.0)
+    server = SimpleNamespace(address=("localhost", 1), ended=None, last_lines=lambda: "")
+    monkeypatch.setattr(run, "_running", lambda *_: contextlib.nullcontext((server, clock)))
+    verdict = run._afresh(behaviour(tries=in_vain), [], ServerUnderTest(("localhost", 0)), [])
+    assert verdict.verdict == NOT_JUDGED and verdict.too_busy and len(tried) == run.ATTEMPTS
+
+
 # --- what is known before ---
 
 ENDS_WITH_LF = (
@@ -558,6 +598,7 @@ def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> Non
     for name in ("alice", "bob", "carol"):
         assert server.journal.wait_for("left", name).what == "vanished"
     tried.join("dave")
+    server.journal.wait_for("joined", "dave")
     tried.leave()
     assert server.roster() == ["dave"]
     guests.end()

@@ -1,7 +1,7 @@
-"""The servers of the zoo are judged as they should be: a right one has no ✗, a wrong one those of its fault.
+"""The servers of the zoo are judged as they should be: right ones have no ✗, wrong ones those of a fault.
 
-Here each wrong one is tried in one of its dialects, on what its fault breaks and what is tried next to that;
-tests/tools/check_zoo.py tries all of it, as often as one likes.
+Here each wrong one is tried in one of its dialects, on what its fault breaks and what is tried next to
+that; tests/tools/check_zoo.py tries all of it, as often as one likes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python tests/tools/check_zoo.py                        all, in both dialects and three forms of a name
     python tests/tools/check_zoo.py --times 10 --busy 8    ten times, beside eight loops
-    python tests/tools/check_zoo.py lock --show            those with `lock` in their name, and their reports
+    python tests/tools/check_zoo.py lock --show            those with lock in their names, and their reports
 
 Every behaviour is tried on every server. What came out otherwise is printed, and the exit status is 1 then.
 On a busy machine a behaviour may be not judged; that is counted by itself.
