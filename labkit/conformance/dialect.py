@@ -74,5 +74,7 @@ def learnt(heard: dict[str, str], texts: dict[str, str]) -> Form | None:
         if not found:
             return None
         pattern = TEXT.join(part.replace(nickname, NAME) for part in (before, after))
+        if pattern.count(NAME) > 1 or re.search(r"[a-z]-\d", pattern):
+            return None  # in raw, another message may run into this one
         forms.add(re.sub(r"\d+", "0", pattern))
     return Form(forms.pop()) if len(forms) == 1 else None

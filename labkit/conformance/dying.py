@@ -75,6 +75,7 @@ class Clog:
 )
 def _(server: ServerUnderTest) -> None:
     alice, gone, dave = server.join("alice", "gone", "dave")
+    server.quiet(alice, gone, dave)
     gone.reset()
     server.settle()  # a server that notices by itself has noticed; the others are tried below
     server.hears_from(alice, dave, "is-anybody-there")

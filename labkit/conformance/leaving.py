@@ -113,6 +113,7 @@ def _(server: ServerUnderTest) -> None:
         if second.end:
             return  # thrown out: a fault of another kind
         raise CheckFailed("another visitor is heard after two have left", alice.seen())
+    server.quiet(alice, bob, second)
     second.reset()
     server.settle()
     _still_heard(bob, alice, "a visitor vanished", server)

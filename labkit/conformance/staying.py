@@ -53,6 +53,7 @@ def flood(server: ServerUnderTest) -> bytes:
 def _(server: ServerUnderTest) -> None:
     alice, *pairs, last = server.join("alice", "dead", "other", "gone", "third", "last")
     others = [*pairs[1::2], last]
+    server.quiet(alice, *pairs, last)
     for dead in reversed(pairs[::2]):
         dead.reset()
         server.settle()  # a server that notices by itself has noticed

@@ -42,6 +42,8 @@ def test_each_behaviour_is_missed_by_some_server_alone() -> None:
         # In raw a recv is a message, and it may begin or end in the middle of a letter.
         assert alone == {behaviour.number for behaviour in tried} - ({7, 8} if framing == "raw" else set())
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 40
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"each of {len(FAULTS)} wrong ones" in " ".join(readme.split())
 
 
 @pytest.mark.parametrize(
