@@ -42,10 +42,8 @@ class Form:
             text: "": nothing but spaces.
         """
         before, after = self.pattern.split(TEXT)
-        name = r"(?P<name>[^\r\n]*)"
-        if raw:
-            # A message begins anywhere. What stands before a name is seldom more than a word.
-            name = r"(?P<name>[^\r\n]*?)" if before.startswith(NAME) else name
+        # In raw, a message begins anywhere: the nearest name counts.
+        name = r"(?P<name>[^\r\n]*?)" if raw else r"(?P<name>[^\r\n]*)"
         expression = _pattern(before, name) + (re.escape(text) or "[ \\t]*") + _pattern(after, name)
         found: Iterable[re.Match[str]]
         if raw:
