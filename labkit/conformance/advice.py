@@ -126,7 +126,10 @@ ADVICE: dict[str, Advice] = {
         _THREADS,
     ),
     "nobody is skipped when several die": Advice(
-        Harm.WRONG_PERSON, "a loop that removes from the list it walks skips the next: walk a copy", _RACES
+        Harm.WRONG_PERSON,
+        "a loop that removes from the list it walks skips the next: walk a copy; and a place in a list is "
+        "another's once one before it is gone",
+        _RACES,
     ),
     "one who stops reading holds up nobody": Advice(
         Harm.STALLS,
@@ -159,16 +162,21 @@ ADVICE: dict[str, Advice] = {
         Harm.WRONG_PERSON, "the one to remove is the one the send was for, not the one who spoke", _GOODBYES
     ),
     "once one who did not read is gone, all go on": Advice(
-        Harm.STALLS, "when its send fails at last, does that path take a lock that is held already?", _RACES
+        Harm.STALLS,
+        "when its send fails at last, does that path take a lock that is held already? And does any thread "
+        "wait for room in its queue, which none empties any more?",
+        _RACES,
     ),
     "a goodbye in the handshake keeps nobody out": Advice(
         Harm.LOCKS_OUT,
-        "recv may return nothing instead of a nickname: that ends this client's thread alone",
+        "recv may return nothing instead of a nickname: that ends this client's thread alone, and closes "
+        "its socket, not the listener",
         _THREADS,
     ),
     "a reset in the handshake keeps nobody out": Advice(
         Harm.LOCKS_OUT,
-        "recv may raise instead of a nickname: that ends this client's thread alone",
+        "recv may raise instead of a nickname: that ends this client's thread alone, and closes its "
+        "socket, not the listener",
         _THREADS,
     ),
     "a nickname that is not UTF-8 keeps nobody out": Advice(

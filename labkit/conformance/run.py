@@ -33,7 +33,7 @@ from labkit.conformance.server_under_test import (
 )
 from labkit.journal import Journal
 from labkit.probe import kernel
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.deadline import SLICE, Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
 from labkit.probe.patience import LATE, Patience, too_busy
@@ -48,8 +48,10 @@ LONGEST = 60.0
 server that answers takes a tenth of that."""
 
 LONGEST_TRY = 30.0
-"""Seconds that one behaviour may take, by the server's clock: three times what the worst server needs that
-misses one."""
+"""Seconds that one behaviour may take, by the server's clock. Most take one; a ✗ waits for a few timeouts."""
+
+DYING = 0.3
+"""Seconds that a server's process may take to end, after a ✗."""
 
 TAIL = 5
 """Letters behind each nickname at an address, where others may have the same."""
@@ -312,7 +314,10 @@ def _afresh(
                 tried = replace(server, address=launched.address, journal=Journal(), clock=clock)
                 try:
                     # Before all leave at once: that may end a server, and is not what was tried.
-                    verdict = _with_its_end(_judged(behaviour, tried, over), launched)
+                    verdict = _judged(behaviour, tried, over)
+                    if verdict.verdict == MISSED:  # it may be about to die of it
+                        wait(launched.ends, DYING, clock)
+                    verdict = _with_its_end(verdict, launched)
                 finally:
                     tried.leave()
             if not (verdict.verdict == MISSED or verdict.because == NOBODY) or clock.late < LATE:
