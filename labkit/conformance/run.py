@@ -48,7 +48,7 @@ LONGEST = 60.0
 server that answers takes a tenth of that."""
 
 LONGEST_TRY = 30.0
-"""Seconds that one behaviour may take, by the server's clock. Most take one; a ✗ waits for a few timeouts."""
+"""Seconds that one behaviour may take, by the server's clock. Most take one; a ✗ waits a few timeouts."""
 
 DYING = 0.3
 """Seconds that a server's process may take to end, after a ✗."""
