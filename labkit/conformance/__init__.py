@@ -11,6 +11,8 @@ built on those before it:
 - advice.py    what a miss means, and which of them have one cause
 - report.py              what was found, as text and as JSON
 - greeting.py  what a server does when somebody connects, if that is not what it should be
+- opening.py   what is learnt of a server before it is judged
+- limit.py     how long a behaviour may take
 - run.py                 the whole run
 - client/                the same for clients
 """

@@ -51,7 +51,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "what one says, all others hear": Advice(
         Harm.STALLS,
-        "look at the loop that sends to all: over whom does it go, and when is one put in?",
+        "look at the loop that sends to all: over whom does it go, and when is one put in, and how often?",
         _ROOM,
     ),
     "the name stands before what was said": Advice(
@@ -91,7 +91,10 @@ ADVICE: dict[str, Advice] = {
         _BYTES,
     ),
     "all hear the same lines in the same order": Advice(
-        Harm.LOSES, "one lock around handing a line to all of them decides the order for all", _RACES
+        Harm.LOSES,
+        "one lock around handing a line to all of them decides the order for all; and a queue that is full "
+        "must lose none",
+        _RACES,
     ),
     "/who tells who is here": Advice(Harm.FORM, "answer with all who have a nickname", _ROOM),
     "a private message reaches one alone": Advice(
@@ -123,7 +126,10 @@ ADVICE: dict[str, Advice] = {
         _THREADS,
     ),
     "nobody is skipped when several die": Advice(
-        Harm.WRONG_PERSON, "a loop that removes from the list it walks skips the next: walk a copy", _RACES
+        Harm.WRONG_PERSON,
+        "a loop that removes from the list it walks skips the next: walk a copy; and a place in a list is "
+        "another's once one before it is gone",
+        _RACES,
     ),
     "one who stops reading holds up nobody": Advice(
         Harm.STALLS,
@@ -143,7 +149,8 @@ ADVICE: dict[str, Advice] = {
     ),
     "nobody falls silent when people come and go": Advice(
         Harm.STALLS,
-        "which thread holds which lock when a client leaves, and which one ends with it?",
+        "which thread holds which lock when a client leaves? And does it take itself off the list, or "
+        "another, by a place that was right once?",
         _RACES,
     ),
     "after a reset all others are still heard": Advice(
@@ -155,16 +162,21 @@ ADVICE: dict[str, Advice] = {
         Harm.WRONG_PERSON, "the one to remove is the one the send was for, not the one who spoke", _GOODBYES
     ),
     "once one who did not read is gone, all go on": Advice(
-        Harm.STALLS, "when its send fails at last, does that path take a lock that is held already?", _RACES
+        Harm.STALLS,
+        "when its send fails at last, does that path take a lock that is held already? And does any thread "
+        "wait for room in its queue, which none empties any more?",
+        _RACES,
     ),
     "a goodbye in the handshake keeps nobody out": Advice(
         Harm.LOCKS_OUT,
-        "recv may return nothing instead of a nickname: that ends this client's thread alone",
+        "recv may return nothing instead of a nickname: that ends this client's thread alone, and closes "
+        "its socket, not the listener",
         _THREADS,
     ),
     "a reset in the handshake keeps nobody out": Advice(
         Harm.LOCKS_OUT,
-        "recv may raise instead of a nickname: that ends this client's thread alone",
+        "recv may raise instead of a nickname: that ends this client's thread alone, and closes its "
+        "socket, not the listener",
         _THREADS,
     ),
     "a nickname that is not UTF-8 keeps nobody out": Advice(
@@ -175,6 +187,30 @@ ADVICE: dict[str, Advice] = {
 
 CAUSES = (
     Cause(
+        "a loop that removes from the list it walks skips the next, or takes another off",
+        frozenset(
+            {
+                "nobody is skipped when several die",
+                "after a reset all others are still heard",
+                "after a goodbye nobody else is thrown out",
+            }
+        ),
+        "nobody is skipped when several die",
+    ),
+    Cause(
+        "a client that leaves stops the room: it takes a lock twice, or keeps it",
+        frozenset(
+            {
+                "a goodbye is noticed",
+                "nobody falls silent when people come and go",
+                "after a reset all others are still heard",
+                "after a goodbye nobody else is thrown out",
+                "once one who did not read is gone, all go on",
+            }
+        ),
+        "nobody falls silent when people come and go",
+    ),
+    Cause(
         "one `send` for all, with no end: while one does not read, whoever sends to it waits",
         frozenset(
             {
@@ -184,6 +220,7 @@ CAUSES = (
                 "once one who did not read is gone, all go on",
             }
         ),
+        "one who stops reading holds up nobody",
     ),
     Cause(
         "the loop that accepts talks to the newcomer itself, and waits or dies with it",
@@ -205,12 +242,14 @@ CAUSES = (
         frozenset(
             {
                 "a line is a message, however TCP cuts it",
+                "what one says arrives whole",
                 "a CR before the LF is dropped",
                 "a long message in another alphabet throws nobody out",
                 "an over-long line is refused, and nobody thrown out",
                 "all hear the same lines in the same order",
             }
         ),
+        "a line is a message, however TCP cuts it",
     ),
     Cause(
         "decoding raises for bytes that are not UTF-8, and ends the thread that does it",

@@ -7,6 +7,7 @@ or give no name at all. Which form it is, one behaviour judges; the others take 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 NAME, TEXT = "{name}", "{text}"
@@ -41,15 +42,15 @@ class Form:
             text: "": nothing but spaces.
         """
         before, after = self.pattern.split(TEXT)
-        name = r"(?P<name>[^\r\n]*)"
-        if raw:
-            # A message begins anywhere. What stands before a name is seldom more than a word.
-            name = r"(?P<name>[^\r\n]*?)" if before.startswith(NAME) else name
+        # In raw, a message begins anywhere: the nearest name counts.
+        name = r"(?P<name>[^\r\n]*?)" if raw else r"(?P<name>[^\r\n]*)"
         expression = _pattern(before, name) + (re.escape(text) or "[ \\t]*") + _pattern(after, name)
+        found: Iterable[re.Match[str]]
         if raw:
             found = re.finditer(expression if self.named else f"(?:^|(?<=\n)){expression}$", heard, re.M)
         else:
-            found = re.finditer(f"^{expression}\r?$", heard, re.M)
+            lines = heard.removesuffix("\n").split("\n") if heard else []
+            found = filter(None, (re.fullmatch(f"{expression}\r?", line) for line in lines))
         return [match.groupdict().get("name") or "" for match in found]
 
 
@@ -71,5 +72,7 @@ def learnt(heard: dict[str, str], texts: dict[str, str]) -> Form | None:
         if not found:
             return None
         pattern = TEXT.join(part.replace(nickname, NAME) for part in (before, after))
+        if pattern.count(NAME) > 1 or re.search(r"[a-z]-\d", pattern):
+            return None  # in raw, another message may run into this one
         forms.add(re.sub(r"\d+", "0", pattern))
     return Form(forms.pop()) if len(forms) == 1 else None

@@ -46,7 +46,7 @@ def _(server: ServerUnderTest) -> None:
         (leaver,) = server.join(name, know=alice)
         # The leaver last: the kernel tells of an RST once, and a send on its way to it would be told.
         for listener in (alice, leaver):
-            server.hears_from(dave, listener, "well")
+            server.needs(dave, listener)
         before = len(alice.transcript)
         if reason == VANISHED:
             leaver.reset()
@@ -56,7 +56,7 @@ def _(server: ServerUnderTest) -> None:
                 raise NotJudged("the server does not notice a goodbye, and cannot tell of it")
         alice.hears(server.nickname(name))
         for _ in range(2):  # a second notice, if there is one, comes before
-            server.hears_from(dave, alice, "well")
+            server.needs(dave, alice)
         notice = Left(server.nickname(name), reason).line()
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
@@ -96,33 +96,36 @@ def _(server: ServerUnderTest) -> None:
     "what is said reaches the others, whatever clients come, talk or leave meanwhile",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, bob = server.join("alice", "bob")
-    (visitor,) = server.join("visitor", know=alice)
-    visitor.hang_up()
-    visitor.ended()
-    _still_heard(server, bob, alice, "a visitor hung up")
-    if visitor.end:
-        visitor.close()
-    else:
-        server.stays(visitor)
-    second = _comes_in(server, "second", "one visitor has left")
+    alice, *visitors, bob = server.join("alice", "visitor", "other", "bob")
+    for visitor in visitors:
+        visitor.hang_up()
+        visitor.ended()
+        # Alice came first: she has her line before a send to any other can go wrong.
+        _still_heard(bob, alice, "a visitor hung up", server)
+        if visitor.end:
+            _still_heard(alice, bob, "a visitor hung up", server)
+            visitor.close()
+        else:
+            server.stays(visitor)
+    second = _comes_in(server, "second", "two visitors have left")
     server.answer(second, server.nickname("second"))
     if not _heard_at_last(second, alice):
         if second.end:
             return  # thrown out: a fault of another kind
-        raise CheckFailed("a second visitor is heard after one has left", alice.seen())
+        raise CheckFailed("another visitor is heard after two have left", alice.seen())
+    server.quiet(alice, bob, second)
     second.reset()
     server.settle()
-    _still_heard(server, bob, alice, "a visitor vanished")
-    _comes_in(server, "third", "two visitors have left")
+    _still_heard(bob, alice, "a visitor vanished", server)
+    _comes_in(server, "third", "three visitors have left")
 
 
-def _still_heard(server: ServerUnderTest, bob: RawClient, alice: RawClient, after: str) -> None:
-    """Alice came first: she has her line before a send to any other can go wrong."""
+def _still_heard(speaker: RawClient, listener: RawClient, after: str, server: ServerUnderTest) -> None:
     text = unique("still-there")
-    bob.send(text)
-    if not server.reaches(text, bob, alice) and not bob.end:
-        raise CheckFailed(f"alice hears bob after {after}", alice.seen())
+    speaker.send(text)
+    # One who is thrown out for it is another behaviour's matter.
+    if not server.reaches(text, speaker, listener) and not (speaker.end or listener.end):
+        raise CheckFailed(f"{listener.name} hears {speaker.name} after {after}", listener.seen())
 
 
 def _comes_in(server: ServerUnderTest, name: str, after: str) -> RawClient:

@@ -24,7 +24,7 @@ WIDTH = 100
 ROWS = 16
 """Arrows of the ladder that is shown with the worst ✗."""
 
-PRINTED = 6
+PRINTED = 8
 """Lines of what the server printed that are shown with a ✗."""
 
 

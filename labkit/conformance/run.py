@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import statistics
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from time import monotonic
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
-from labkit.conformance.dialect import Form
-from labkit.conformance.greeting import CannotRun, greeted
+from labkit.conformance.greeting import CannotRun
+from labkit.conformance.limit import Limit, TooLong
+from labkit.conformance.opening import Opening, opened
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_OFFERED, NOT_TRIED, Report, Verdict
 from labkit.conformance.server_under_test import (
-    LEAST_TIMEOUT,
-    ROUND_TRIPS,
     CannotJoin,
     Guests,
     NotJudged,
@@ -35,36 +33,35 @@ from labkit.conformance.server_under_test import (
 )
 from labkit.journal import Journal
 from labkit.probe import kernel
-from labkit.probe.deadline import SLICE, Deadline
+from labkit.probe.deadline import SLICE, Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
 from labkit.probe.patience import LATE, Patience, too_busy
-from labkit.probe.raw_client import REQUEST, TIMEOUT, RawClient, unique
+from labkit.probe.raw_client import REQUEST, TIMEOUT
 from labkit.wire import sockets
 
 AT_A_TIME = 4
 """Servers that are tried at the same time."""
 
-LINE_END = 6 * SLICE
-"""Seconds after the request in which its line end must have come."""
-
-PINGS = 5
-"""Round trips of which the median is taken."""
-
 LONGEST = 60.0
-"""Seconds after which nothing more is begun, not counting those in which no processor of the machine was
-free. A server that answers takes a tenth of that."""
+"""Seconds that all behaviours may take, not counting those in which no processor of the machine was free. A
+server that answers takes a tenth of that."""
+
+LONGEST_TRY = 30.0
+"""Seconds that one behaviour may take, by the server's clock. Most take one; a ✗ waits a few timeouts."""
+
+DYING = 0.3
+"""Seconds that a server's process may take to end, after a ✗."""
 
 TAIL = 5
 """Letters behind each nickname at an address, where others may have the same."""
+
+OVER = f"{LONGEST:g} seconds are over"
 
 NOBODY = "nobody can join"
 
 ENOUGH = 2
 """Behaviours, each on a new server, that no client could join for: then no other is tried."""
-
-MOST_TIMEOUT = 10.0
-"""Seconds: no client waits longer than this for anything."""
 
 ATTEMPTS = 3
 """Times that a server is started for a behaviour that it misses on a machine that is too busy to tell."""
@@ -77,16 +74,6 @@ Show = Callable[[str], None]
 
 def _show_nothing(text: str) -> None:
     pass
-
-
-@dataclass
-class Opening:
-    """What is known of a server before it is judged."""
-
-    speaks: str
-    timeout: float
-    notes: list[str]
-    form: Form | None = None
 
 
 # --- the two ways ---
@@ -127,7 +114,7 @@ def check_address(
             raise CannotRun(f"{host_port}: {failed.seen}") from None
         if kernel.on_this_machine(first.sock) and (pid := kernel.listener(address[1])):
             its_own = server.clock = first.clock = Patience((pid,))
-        opening = _opened(server, first, host_port)
+        opening = opened(server, first, host_port)
         server.leave()
         report = Report(f"the server at {host_port}", framing, opening.notes, ladder_of=ladder)
         return _filled(report, _one_after_the_other(server, opening, guests, over, its_own), show, started)
@@ -144,6 +131,7 @@ def check_command(
     one_by_one: bool = False,
     request: str = REQUEST,
     ladder: int | None = None,
+    only: Collection[int] = (),
 ) -> Report:
     """Try the server that this command starts: afresh for each behaviour, and stopped again.
 
@@ -152,6 +140,7 @@ def check_command(
             and in place of `$PORT` or `{port}` in its arguments.
         framing, show, request, ladder: as for `check_address`.
         one_by_one: never two servers at once, because they would share something.
+        only: the numbers of the behaviours to try; none: all.
 
     Raises:
         CannotRun: it does not start, or does not listen there; the text has its last lines.
@@ -160,7 +149,7 @@ def check_command(
     try:
         with _running(command, []) as (launched, clock):
             server = ServerUnderTest(launched.address, framing, TIMEOUT, request=request, clock=clock)
-            opening = _opened(server, server.connect("first"), shlex.join(command))
+            opening = opened(server, server.connect("first"), shlex.join(command))
             server.leave()
     except NotStarted as error:
         raise CannotRun(f"{shlex.join(command)}: {error}") from None
@@ -168,7 +157,8 @@ def check_command(
         raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
     report = Report(shlex.join(command), framing, opening.notes, ladder_of=ladder)
     server = replace(server, timeout=opening.timeout, speaks=opening.speaks, form=opening.form)
-    verdicts = _all_at_once(command, server, 1 if one_by_one else AT_A_TIME)
+    chosen = sorted((b for b in BEHAVIOURS if not only or b.number in only), key=lambda b: b.number)
+    verdicts = _all_at_once(chosen, command, server, 1 if one_by_one else AT_A_TIME)
     return _filled(report, verdicts, show, started)
 
 
@@ -206,10 +196,11 @@ def _one_after_the_other(
             journal=Journal(),
         )
         its_own.late = 0.0
-        verdict = _judged(behaviour, tried)
-        if verdict.verdict == MISSED and its_own.late >= LATE:
+        verdict = _judged(behaviour, tried, over)
+        unsure = verdict.verdict == MISSED or verdict.because == NOBODY
+        if unsure and its_own.late >= LATE:
             verdict = replace(verdict, verdict=NOT_JUDGED, because=too_busy(its_own.late), too_busy=True)
-        if verdict.verdict == NOT_TRIED:
+        if verdict.because == NOBODY:
             trouble = f"{NOBODY} since {behaviour.number - 1}"
             verdict = _not_tried(behaviour, server.framing, trouble)
         elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
@@ -225,10 +216,12 @@ def _one_after_the_other(
 # --- a command: started afresh, several at a time ---
 
 
-def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) -> Iterator[Verdict]:
+def _all_at_once(
+    behaviours: list[Behaviour], command: list[str], server: ServerUnderTest, at_a_time: int
+) -> Iterator[Verdict]:
     """The verdicts in the order of their numbers, each as soon as it and those before it are known."""
     changed = threading.Condition()  # guards to_do and done
-    to_do = sorted(BEHAVIOURS, key=lambda behaviour: behaviour.number)
+    to_do = behaviours.copy()
     done: dict[int, Verdict] = {}
     running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
     machine = Patience(())
@@ -254,7 +247,7 @@ def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) ->
             verdict = (
                 _not_tried(behaviour, server.framing, trouble)
                 if trouble
-                else _surely(behaviour, command, server, running)
+                else _surely(behaviour, command, server, running, over)
             )
             with changed:
                 done[behaviour.number] = verdict
@@ -266,13 +259,13 @@ def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) ->
     for worker in workers:
         worker.start()
     try:
-        for number in range(1, len(BEHAVIOURS) + 1):
+        for behaviour in behaviours:
             with changed:
-                while number not in done:
+                while behaviour.number not in done:
                     if broken:
                         raise broken[0]
                     changed.wait(1.0)
-                verdict = done[number]
+                verdict = done[behaviour.number]
             yield verdict
     finally:  # after Ctrl-C, too: without their servers, the workers soon end
         with changed:
@@ -287,23 +280,31 @@ def _all_at_once(command: list[str], server: ServerUnderTest, at_a_time: int) ->
 def _no_use(verdicts: list[Verdict], too_long: bool) -> str:
     """Why nothing more need be tried; "" if more should."""
     if too_long:
-        return f"{LONGEST:g} seconds are over"
+        return OVER
     stuck = [verdict for verdict in verdicts if verdict.because == NOBODY]
     return NOBODY if len(stuck) >= ENOUGH else ""
 
 
 def _surely(
-    behaviour: Behaviour, command: list[str], server: ServerUnderTest, running: list[Launched]
+    behaviour: Behaviour,
+    command: list[str],
+    server: ServerUnderTest,
+    running: list[Launched],
+    over: Deadline | None = None,
 ) -> Verdict:
     """The verdict; a ✗ that luck may have a part in only if it comes twice."""
-    verdict = _afresh(behaviour, command, server, running)
+    verdict = _afresh(behaviour, command, server, running, over)
     if verdict.verdict == MISSED and behaviour.luck:
-        verdict = _afresh(behaviour, command, server, running)
+        verdict = _afresh(behaviour, command, server, running, over)
     return verdict
 
 
 def _afresh(
-    behaviour: Behaviour, command: list[str], server: ServerUnderTest, running: list[Launched]
+    behaviour: Behaviour,
+    command: list[str],
+    server: ServerUnderTest,
+    running: list[Launched],
+    over: Deadline | None = None,
 ) -> Verdict:
     if server.framing == "raw" and behaviour.not_raw:  # no server is needed to say so
         return Verdict(behaviour, False, NOT_JUDGED, because=behaviour.not_raw)
@@ -313,10 +314,13 @@ def _afresh(
                 tried = replace(server, address=launched.address, journal=Journal(), clock=clock)
                 try:
                     # Before all leave at once: that may end a server, and is not what was tried.
-                    verdict = _with_its_end(_judged(behaviour, tried), launched)
+                    verdict = _judged(behaviour, tried, over)
+                    if verdict.verdict == MISSED:  # it may be about to die of it
+                        wait(launched.ends, DYING, clock)
+                    verdict = _with_its_end(verdict, launched)
                 finally:
                     tried.leave()
-            if verdict.verdict != MISSED or clock.late < LATE:
+            if not (verdict.verdict == MISSED or verdict.because == NOBODY) or clock.late < LATE:
                 return verdict
     except NotStarted as error:
         return _not_tried(behaviour, server.framing, f"the server did not start again: {error}")
@@ -354,12 +358,15 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[Laun
 # --- one behaviour ---
 
 
-def _judged(behaviour: Behaviour, server: ServerUnderTest) -> Verdict:
+def _judged(behaviour: Behaviour, server: ServerUnderTest, over: Deadline | None = None) -> Verdict:
     verdict, expected, seen, because = HOLDS, "", "", ""
     try:
-        behaviour.judge(server)
+        with Limit(server.clock, LONGEST_TRY, over) as server.clock:
+            behaviour.judge(server)
     except NotJudged as why:
         verdict, because = NOT_JUDGED, str(why)
+    except TooLong:
+        verdict, because = NOT_TRIED, OVER
     except NotOffered as why:
         verdict, because = NOT_OFFERED, str(why)
     except CheckFailed as failed:
@@ -389,56 +396,6 @@ def _trouble(tried: ServerUnderTest) -> str:
     finally:
         newcomers.leave()
     return ""
-
-
-# --- before it is judged ---
-
-
-def _opened(server: ServerUnderTest, first: RawClient, name: str) -> Opening:
-    """Which dialect the server speaks, and how quick it is, as far as it answers.
-
-    Raises:
-        CannotRun: it asks nobody for a nickname as it should.
-    """
-    opening = Opening(server.framing, LEAST_TIMEOUT, [])
-    greeted(server, first, name)
-    if server.request:
-        ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
-        if ends and server.framing == "raw":
-            opening.speaks = server.speaks = first.framing = "lines"
-            opening.notes.append(
-                "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, "
-                "and judged as raw; --framing lines judges it in its own dialect"
-            )
-        elif not ends and server.framing == "lines" and server.request == REQUEST:
-            opening.notes.append(
-                "its request comes without LF, so it speaks raw and not lines. It is judged in lines all "
-                "the same; --framing raw judges it in its own dialect"
-            )
-    with contextlib.suppress(CheckFailed, NotJudged):
-        server.answer(first, server.nickname("first"))
-        (second,) = server.join("second", know=first)
-        opening.timeout = min(MOST_TIMEOUT, max(LEAST_TIMEOUT, ROUND_TRIPS * _round_trip(first, second)))
-        opening.form = server.form_of(first, second)
-        if opening.form.pattern != Form().pattern:
-            opening.notes.append(
-                f"what one says reaches the others as `{opening.form.shown}`; that is judged once (3)"
-            )
-    return opening
-
-
-def _round_trip(speaker: RawClient, listener: RawClient) -> float:
-    """Seconds until the listener hears what the speaker says, the median of a few."""
-    seconds = []
-    for _ in range(PINGS):
-        text = unique("ping")
-        speaker.until_read()
-        said = monotonic()
-        speaker.send(text)
-        if not listener.hears(text):
-            raise CheckFailed(f"{listener.name} hears {text!r}", listener.seen())
-        seconds.append(monotonic() - said)
-    return statistics.median(seconds)
 
 
 def _address(host_port: str) -> sockets.Address:

@@ -195,6 +195,7 @@ class ServerUnderTest:
             heard: dict[str, str] = {}
             for speaker, listener in ((alice, bob), (bob, alice)):
                 nickname, text = self.nickname(speaker.name), unique("form")
+                self.quiet(alice, bob)
                 listener.forget()
                 speaker.send(text)
                 if not self.reaches(text, speaker, listener):
@@ -320,6 +321,29 @@ class ServerUnderTest:
             seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
             raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", seen + listener.seen())
         return text
+
+    def needs(self, speaker: RawClient, listener: RawClient, word: str = "well") -> None:
+        """The same, where this is another behaviour's matter.
+
+        Raises:
+            NotJudged: the listener does not hear it.
+        """
+        try:
+            self.hears_from(speaker, listener, word)
+        except CheckFailed as failed:
+            raise NotJudged(f"{failed.seen}, and this rests on what {speaker.name} said") from None
+
+    def quiet(self, *clients: RawClient) -> None:
+        """Wait until nothing is on its way to these, in the order in which they joined.
+
+        The kernel reports a reset once: to the client's own thread, or to another that just sends to it.
+        """
+        *others, last = clients
+        for speaker, listener in [*((one, last) for one in others), (last, others[-1])]:
+            text = unique("quiet")
+            speaker.send(text)
+            if not self.reaches(text, speaker, listener):
+                return
 
     def settle(self) -> None:
         """Give the server time for what no client is told of."""

@@ -53,7 +53,8 @@ def flood(server: ServerUnderTest) -> bytes:
 def _(server: ServerUnderTest) -> None:
     alice, *pairs, last = server.join("alice", "dead", "other", "gone", "third", "last")
     others = [*pairs[1::2], last]
-    for dead in pairs[::2]:
+    server.quiet(alice, *pairs, last)
+    for dead in reversed(pairs[::2]):
         dead.reset()
         server.settle()  # a server that notices by itself has noticed
     text = unique("who-hears-me")
@@ -72,8 +73,10 @@ def _(server: ServerUnderTest) -> None:
 )
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
-    (mallory,) = server.join("mallory", know=alice, receive_buffer=TINY)
     lines = flood(server)
+    alice.push(lines)
+    server.needs(alice, bob)  # so much at once goes well while all read
+    (mallory,) = server.join("mallory", know=alice, receive_buffer=TINY)
     before, said, most = bob.received, 0, max(QUEUE, (server.holds or kernel_holds()) + MORE)
     while bob.received - before < most:
         # Bob has heard all before more is said: only mallory is behind.

@@ -6,6 +6,7 @@ after a line that a client must not hear, it sends one that the client must hear
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from labkit.conformance.behaviour import Section
@@ -59,11 +60,20 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     clients = server.join("alice", "bob", "carol")
     for speaker in clients:
-        text = unique("hello")
+        text, end = unique("hello"), unique("hello")
         speaker.send(text)
+        speaker.send(end)
         for listener in clients:
-            if listener is not speaker and not server.reaches(text, speaker, listener):
+            if listener is speaker:
+                continue
+            if not server.reaches(text, speaker, listener):
                 raise CheckFailed(f"{listener.name} hears {text!r} from {speaker.name}", listener.seen())
+            if server.reaches(end, speaker, listener) and text.encode() in listener.passed_over:
+                raise CheckFailed(
+                    f"{listener.name} hears {text!r} from {speaker.name} once",
+                    f"it came twice: {shown(text.encode() + listener.passed_over)}",
+                    "twice",
+                )
 
 
 @TALKING.has(
@@ -125,9 +135,17 @@ def _cut(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> tuple[str
     return first + second, _heard_of(server, alice, bob)
 
 
+def _together(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> tuple[str, str, str]:
+    """Two lines that are sent at once, and what bob heard."""
+    one, two = unique("one"), unique("two")
+    alice.send(one, two)
+    return one, two, _heard_of(server, alice, bob)
+
+
 def _needs_framing(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> None:
     line, heard = _cut(server, alice, bob)
-    if line not in heard:
+    one, two, both = _together(server, alice, bob)
+    if line not in heard or _form(both, one) is None or _form(both, one) != _form(both, two):
         raise NotJudged(
             "what one says is not kept apart here (see: a line is a message), and this rests on it"
         )
@@ -141,9 +159,7 @@ def _needs_framing(server: ServerUnderTest, alice: RawClient, bob: RawClient) ->
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     name = server.nickname("alice")
-    one, two = unique("one"), unique("two")
-    alice.send(one, two)
-    heard = _heard_of(server, alice, bob)
+    one, two, heard = _together(server, alice, bob)
     if _form(heard, one) is None or _form(heard, one) != _form(heard, two):
         raise CheckFailed(
             f"two lines sent at once heard as two: '{name}: {one}', '{name}: {two}'", repr(heard[:80])
@@ -152,11 +168,10 @@ def _(server: ServerUnderTest) -> None:
     if line not in heard:
         raise CheckFailed(f"a line sent in two pieces heard as one: '{name}: {line}'", repr(heard[:80]))
     form = server.form_of(alice, bob)
-    bob.forget()
     alice.send("")
     heard = _heard_of(server, alice, bob)
-    # The last line is the start of what she said next.
-    whole = heard[: heard.rfind("\n") + 1]
+    # First comes the end of the line before, and last the start of what she said next.
+    whole = heard[heard.find("\n") + 1 : heard.rfind("\n") + 1]
     if server.said_by(form, whole, ""):
         raise CheckFailed("no client hears of an empty line", f"bob heard {heard[:80]!r}", "empty")
 
@@ -315,26 +330,27 @@ def _(server: ServerUnderTest) -> None:
 def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
     """The lines in the order in which the listener hears them, all of them."""
     wanted = {line for lines in said for line in lines}
-    heard: list[str] = []
+    heard: dict[str, None] = {}  # in order; what comes twice is another behaviour's matter
     while len(heard) < len(wanted):
         try:
-            word = listener.line().rpartition(" ")[2]
+            line = listener.line()
         except (TimeoutError, EOFError):
             lost = [line for lines in said for line in lines if line not in heard]
             raise CheckFailed(
                 f"{listener.name} hears all that three clients say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
             ) from None
-        if word in wanted:
-            heard.append(word)
+        if (found := re.search(r"[a-z]+-\d+", line)) and found[0] in wanted:
+            heard.setdefault(found[0])
+    order = {line: place for place, line in enumerate(heard)}
     for lines in said:
         for earlier, later in pairwise(lines):
-            if heard.index(earlier) > heard.index(later):
+            if order[earlier] > order[later]:
                 raise CheckFailed(
                     f"{listener.name} hears {earlier!r} before {later!r}, as it was said",
                     "the other way round",
                 )
-    return heard
+    return [*heard]
 
 
 # --- what a server may have besides ---
@@ -357,7 +373,7 @@ def _asked(server: ServerUnderTest, alice: RawClient, bob: RawClient, command: s
         raise NotOffered(f"after `{command}` nothing more is heard of its sender")
     if command.encode() in bob.passed_over:
         raise NotOffered(f"`{command}` is heard by the others")
-    server.hears_from(bob, alice, "and")
+    server.needs(bob, alice, "and")
     return alice.passed_over.decode(errors="replace").rpartition("\n")[0]  # the rest is bob's
 
 
@@ -385,7 +401,7 @@ def _(server: ServerUnderTest) -> None:
     if text.encode() in carol.transcript:
         raise CheckFailed("carol hears nothing of it", f"carol heard {shown(bytes(carol.transcript))}")
     wanted = Whispered(server.nickname("alice"), text).line()
-    server.hears_from(carol, bob, "aloud")
+    server.needs(carol, bob, "aloud")
     if text.encode() not in bob.transcript:
         raise NotOffered("nobody hears it")
     if wanted.encode() not in bob.transcript:
@@ -411,8 +427,8 @@ def _(server: ServerUnderTest) -> None:
             break
     else:
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
-    server.hears_from(dave, bob, "aloud")
-    server.hears_from(carol, alice, "answer")
+    server.needs(dave, bob, "aloud")
+    server.needs(carol, alice, "answer")
     if Join(room).line().encode() in bob.transcript or room.encode() not in alice.transcript:
         raise NotOffered("nobody goes anywhere")
     if text.encode() in bob.transcript:

@@ -39,11 +39,16 @@ def count_by(clock: Clock | None) -> None:
     _usual = clock
 
 
+def counting(clock: Clock | None) -> Clock:
+    """This clock; None: the one that was chosen with `count_by`, or one of its own."""
+    return clock or _usual or Turns()
+
+
 class Deadline:
     """Seconds of waiting that are left, by a clock. Wait in turns of SLICE seconds, at most."""
 
     def __init__(self, seconds: float, clock: Clock | None = None) -> None:
-        self._clock = clock or _usual or Turns()
+        self._clock = counting(clock)
         self._end = self._clock() + seconds
 
     @property

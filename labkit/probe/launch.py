@@ -83,7 +83,10 @@ class Launched:
         try:
             self._process = children.popen(
                 words,
-                env={**(os.environ if environment is None else environment), "PORT": str(port)},
+                # What a server in Python prints is read at once, not when it ends.
+                env={"PYTHONUNBUFFERED": "1"}
+                | dict(os.environ if environment is None else environment)
+                | {"PORT": str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -111,6 +114,12 @@ class Launched:
         """Its exit status, if it has ended by itself, negative for a signal. None: it runs."""
         return self._process.poll()
 
+    def ends(self, seconds: float) -> bool:
+        """Whether it has ended, or does so within so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.ended is not None
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         output = self._process.stdout.fileno()
@@ -118,8 +127,11 @@ class Launched:
             self._printed = (self._printed + data)[-KEPT_OUTPUT:]
 
     def last_lines(self, count: int = 10) -> str:
-        """What it printed last, each line indented; "" if nothing."""
+        """What it printed last, each line indented; "" if nothing. Marks like ^^^^ under the lines of a
+        traceback are left out: there is room for more of these.
+        """
         lines = self._printed.decode(errors="replace").splitlines()
+        lines = [line for line in lines if not line.strip() or line.strip(" ~^")]
         return "".join(f"\n    {line}" for line in lines[-count:])
 
     def _wait_until_it_listens(self, port: int, clock: Patience) -> str:

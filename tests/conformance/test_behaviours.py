@@ -779,7 +779,7 @@ def test_a_newcomer_that_is_kept_out(name: str, after: Callable[[Client], bool],
     """By what is told."""
     timeout = (4 if "reset" in name else 1) * TIMEOUT  # longer than the server waits for the reset
     assert told(stops_asking(after), name, timeout=timeout) == (
-        f"the next one is asked for a nickname {when}",
+        f"the next ones are asked for a nickname {when}",
         "next heard nothing",
     )
 
@@ -858,8 +858,8 @@ COME_AND_GO = "nobody falls silent when people come and go"
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (3, "a newcomer is asked for a nickname after one visitor has left"),
         (4, "a newcomer is asked for a nickname after two visitors have left"),
+        (5, "a newcomer is asked for a nickname after three visitors have left"),
     ],
 )
 def test_a_newcomer_that_is_not_asked_after_others_have_left(number: int, expected: str) -> None:
@@ -869,7 +869,7 @@ def test_a_newcomer_that_is_not_asked_after_others_have_left(number: int, expect
         if client.number == number:
             raise Cut
 
-    name = "second" if number == 3 else "third"
+    name = "second" if number == 4 else "third"
     assert told(Warped(comes=comes), COME_AND_GO) == (expected, f"{name} heard nothing")
 
 
@@ -898,7 +898,7 @@ def test_one_that_falls_silent(leaver: str, expected: str) -> None:
 def test_a_second_visitor_that_is_not_heard() -> None:
     """It is in, and says so in vain."""
     expected, seen = told(Warped(heard=without(b"second: hello", of="alice")), COME_AND_GO)
-    assert expected == "a second visitor is heard after one has left" and seen.startswith("alice heard ")
+    assert expected == "another visitor is heard after two have left" and seen.startswith("alice heard ")
 
 
 # --- staying, and dying ---

@@ -10,19 +10,21 @@ import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from support import SOON, BareServer, Wire
 from watched import takes
 
 from labkit import ChatServer
-from labkit.conformance import greeting, run
+from labkit.conformance import greeting, opening, run
 from labkit.conformance.behaviour import Behaviour, Section
 from labkit.conformance.greeting import CannotRun
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_TRIED, WIDTH, Report, Verdict
 from labkit.conformance.run import check_address, check_command
 from labkit.conformance.server_under_test import CannotJoin, Guests, NotJudged, ServerUnderTest
 from labkit.journal import Journal
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched
 from labkit.probe.raw_client import RawClient
@@ -478,7 +480,7 @@ def test_all_at_once_in_their_order(few: list[Behaviour], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(run, "_afresh", afresh)
     few += [behaviour(n) for n in go]
-    verdicts = list(run._all_at_once([], ServerUnderTest(("localhost", 0)), 2))
+    verdicts = list(run._all_at_once(few, [], ServerUnderTest(("localhost", 0)), 2))
     assert [v.behaviour.number for v in verdicts] == [1, 2, 3, 4, 5, 6]
     assert began[:2] in ([1, 2], [2, 1]) and len(began) < 6
     assert verdicts[5].because == "nobody can join"
@@ -491,7 +493,7 @@ def test_a_run_that_is_broken_off_ends_its_servers(
     began: list[int] = []
     stopped = threading.Event()
 
-    def afresh(what: Behaviour, command: Any, server: Any, running: list[Any]) -> Verdict:
+    def afresh(what: Behaviour, command: Any, server: Any, running: list[Any], _: object) -> Verdict:
         began.append(what.number)
         if what.number == 2:
             running.append(SimpleNamespace(stop=stopped.set))
@@ -500,12 +502,49 @@ def test_a_run_that_is_broken_off_ends_its_servers(
 
     monkeypatch.setattr(run, "_afresh", afresh)
     few += [behaviour(n) for n in range(1, 6)]
-    verdicts = run._all_at_once([], ServerUnderTest(("localhost", 0)), 1)
+    verdicts = run._all_at_once(few, [], ServerUnderTest(("localhost", 0)), 1)
     assert next(verdicts).behaviour.number == 1
     while began != [1, 2]:
         pass
     cast(Any, verdicts).close()
     assert stopped.is_set() and began == [1, 2]
+
+
+def test_a_behaviour_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off wherever it waits, it is not judged; once the time for all is over, it was not tried."""
+
+    def waits(server: ServerUnderTest) -> None:
+        while not server.deadline(60).passed():
+            pass
+
+    passed = iter(range(10_000))
+    server = ServerUnderTest(("localhost", 0), clock=lambda: 1.0 * next(passed))
+    verdict = run._judged(behaviour(tries=waits), server)
+    assert (verdict.verdict, verdict.because) == (
+        NOT_JUDGED,
+        "the server is so slow that this is not done after 30 s",
+    )
+    assert next(passed) < 50
+    server.deadline(1)  # afterwards its clock breaks off nothing
+    over = Deadline(5, server.clock)
+    verdict = run._judged(behaviour(tries=waits), server, over)
+    assert (verdict.verdict, verdict.because) == (NOT_TRIED, "60 seconds are over")
+
+
+def test_who_is_not_let_in_on_a_busy_machine_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is started again, a few times; then the behaviour is not judged."""
+    tried: list[int] = []
+
+    def in_vain(server: ServerUnderTest) -> None:
+        tried.append(server.address[1])
+        clock.late = 1.0
+        raise CannotJoin("a", "b")
+
+    clock = Mock(return_value=0.0, late=0.0)
+    server = SimpleNamespace(address=("localhost", 1), ended=None, last_lines=lambda: "")
+    monkeypatch.setattr(run, "_running", lambda *_: contextlib.nullcontext((server, clock)))
+    verdict = run._afresh(behaviour(tries=in_vain), [], ServerUnderTest(("localhost", 0)), [])
+    assert verdict.verdict == NOT_JUDGED and verdict.too_busy and len(tried) == run.ATTEMPTS
 
 
 # --- what is known before ---
@@ -533,9 +572,9 @@ def test_which_dialect_a_server_speaks(serves: str, judged: str, speaks: str, no
     """It is spoken to in its own, where that is lines."""
     with ChatServer(port=0, framing=FRAMINGS[serves]) as server:
         tried = ServerUnderTest(server.address, judged, SOON)
-        opening = run._opened(tried, tried.connect("first"), "it")
-        assert (opening.speaks, opening.notes) == (speaks, [note] if note else [])
-        assert 1.5 <= opening.timeout <= 10
+        found = opening.opened(tried, tried.connect("first"), "it")
+        assert (found.speaks, found.notes) == (speaks, [note] if note else [])
+        assert 1.5 <= found.timeout <= 10
         assert tried.speaks == ("lines" if note and judged == "raw" else "")
         tried.leave()
 
@@ -543,28 +582,28 @@ def test_which_dialect_a_server_speaks(serves: str, judged: str, speaks: str, no
 @pytest.mark.parametrize(("trip", "timeout"), [(0.0, 1.5), (0.029, 1.5), (0.1, 5.0), (0.3, 10.0)])
 def test_how_long_a_server_is_given(monkeypatch: pytest.MonkeyPatch, trip: float, timeout: float) -> None:
     """So many times its round trip, in bounds."""
-    monkeypatch.setattr(run, "_round_trip", lambda first, second: trip)
+    monkeypatch.setattr(opening, "_round_trip", lambda first, second: trip)
     with ChatServer(port=0) as server:
         tried = ServerUnderTest(server.address, "lines", SOON)
-        assert run._opened(tried, tried.connect("first"), "it").timeout == pytest.approx(timeout)
+        assert opening.opened(tried, tried.connect("first"), "it").timeout == pytest.approx(timeout)
         tried.leave()
 
 
 def test_the_round_trip_is_the_median(bare_server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five; one that hears nothing is told."""
     ticks = iter([0, 1, 10, 12, 20, 23, 30, 34, 40, 140])
-    monkeypatch.setattr(run, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(opening, "monotonic", lambda: next(ticks))
     pings: list[str] = []
     speaker = SimpleNamespace(until_read=lambda: pings.append("read"), send=pings.append)
     listener = SimpleNamespace(
         name="bob", hears=lambda text: text == pings[-1], seen=lambda: "bob heard nothing"
     )
-    assert run._round_trip(cast(RawClient, speaker), cast(RawClient, listener)) == 3
+    assert opening._round_trip(cast(RawClient, speaker), cast(RawClient, listener)) == 3
     assert len(pings) == 10 and pings[::2] == ["read"] * 5 and pings[1].startswith("ping-")
     listener.hears = lambda text: False
     ticks = iter(range(9))
     with pytest.raises(CheckFailed, match="expected bob hears 'ping-.*'; seen: bob heard nothing"):
-        run._round_trip(cast(RawClient, speaker), cast(RawClient, listener))
+        opening._round_trip(cast(RawClient, speaker), cast(RawClient, listener))
 
 
 def test_no_server_there() -> None:
@@ -608,6 +647,7 @@ def test_guests_stay_and_are_read_for(server: ChatServer, guests: Guests) -> Non
     for name in ("alice", "bob", "carol"):
         assert server.journal.wait_for("left", name).what == "vanished"
     tried.join("dave")
+    server.journal.wait_for("joined", "dave")
     tried.leave()
     assert server.roster() == ["dave"]
     guests.end()

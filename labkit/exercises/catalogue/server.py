@@ -559,7 +559,7 @@ def ends(bench: Bench) -> None:
             if listener.in_vain - before > IN_VAIN:
                 seen = f"accept raised, and was called again, {IN_VAIN} times and more"
                 raise CheckFailed("serve returns when its listener is closed", seen, "goes on")
-            looks -= listener.in_vain - before < IN_VAIN // 10  # or it is waited for, on a busy machine, too
+            looks -= listener.in_vain - before < IN_VAIN // 10  # or it has its time, on a busy machine, too
         if running.error is not None:
             raise running.error
 
