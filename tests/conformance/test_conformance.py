@@ -337,9 +337,9 @@ here = globals().setdefault("here", {})
         ("sock.recv(1); sock.sendall(b'HTTP/1.1 400 Bad\\r\\n')", r"it speaks HTTP, and is no chat server"),
         (
             "while True: sock.sendall(b'x' * 65536)",
-            r"asks nobody for a nickname: \d{2,5} kB came unasked",
+            r"asks nobody for a nickname: \d+ kB came unasked",
         ),
-        ("sock.sendall(b'x' * 100_000_000)", r"asks nobody for a nickname: \d{2,5} kB came unasked"),
+        ("sock.sendall(b'x' * 100_000_000)", r"asks nobody for a nickname: \d+ kB came unasked"),
         (
             RELAYS.replace("ASK", "Your name: "),
             r"not ask with `nickname`, but says 'Your name: '\nwith --request \"Your name: \" it is judged",
