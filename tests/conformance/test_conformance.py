@@ -171,8 +171,10 @@ def missed(report: Report) -> set[str]:
 @pytest.fixture(autouse=True)
 def no_process_left() -> Iterator[None]:
     """Fail a test after which a process that it has started still runs."""
+    this = psutil.Process()
+    before = set(this.children(recursive=True))  # what the tests of exercises fork from lives on
     yield
-    assert still_run(psutil.Process().children(recursive=True)) == []
+    assert still_run(set(this.children(recursive=True)) - before) == []
 
 
 @contextlib.contextmanager
