@@ -40,8 +40,8 @@ IN_A_ROW = 8
 """Batches that a thread delivers for all before it goes on with what its own client says."""
 
 ARRIVALS = 0.01
-"""Seconds between two tellings of who has arrived, and as many again for each 500 who hear it: most of the
-time is left for letting people in. One who comes after a pause, or says something, is told of at once."""
+"""Seconds between two tellings of who has come or gone, and as many again for each 500 who hear it: most of
+the time is left for those who do. One who comes after a pause, or says something, is told of at once."""
 
 ENTRY_COSTS = 150
 """Bytes of memory that an entry takes beside what is in it: 120 measured."""
@@ -123,14 +123,14 @@ class Broadcaster:
     def start(self) -> None:
         self._thread.start()
 
-    def post(self, entries: list[Entry], new: bool = False) -> None:
+    def post(self, entries: list[Entry], may_wait: bool = False) -> None:
         """Write in the log, in the order in which all are to hear it. May be called under a lock.
 
-        `new`: this is of one that has heard no room so far. That it enters one may wait for others to come.
+        `may_wait`: this is of one that comes or goes. What others hear of that may wait for more who do.
         """
         size = sum(ENTRY_COSTS + len(e.data) for e in entries if isinstance(e, (ForRoom, ForOne)))
         with self._lock:
-            if new:
+            if may_wait:
                 self._arrivals += [entry for entry in entries if not isinstance(entry, ForOne)]
                 entries = [entry for entry in entries if isinstance(entry, ForOne)]
             elif self._arrivals:

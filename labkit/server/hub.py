@@ -132,7 +132,7 @@ class LocalHub:
         with self.lock:
             if client not in self.slots:
                 raise Disconnected(NO_NICKNAME)  # too late: it had to make way
-            self._post(self._rooms.join(client, nickname), new=True)
+            self._post(self._rooms.join(client, nickname), may_wait=True)
             self.slots.named(client)
             client.set_nickname(self._rooms.nickname(client))
         self.broadcaster.wake()
@@ -169,7 +169,7 @@ class LocalHub:
 
     def tell(self, client: ServerConnection, *messages: FromServer) -> None:
         with self.lock:
-            self._post([ToOne(client, message) for message in messages], new=True)
+            self._post([ToOne(client, message) for message in messages], may_wait=True)
         self.broadcaster.wake()
 
     def flush_tls(self, client: ServerConnection) -> None:
@@ -191,8 +191,10 @@ class LocalHub:
                 reason, politely = NO_NICKNAME, False
             self.slots.remove(client)
             stopping = self._ending.is_set()
-            self._say_goodbye(client, reason, announced=reason.announced and not stopping)
-            self.broadcaster.post(self._closing(client, politely, stopping))
+            announced = reason.announced and not stopping
+            self._say_goodbye(client, reason, announced)
+            closing = self._closing(client, politely, stopping)
+            self.broadcaster.post(closing, may_wait=announced and client.named)
         self.broadcaster.wake()
 
     def present(self) -> list[Person[ServerConnection]]:
@@ -206,7 +208,7 @@ class LocalHub:
         if not client.named:
             self._journal.record("left", what=reason)
         elif announced:
-            self._post(self._rooms.leave(client, reason))
+            self._post(self._rooms.leave(client, reason), may_wait=True)
         else:
             self._journal.record("left", self._rooms.nickname(client), reason, self._rooms.room(client))
             self._rooms.leave(client, reason)
@@ -221,12 +223,12 @@ class LocalHub:
         self._journal.record_lines("said", speech.who, speech.lines, said.room)
         self.broadcaster.post_talk(ForRoom(said.room, speech.data(), said.but.outbox))
 
-    def _post(self, deliveries: list[Delivery[ServerConnection]], new: bool = False) -> None:
+    def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         """Have the deliveries carried out, and write down what is news, in the order that all hear.
 
-        `new`: they are about a client that has been in no room so far.
+        `may_wait`: they are about one that comes or goes, and can be told with others that do.
         """
         assert self.lock.locked()
         for delivery in deliveries:
             note(self._journal, delivery, self._rooms.nickname)
-        self.broadcaster.post(as_entries(deliveries), new)
+        self.broadcaster.post(as_entries(deliveries), may_wait)

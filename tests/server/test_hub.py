@@ -50,7 +50,7 @@ class Written(Broadcaster):
         self.woken = 0
         self.hub_lock = hub_lock
 
-    def post(self, entries: list[Entry], new: bool = False) -> None:
+    def post(self, entries: list[Entry], may_wait: bool = False) -> None:
         self.entries += entries
 
     def post_talk(self, entry: ForRoom) -> None:

@@ -109,7 +109,7 @@ class RedisHub(LocalHub):
     def _speak(self, said: ToRoom[ServerConnection]) -> None:
         self._post([said])
 
-    def _post(self, deliveries: list[Delivery[ServerConnection]], new: bool = False) -> None:
+    def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         super()._post(self._backplane.take(deliveries))
 
     def _say_goodbye(self, client: ServerConnection, reason: Reason, announced: bool) -> None:
