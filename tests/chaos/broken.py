@@ -48,13 +48,13 @@ class BrokenHub(LocalHub):
     def _speak(self, said: ToRoom[ServerConnection]) -> None:
         self._post([said])
 
-    def _post(self, deliveries: Deliveries, new: bool = False) -> None:
+    def _post(self, deliveries: Deliveries, may_wait: bool = False) -> None:
         changed: Deliveries = []
         for delivery in deliveries:
             if isinstance(delivery, ToRoom) and isinstance(delivery.message, Said | Speech):
                 self.turn += 1
             changed += self.change(delivery)
-        super()._post(changed, new)
+        super()._post(changed, may_wait)
 
     def change(self, delivery: Delivery[ServerConnection]) -> Deliveries:
         """What is delivered instead."""
@@ -131,8 +131,8 @@ class TwoOrders(BrokenHub):
             return []
         return [delivery]
 
-    def _post(self, deliveries: Deliveries, new: bool = False) -> None:
-        super()._post(deliveries, new)
+    def _post(self, deliveries: Deliveries, may_wait: bool = False) -> None:
+        super()._post(deliveries, may_wait)
         if self.held is not None and len(deliveries) > 1:  # no client may wait for it in vain
             held, self.held = self.held, None
             super(BrokenHub, self)._post([held])

@@ -31,7 +31,7 @@ class Written(Broadcaster):
         self.entries: list[Entry] = []
         self.woken = 0
 
-    def post(self, entries: list[Entry], new: bool = False) -> None:
+    def post(self, entries: list[Entry], may_wait: bool = False) -> None:
         self.entries += entries
 
     def wake(self) -> None:
