@@ -19,6 +19,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
+from busy import busy_loops
 from support import SOON, need
 
 from labkit.cli.check import NOT_JUDGED, check_file
@@ -27,7 +28,6 @@ from labkit.exercises.grading import checking, judging, process
 from labkit.exercises.grading.judging import CHILD
 from labkit.exercises.grading.process import Process, Starved
 from labkit.exercises.grading.result import Result
-from labkit.probe import children
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -127,14 +127,8 @@ def test_a_process_that_is_stopped_in_the_middle_of_a_step(
 def test_a_process_that_others_leave_little_time() -> None:
     """It has a low priority, beside loops that take all they get: every step holds, or none is judged."""
     need(hasattr(os, "nice"), "priorities")
-    loop = "import os, time\nend = time.time() + 300\nwhile time.time() < end and os.getppid() != 1: pass"
-    busy = [children.popen([sys.executable, "-c", loop]) for _ in range(4)]
-    try:
+    with busy_loops(4, 300):
         result = check("framing", framing("pass", nice=5))
-    finally:
-        for one in busy:
-            one.kill()
-            one.wait()
     assert result.failure is None, result
     assert result.ok or result.not_judged
 

@@ -26,12 +26,12 @@ from time import perf_counter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import zoo  # noqa: E402
+from busy import busy_loops  # noqa: E402
 from faults import FAULTS, Fault  # noqa: E402
 
 from labkit.conformance.greeting import CannotRun  # noqa: E402
 from labkit.conformance.report import NOT_TRIED, Report  # noqa: E402
 from labkit.conformance.run import check_command  # noqa: E402
-from labkit.probe import children  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -108,34 +108,23 @@ def main() -> int:
     ]
     everything *= options.times
     random.Random(0).shuffle(everything)
-    loop = [
-        sys.executable,
-        "-c",
-        f"import time\nend = time.time() + {60 * options.minutes}\nwhile time.time() < end: pass",
-    ]
-    busy = [children.popen(loop) for _ in range(options.busy)]
     began, done, bad, busily = perf_counter(), 0, 0, 0
 
     def within_time(job: Job) -> tuple[Job, Report | str | None]:
         return job, None if perf_counter() - began > 60 * options.minutes else judged(job)
 
-    try:
-        with ThreadPoolExecutor(options.at_once) as pool:
-            for job, report in pool.map(within_time, everything):
-                if report is None:
-                    continue
-                done += 1
-                why = report if isinstance(report, str) else difference(job, report)
-                bad += bool(why)
-                busily += not isinstance(report, str) and report.too_busy
-                if why:
-                    print(f"{job}: {why}", flush=True)
-                if why or options.show:
-                    print(report, flush=True)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+    with busy_loops(options.busy, 60 * options.minutes), ThreadPoolExecutor(options.at_once) as pool:
+        for job, report in pool.map(within_time, everything):
+            if report is None:
+                continue
+            done += 1
+            why = report if isinstance(report, str) else difference(job, report)
+            bad += bool(why)
+            busily += not isinstance(report, str) and report.too_busy
+            if why:
+                print(f"{job}: {why}", flush=True)
+            if why or options.show:
+                print(report, flush=True)
     seconds = perf_counter() - began
     print(
         f"{done} checks of {len(everything)}, {bad} with another verdict, {busily} not all judged, "

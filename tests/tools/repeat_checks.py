@@ -18,9 +18,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
+from busy import busy_loops
+
 from labkit.exercises import NAMES, check, exercise_called
 from labkit.exercises.exercise import Exercise, Wrong
-from labkit.probe import children
 
 Job = tuple[Exercise, str, str, Wrong | None]
 
@@ -60,28 +61,17 @@ def main() -> int:
     options = parser.parse_args()
     everything = [job for name in options.exercises or NAMES for job in jobs(name)] * options.times
     random.Random(0).shuffle(everything)
-    loop = [
-        sys.executable,
-        "-c",
-        f"import time\nend = time.time() + {60 * options.minutes}\nwhile time.time() < end: pass",
-    ]
-    busy = [children.popen(loop) for _ in range(options.busy)]
     began, done, bad = perf_counter(), 0, 0
 
     def within_time(job: Job) -> str | None:
         return None if perf_counter() - began > 60 * options.minutes else verdict(job)
 
-    try:
-        with ThreadPoolExecutor(options.at_once) as pool:
-            for why in pool.map(within_time, everything):
-                done += why is not None
-                if why:
-                    bad += 1
-                    print(why, flush=True)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+    with busy_loops(options.busy, 60 * options.minutes), ThreadPoolExecutor(options.at_once) as pool:
+        for why in pool.map(within_time, everything):
+            done += why is not None
+            if why:
+                bad += 1
+                print(why, flush=True)
     print(f"{done} checks of {len(everything)}, {bad} with another verdict, {perf_counter() - began:.0f} s")
     return 1 if bad else 0
 

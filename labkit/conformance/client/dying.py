@@ -50,6 +50,11 @@ def _no_traceback(client: ClientUnderTest, what: str) -> None:
         raise CheckFailed(f"it tells in words that {what}", client.seen())
 
 
+def _ends_without_traceback(client: ClientUnderTest, what: str) -> None:
+    client.until(lambda: client.ended, TIMEOUT / 4)
+    _no_traceback(client, what)
+
+
 @DYING.has("the server's goodbye is noticed", "recv brings nothing after FIN: nothing more will come")
 def goodbye_noticed(client: ClientUnderTest) -> None:
     client.join()
@@ -82,8 +87,7 @@ def in_words(client: ClientUnderTest) -> None:
     since = client.settled()
     client.server.hang_up()
     client.until(lambda: client.ended or _said(client, since))
-    client.until(lambda: client.ended, TIMEOUT / 4)
-    _no_traceback(client, "the server has hung up")
+    _ends_without_traceback(client, "the server has hung up")
 
 
 @DYING.has("a reset is noticed like a goodbye", "recv raises after RST")
@@ -92,8 +96,7 @@ def reset(client: ClientUnderTest) -> None:
     since = client.settled()
     client.server.reset()
     _noticed(client, since, "a reset by the server")
-    client.until(lambda: client.ended, TIMEOUT / 4)
-    _no_traceback(client, "the connection is broken")
+    _ends_without_traceback(client, "the connection is broken")
 
 
 @DYING.has("a goodbye instead of the request ends it", "a server may be full, or stop")
@@ -102,8 +105,7 @@ def goodbye_in_the_handshake(client: ClientUnderTest) -> None:
     since = client.settled()
     client.server.hang_up()
     _noticed(client, since, "a goodbye instead of the request")
-    client.until(lambda: client.ended, TIMEOUT / 4)
-    _no_traceback(client, "the server has hung up")
+    _ends_without_traceback(client, "the server has hung up")
 
 
 @DYING.has("a reset instead of the request ends it", "a server may be killed")
@@ -112,8 +114,7 @@ def reset_in_the_handshake(client: ClientUnderTest) -> None:
     since = client.settled()
     client.server.reset()
     _noticed(client, since, "a reset instead of the request")
-    client.until(lambda: client.ended, TIMEOUT / 4)
-    _no_traceback(client, "the connection is broken")
+    _ends_without_traceback(client, "the connection is broken")
 
 
 @DYING.has("a goodbye in the middle of a line is noticed", "a server may be killed while it sends")
