@@ -91,7 +91,7 @@ class ClientLoop:
 
     def _look_around(self, client: ServerConnection) -> None:
         """After each recv and each turn: a client that never pauses must find out, too, that it is over."""
-        if self.stop_by < monotonic():
+        if self.stop_by != math.inf and self.stop_by < monotonic():
             raise Disconnected(SERVER_STOPPED)
         if client.in_the_way:
             raise Disconnected(NO_NICKNAME)

@@ -15,7 +15,7 @@ from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entries, note
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne, ToRoom
+from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
 from labkit.server.slots import ConnectionSlots
 from labkit.wire.messages import (
     NO_NICKNAME,
@@ -142,7 +142,7 @@ class LocalHub:
             client.whispered_to = set()
         try:
             with self.lock:
-                self._speak(self._rooms.say(client, lines))
+                self._speak(client, *self._rooms.say(client, lines))
         except Refusal:
             return False
         self.broadcaster.wake()
@@ -216,12 +216,10 @@ class LocalHub:
     def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
-    def _speak(self, said: ToRoom[ServerConnection]) -> None:
+    def _speak(self, client: ServerConnection, room: str, speech: Speech) -> None:
         """What `_post` of this does, for less: most deliveries are talk."""
-        speech = said.message
-        assert isinstance(speech, Speech) and said.but is not None
-        self._journal.record_lines("said", speech.who, speech.lines, said.room)
-        self.broadcaster.post_talk(ForRoom(said.room, speech.data(), said.but.outbox))
+        self._journal.record_lines("said", speech.who, speech.lines, room)
+        self.broadcaster.post_talk(ForRoom(room, speech.data(), client.outbox))
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         """Have the deliveries carried out, and write down what is news, in the order that all hear.

@@ -171,17 +171,20 @@ class Rooms(Generic[W]):
         """
         return _DOES[type(what)](self, self._people[who], what)
 
-    def say(self, who: W, lines: bytes) -> ToRoom[W]:
-        """`who` said all this in one breath, and it is talk: as `do` of a `Say` for each line.
+    def say(self, who: W, lines: bytes) -> tuple[str, Speech]:
+        """`who` said all this in one breath, and it is talk: in which room, and what all others there hear.
+        As `do` of a `Say` for each line, for less.
 
         Raises:
             Refusal: one of them is too long; `do` tells which. Nothing has changed.
         """
         person = self._people[who]
-        longest = self._max_line - len(f"{person.nickname}: ".encode())
-        if len(lines) > longest and 1 + max(map(len, lines.split(b"\n"))) > longest:
-            raise Refusal("one of them is too long")
-        return ToRoom(person.room.name, Speech(person.nickname, lines), who)
+        # No character takes more than 4 bytes: mostly the lines together are short enough.
+        if len(lines) > self._max_line - 4 * len(person.nickname) - 2:
+            longest = self._max_line - len(f"{person.nickname}: ".encode())
+            if len(lines) > longest and 1 + max(map(len, lines.split(b"\n"))) > longest:
+                raise Refusal("one of them is too long")
+        return person.room.name, Speech(person.nickname, lines)
 
     # --- what each command does ---
 

@@ -11,7 +11,7 @@ import errno
 import selectors
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -109,24 +109,17 @@ class Sender:
         self._wakes.close()
         self._wake.close()
 
-    def send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        """Give each these bytes (none: only what TLS itself has to say); what it does not take waits."""
+    def send(self, mail: Iterable[tuple[Outbox, bytes, int]]) -> None:
+        """Give each its bytes, which are so many lines (none: what TLS itself has to say); what it does
+        not take waits."""
         if self._raw:
-            data = data[:-1]
-        if not self._encrypted:
-            self._send(outboxes, data, lines)
-            return
-        for outbox in outboxes:
-            if outbox.tls is not None and not outbox.failed and outbox.close_by is None:
-                if encrypted := outbox.tls.encrypt(data):
-                    self._send((outbox,), encrypted, lines)
+            mail = ((outbox, data[:-1], lines) for outbox, data, lines in mail)
+        self._send(list(self._encrypt(mail)) if self._encrypted else mail)
 
-    def _send(self, outboxes: Iterable[Outbox], data: bytes, lines: int) -> None:
-        # This loop runs once for every client that is sent something: what can be done before it is.
-        whole = len(data)
+    def _send(self, mail: Iterable[tuple[Outbox, bytes, int]]) -> None:
         broken: list[Outbox] = []
         with self.telling:
-            for outbox in outboxes:
+            for outbox, data, lines in mail:  # once for every client that is sent something
                 outbox.lines_out += lines
                 if not outbox.clear:
                     self._queue_up(outbox, data)
@@ -139,10 +132,17 @@ class Sender:
                     outbox.note_the_end(error)
                     broken.append(outbox)
                     continue
-                if took != whole:
+                if took != len(data):
                     self._begin_backlog(outbox, data, took)
         for outbox in broken:
             self._give_up(outbox)
+
+    @staticmethod
+    def _encrypt(mail: Iterable[tuple[Outbox, bytes, int]]) -> Iterator[tuple[Outbox, bytes, int]]:
+        for outbox, data, lines in mail:
+            if outbox.tls is not None and not outbox.failed and outbox.close_by is None:
+                if encrypted := outbox.tls.encrypt(data):
+                    yield outbox, encrypted, lines
 
     def _queue_up(self, outbox: Outbox, data: bytes) -> None:
         """It goes to the end of the backlog; or nowhere, if this one is on its way out."""
@@ -269,7 +269,7 @@ class Sender:
         """Close it when it has taken what waits; rudely: at once."""
         if politely and outbox.tls is not None and not outbox.failed:
             if last := outbox.tls.goodbye():
-                self._send((outbox,), last, 0)
+                self._send([(outbox, last, 0)])
         outbox.clear = False
         outbox.close_by = monotonic() + LINGER
         if outbox.failed or not politely:

@@ -59,7 +59,10 @@ class LineFraming:
 
     def lines(self, data: bytes) -> bytes:
         """Take the bytes of one `recv`; return the lines they complete, each with its LF."""
-        data = self._rest + data
+        if self._rest:
+            data = self._rest + data
+        elif data.endswith(b"\n"):
+            return data
         end = data.rfind(b"\n") + 1
         self._rest = data[end : end + self.limit]  # so much tells that a line is too long
         return data[:end]

@@ -37,11 +37,11 @@ class WrittenDown(Broadcaster):
         super().__init__(limits or Limits())
         self.readers = [Outbox(NOWHERE) for _ in range(readers)]
         self.sends: dict[Outbox, list[bytes]] = {reader: [] for reader in self.readers}
-        self._sender.send = self._written_down  # type: ignore[assignment, method-assign]
+        self._sender.send = self._written_down  # type: ignore[method-assign]
 
-    def _written_down(self, readers: Iterable[Outbox], data: bytes, lines: int) -> None:
-        assert lines == data.count(b"\n")
-        for reader in readers:
+    def _written_down(self, mail: Iterable[tuple[Outbox, bytes, int]]) -> None:
+        for reader, data, lines in mail:
+            assert lines == data.count(b"\n")
             self.sends[reader].append(data)
 
     def heard(self) -> list[bytes]:

@@ -456,7 +456,7 @@ class Bench:
         cast(Scripted, to.sock).may_go_on.clear()
         self.wires.append(theirs)
         self.unsent[to.sock] = sent
-        self.sender.send((to,), bytes(sent + waiting), 1)
+        self.sender.send([(to, bytes(sent + waiting), 1)])
         if sent:
             self.sender.look_around(0)
         assert to.behind == waiting and not to.clear
@@ -490,7 +490,7 @@ def test_one_that_takes_nothing_has_its_grace(bench: Bench) -> None:
     assert to.failed == TOO_SLOW and to.behind == 0 and bench.sender.idle
     assert to.sock.recv(1) == b""
     assert struct.unpack("ii", to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)
-    bench.sender.send((to,), b"more", 1)
+    bench.sender.send([(to, b"more", 1)])
     assert to.behind == 0
     bench.sender.close(to, politely=True)
     assert to.sock.fileno() == -1

@@ -359,7 +359,8 @@ class Chat:
         lines = "".join(f"{line}\n" for line in said).encode()
         if not any(isinstance(line, TooLong) for line in said) and m.is_talk(lines):
             with suppress(Refusal):
-                return self._post(who, self.rooms.nickname(who), [self.rooms.say(who, lines)])
+                room, speech = self.rooms.say(who, lines)
+                return self._post(who, self.rooms.nickname(who), [ToRoom(room, speech, who)])
         for line in said:
             nickname = self.rooms.nickname(who)
             try:

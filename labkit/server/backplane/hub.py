@@ -31,6 +31,7 @@ from labkit.wire.messages import (
     Reason,
     Refused,
     Rename,
+    Speech,
     Whisper,
     Who,
 )
@@ -106,8 +107,8 @@ class RedisHub(LocalHub):
         else:
             super().wait_for_flow(seconds)
 
-    def _speak(self, said: ToRoom[ServerConnection]) -> None:
-        self._post([said])
+    def _speak(self, client: ServerConnection, room: str, speech: Speech) -> None:
+        self._post([ToRoom(room, speech, client)])
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         super()._post(self._backplane.take(deliveries))
