@@ -76,24 +76,23 @@ class Journal:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
-    def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
-        """Write down what has just happened in this thread."""
-        self._add(1, kind, who, what if len(what) <= LONGEST_TEXT else brief(what, LONGEST_TEXT), where)
+    def record(self, kind: str, who: str = "", what: str | bytes = "", where: str = "") -> None:
+        """Write down what has just happened in this thread.
 
-    def record_lines(self, kind: str, who: str, lines: bytes, where: str = "") -> None:
-        """Write down several events that differ in nothing but their words: UTF-8, each with its LF."""
-        count = lines.count(b"\n")
-        if len(lines) > count * _LONGEST_BYTES:
-            texts = lines[:-1].decode().split("\n")
-            lines = "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
-        self._add(count, kind, who, lines, where)
-
-    def _add(self, count: int, kind: str, who: str, what: str | bytes, where: str) -> None:
+        Bytes are several events that differ in nothing but their words: lines in UTF-8, each with its LF.
+        """
+        if isinstance(what, str):
+            count = 1
+            if len(what) > LONGEST_TEXT:
+                what = brief(what, LONGEST_TEXT)
+        elif len(what) > _LONGEST_BYTES * (count := what.count(b"\n")):
+            texts = what[:-1].decode().split("\n")
+            what = "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
         thread = threading.current_thread().name
         with self._lock:
-            self._count += count
-            self._runs.append((self._count, kind, who, what, where, thread))
-            while self._runs[0][0] <= self._count - self._limit:
+            self._count = last = self._count + count
+            self._runs.append((last, kind, who, what, where, thread))
+            while self._runs[0][0] <= last - self._limit:
                 self._runs.popleft()
             if self._waiting:
                 self._changed.notify_all()

@@ -29,7 +29,7 @@ from labkit.wire.messages import (
     Quit,
     Reason,
     Refused,
-    Speech,
+    spoken,
 )
 
 LAST_LINES = 1.0
@@ -140,11 +140,12 @@ class LocalHub:
     def say(self, client: ServerConnection, lines: bytes) -> bool:
         if client.whispered_to:
             client.whispered_to = set()
-        try:
-            with self.lock:
-                self._speak(client, *self._rooms.say(client, lines))
-        except Refusal:
-            return False
+        with self.lock:
+            try:
+                nickname, room = self._rooms.say(client, lines)
+            except Refusal:
+                return False
+            self._speak(client, nickname, room, lines)
         self.broadcaster.wake()
         return True
 
@@ -216,10 +217,10 @@ class LocalHub:
     def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
-    def _speak(self, client: ServerConnection, room: str, speech: Speech) -> None:
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
         """What `_post` of this does, for less: most deliveries are talk."""
-        self._journal.record_lines("said", speech.who, speech.lines, room)
-        self.broadcaster.post_talk(ForRoom(room, speech.data(), client.outbox))
+        self._journal.record("said", nickname, lines, room)
+        self.broadcaster.post_talk(ForRoom(room, spoken(nickname, lines), client.outbox))
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         """Have the deliveries carried out, and write down what is news, in the order that all hear.

@@ -33,7 +33,6 @@ from labkit.wire.messages import (
     Renamed,
     Said,
     Say,
-    Speech,
     Welcome,
     Whisper,
     Whispered,
@@ -171,8 +170,8 @@ class Rooms(Generic[W]):
         """
         return _DOES[type(what)](self, self._people[who], what)
 
-    def say(self, who: W, lines: bytes) -> tuple[str, Speech]:
-        """`who` said all this in one breath, and it is talk: in which room, and what all others there hear.
+    def say(self, who: W, lines: bytes) -> tuple[str, str]:
+        """`who` said all this in one breath, and it is talk: under which nickname, and in which room.
         As `do` of a `Say` for each line, for less.
 
         Raises:
@@ -184,7 +183,7 @@ class Rooms(Generic[W]):
             longest = self._max_line - len(f"{person.nickname}: ".encode())
             if len(lines) > longest and 1 + max(map(len, lines.split(b"\n"))) > longest:
                 raise Refusal("one of them is too long")
-        return person.room.name, Speech(person.nickname, lines)
+        return person.nickname, person.room.name
 
     # --- what each command does ---
 

@@ -315,8 +315,13 @@ class Speech(FromServer):
 
     def data(self) -> bytes:
         """What `line` comes to, for less."""
-        name = f"{self.who}: ".encode()
-        return name + self.lines[:-1].replace(b"\n", b"\n" + name) + b"\n"
+        return spoken(self.who, self.lines)
+
+
+def spoken(who: str, lines: bytes) -> bytes:
+    """These lines, each with its LF, as others hear them: the nickname before each."""
+    name = f"{who}: ".encode()
+    return name + lines[:-1].replace(b"\n", b"\n" + name) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

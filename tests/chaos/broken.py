@@ -45,8 +45,8 @@ class BrokenHub(LocalHub):
 
     turn = 0  # what has been said so far
 
-    def _speak(self, client: ServerConnection, room: str, speech: Speech) -> None:
-        self._post([ToRoom(room, speech, client)])
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
+        self._post([ToRoom(room, Speech(nickname, lines), client)])
 
     def _post(self, deliveries: Deliveries, may_wait: bool = False) -> None:
         changed: Deliveries = []

@@ -359,8 +359,8 @@ class Chat:
         lines = "".join(f"{line}\n" for line in said).encode()
         if not any(isinstance(line, TooLong) for line in said) and m.is_talk(lines):
             with suppress(Refusal):
-                room, speech = self.rooms.say(who, lines)
-                return self._post(who, self.rooms.nickname(who), [ToRoom(room, speech, who)])
+                nickname, room = self.rooms.say(who, lines)
+                return self._post(who, nickname, [ToRoom(room, m.Speech(nickname, lines), who)])
         for line in said:
             nickname = self.rooms.nickname(who)
             try:

@@ -107,8 +107,8 @@ class RedisHub(LocalHub):
         else:
             super().wait_for_flow(seconds)
 
-    def _speak(self, client: ServerConnection, room: str, speech: Speech) -> None:
-        self._post([ToRoom(room, speech, client)])
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
+        self._post([ToRoom(room, Speech(nickname, lines), client)])
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         super()._post(self._backplane.take(deliveries))
