@@ -86,21 +86,30 @@ def test_what_the_floor_says(floor: list[str]) -> None:
             wire.sock.close()
 
 
+@pytest.mark.parametrize("each_line", [False, True])
 @pytest.mark.parametrize("pipelined", [False, True])
-def test_rounds_are_counted(pipelined: bool) -> None:
+def test_rounds_are_counted(pipelined: bool, each_line: bool) -> None:
     """So many as are asked for, of lines that each of the others hears."""
     with running(CLASSIC) as (address, _), Room(address, 5) as room:
         for talkers, lines, of_them in [(1, 1, 7), (5, 3, 4)]:
-            deliveries, seconds = room.talk(talkers, lines, rounds=of_them, ahead=4 if pipelined else 0)
+            deliveries, seconds = room.talk(
+                talkers, lines, rounds=of_them, ahead=4 if pipelined else 0, each_line=each_line
+            )
             assert deliveries == of_them * talkers * lines * 4 and seconds > 0
 
 
 @pytest.mark.parametrize(
-    ("copies", "why"),
-    [(2, "a client heard what was not meant for it"), (0, "the server hung up on a client")],
+    ("passed_on", "each_line", "why"),
+    [
+        ([0, 1, 1], True, "a client heard what was not meant for it"),
+        ([0, 1, 1], False, "a client heard what was not meant for it"),
+        ([1], False, "a client did not hear all that was meant for it"),
+        ([0], True, "the server hung up on a client"),
+        ([0], False, "the server hung up on a client"),
+    ],
 )
-def test_a_wrong_server_is_found_out(copies: int, why: str) -> None:
-    """One that says a line twice, or not at all and goes."""
+def test_a_wrong_server_is_found_out(passed_on: list[int], each_line: bool, why: str) -> None:
+    """One that says a line twice, or leaves one out; or not the last, and goes."""
     with BareServer() as server, ThreadPoolExecutor() as threads:
         wires: list[Wire] = []
 
@@ -112,13 +121,14 @@ def test_a_wrong_server_is_found_out(copies: int, why: str) -> None:
             first, last = wires
             last.line()
             first.send("client0001: all in")
-            last.send(*[f"client0000: {first.line()}"] * copies)
+            said = [first.line(), first.line()]
+            last.send(*(f"client0000: {said[line]}" for line in passed_on))
             last.hang_up()
 
         server.sock.settimeout(PATIENCE)
         served = threads.submit(serve)
         with pytest.raises(SystemExit, match=why), Room(server.address, 2) as room:
-            room.talk(1, 1, rounds=1)
+            room.talk(1, 2, rounds=1, each_line=each_line)
         served.result()
         for wire in wires:
             wire.sock.close()

@@ -24,7 +24,7 @@ import time
 import psutil
 from rounds import on_processor, running
 
-AT_ONCE = 200  # who may be joining at the same time
+AT_ONCE = 250  # who may be joining at the same time
 TIME_LIMIT = 120.0  # seconds for each of the three parts
 QUIET = 0.5  # seconds without a byte: everything that was under way has come
 
