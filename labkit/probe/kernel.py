@@ -104,6 +104,17 @@ def wait_until_read(
     return True
 
 
+def acknowledge(sock: socket.socket) -> None:
+    """Acknowledge now what was received.
+
+    Linux waits up to 40 ms for something to travel with; and a program that sends a second small line to
+    this end waits for that, unless it has set TCP_NODELAY (Nagle's algorithm, RFC 896).
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):  # the connection has just broken
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 def listens(port: int) -> str | None:
     """The address at which a program on this machine listens on this port, as seen from this machine.
 

@@ -9,12 +9,16 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def part_only() -> Iterator[None]:
-    """`send` takes only a part, as any may; sendall, and what is built on a loop, sends all."""
+def part_only(but: socket.socket | None = None) -> Iterator[None]:
+    """`send` takes only a part, as any may; sendall, and what is built on a loop, sends all.
+
+    Args:
+        but: the socket of which it takes what it can, as usual.
+    """
     send = socket.socket.send
 
     def a_part(self: socket.socket, data: Any, flags: int = 0, /) -> int:
-        return send(self, memoryview(data)[:5], flags)
+        return send(self, data if self is but else memoryview(data)[:5], flags)
 
     socket.socket.send = a_part  # type: ignore[assignment, method-assign]
     try:
