@@ -245,6 +245,7 @@ def at_once(bench: Bench) -> None:
     alice = Client(bench, limit=4)
     for letter in b"abcd":
         alice.takes(bytes([letter]) * LONG + b"\n", "not taken")
+        alice.far_end.follows(SOON)  # the first is on its way, and stays there
     tidy(alice)
 
 
