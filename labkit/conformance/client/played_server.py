@@ -93,7 +93,6 @@ class PlayedServer:
             try:
                 data = sockets.receive_now(sock, AT_ONCE)
                 if data:
-                    kernel.acknowledge(sock)
                     self.journal.record("bytes", CLIENT, shown(data), SERVER)
                     self.arrived += data
                 how = "FIN" if data == b"" else ""
