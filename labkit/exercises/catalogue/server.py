@@ -481,7 +481,7 @@ BURST = 640
 def burst(bench: Bench) -> None:
     with at_work(bench) as (server, _):
         alice, bob = server.join("alice", "bob")
-        with part_only(but=alice.sock):
+        with part_only():
             alice.send("z" * 2000)
             if not bob.hears("z" * 2000 + "\n"):
                 raise CheckFailed("bob hears a line of 2000 letters", bob.seen()[-80:], "part")
