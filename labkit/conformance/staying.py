@@ -19,6 +19,10 @@ LINE = b"x" * 999
 TINY = 4096
 """Bytes of the receive buffer of a client that will not read."""
 
+NARROW = 1_500_000
+"""Bytes that Linux may take for a client with so small a buffer: 0.25 MB; or this, if the server has set
+SO_SNDBUF to 1 MB."""
+
 MORE = 1024 * 1024
 """Bytes that are said beyond what the kernel takes."""
 
@@ -35,7 +39,7 @@ def kernel_holds() -> int:
     """Bytes that a server's kernel may take for a client that does not read: tcp(7), tcp_wmem."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         most = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
-        return max(1, min(most, 32 * 1024 * 1024))
+        return max(1, min(most, NARROW))
     return 4 * 1024 * 1024  # Linux's default
 
 

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 
 import psutil
@@ -138,11 +138,10 @@ class Launched:
         look_elsewhere = ELSEWHERE
         while True:
             ended = self._process.poll()
-            tree = self._tree()
-            host = _listens(port, tree)
+            host = _listens(port, self._tree)
             # What has ended well may have left a server behind. And whose a port is may be kept from us.
             if host and (
-                ended == 0 or ended is None and (port in _ports(tree) or clock.seconds > ELSEWHERE)
+                ended == 0 or ended is None and (port in _ports(self._tree()) or clock.seconds > ELSEWHERE)
             ):
                 return host
             if ended is not None:
@@ -155,7 +154,7 @@ class Launched:
                 )
             if clock.seconds > look_elsewhere:
                 look_elsewhere = clock.seconds + ELSEWHERE
-                elsewhere = sorted(_ports(tree))
+                elsewhere = sorted(_ports(self._tree()))
                 if elsewhere and port not in elsewhere:
                     raise NotStarted(
                         f"it listens on port {', '.join(map(str, elsewhere))} instead of {port}, which is "
@@ -229,11 +228,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _listens(port: int, tree: list[psutil.Process]) -> str | None:
+def _listens(port: int, tree: Callable[[], list[psutil.Process]]) -> str | None:
     """The address at which a server listens on this port, if one does."""
     if kernel.TABLES[0].exists():
         return kernel.listens(port)
-    return "127.0.0.1" if port in _ports(tree) else None
+    return "127.0.0.1" if port in _ports(tree()) else None
 
 
 def _ports(tree: list[psutil.Process]) -> set[int]:

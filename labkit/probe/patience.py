@@ -50,6 +50,9 @@ TICK = 0.004
 
 PROC = Path("/proc")
 
+CHILDREN_ARE_TOLD = (PROC / "thread-self" / "children").exists()
+"""Whether this kernel tells the children of a thread (CONFIG_PROC_CHILDREN)."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -247,8 +250,24 @@ class Patience:
 
 def family(pids: Iterable[int]) -> tuple[int, ...]:
     """These processes and all that descend from them."""
-    found = dict.fromkeys(pids)
-    for pid in list(found):
-        with contextlib.suppress(psutil.Error):
-            found |= dict.fromkeys(child.pid for child in psutil.Process(pid).children(recursive=True))
+    found = list(dict.fromkeys(pids))
+    for pid in found:  # which grows
+        found += [child for child in children_of(pid) if child not in found]
     return tuple(found)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started, and perhaps those that they have.
+
+    Linux tells it, proc(5); elsewhere psutil has to look at all processes of the machine.
+    """
+    if not CHILDREN_ARE_TOLD:
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return []
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # it has ended
+        for task in (PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):  # the thread has
+                found += map(int, (task / "children").read_text().split())
+    return found

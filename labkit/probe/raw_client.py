@@ -254,6 +254,7 @@ class RawClient:
                 self._has_ended("RST")
             else:
                 if data:
+                    kernel.acknowledge(self.sock)
                     self.journal.record("bytes", SERVER, shown(data), self.name)
                     self._heard += data
                     self.received += len(data)

@@ -38,6 +38,7 @@ KEEPALIVE_INTERVAL = 10  # … seconds between two such questions …
 KEEPALIVE_PROBES = 3  # … and how many may stay unanswered: 60 s in all
 RETRANSMIT_MS = 4000  # milliseconds between two retransmissions, at most; 16 of them come to 52 s, measured
 _TCP_RTO_MAX_MS = 44  # linux/tcp.h, from 6.15 on; the socket module does not have it yet
+_LONGEST_SEGMENT = 32767  # bytes that TCP_MAXSEG may say: MAX_TCP_WINDOW in Linux
 _LOOK_AROUND = 0.05  # seconds; how often `connect` asks whether it is still wanted, and time is left
 _WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where shutdown() does not wake it
 
@@ -153,6 +154,10 @@ class Dial:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small lines go out at once
             if self._receive_buffer is not None:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+                with suppress(AttributeError, OSError):  # not on every system
+                    # Linux gives the other end room for some twenty segments of the longest.
+                    longest = min(self._receive_buffer, _LONGEST_SEGMENT)
+                    self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, longest)
             self._begun = False
             return
         raise self._trouble()

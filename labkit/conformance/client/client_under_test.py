@@ -219,13 +219,17 @@ class ClientUnderTest(RunningClient):
     def hears(self, text: str, seconds: float = TIMEOUT) -> bool:
         """Whether this comes from the client, or has come since the last look."""
 
+        wanted, found, searched = text.encode(), -1, self._taken
+
         def happened() -> bool:
-            return text.encode() in self.server.arrived[self._taken :] or self.server.end is not None
+            nonlocal found, searched
+            found = self.server.arrived.find(wanted, searched)
+            searched = max(searched, len(self.server.arrived) - len(wanted) + 1)
+            return found >= 0 or self.server.end is not None
 
         self.until(happened, seconds)
-        found = self.server.arrived.find(text.encode(), self._taken)
         if found >= 0:
-            self._taken = found + len(text.encode())
+            self._taken = found + len(wanted)
         return found >= 0
 
     @property

@@ -7,6 +7,7 @@ say in which line a thread waited, or what it died of.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import linecache
 import queue
 import socket
@@ -91,6 +92,13 @@ class Running:
     def ended(self, seconds: float = SOON) -> bool:
         """Whether it has returned, now or within so many seconds."""
         return ends(self.thread, seconds)
+
+    def interrupt(self) -> None:
+        """End it, by an exception before its next line."""
+        self.given_up = True
+        if self.thread.ident:
+            wanted = ctypes.c_ulong(self.thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(wanted, ctypes.py_object(SystemExit))
 
     def result(self, expected: str, seconds: float = SOON) -> Any:
         """What it returned.

@@ -39,6 +39,7 @@ class Hurried(socket.socket):
         self.hurry = hurry
         self.reads, self.over = 0, 0  # begun, and ended
         self.timed_out = 0
+        self.ends = 0  # times that it was told the end of the stream
         self.limited = False  # by SO_RCVTIMEO
         self.closed_by: int | None = None  # the thread
         self.at_line: Callable[[], object] | None = None  # called when an LF has come
@@ -60,12 +61,14 @@ class Hurried(socket.socket):
     def recv(self, *args: Any) -> bytes:
         with self._reading():
             data = super().recv(*args)
+        self.ends += not data
         self._has_come(data)
         return data
 
     def recv_into(self, *args: Any) -> int:  # what a makefile reads with
         with self._reading():
             size = super().recv_into(*args)
+        self.ends += not size
         self._has_come(bytes(memoryview(args[0])[:size]))
         return size
 

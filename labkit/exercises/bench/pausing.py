@@ -8,7 +8,6 @@ Each of these orders can happen at any time, so a right server must bear it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import selectors
 import socket
 import sys
@@ -184,25 +183,18 @@ def end(serving: Running, listener: socket.socket) -> None:
     tries again and again to accept at a listener that is shut, and prints why it cannot.
     """
     if _in_a_selector(serving.thread):
-        _interrupt(serving)
+        serving.interrupt()
     with contextlib.suppress(OSError):  # elsewhere than on Linux, closing it has to do
         listener.shutdown(socket.SHUT_RDWR)
     serving.ended(0.05)
     listener.close()
     if serving.thread.is_alive():
-        _interrupt(serving)
+        serving.interrupt()
 
 
 def _in_a_selector(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
     return frame is not None and frame.f_code.co_filename == selectors.__file__
-
-
-def _interrupt(serving: Running) -> None:
-    serving.given_up = True
-    if serving.thread.ident:
-        wanted = ctypes.c_ulong(serving.thread.ident)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(wanted, ctypes.py_object(SystemExit))
 
 
 def own_switches(seconds: float) -> float:

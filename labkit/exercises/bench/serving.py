@@ -28,6 +28,9 @@ LATE = 0.1
 TURN = 0.01
 """Seconds of one turn of waiting."""
 
+IN_VAIN = 100
+"""Calls of accept on a closed listener, or of recv after the end, from which on code is sure to go on."""
+
 
 class Listener(socket.socket):
     """A listening socket that knows its caller, and keeps the sockets it gave: only close() closes them.
@@ -41,7 +44,8 @@ class Listener(socket.socket):
         self.hurry = hurry
         self.given: list[Hurried] = []
         self.used = threading.Event()  # the code has begun to wait for clients
-        self.calls = 0  # of accept
+        self.calls = 0  # of accept, and …
+        self.in_vain = 0  # … those that raised, of the student's own code: a library's loop may go on
         self.loop: CodeType | None = None  # the function that calls it
         self.at_accept: Callable[[socket.socket], None] | None = None
         self.timed_out = threading.Event()  # a call of accept has
@@ -57,6 +61,9 @@ class Listener(socket.socket):
             plain, address = super().accept()
         except TimeoutError:
             self.timed_out.set()
+            raise
+        except OSError:
+            self.in_vain += is_students(self.loop.co_filename)
             raise
         client = Hurried(fileno=plain.detach(), hurry=self.hurry)
         self.given.append(client)
@@ -128,16 +135,23 @@ class Serving:
         return client
 
     def shut(self, seconds: float = SOON) -> bool:
-        """Close the listener; whether serve returns within so many seconds."""
+        """Close the listener; whether serve returns within so many seconds. One that calls accept on and on
+        is given no more of them."""
+
+        def over(slice_of_it: float) -> bool:
+            return self.call.ended(slice_of_it) or self.listener.in_vain > IN_VAIN
+
         self.bench.said("the listener is closed", "check", "server")
         try:
             self.listener.shutdown(socket.SHUT_RDWR)  # on Linux this wakes accept
         except OSError:
             with contextlib.suppress(OSError):  # elsewhere a connection does
                 socket.create_connection(self.address, timeout=SOON).close()
-        self.call.ended(0.2)
+        wait(over, 0.2)
         self.listener.close()
-        return self.call.ended(seconds)
+        self.listener.in_vain = 0
+        wait(over, seconds)
+        return self.call.ended(0)
 
     def late(self, calls: int) -> Callable[[FrameType, str, object], None]:
         """A profile function: it delays a thread's start in the student's code, by so many calls of accept.
@@ -157,6 +171,16 @@ class Serving:
         late = Deadline(LATE)
         while self.listener.calls < calls and not self.call.ended(0) and not late.passed():
             sleep(TURN / 10)
+
+    def hangs_up(self, client: RawClient) -> str | None:
+        """The client hangs up. Returns how the server ends the connection; None if it does not."""
+        client.hang_up()
+
+        def over(slice_of_it: float) -> object:
+            return client.ended(slice_of_it) or any(sock.ends > IN_VAIN for sock in self.listener.given)
+
+        wait(over, SOON)
+        return client.end
 
     # --- where the code is ---
 
@@ -293,7 +317,8 @@ def serving(bench: Bench, *, hurry: bool = False) -> Iterator[Serving]:
     serve = Serving(bench, hurry)
     with serve.remembering():
         yield serve
-        serve.shut(0.3)
+        if not serve.shut(0.3) and serve.listener.in_vain > IN_VAIN:
+            serve.call.interrupt()  # or it would go on through all later steps
         for client in serve.listener.given:
             with contextlib.suppress(OSError):  # closed already
                 client.shutdown(socket.SHUT_RDWR)  # close alone wakes no thread that reads

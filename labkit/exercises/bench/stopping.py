@@ -157,6 +157,7 @@ class Hold:
         # Not current_thread(): it would make a new entry for a thread that is about to end.
         me = next((t for t in threading.enumerate() if t.ident == threading.get_ident()), None)
         if me is None or me.name == CHECK or me in self._held:
+            self.naps |= me not in self._held and event == "c_call" and argument is time.sleep
             return
         self._held.add(me)
         self.holds.set()

@@ -11,7 +11,9 @@ from typing import Any
 
 from labkit.exercises.bench.bench import SOON, Bench, take
 from labkit.exercises.bench.hurried import Hurried
+from labkit.exercises.bench.serving import IN_VAIN
 from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.probe.deadline import wait
 from labkit.probe.failed import CheckFailed
 from labkit.wire import sockets
 
@@ -144,7 +146,12 @@ class Life:
 
     def ends(self, expected: str) -> list[str]:
         """Wait until the thread has ended; its calls of `gone`. There must be one."""
-        if not self.thread.ended():
+
+        def ended(slice_of_it: float) -> bool:
+            return self.thread.ended(slice_of_it) or self.calls.count("hear('')") > IN_VAIN
+
+        wait(ended, SOON)
+        if not self.thread.ended(0):
             again = self.calls.count("hear('')") > 1
             seen = "hear('') again and again" if again else f"after {SOON:g} s the thread still runs"
             raise CheckFailed(f"{expected}, and the thread ends", seen, "goes on")

@@ -245,6 +245,7 @@ def at_once(bench: Bench) -> None:
     alice = Client(bench, limit=4)
     for letter in b"abcd":
         alice.takes(bytes([letter]) * LONG + b"\n", "not taken")
+        alice.far_end.follows(SOON)  # the first is on its way, and stays there
     tidy(alice)
 
 
@@ -397,11 +398,11 @@ def ends(bench: Bench) -> None:
     stuck = [Client(bench, name) for name in ("carol", "dave")]
     for client in stuck:
         client.takes(b"x" * LONG + b"\n")
-    for name, closing in [(client.name, client.close()) for client in idle + stuck]:
-        in_time(closing, name)
-    full = full_ones(bench)
-    for name, closing in [(client.name, client.close()) for client in full]:
-        in_time(closing, name, "full")
+    closings = [(client.name, client.close(), "does not come back") for client in idle + stuck]
+    full = full_ones(bench)  # meanwhile: each close may wait half a second
+    closings += [(client.name, client.close(), "full") for client in full]
+    for name, closing, clue in closings:
+        in_time(closing, name, clue)
     deadline = Deadline(1.0)
     while len(left := outboxes_threads(bench, before)) > 1:  # one may be shared by all
         if deadline.passed():

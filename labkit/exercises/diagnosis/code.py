@@ -68,12 +68,13 @@ class Code:
     rest: str = ""
     tree: ast.Module = field(init=False)
     parents: dict[ast.AST, ast.AST] = field(init=False)
+    nodes: list[ast.AST] = field(init=False)  # all, in the order of their lines
 
     def __post_init__(self) -> None:
         self.tree = ast.parse(self.source)
-        self.parents = {
-            child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)
-        }
+        nodes = list(ast.walk(self.tree))
+        self.parents = {child: parent for parent in nodes for child in ast.iter_child_nodes(parent)}
+        self.nodes = sorted(nodes, key=lambda node: getattr(node, "lineno", 0))
 
     @overload
     def all(self, one: type[Node], /) -> Iterator[Node]: ...
@@ -83,8 +84,7 @@ class Code:
 
     def all(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
         """All nodes of these kinds, in the order of their lines."""
-        found = [node for node in ast.walk(self.tree) if isinstance(node, kinds)]
-        yield from sorted(found, key=lambda node: getattr(node, "lineno", 0))
+        yield from (node for node in self.nodes if isinstance(node, kinds))
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
         """What this node stands in, the innermost first."""

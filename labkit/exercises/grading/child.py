@@ -15,8 +15,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Literal
 
 import cloudpickle
@@ -125,11 +126,17 @@ def load(job: dict[str, Any]) -> Any:
         main.__dict__.update(getattr(code, "__globals__", {}), **{job["wants"]: code})
         return code
     names = _as_module(job["filename"])
-    exec(compile(job["source"], job["filename"], "exec", dont_inherit=True), names)
+    exec(_compiled(job["source"], job["filename"]), names)
     wanted = job["wants"]
     if wanted not in names:
         raise NameMissing(wanted)
     return names[wanted]
+
+
+@cache
+def _compiled(source: str, filename: str) -> CodeType:
+    """The code of a file: each step runs it anew."""
+    return compile(source, filename, "exec", dont_inherit=True)
 
 
 def _as_module(filename: str) -> dict[str, Any]:
@@ -277,8 +284,6 @@ class Attempt:
         return True
 
     def _fail(self, expected: str, seen: str, clue: str = "") -> Literal[False]:
-        if self.bench is not None:
-            self.bench.rests()
         known = state(self.bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # that is told already
         self.reports.send(state="failed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
