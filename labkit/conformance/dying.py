@@ -82,6 +82,7 @@ def _(server: ServerUnderTest) -> None:
     clog = Clog(server)
     if clog.stuck:
         clog.dead.reset()
+        server.settle()
         server.hears_from(clog.speakers[0], clog.bob, "is-anybody-there")
 
 
@@ -93,11 +94,13 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
     say_goodbye(gone)
+    server.settle()
     for speaker in (alice, carol):
         server.hears_from(speaker, dave, "are-you-there")
     clog = Clog(server)
     if clog.stuck:
         say_goodbye(clog.dead)
+        server.settle()
         # The first send to a closed socket goes well, the next one fails: who pays for it?
         for speaker in clog.speakers:
             server.hears_from(speaker, clog.bob, "are-you-there")

@@ -55,8 +55,8 @@ def _(server: ServerUnderTest) -> None:
             if leaver.ended() is None:
                 raise NotJudged("the server does not notice a goodbye, and cannot tell of it")
         alice.hears(server.nickname(name))
-        for _ in range(2):  # a second notice, if there is one, comes before
-            server.needs(dave, alice)
+        server.settle()  # a second notice, if there is one, comes before
+        server.needs(dave, alice)
         notice = Left(server.nickname(name), reason).line()
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
@@ -100,6 +100,7 @@ def _(server: ServerUnderTest) -> None:
     for visitor in visitors:
         visitor.hang_up()
         visitor.ended()
+        server.settle()  # it may close first, and do the rest then
         # Alice came first: she has her line before a send to any other can go wrong.
         _still_heard(bob, alice, "a visitor hung up", server)
         if visitor.end:

@@ -346,7 +346,11 @@ class ServerUnderTest:
                 return
 
     def settle(self) -> None:
-        """Give the server time for what no client is told of."""
+        """Give the server time for what no client is told of.
+
+        What a server does because of something must be over before it is looked for: a newcomer may get in
+        before the server has noticed a goodbye, and closes its listener for it.
+        """
         if self.rests:
             self.rests()
         else:

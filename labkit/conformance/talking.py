@@ -99,6 +99,7 @@ def _(server: ServerUnderTest) -> None:
     alice.send(text)
     if not server.reaches(text, alice, bob):
         raise CheckFailed(f"bob hears {text!r}", bob.seen())
+    server.settle()
     # Twice: a late echo comes before the second.
     heard = b""
     for _ in range(2):
@@ -236,6 +237,7 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     alice.send(b"caf\xe9")
+    server.settle()
     server.hears_from(alice, bob, "still-here")
 
 
@@ -248,6 +250,7 @@ def _(server: ServerUnderTest) -> None:
     # Two bytes a letter, and one byte before them: some recv cuts a letter.
     text = "x" + "\u0436" * 1500
     alice.send(text)
+    server.settle()
     server.hears_from(alice, bob, "still-here")
     heard = bob.passed_over.decode(errors="replace")
     if "x\u0436\u0436\u0436" not in heard:
@@ -291,6 +294,7 @@ def _(server: ServerUnderTest) -> None:
     alice.forget()
     text = unique("long")
     alice.send(text + "y" * MAX_LINE)
+    server.settle()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
         raise CheckFailed(
@@ -427,6 +431,7 @@ def _(server: ServerUnderTest) -> None:
             break
     else:
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
+    server.settle()  # bob may be the last to whom it goes
     server.needs(dave, bob, "aloud")
     server.needs(carol, alice, "answer")
     if Join(room).line().encode() in bob.transcript or room.encode() not in alice.transcript:

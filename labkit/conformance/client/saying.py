@@ -92,7 +92,7 @@ def an_empty_line(client: ClientUnderTest) -> None:
     client.join()
     word = client.unique("after")
     client.type("")
-    client.pause(0.1)
+    client.pause()
     client.say(f"{OTHER}: yes")
     client.type(word)
     _arrives(client, word, expected="after an empty line, the next arrives")
