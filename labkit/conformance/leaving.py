@@ -47,6 +47,7 @@ def _(server: ServerUnderTest) -> None:
         # The leaver last: the kernel tells of an RST once, and a send on its way to it would be told.
         for listener in (alice, leaver):
             server.needs(dave, listener)
+        server.settle()
         before = len(alice.transcript)
         if reason == VANISHED:
             leaver.reset()
