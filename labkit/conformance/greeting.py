@@ -69,7 +69,7 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
             return f"it speaks {protocol}, and is no chat server: it said {_shown(heard)}"
     if first.received > MUCH:
         return (
-            f"it asks nobody for a nickname: {first.received // 1000} kB came unasked, which begin with "
+            f"it asks nobody for a nickname: {first.received // 1000} kB came unasked, such as "
             f"{_shown(heard)}"
         )
     if first.end:

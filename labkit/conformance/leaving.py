@@ -41,9 +41,9 @@ def _(server: ServerUnderTest) -> None:
     not_raw="the assignment tells no one",
 )
 def _(server: ServerUnderTest) -> None:
-    alice, dave = server.join("alice", "dave")
-    for name, reason in (("bob", HUNG_UP), ("carol", VANISHED)):
-        (leaver,) = server.join(name, know=alice)
+    alice, dave, bob, carol = server.join("alice", "dave", "bob", "carol")
+    for leaver, reason in ((bob, HUNG_UP), (carol, VANISHED)):
+        name = leaver.name
         # The leaver last: the kernel tells of an RST once, and a send on its way to it would be told.
         for listener in (alice, leaver):
             server.needs(dave, listener)
@@ -78,7 +78,10 @@ def _(server: ServerUnderTest) -> None:
         raise NotJudged("the server does not notice a goodbye, and cannot know that the name is free")
     deadline = server.deadline()
     while True:  # it may close first, and free the name then
-        again = server.newcomer("alice again")
+        try:
+            again = server.newcomer("alice again")
+        except CannotJoin as failed:
+            raise NotJudged(f"nobody can join once one has left: {failed.seen}") from None
         server.answer(again, server.nickname("alice"))
         text = unique("back")
         bob.forget()
