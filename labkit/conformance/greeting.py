@@ -82,7 +82,7 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
     if _talks(server, ""):
         return f"it asks nobody for a nickname, and waits\n{_offer('')}"
     first.send("GET / HTTP/1.0\r\n\r")
-    if first.hears("HTTP/"):
+    if first.hears("HTTP/", LONGEST / 3):
         return "it speaks HTTP, and is no chat server"
     return f"it listens, and says nothing within {LONGEST:g} s: nobody is asked for a nickname"
 

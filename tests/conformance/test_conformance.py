@@ -13,20 +13,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 
 import psutil
 import pytest
 from programs import still_run
-from support import SOON, BareServer, Wire, need
+from support import SOON, BareServer, Wire, has_ipv6, make_known, need
 
 from labkit import ChatClient, ChatServer
 from labkit.cli.check import check_server
 from labkit.conformance.behaviours import BEHAVIOURS, called
 from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_TRIED, Report
-from labkit.conformance.run import check_address, check_command
+from labkit.conformance.run import _address, check_address, check_command
+from labkit.conformance.server_under_test import ServerUnderTest
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.redis_server import RedisServer
 from labkit.probe.failed import CheckFailed
+from labkit.probe.launch import Launched
 from labkit.probe.raw_client import RawClient, meet
 from labkit.wire.framing import FRAMINGS
 
@@ -302,6 +305,9 @@ def test_nothing_is_made_up_once_a_server_is_broken() -> None:
 
 # --- no chat server, or one of another dialect ---
 
+LITTLE = 10.0
+"""Seconds of processor time that such a check may take at most; the rest of its time it waits."""
+
 SERVES = """
 import os, socket, threading, time
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
@@ -356,9 +362,45 @@ def test_one_that_asks_nobody_for_a_nickname(
     """In one line or two what it does instead, and with what option it can be judged, if it can."""
     program = tmp_path / "server.py"
     program.write_text(SERVES.replace("DO", does.strip()))
+    used = process_time()
     assert check_server(None, [sys.executable, str(program)], "lines", as_json=False) == 2
     said = capsys.readouterr().out
     assert re.search(told, said) and len(said.splitlines()) <= 2, said
+    assert process_time() - used < LITTLE
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("sock.close()", r"it closes each connection at once \(FIN\), and asks nobody for a nickname"),
+        ("sock.sendall(b'x' * 100_000_000)", r"asks nobody for a nickname: \d+ kB came unasked"),
+    ],
+)
+def test_one_that_asks_nobody_at_its_address(
+    does: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same is told."""
+    program = tmp_path / "server.py"
+    program.write_text(SERVES.replace("DO", does))
+    launched = Launched([sys.executable, str(program)])
+    try:
+        assert check_server(f"localhost:{launched.address[1]}", [], "lines", as_json=False) == 2
+    finally:
+        launched.stop()
+    said = capsys.readouterr().out
+    assert re.search(told, said) and len(said.splitlines()) == 1, said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_localhost_is_every_address_that_it_has(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server at one of them is found, whichever comes first."""
+    need(has_ipv6(), "IPv6")
+    with ChatServer(host, 0) as server:
+        port = server.address[1]
+        make_known(monkeypatch, "localhost", ("127.0.0.1", port), ("::1", port, 0, 0))
+        tried = ServerUnderTest(_address(f"localhost:{port}"))
+        tried.join("alice", "bob")
+        tried.leave()
 
 
 @pytest.mark.parametrize("request_with", ["Your name: ", ""])
