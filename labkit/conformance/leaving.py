@@ -61,7 +61,7 @@ def _(server: ServerUnderTest) -> None:
         notice = Left(server.nickname(name), reason).line()
         told = told_once(alice, before, server.nickname(name), f"`{notice}`")
         if reason not in told:
-            raise CheckFailed(f"alice hears `{notice}`", f"{told!r}")
+            raise CheckFailed(f"alice hears `{notice}`", f"{told!r}", "reason")
 
 
 @LEAVING.has(

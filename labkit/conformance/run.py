@@ -359,7 +359,7 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[Laun
 
 
 def _judged(behaviour: Behaviour, server: ServerUnderTest, over: Deadline | None = None) -> Verdict:
-    verdict, expected, seen, because = HOLDS, "", "", ""
+    verdict, expected, seen, because, clue = HOLDS, "", "", "", ""
     try:
         with Limit(server.clock, LONGEST_TRY, over) as server.clock:
             behaviour.judge(server)
@@ -374,9 +374,10 @@ def _judged(behaviour: Behaviour, server: ServerUnderTest, over: Deadline | None
         if isinstance(failed, CannotJoin) and behaviour.number > 2:
             verdict, because = NOT_TRIED, NOBODY
         else:
-            verdict, expected, seen = MISSED, failed.expected, failed.seen
+            verdict, expected, seen, clue = MISSED, failed.expected, failed.seen, failed.clue
     required = behaviour.required(server.framing)
-    return Verdict(behaviour, required, verdict, expected, seen, because, tuple(server.journal))
+    events = tuple(server.journal)
+    return Verdict(behaviour, required, verdict, expected, seen, because, events, clue=clue)
 
 
 def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:

@@ -123,8 +123,8 @@ def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
     end = unique("end")
     alice.send(end)
     if not server.reaches(end, alice, bob):
-        seen = f"alice was thrown out ({alice.end}); " if alice.end else ""
-        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
+        seen, clue = (f"alice was thrown out ({alice.end}); ", "thrown out") if alice.end else ("", "")
+        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen(), clue)
     return bob.passed_over.decode(errors="replace")
 
 
@@ -301,7 +301,7 @@ def _(server: ServerUnderTest) -> None:
             f"a line of {MAX_LINE + len(text) + 1} bytes reaches no one", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
-        raise CheckFailed("`! …` for alice", alice.seen())
+        raise CheckFailed("`! …` for alice", alice.seen(), "silent")
 
 
 # --- one order for all ---
@@ -343,6 +343,7 @@ def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
             raise CheckFailed(
                 f"{listener.name} hears all that three clients say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
+                "lost",
             ) from None
         if (found := re.search(r"[a-z]+-\d+", line)) and found[0] in wanted:
             heard.setdefault(found[0])
