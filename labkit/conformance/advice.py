@@ -167,8 +167,8 @@ ADVICE: dict[str, Advice] = {
         _GOODBYES,
         {
             "twice": "a leaving is told in two places: tell it in one place, after the loop that reads",
-            "reason": "the reason is `hung up` after FIN, where recv returns nothing, and `vanished` after an "
-            "error",
+            "reason": "the reason is `hung up` after FIN, where recv returns nothing, and `vanished` after "
+            "an error",
         },
     ),
     "a nickname is free again after its owner has left": Advice(

@@ -203,7 +203,7 @@ def _one_after_the_other(
         if verdict.because == NOBODY:
             trouble = f"{NOBODY} since {behaviour.number - 1}"
             verdict = _not_tried(behaviour, server.framing, trouble)
-        elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
+        elif (verdict.verdict == MISSED or verdict.too_busy) and (trouble := _trouble(tried)):
             trouble += f" since {behaviour.number}"
             tried.all_stay = True  # to the very end
         tried.leave()
