@@ -1,4 +1,4 @@
-"""What a server does a while after it was done something to is seen all the same.
+"""What a server, or a client, does a while after it was done something to is seen all the same.
 
 On a busy machine its threads come late to all that they do. These do on any: each harm comes LATE seconds
 after what it comes of, when a check that does not wait for the server has found that all is well.
@@ -6,12 +6,16 @@ after what it comes of, when a check that does not wait for the server has found
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import zoo
 from faults import REMOVE, TO_ALL, Fault
 
+from labkit.conformance.client.behaviours import BEHAVIOURS
+from labkit.conformance.client.run import check_client
+from labkit.conformance.client.way import Way
 from labkit.conformance.run import check_command
 
 LATE = 0.2
@@ -126,3 +130,47 @@ def test_harm_that_comes_late_is_seen(of: str, tmp_path: Path) -> None:
     report = check_command(zoo.wrong(fault, tmp_path), only=numbers)
     unsure = {verdict.behaviour.number for verdict in report.verdicts if verdict.too_busy}
     assert {*report.missed} | unsure == numbers, str(report)
+
+
+CLIENT = (
+    (
+        '            if has("an empty line ends") and not line:\n                break\n',
+        f"            if not line:\n                {later('os._exit, (0,)')}\n",
+    ),
+    (
+        "        self.show(text)\n        return False\n",
+        f"""        self.show(text)
+        if "nickname" in text:
+            {later('self.sock.sendall, (b"alice!", )')}
+        return False
+""",
+    ),
+    (
+        '        """FIN has come."""\n',
+        f"""        if rest:
+            self.show("it is over")
+            threading.Event().wait({LATE})
+            print("Traceback (most recent call last)", flush=True)
+            os._exit(1)
+""",
+    ),
+)
+
+HARM = {
+    "an empty line does not end it",
+    "the request in another's words is none",
+    "a goodbye in the middle of a line is noticed",
+}
+
+
+def test_harm_that_comes_late_is_seen_in_a_client(tmp_path: Path) -> None:
+    source = (Path(__file__).parent / "clients/threads.py").read_text(encoding="utf-8")
+    for old, new in CLIENT:
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    program = tmp_path / "client.py"
+    program.write_text(source, encoding="utf-8")
+    some = [behaviour for behaviour in BEHAVIOURS if behaviour.name in HARM]
+    report = check_client(Way((sys.executable, str(program), "$HOST", "$PORT")), behaviours=some)
+    unsure = {verdict.behaviour.number for verdict in report.verdicts if verdict.too_busy}
+    assert {*report.missed} | unsure == {behaviour.number for behaviour in some}, str(report)
