@@ -82,7 +82,7 @@ fault(
     "the request has no LF",
     {1},
     None,
-    "its request comes without LF",
+    "in lines, LF ends it",
     "client.send(REQUEST)\n    for",
     "client.sock.sendall(REQUEST.encode())\n    for",
 )
@@ -127,7 +127,7 @@ fault(
     "buffer += data\n",
     "buffer = data\n",
 )
-fault("empty lines are passed on", {5}, None, "empty", "elif text:\n", "else:\n")
+fault("empty lines are passed on", {5}, None, "a line with nothing in it", "elif text:\n", "else:\n")
 fault("the CR is kept", {6}, None, "CR LF", '.removesuffix(b"\\r")', "")
 fault(
     "text is decoded strictly",
@@ -147,13 +147,18 @@ fault(
 )
 fault("controls are passed on", {9}, None, "cannot be printed", "clean(text) if", "text if")
 fault(
-    "no line is too long", {10}, None, "past the longest line", "LONGEST = 4096", "LONGEST = 1_000_000_000"
+    "no line is too long",
+    {10},
+    None,
+    "count what has come without LF",
+    "LONGEST = 4096",
+    "LONGEST = 1_000_000_000",
 )
 fault(
     "too long a line ends the connection",
     {10},
     None,
-    "past the longest line",
+    "do not return",
     'buffer, skipping = b"", True',
     "return",
 )
@@ -250,7 +255,7 @@ fault(
     "a joining is told twice",
     {18},
     None,
-    "tell those who are here",
+    "a joining is told in two places",
     'notice(client, "joined")',
     'notice(client, "joined")\n                notice(client, "is here")',
 )
@@ -380,7 +385,7 @@ fault(
     "a leaving is not told",
     {23},
     None,
-    "tell it in one place",
+    "all ways out of it lead there",
     'notice(client, f"left ({reason})")',
     "pass",
 )
@@ -388,7 +393,7 @@ fault(
     "a leaving is told twice",
     {23},
     None,
-    "tell it in one place",
+    "a leaving is told in two places",
     "nicknames.remove(client.nickname)\n",
     'nicknames.remove(client.nickname)\n            notice(client, "says goodbye")\n',
 )

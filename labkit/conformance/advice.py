@@ -5,7 +5,7 @@ and which of them have one cause.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -26,6 +26,10 @@ class Advice:
     harm: Harm
     hint: str
     chapter: str  # the notebook, without its ending
+    by_clue: Mapping[str, str] = field(default_factory=dict)  # other hints, by the clue of a CheckFailed
+
+    def hint_for(self, clue: str) -> str:
+        return self.by_clue.get(clue, self.hint)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ _GOODBYES, _RACES, _SLOW = "05_goodbyes", "06_races", "07_slow_readers"
 
 ADVICE: dict[str, Advice] = {
     "asks for a nickname at connect": Advice(
-        Harm.FORM, "the first thing that each client is sent is the request, alone", _NAMES
+        Harm.FORM,
+        "the first thing that each client is sent is the request, alone; in lines, LF ends it",
+        _NAMES,
     ),
     "what one says, all others hear": Advice(
         Harm.STALLS,
-        "look at the loop that sends to all: over whom does it go, and when is one put in, and how often?",
+        "look at the loop that sends to all: over whom does it go, and when is one put in?",
         _ROOM,
+        {"twice": "how often is one put into the list, and how often does the loop that sends to all run?"},
     ),
     "the name stands before what was said": Advice(
         Harm.FORM, "put the sender's nickname, a colon and a space before the text", _ROOM
@@ -65,6 +72,7 @@ ADVICE: dict[str, Advice] = {
         "what one recv brings is not one message: keep what follows the last LF, and put it before what "
         "the next recv brings",
         _BYTES,
+        {"empty": "a line with nothing in it is no message: pass it over, before it goes to the others"},
     ),
     "what one says arrives whole": Advice(
         Harm.LOSES,
@@ -87,14 +95,22 @@ ADVICE: dict[str, Advice] = {
     ),
     "an over-long line is refused, and nobody thrown out": Advice(
         Harm.FORM,
-        "past the longest line, forget what comes up to the next LF, and say so with `! …`",
+        "count what has come without LF: past the longest line, forget it up to the next LF",
         _BYTES,
+        {
+            "thrown out": "past the longest line, forget what comes up to the next LF, and go on: do not "
+            "return, and do not close",
+            "silent": "where too long a line is dropped, say so with `! …` to the one who sent it",
+        },
     ),
     "all hear the same lines in the same order": Advice(
         Harm.LOSES,
-        "one lock around handing a line to all of them decides the order for all; and a queue that is full "
-        "must lose none",
+        "one lock around handing a line to all of them decides the order for all",
         _RACES,
+        {
+            "lost": "where is a line dropped: at a queue that is full, an error that is passed over, a "
+            "send that takes only a part?"
+        },
     ),
     "/who tells who is here": Advice(Harm.FORM, "answer with all who have a nickname", _ROOM),
     "a private message reaches one alone": Advice(
@@ -118,7 +134,13 @@ ADVICE: dict[str, Advice] = {
         Harm.FORM, "after a refusal send the request once more, and take the next answer", _NAMES
     ),
     "a joining is told to the others, once": Advice(
-        Harm.FORM, "tell those who are here before the newcomer is put among them", _NAMES
+        Harm.FORM,
+        "once it has its nickname, tell those who are here, before the newcomer is put among them",
+        _NAMES,
+        {
+            "twice": "a joining is told in two places, or to one who is in the list twice: leave one",
+            "herself": "tell those who are here before the newcomer is put among them, and not it",
+        },
     ),
     "a silent newcomer keeps nobody out": Advice(
         Harm.LOCKS_OUT,
@@ -141,8 +163,13 @@ ADVICE: dict[str, Advice] = {
     ),
     "a leaving is told to the others, once, and with its reason": Advice(
         Harm.FORM,
-        "tell it in one place, after the loop: `hung up` after FIN, `vanished` after an error",
+        "tell it in one place, after the loop that reads: all ways out of it lead there",
         _GOODBYES,
+        {
+            "twice": "a leaving is told in two places: tell it in one place, after the loop that reads",
+            "reason": "the reason is `hung up` after FIN, where recv returns nothing, and `vanished` after "
+            "an error",
+        },
     ),
     "a nickname is free again after its owner has left": Advice(
         Harm.WRONG_PERSON, "take the nickname off wherever it stands, when its owner leaves", _GOODBYES
@@ -159,7 +186,10 @@ ADVICE: dict[str, Advice] = {
         _GOODBYES,
     ),
     "after a goodbye nobody else is thrown out": Advice(
-        Harm.WRONG_PERSON, "the one to remove is the one the send was for, not the one who spoke", _GOODBYES
+        Harm.WRONG_PERSON,
+        "is one who is gone still in the list? A send to it raises: catch it there; the one to remove is "
+        "the one the send was for, not the one who spoke",
+        _GOODBYES,
     ),
     "once one who did not read is gone, all go on": Advice(
         Harm.STALLS,

@@ -40,6 +40,7 @@ class Clog:
         self._all = [first, *self.speakers, self.dead, self.bob]
         self.server, self.lines = server, flood(server)
         self.stuck = self._fill() and self._heard(server, first)
+        server.settle()  # nothing is on its way to one that may die now
 
     def _fill(self) -> bool:
         """`dead` says more than mallory's kernel takes. False: bob has heard all of it."""
@@ -82,6 +83,7 @@ def _(server: ServerUnderTest) -> None:
     clog = Clog(server)
     if clog.stuck:
         clog.dead.reset()
+        server.settle()
         server.hears_from(clog.speakers[0], clog.bob, "is-anybody-there")
 
 
@@ -92,12 +94,15 @@ def _(server: ServerUnderTest) -> None:
 )
 def _(server: ServerUnderTest) -> None:
     alice, carol, gone, dave = server.join("alice", "carol", "gone", "dave")
+    server.quiet(alice, carol, gone, dave)
     say_goodbye(gone)
+    server.settle()
     for speaker in (alice, carol):
         server.hears_from(speaker, dave, "are-you-there")
     clog = Clog(server)
     if clog.stuck:
         say_goodbye(clog.dead)
+        server.settle()
         # The first send to a closed socket goes well, the next one fails: who pays for it?
         for speaker in clog.speakers:
             server.hears_from(speaker, clog.bob, "are-you-there")
@@ -135,6 +140,7 @@ def _(server: ServerUnderTest) -> None:
 @DYING.has("a goodbye in the handshake keeps nobody out", NOBODY_KEPT_OUT)
 def _(server: ServerUnderTest) -> None:
     gone = server.newcomer("gone")
+    server.settle()  # a welcome that it has not read would make it a reset
     say_goodbye(gone)
     still_asked(server, "after another hung up instead of answering")
 

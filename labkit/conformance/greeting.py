@@ -69,7 +69,7 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
             return f"it speaks {protocol}, and is no chat server: it said {_shown(heard)}"
     if first.received > MUCH:
         return (
-            f"it asks nobody for a nickname: {first.received // 1000} kB came unasked, which begin with "
+            f"it asks nobody for a nickname: {first.received // 1000} kB came unasked, such as "
             f"{_shown(heard)}"
         )
     if first.end:
@@ -82,7 +82,7 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
     if _talks(server, ""):
         return f"it asks nobody for a nickname, and waits\n{_offer('')}"
     first.send("GET / HTTP/1.0\r\n\r")
-    if first.hears("HTTP/"):
+    if first.hears("HTTP/", LONGEST / 3):
         return "it speaks HTTP, and is no chat server"
     return f"it listens, and says nothing within {LONGEST:g} s: nobody is asked for a nickname"
 

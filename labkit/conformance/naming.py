@@ -95,9 +95,8 @@ def _(server: ServerUnderTest) -> None:
     stranger = server.newcomer("stranger")
     text = unique("among-us")
     alice.send(text)
-    # When bob hears the next line, the one before has reached all whom it goes to.
-    for _ in range(2):
-        server.needs(alice, bob, "and-so-on")
+    server.needs(alice, bob, "and-so-on")
+    server.settle()  # what goes to the stranger may have a thread of its own
     stranger.ended(0)  # takes what has come
     if text.encode() in stranger.transcript:
         raise CheckFailed("a newcomer that has not answered hears nothing that is said", stranger.seen())
@@ -155,6 +154,7 @@ def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     before = len(alice.transcript)
     (carol,) = server.join("carol", know=alice)
+    server.settle()
     server.needs(bob, alice)
     notice = told_once(alice, before, server.nickname("carol"), f"`{Joined('carol').line()}`")
     server.needs(bob, carol, "welcome")
@@ -197,7 +197,8 @@ def _(server: ServerUnderTest) -> None:
 
 
 def still_asked(server: ServerUnderTest, when: str) -> None:
-    """The next newcomers are asked for a nickname all the same; where nobody is, they are heard.
+    """Once the server has dealt with what happened, the next newcomers are asked for a nickname all the
+    same; where nobody is, they are heard.
 
     They answer, and there are two of them: a thread that waits in `accept` lets one in after the listener
     was closed.
@@ -205,6 +206,7 @@ def still_asked(server: ServerUnderTest, when: str) -> None:
     Raises:
         CheckFailed: one is not.
     """
+    server.settle()
     try:
         if not server.request:
             server.join("next", "another")

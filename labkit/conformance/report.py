@@ -45,6 +45,7 @@ class Verdict:
     too_busy: bool = False  # not judged, because others used the machine
     died: str = ""  # how the server's process ended meanwhile, if it did
     printed: str = ""  # what the server printed meanwhile
+    clue: str = ""  # which of the behaviour's parts it was, where another hint belongs to it
 
     def __str__(self) -> str:
         mark = f"{self.behaviour.number:>3} {SIGNS[self.verdict]} "
@@ -61,7 +62,7 @@ class Verdict:
             if self.printed:
                 rows.append(_indented("        it said:  ", self.printed.splitlines()[-PRINTED:]))
             if self._advice:
-                words = f"{self._advice.hint} (chapter {self._advice.chapter})"
+                words = f"{self._advice.hint_for(self.clue)} (chapter {self._advice.chapter})"
                 rows.append(_wrapped("        look:     ", words))
         return "\n".join(rows)
 
@@ -77,7 +78,7 @@ class Verdict:
             "because": self.because,
             "died": self.died,
             "printed": self.printed,
-            "hint": self._advice.hint if self._advice else "",
+            "hint": self._advice.hint_for(self.clue) if self._advice else "",
             "chapter": self._advice.chapter if self._advice else "",
         }
 

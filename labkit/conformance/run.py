@@ -203,7 +203,7 @@ def _one_after_the_other(
         if verdict.because == NOBODY:
             trouble = f"{NOBODY} since {behaviour.number - 1}"
             verdict = _not_tried(behaviour, server.framing, trouble)
-        elif verdict.verdict == MISSED and (trouble := _trouble(tried)):
+        elif (verdict.verdict == MISSED or verdict.too_busy) and (trouble := _trouble(tried)):
             trouble += f" since {behaviour.number}"
             tried.all_stay = True  # to the very end
         tried.leave()
@@ -359,7 +359,7 @@ def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[Laun
 
 
 def _judged(behaviour: Behaviour, server: ServerUnderTest, over: Deadline | None = None) -> Verdict:
-    verdict, expected, seen, because = HOLDS, "", "", ""
+    verdict, expected, seen, because, clue = HOLDS, "", "", "", ""
     try:
         with Limit(server.clock, LONGEST_TRY, over) as server.clock:
             behaviour.judge(server)
@@ -374,9 +374,10 @@ def _judged(behaviour: Behaviour, server: ServerUnderTest, over: Deadline | None
         if isinstance(failed, CannotJoin) and behaviour.number > 2:
             verdict, because = NOT_TRIED, NOBODY
         else:
-            verdict, expected, seen = MISSED, failed.expected, failed.seen
+            verdict, expected, seen, clue = MISSED, failed.expected, failed.seen, failed.clue
     required = behaviour.required(server.framing)
-    return Verdict(behaviour, required, verdict, expected, seen, because, tuple(server.journal))
+    events = tuple(server.journal)
+    return Verdict(behaviour, required, verdict, expected, seen, because, events, clue=clue)
 
 
 def _not_tried(behaviour: Behaviour, framing: str, why: str) -> Verdict:

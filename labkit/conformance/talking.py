@@ -99,6 +99,7 @@ def _(server: ServerUnderTest) -> None:
     alice.send(text)
     if not server.reaches(text, alice, bob):
         raise CheckFailed(f"bob hears {text!r}", bob.seen())
+    server.settle()
     # Twice: a late echo comes before the second.
     heard = b""
     for _ in range(2):
@@ -122,8 +123,8 @@ def _heard_of(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> str:
     end = unique("end")
     alice.send(end)
     if not server.reaches(end, alice, bob):
-        seen = f"alice was thrown out ({alice.end}); " if alice.end else ""
-        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen())
+        seen, clue = (f"alice was thrown out ({alice.end}); ", "thrown out") if alice.end else ("", "")
+        raise CheckFailed(f"bob hears {end!r} from alice, after all else", seen + bob.seen(), clue)
     return bob.passed_over.decode(errors="replace")
 
 
@@ -236,6 +237,7 @@ def _(server: ServerUnderTest) -> None:
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     alice.send(b"caf\xe9")
+    server.settle()
     server.hears_from(alice, bob, "still-here")
 
 
@@ -248,6 +250,7 @@ def _(server: ServerUnderTest) -> None:
     # Two bytes a letter, and one byte before them: some recv cuts a letter.
     text = "x" + "\u0436" * 1500
     alice.send(text)
+    server.settle()
     server.hears_from(alice, bob, "still-here")
     heard = bob.passed_over.decode(errors="replace")
     if "x\u0436\u0436\u0436" not in heard:
@@ -291,13 +294,14 @@ def _(server: ServerUnderTest) -> None:
     alice.forget()
     text = unique("long")
     alice.send(text + "y" * MAX_LINE)
+    server.settle()
     heard = _heard_of(server, alice, bob)
     if text in heard or "yyyy" in heard:
         raise CheckFailed(
             f"a line of {MAX_LINE + len(text) + 1} bytes reaches no one", f"bob heard {heard[:60]!r}"
         )
     if not alice.hears("!"):
-        raise CheckFailed("`! …` for alice", alice.seen())
+        raise CheckFailed("`! …` for alice", alice.seen(), "silent")
 
 
 # --- one order for all ---
@@ -339,6 +343,7 @@ def _order(listener: RawClient, said: list[list[str]]) -> list[str]:
             raise CheckFailed(
                 f"{listener.name} hears all that three clients say at once, {len(wanted)} lines",
                 f"{len(heard)} of them; {lost[0]!r} is missing, and {listener.seen()}",
+                "lost",
             ) from None
         if (found := re.search(r"[a-z]+-\d+", line)) and found[0] in wanted:
             heard.setdefault(found[0])
@@ -427,6 +432,7 @@ def _(server: ServerUnderTest) -> None:
             break
     else:
         raise CheckFailed(f"carol, in the same room, hears {text!r}", carol.seen())
+    server.settle()  # bob may be the last to whom it goes
     server.needs(dave, bob, "aloud")
     server.needs(carol, alice, "answer")
     if Join(room).line().encode() in bob.transcript or room.encode() not in alice.transcript:

@@ -17,14 +17,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Protocol
 
 import psutil
 
 TURN = 0.02
 """Seconds from one look to the next. However late that is, a turn counts at most twice that, and the time
-that the look before it took; or what the processes have used, if that is more."""
+of the processor that the look before it took; or what the processes have used, if that is more."""
 
 LATE = 0.25
 """Seconds that a thread has woken late, from which on nothing can be said of a program: it may rightly wait
@@ -206,6 +206,7 @@ class Patience:
     def __post_init__(self) -> None:
         self._family: tuple[int, ...] = self.pids
         self._last, self._cost = monotonic(), 0.0
+        self._counted = self._last  # its seconds are counted up to here
         self._searched = self._last - FAMILY
         self._source = self.source or source(self.pids)
         self._source(self.pids, 0.0)
@@ -214,22 +215,32 @@ class Patience:
         self._thread.start()
 
     def __call__(self) -> float:
-        """What the clock shows, in seconds."""
+        """What the clock shows, in seconds.
+
+        If the last look was long ago, because this program gets no processor either, it waits for the next:
+        what has passed before must not count for one who begins to wait now.
+        """
+        now = monotonic()
+        if threading.current_thread() is not self._thread:
+            while now - self._counted > 2 * TURN and self._thread.is_alive():
+                if self._over.wait(TURN / 4) or self._counted >= now:
+                    break
         return self.seconds
 
     def look(self) -> None:
         """Count the turn that is over."""
-        now = monotonic()
+        now, began = monotonic(), thread_time()
         took, self._last = now - self._last, now
         if now - self._searched >= FAMILY:
             self._family, self._searched = family(self.pids), now
         turn = self._source(self._family, took)
         worked = min(turn.used, took)
         took = min(took, 2 * TURN + self._cost)
-        self._cost = monotonic() - now
+        self._cost = thread_time() - began
         self.seconds += max(worked, min(took, took - turn.starved))
         self.used += worked
         self.late = max(self.late, turn.late)
+        self._counted = now
         self.tell(self)
 
     def _work(self) -> None:

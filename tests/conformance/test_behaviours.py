@@ -1014,7 +1014,8 @@ def test_each_behaviour_has_a_number_a_name_and_a_clause() -> None:
     assert all(cause.behaviours <= set(ADVICE) for cause in CAUSES)
     assert all(Path("notebooks", f"{advice.chapter}.ipynb").exists() for advice in ADVICE.values())
     # Each stands behind a colon, or a dash, in a sentence.
-    hints = [advice.hint for advice in ADVICE.values()] + [cause.words for cause in CAUSES]
+    hints = [hint for advice in ADVICE.values() for hint in (advice.hint, *advice.by_clue.values())]
+    hints += [cause.words for cause in CAUSES]
     assert [hint for hint in hints if not re.match("[a-z]", hint)] == []
     assert all(behaviour.clause and called(behaviour.name) is behaviour for behaviour in BEHAVIOURS)
     with pytest.raises(KeyError) as missing:

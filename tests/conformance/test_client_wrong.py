@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from labkit.conformance.behaviour import Behaviour, Section
 from labkit.conformance.client.behaviours import BEHAVIOURS
+from labkit.conformance.client.client_under_test import ClientUnderTest
 from labkit.conformance.client.dying import DYING
 from labkit.conformance.client.hearing import HEARING
 from labkit.conformance.client.joining import JOINING
 from labkit.conformance.client.leaving import LEAVING
 from labkit.conformance.client.run import check_client
-from labkit.conformance.client.saying import SAYING
+from labkit.conformance.client.saying import SAYING, _arrives_at_last
 from labkit.conformance.client.way import Way
 from labkit.conformance.report import MISSED
 
@@ -102,3 +105,22 @@ def test_every_behaviour_has_a_client_that_fails_it() -> None:
     assert set(FAULTS.values()) == required
     tried = set(re.findall(r'has\("(.+?)"\)', THREADS.read_text(encoding="utf-8"))) - {"…"}
     assert tried == {*FAULTS, "a circle of words"}
+
+
+class Slow:
+    """A client that sends on and on, and last the word."""
+
+    def __init__(self, pieces: int) -> None:
+        self.server = SimpleNamespace(arrived=bytearray())
+        self.pieces = pieces
+
+    def hears(self, word: str) -> bool:
+        self.pieces -= 1
+        self.server.arrived += b"x" * (self.pieces >= 0)
+        return self.pieces == 0
+
+
+@pytest.mark.parametrize(("pieces", "arrives"), [(100, True), (1, True), (0, False)])
+def test_what_arrives_slowly_is_waited_for(pieces: int, arrives: bool) -> None:
+    """As long as anything arrives, the last word may come yet."""
+    assert _arrives_at_last(cast(ClientUnderTest, Slow(pieces)), "last") is arrives

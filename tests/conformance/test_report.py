@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import sys
 import threading
@@ -308,9 +309,10 @@ def test_what_can_be_done_where_no_nickname_is_asked_for() -> None:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> list[Behaviour]:
-    """The behaviours that a run tries, in their place."""
+    """The behaviours that a run tries, in their place; and it judges on however busy a machine."""
     chosen: list[Behaviour] = []
     monkeypatch.setattr(run, "BEHAVIOURS", chosen)
+    monkeypatch.setattr(run, "LATE", math.inf)
     return chosen
 
 
@@ -379,6 +381,23 @@ def test_a_fault_that_a_server_survives(few: list[Behaviour]) -> None:
     with ChatServer(port=0) as server:
         told = check_address(f"127.0.0.1:{server.address[1]}")
     assert [v.verdict for v in told.verdicts] == [MISSED, HOLDS]
+
+
+def test_a_fault_that_may_be_none_on_a_busy_machine(
+    few: list[Behaviour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not judged; but the server may be broken, and then no other is tried."""
+
+    def fails(tried: ServerUnderTest) -> None:
+        raise CheckFailed("a", "b")
+
+    few += [behaviour(3, tries=fails), behaviour(4, tries=joins)]
+    monkeypatch.setattr(run, "LATE", -1.0)
+    monkeypatch.setattr(run, "_trouble", lambda tried: "it hangs")
+    with ChatServer(port=0) as server:
+        told = check_address(f"127.0.0.1:{server.address[1]}")
+    assert [v.verdict for v in told.verdicts] == [NOT_JUDGED, NOT_TRIED]
+    assert told.verdicts[1].because == "it hangs since 3"
 
 
 def test_after_a_fault_the_clients_leave_before_others_join(

@@ -373,6 +373,31 @@ def test_a_turn_that_took_too_long_counts_little(monkeypatch: pytest.MonkeyPatch
     assert turns() == pytest.approx(3 * SLICE)
 
 
+def test_what_has_passed_before_does_not_count_for_who_waits_now() -> None:
+    """Where the clock's own thread comes late: who reads the clock waits for it."""
+    turns: list[float] = []
+    held, go_on = threading.Event(), threading.Event()
+
+    def late(pids: Collection[int], seconds: float) -> Turn:
+        if turns and not held.is_set():
+            held.set()
+            go_on.wait(SOON)
+        turns.append(seconds)
+        return Turn(used=seconds)  # all of its turns count
+
+    with Patience((os.getpid(),), source=late) as clock:
+        assert held.wait(SOON)
+        waited = threading.Timer(0.3, go_on.set)
+        waited.start()
+        sleep(0.2)
+        began = monotonic()
+        before = clock()
+        while len(turns) < 6:
+            sleep(TURN)
+        assert clock() - before <= monotonic() - began + 2 * TURN
+        waited.join()
+
+
 def test_what_came_at_the_last_moment_is_seen() -> None:
     """This program may have had no time to look, while the other side had all it needed."""
     now, given = [0.0], list[float]()

@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
-from time import monotonic
+from time import monotonic, process_time
 from types import FrameType, SimpleNamespace
 from typing import Any, NamedTuple, cast
 
@@ -170,7 +170,11 @@ PIECES: tuple[bytes, ...] = tuple(
 )
 
 HANG = 20
-"""Seconds that a thousand inputs may take, of the few tenths that they do take."""
+"""Seconds of processor time that a thousand inputs may take, of the few tenths that they do take; and
+seconds by the clock in which none at all is used."""
+
+IDLE = 0.002
+"""Seconds of processor time that a signal itself may use."""
 
 
 @cache
@@ -521,26 +525,37 @@ def run(seed: int, inputs: int, progress: Callable[[str], None] = lambda text: N
     """
     tried: Counter[str] = Counter()
     began = monotonic()
-    for number in range(inputs):
-        if number % 1000 == 0:
-            _watch(HANG)
-            progress(
-                f"{number:>10,} of {inputs:,}  {number / max(0.001, monotonic() - began):>7,.0f} a second"
-            )
-        tried[attempt(seed, number)] += 1
-    _watch(0)
+    try:
+        for number in range(inputs):
+            if number % 1000 == 0:
+                _watch(HANG)
+                pace = number / max(0.001, monotonic() - began)
+                progress(f"{number:>10,} of {inputs:,}  {pace:>7,.0f} a second")
+            tried[attempt(seed, number)] += 1
+    finally:
+        _watch(0)
     return tried
 
 
-def _watch(seconds: int) -> None:
-    """Have whatever goes on then raise Hangs; 0: never. Windows has no such alarm clock."""
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, _ring)
-        signal.alarm(seconds)
+def _watch(seconds: float) -> None:
+    """Have whatever goes on raise Hangs once this process has run for so long, or has waited for so long
+    and not run; 0: never. However busy the machine is, a little it runs. Windows has no such alarm clocks.
+    """
+    if not hasattr(signal, "setitimer"):
+        return
+    used = process_time()
 
+    def ring(number: int, frame: FrameType | None) -> None:
+        nonlocal used
+        if number == signal.SIGPROF:
+            raise Hangs(f"a thousand inputs took {seconds:g} s of processor time")
+        if process_time() - used < IDLE:
+            raise Hangs(f"it waits, and has used no processor for {seconds:g} s")
+        used = process_time()
 
-def _ring(number: int, frame: FrameType | None) -> None:
-    raise Hangs(f"a thousand inputs took {HANG} s")
+    for timer, alarm in ((signal.ITIMER_PROF, signal.SIGPROF), (signal.ITIMER_REAL, signal.SIGALRM)):
+        signal.signal(alarm, ring)
+        signal.setitimer(timer, seconds, seconds)
 
 
 def main() -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import fuzz
@@ -98,6 +101,21 @@ def test_what_is_broken_is_found_and_found_again(breaks: object, monkeypatch: py
         fuzz.attempt(1, int(found[1]))
     monkeypatch.undo()
     fuzz.attempt(1, int(found[1]))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such alarm clocks")
+@pytest.mark.parametrize(
+    ("hangs", "told"),
+    [(lambda: [None for _ in iter(int, 1)], "of processor time"), (threading.Event().wait, "it waits")],
+)
+def test_what_hangs_is_found(
+    hangs: Callable[[], object], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it runs in a circle or waits; by what it uses of a processor."""
+    monkeypatch.setattr(fuzz, "HANG", 1.0)
+    monkeypatch.setattr(framing.LineFraming, "feed", lambda self, data: hangs())
+    with pytest.raises(fuzz.Broken, match=told):
+        fuzz.run(seed=1, inputs=1000)
 
 
 def test_the_program() -> None:

@@ -218,13 +218,13 @@ class ClientUnderTest(RunningClient):
 
     def hears(self, text: str, seconds: float = TIMEOUT) -> bool:
         """Whether this comes from the client, or has come since the last look."""
-
-        wanted, found, searched = text.encode(), -1, self._taken
+        wanted, arrived = text.encode(), self.server.arrived
+        searched, found = self._taken, -1
 
         def happened() -> bool:
-            nonlocal found, searched
-            found = self.server.arrived.find(wanted, searched)
-            searched = max(searched, len(self.server.arrived) - len(wanted) + 1)
+            nonlocal searched, found
+            found = arrived.find(wanted, searched)
+            searched = max(searched, len(arrived) - len(wanted) + 1)  # there may be megabytes
             return found >= 0 or self.server.end is not None
 
         self.until(happened, seconds)

@@ -127,7 +127,7 @@ def in_the_middle_of_a_line(client: ClientUnderTest) -> None:
     since = client.settled()
     client.server.hang_up()
     _noticed(client, since, "the end in the middle of a line")
-    _no_traceback(client, "the server has hung up")
+    _ends_without_traceback(client, "the server has hung up")
 
 
 @DYING.has("where nobody listens, it says so", "connect raises where nobody listens")

@@ -72,6 +72,7 @@ def no_request_in_words(client: ClientUnderTest) -> None:
     client.say(f"{OTHER}: {client.way.request}")
     client.say(f"{OTHER}: my {client.way.request} is {word}")
     client.shown_once("what is said is shown, whatever the words", word)
+    client.pause()
     if client.unheard:
         raise CheckFailed(
             f"`{OTHER}: {client.way.request}` is shown, and not answered", f"{client.unheard!r} is sent"
