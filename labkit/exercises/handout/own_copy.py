@@ -64,6 +64,7 @@ def lay(folder: Path) -> Laid:
     files = dict(contents())
     if FIRST not in files:
         raise CannotLay(f"no notebook at {NOTEBOOKS / FIRST}: this labkit is not complete")
+    folder.mkdir(parents=True, exist_ok=True)
     before, laid = _hashes(folder), Laid()
     for name, data in files.items():
         path = folder / name
