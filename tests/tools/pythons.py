@@ -3,9 +3,9 @@
     python tests/tools/pythons.py                       each Python from 3.11 on that is found
     python tests/tools/pythons.py 3.12 3.13 -- -k wire  these, and what pytest is given besides
 
-Each gets an environment in .artefacts/pythons/, with what README's second command installs; it stays for the
-next time. The tests, and all Pythons that they start, report what they misuse: files and sockets that were
-not closed, deprecated calls, bytes compared with text. Exit status 0: all tests of all Pythons passed.
+Each gets an environment in .artefacts/pythons/, with what README's second command installs; it stays there.
+The tests, and all Pythons that they start, report what they misuse: files and sockets that were not
+closed, deprecated calls, bytes compared with text. Exit status 0: all tests of all Pythons passed.
 """
 
 from __future__ import annotations
