@@ -88,8 +88,8 @@ def install(wheel: Path, folder: Path) -> Installed:
     where = {name: sysconfig.get_path(name, "venv", {"base": str(home)}) for name in ("purelib", "scripts")}
     site, scripts = Path(where["purelib"]), Path(where["scripts"])
     (python,) = scripts.glob("python.exe" if sys.platform == "win32" else "python")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, wheel], env=ENVIRONMENT, check=True, timeout=PATIENCE)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], env=ENVIRONMENT, check=True, timeout=PATIENCE)
     # What a .pth there names, this repository for one, is not read: they are no site folders here.
     needed = [path for path in sys.path if Path(path).name == "site-packages"]
     (site / "needed.pth").write_text("\n".join(needed), encoding="utf-8")

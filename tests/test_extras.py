@@ -160,9 +160,9 @@ from labkit import ChatClient, ChatServer
 with ChatServer(port=0) as server:
     with ChatClient("Zoé", server.address) as zoe, ChatClient("Ольга", server.address) as olga:
         zoe.say("hello")
-        print(olga.wait_for("hello", timeout=20).encode())
+        print(ascii(olga.wait_for("hello", timeout=20)))
 """
-    assert run(core, tmp_path, "-c", script).stdout == f"{'Zoé: hello'.encode()}\n"
+    assert run(core, tmp_path, "-c", script).stdout == ascii("Zoé: hello") + "\n"
     demo = run(core, tmp_path, "-m", "labkit", "demo")
     assert (demo.returncode, demo.stderr) == (0, "")
     for command in COMMANDS:

@@ -20,7 +20,7 @@ from labkit.__main__ import COMMANDS
 from labkit.exercises import exercise_called
 from labkit.exercises.grading.notebooks import NOTEBOOKS, notebooks
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)  # a cap: a wheel is built first
 
 
 @pytest.fixture(scope="module")

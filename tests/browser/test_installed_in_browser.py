@@ -18,7 +18,7 @@ from test_notebook_in_browser import CHROMIUM, ELSEWHERE, OPTIONS, run_all
 from labkit.exercises.handout.own_copy import FIRST
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_copy_runs(tmp_path: Path) -> None:
     """Run All runs to the end without an error, on the labkit that was installed; the panels are there."""
     need(importlib.util.find_spec("playwright"), "playwright is not installed (pip install playwright)")

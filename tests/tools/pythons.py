@@ -82,7 +82,7 @@ def environment(version: str, program: str, fresh: bool) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         subprocess.run([program, "-m", "venv", folder], check=True)
-    install = [python, "-m", "pip", "install", "--quiet", "-r", "requirements-dev.txt"]
+    install = [str(python), "-m", "pip", "install", "--quiet", "-r", "requirements-dev.txt"]
     subprocess.run(install, cwd=ROOT, check=True)
     return python
 
@@ -92,7 +92,7 @@ def run(python: Path, more: list[str]) -> int:
     strict = {**os.environ, "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
     tests = [] if any(word.startswith("tests") for word in more) else [*TESTS]
     left_out = [f"--deselect={test}" for test in LEFT_OUT]
-    command = [python, "-m", "pytest", "-W", "error", *left_out, *tests, *more]
+    command = [str(python), "-m", "pytest", "-W", "error", *left_out, *tests, *more]
     return subprocess.run(command, cwd=ROOT, env=strict).returncode
 
 
