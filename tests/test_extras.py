@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import files, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -90,8 +90,11 @@ def test_each_file_imports_what_its_extra_has() -> None:
 
 
 def test_the_core_is_small() -> None:
-    """Nine packages at most, and none that brings others."""
+    """Nine packages at most, none of which brings others; with labkit and its notebooks, 40 MB at most."""
     assert len(CORE) <= 9
+    paths = [Path(str(file.locate())) for package in CORE for file in files(package) or ()]
+    ours = [path for folder in ("labkit", "notebooks") for path in (ROOT / folder).rglob("*")]
+    assert sum(path.stat().st_size for path in [*paths, *ours] if path.is_file()) < 40e6
     for package in CORE:
         assert names(one for one in requires(package) or () if "extra ==" not in one) <= CORE, package
 
