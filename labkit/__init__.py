@@ -11,6 +11,7 @@
 - conformance/   is that server right? behaviours, tried from outside
 - exercises/     what to write yourself: task, answer, wrong versions, hints; and what runs a student's code
 - cli/           the commands of `python -m labkit`
+- extras.py      why an import failed: something that is installed only if asked for
 - shadows.py     why an import failed: a file that hides one of Python's modules
 - __main__.py    python -m labkit: the list of commands
 """
@@ -18,8 +19,14 @@
 import _signal  # type: ignore[import-not-found]  # signal's own, in C: signal itself takes a while to load
 import sys
 
-if [*sys.argv[:1], *sys.orig_argv[-len(sys.argv) :][:1]] == ["-m", "labkit"]:
-    # `python -m labkit` is being loaded: until cli/dispatch.py takes over, Ctrl-C ends it quietly.
+if sys.version_info < (3, 11):  # noqa: UP036  # a checkout can be run with any
+    _told = "labkit needs Python 3.11 or newer; this is %d.%d" % sys.version_info[:2]  # noqa: UP031
+    raise SystemExit(_told) if sys.argv[:1] == ["-m"] else ImportError(_told)
+
+if [*sys.argv[:1], *sys.orig_argv[-len(sys.argv) :][:1]] == ["-m", "labkit"] or (
+    "".join(sys.argv[:1]).endswith(("/labkit", "\\labkit", "\\labkit.exe"))
+):
+    # The command is being loaded: until cli/dispatch.py takes over, Ctrl-C ends it quietly.
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
@@ -39,3 +46,5 @@ if told := shadow_in_use():
     raise ImportError(told)
 
 __all__ = ["LINES", "RAW", "ChatClient", "ChatServer", "Journal", "Limits"]
+
+__version__ = "0.1.0"

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,11 +74,19 @@ def test_no_figure_is_missing() -> None:
 
 def test_the_first_two_commands_start_the_lab_and_the_tests() -> None:
     """Each is enough by itself: it makes the environment, installs into it, and goes."""
-    install = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
+    install = "python3 -m venv .venv && .venv/bin/pip install -r requirements{}.txt && "
     first, second = snippets("sh")[:2]
-    assert first.strip() == install + ".venv/bin/python -m labkit lab"
-    assert second.strip() == install + ".venv/bin/pytest"
-    assert (ROOT / "requirements.txt").read_text().splitlines()[-1] == "-e ."
+    assert first.strip() == install.format("") + ".venv/bin/python -m labkit lab"
+    assert second.strip() == install.format("-dev") + ".venv/bin/pytest"
+    assert (ROOT / "requirements.txt").read_text().splitlines()[-1] == "-e .[grade,lab]"
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text().splitlines()
+
+
+def test_each_extra_is_told() -> None:
+    """README's table has those of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = README.partition("| extra | for |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(project["optional-dependencies"])
 
 
 def commands(text: str) -> set[str]:

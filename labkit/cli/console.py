@@ -23,6 +23,12 @@ OUTPUT_ERRORS = (
 sockets' errors are dealt with where they happen."""
 
 
+def called() -> str:
+    """How the user has started this program: by its script, or as a module."""
+    script = os.path.basename(sys.argv[0]).lower().removesuffix(".exe")
+    return "labkit" if script == "labkit" else "python -m labkit"
+
+
 def prepare_output() -> None:
     """From now on standard output and error show letters that they lack as `stand_in` says, instead of
     failing at them."""

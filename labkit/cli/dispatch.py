@@ -23,7 +23,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from labkit.cli.console import flush_output, lose_output, prepare_output
+from labkit import __version__
+from labkit.cli.console import called, flush_output, lose_output, prepare_output, print_error
+from labkit.extras import MissingExtra
 
 
 def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
@@ -37,25 +39,32 @@ def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
                 flush_output()
         except KeyboardInterrupt:
             return 128 + (signals or [signal.SIGINT])[-1]
+        except MissingExtra as error:
+            return print_error(error)
         except OSError as error:
             return lose_output(error)
 
 
 def _run(commands: Mapping[str, str], words: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m labkit",
+        prog=called(),
         description="Chat Lab: how a multi-user chat over TCP works, on real sockets and real threads.",
-        epilog="`python -m labkit COMMAND --help` tells more about a command.",
+        epilog=f"`{called()} COMMAND --help` tells more about a command.",
     )
+    parser.add_argument("--version", action="version", version=f"labkit {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     module: Any = None
     for name, help in commands.items():
         command = subparsers.add_parser(name, help=help)
         if words[:1] == [name]:
             module = import_module(f"labkit.cli.{name}")
-            command.description = f"{help[0].upper()}{help[1:]}. {module.DETAILS}".rstrip()
+            details = module.DETAILS.replace("python -m labkit", called())
+            command.description = f"{help[0].upper()}{help[1:]}. {details}".rstrip()
             command.set_defaults(parser=command)
             module.add_options(command)
+    if not words:
+        parser.print_help()
+        return 0
     options = argparse.Namespace()
     if hasattr(module, "arrange"):
         words, options = module.arrange(words)

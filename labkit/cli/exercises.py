@@ -109,13 +109,20 @@ def _write_new(path: Path, text: str, name: str) -> int:
 
 def _build(folder: str | None, only_look: bool) -> int:
     """Write the notebooks of exercises and solutions; or name those that have drifted."""
-    from labkit.exercises.grading.notebooks import NOTEBOOKS, drifted, write
+    from labkit.exercises.grading.notebooks import INSTALLED, NOTEBOOKS, drifted, write
+    from labkit.exercises.handout.own_copy import CannotLay, check_not_ours
 
+    if folder is None and INSTALLED:
+        return print_error("labkit is installed, and no repository: name a folder, --to FOLDER")
     where = NOTEBOOKS if folder is None else Path(folder)
     if only_look:
         return _tell_drifted(drifted(where), where)
     try:
+        if INSTALLED:
+            check_not_ours(where)
         written = list(write(where))
+    except CannotLay as error:
+        return print_error(error)
     except OSError as error:
         return print_error(f"cannot write {error.filename}: {error.strerror}")
     print(*(f"wrote {path}" for path in written), sep="\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.cli import options as take
 from labkit.cli.check import NOT_JUDGED, unusable
 from labkit.cli.console import is_terminal, print_error, print_notice
+from labkit.extras import extra
 
 if TYPE_CHECKING:
     from labkit.exercises.classroom.feedback import Pages
@@ -34,7 +35,7 @@ EVERY = 1.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "python -m labkit grade [OPTION …] EXERCISE … PATH …"
+    parser.usage = f"{parser.prog} [OPTION …] EXERCISE … PATH …"
     parser.add_argument("words", nargs="+", metavar="EXERCISE … PATH …", help="what to grade, and for what")
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a row for each student and exercise"
@@ -227,7 +228,8 @@ def _bar(total: int) -> Iterator[Callable[[Row], None]]:
     if not is_terminal(sys.stderr):
         yield lambda row: None
         return
-    from tqdm import tqdm
+    with extra("grade"):
+        from tqdm import tqdm
 
     with tqdm(total=total, unit="", leave=False, dynamic_ncols=True) as bar:
 

@@ -1,4 +1,6 @@
-"""python -m labkit lab: JupyterLab, opened on the first notebook.
+"""python -m labkit lab: a copy of the notebooks, and JupyterLab, opened on the first of them.
+
+The copy is the user's own: what they have changed in it stays (own_copy.py).
 
 JupyterLab runs as a program of its own; this one prints the address to open, and waits for the end. If this
 one is killed, JupyterLab ends, too. It spares a newcomer several things: finding the notebooks, root in a
@@ -25,13 +27,17 @@ import psutil
 
 from labkit.cli import options as take
 from labkit.cli.console import print_error
+from labkit.extras import missing
 from labkit.probe import children
 from labkit.wire import sockets
 
-DETAILS = "It runs until Ctrl-C. What follows -- is handed to JupyterLab."
+DETAILS = (
+    "It lays a copy of them into DIR, over nothing that you have changed there, and opens that. It runs "
+    "until Ctrl-C. What follows -- is handed to JupyterLab."
+)
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
-"""The first notebook of the walkthrough; the others are beside it."""
+COPY = "chat-lab"
+"""The folder of the copy, where the user names none."""
 
 PORTS = range(8888, 8988)
 """Where to look for a free port: Jupyter's own, and those after it."""
@@ -49,27 +55,78 @@ SHUTDOWN = 10.0
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=take.port, help="(default: the first free one from 8888 on)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address to open")
-    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options for JupyterLab itself")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help=f"the folder of your copy (default: this one if it has a copy, else {COPY} in it)",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--only-copy", action="store_true", help="lay the copy, and open nothing")
+    how.add_argument(
+        "--in-place", action="store_true", help="open the notebooks of the repository themselves"
+    )
+
+
+def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
+    """The words up to `--`; those after it as `more`, options for JupyterLab itself."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], argparse.Namespace(more=words[at + 1 :])
 
 
 def run(options: argparse.Namespace) -> int:
-    return open_notebooks(options.port, not options.no_browser, options.more)
+    from labkit.exercises.handout.own_copy import FIRST, CannotLay
+
+    if not options.only_copy and importlib.util.find_spec("jupyterlab") is None:
+        return print_error(missing("jupyterlab", "lab"))
+    try:
+        folder = _folder(options)
+    except CannotLay as error:
+        return print_error(error)
+    except OSError as error:
+        return print_error(f"cannot write {error.filename}: {error.strerror}")
+    if options.only_copy:
+        return 0
+    return open_notebooks(folder.absolute() / FIRST, options.port, not options.no_browser, options.more)
 
 
-def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence[str] = ()) -> int:
+def _folder(options: argparse.Namespace) -> Path:
+    """The folder to open. A copy is laid into it first, and what was done there is told.
+
+    Raises:
+        OSError, CannotLay: it cannot be laid there.
+    """
+    from labkit.exercises.catalogue import WITH_ANSWERS
+    from labkit.exercises.grading.notebooks import INSTALLED, NOTEBOOKS
+    from labkit.exercises.handout.own_copy import is_copy, lay
+
+    if options.in_place and (INSTALLED or options.folder is not None):
+        options.parser.error("--in-place opens the repository's own: it needs one, and takes no DIR")
+    # The student's edition is a copy already.
+    if options.in_place or not (WITH_ANSWERS or INSTALLED or options.folder is not None):
+        return NOTEBOOKS
+    folder: Path = options.folder or (Path() if is_copy(Path()) else Path(COPY))
+    laid = lay(folder)
+    for names, done in ((laid.new, "laid into it"), (laid.renewed, "renewed")):
+        if names:
+            print(f"Your copy of the notebooks is {folder.absolute()}: {len(names)} files {done}.")
+    if laid.kept:
+        print(f"Left as you have changed them: {', '.join(laid.kept)}.", flush=True)
+    return folder
+
+
+def open_notebooks(
+    notebook: Path, port: int | None = None, browser: bool = True, more: Sequence[str] = ()
+) -> int:
     """Run JupyterLab until it ends or Ctrl-C; returns the exit status.
 
     Args:
+        notebook: what to open; the folder that it is in is all that JupyterLab shows.
         port: None takes the first free one of PORTS.
         browser: whether to open a browser, where there is one.
         more: options for JupyterLab itself.
     """
-    if not NOTEBOOK.exists():
-        return print_error(
-            f"no notebook at {NOTEBOOK}: the notebooks are in the repository, beside labkit/"
-        )
-    if importlib.util.find_spec("jupyterlab") is None:
-        return print_error("JupyterLab is not installed here: pip install -r requirements.txt")
     if port:
         if not _is_free(port):
             return print_error(f"port {port} is taken; without --port a free one is found")
@@ -84,7 +141,7 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
         children.remove(folder)
         token = secrets.token_hex(12)
         environment = _environment(Path(folder), token)
-        child = subprocess.Popen(_command(port, browser, more), env=environment)
+        child = subprocess.Popen(_command(notebook, port, browser, more), env=environment)
         # Alone: it ends its kernels itself. A browser that it has opened is the user's.
         children.end_alone(child.pid, SHUTDOWN)
         try:
@@ -94,7 +151,7 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
                 "\nA browser opens now. If none does, open this address in one:"
                 if browser
                 else "\nOpen this address in a browser:",
-                f"\n    http://localhost:{port}{_url()}?token={token}\n",
+                f"\n    http://localhost:{port}{_url(notebook)}?token={token}\n",
                 "Ctrl-C ends JupyterLab.\n",
                 sep="\n",
                 flush=True,
@@ -128,18 +185,18 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _url() -> str:
-    return f"/lab/tree/{NOTEBOOK.name}"
+def _url(notebook: Path) -> str:
+    return f"/lab/tree/{notebook.name}"
 
 
-def _command(port: int, browser: bool, more: Sequence[str]) -> list[str]:
+def _command(notebook: Path, port: int, browser: bool, more: Sequence[str]) -> list[str]:
     command = [
         sys.executable,
         *("-m", "jupyterlab"),
-        f"--ServerApp.root_dir={NOTEBOOK.parent}",
+        f"--ServerApp.root_dir={notebook.parent}",
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",  # this port or none: it is in the address that we print
-        f"--LabApp.default_url={_url()}",  # what the browser opens
+        f"--LabApp.default_url={_url(notebook)}",  # what the browser opens
         "--ServerApp.answer_yes=True",  # Ctrl-C means it
         "--Application.log_level=WARN",
     ]

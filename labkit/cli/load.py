@@ -15,9 +15,9 @@ from typing import Any
 
 from labkit.cli import options as take
 from labkit.cli.console import is_terminal, print_error
+from labkit.extras import extra
 from labkit.instruments.load import shared
 from labkit.instruments.load.plan import MEANS, Plan
-from labkit.instruments.load.run import compare
 from labkit.instruments.load.servers import SERVERS, Which
 
 DETAILS = "Exit status 0: every line came, once; 1: one did not, or a server could not be measured."
@@ -89,6 +89,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what these options ask for; 0 if all was measured, and no line was lost or came twice."""
+    from labkit.instruments.load.run import compare  # here, for it needs numpy
+
     plan = {one.name: getattr(options, one.name) for one in fields(Plan)}
     if isinstance(plan["clients"], int):
         plan["clients"] = [plan["clients"]]
@@ -165,7 +167,8 @@ def _bar() -> Iterator[Callable[[str, float], None] | None]:
     if not is_terminal(sys.stderr):
         yield None
         return
-    from tqdm import tqdm
+    with extra("load"):
+        from tqdm import tqdm
 
     with tqdm(total=1.0, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed}", leave=False) as bar:
 

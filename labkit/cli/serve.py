@@ -16,7 +16,7 @@ from dataclasses import fields
 from typing import get_args, get_type_hints
 
 from labkit.cli import options as take
-from labkit.cli.console import ask_for_password, is_terminal, print_error, print_notice
+from labkit.cli.console import ask_for_password, called, is_terminal, print_error, print_notice
 from labkit.server import PORT, ChatServer, scheduling
 from labkit.server.limits import MEANS, Limits
 from labkit.wire import addresses
@@ -217,7 +217,7 @@ def _who_can(host: str, called: str, typed: str) -> list[str]:
 def _how_to_join(address: Address, framing: str, certificate: str | None = None) -> str:
     """The command line that joins this server."""
     host, port = address
-    parts = ["python -m labkit join"]
+    parts = [f"{called()} join"]
     if host != "localhost" and (certificate is not None or host != _first_of_localhost()):
         parts.append(f"--host {shlex.quote(host)}")
     if port != PORT:

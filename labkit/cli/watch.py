@@ -12,7 +12,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from labkit.cli.check import unusable
-from labkit.cli.console import print_error, print_notice
+from labkit.cli.console import called, print_error, print_notice
 
 if TYPE_CHECKING:
     from labkit.exercises.grading.submission import Source
@@ -158,5 +158,5 @@ def _exercise_in(path: Path) -> str:
         return found[0]
     if not found:
         raise ValueError(f"{path} defines no name that an exercise asks for; `exercises list` has them")
-    which = f"python -m labkit watch {found[0]} {path}"
+    which = f"{called()} watch {found[0]} {path}"
     raise ValueError(f"{path} may be {' or '.join(found)}: say which, as in {which}")

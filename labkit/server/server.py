@@ -137,7 +137,7 @@ class ChatServer:
                 try:
                     acceptor = Acceptor(self._host, self._port, self._come_in, self._admission.no_room)
                     self._hub.start()
-                except OSError:
+                except (OSError, ValueError):
                     if acceptor is not None:
                         acceptor.close()
                     self._hub.close()

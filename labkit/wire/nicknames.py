@@ -6,8 +6,8 @@ space, and nothing that would make a line read as another.
 
 Different names can still look alike: `alice`, and the same with a Cyrillic а. UTS #39 (Unicode Security
 Mechanisms) says what to do about that. Its table of letters that are mistaken for each other is in the
-library `homoglyphs_fork`; which script a letter belongs to, in `fontTools`. A name keeps to letters in
-everyday use, to one script (Latin goes with Chinese, Japanese and Korean), and to few marks on a letter.
+library `homoglyphs_fork`; which script a letter belongs to, in `regex`. A name keeps to letters in everyday
+use, to one script (Latin goes with Chinese, Japanese and Korean), and to few marks on a letter.
 """
 
 from __future__ import annotations
@@ -39,16 +39,25 @@ SCRIPTS = frozenset(
 BETWEEN_LETTERS = "\u00b7\u0375\u058a\u05be\u05f3\u05f4\u0f0b\u200c\u200d\u2010\u2019\u2027\u30a0\u30fb"
 """Besides ASCII, what stands between letters in some language (UAX #31, table 3): · and ’, for example."""
 
-_NOT_FOR_NAMES = re.compile(
-    "Ancient|Half Marks|Jamo|Kana (Ext|Sup)|Letterlike|Marks (Ext|for|Sup)|Modifier Tone|Musical|Notation|"
-    "Number Forms|Vedic|^Phonetic|Cyrillic Ext|Latin Extended-[D-Z]"
+_NOT_FOR_NAMES = (
+    *("Ancient Greek Musical Notation", "Ancient Greek Numbers", "Combining Diacritical Marks Extended"),
+    *("Combining Diacritical Marks Supplement", "Combining Diacritical Marks for Symbols"),
+    *("Combining Half Marks", "Cyrillic Extended-A", "Cyrillic Extended-B", "Cyrillic Extended-C"),
+    *("Cyrillic Extended-D", "Hangul Compatibility Jamo", "Hangul Jamo", "Hangul Jamo Extended-A"),
+    *("Hangul Jamo Extended-B", "Kana Extended-A", "Kana Extended-B", "Kana Supplement"),
+    *("Latin Extended-D", "Latin Extended-E", "Latin Extended-F", "Latin Extended-G", "Letterlike Symbols"),
+    *("Modifier Tone Letters", "Musical Symbols", "Number Forms", "Phonetic Extensions"),
+    *("Phonetic Extensions Supplement", "Small Kana Extension", "Vedic Extensions"),
+    "Znamenny Musical Notation",
 )
 """Blocks of letters for phonetics, scholars and notations, many of which look like everyday ones."""
 
 _PLAIN = re.compile("[!-~]+")
 """Printable ASCII: the profiles change nothing but its case, and take 12 µs to find that out."""
 
-_PARTS_OF_LETTERS = re.compile("CJK Radicals|CJK Strokes|Ideographic Desc|Kanbun")
+_PARTS_OF_LETTERS = (
+    "CJK Radicals Supplement", "CJK Strokes", "Ideographic Description Characters", "Kanbun",
+)  # fmt: skip
 """Blocks of wide symbols that look like Chinese letters, or like the strokes of any."""
 
 SIMPLE = frozenset("丨丶丿亅乀乁一二三口工卜丅丄〇〡〢〣ノーニエロトイ")
@@ -140,17 +149,27 @@ def _judge(name: str) -> None:
 def _in_everyday_use(c: str) -> bool:
     if c in BETWEEN_LETTERS:
         return True
-    from fontTools import unicodedata as scripts
-
     if category(c) in ("So", "Sk"):  # wide as emoji are; the narrow ones can look like letters
-        return east_asian_width(c) == "W" and not _PARTS_OF_LETTERS.search(scripts.block(c))
+        return east_asian_width(c) == "W" and not _has(c, "Block", *_PARTS_OF_LETTERS)
     return (
         f"a{c}".isidentifier()
         and combining(c) != 1  # a stroke through the letter
-        and scripts.script(c) in SCRIPTS
-        and not _NOT_FOR_NAMES.search(scripts.block(c))
+        and _has(c, "Script", *SCRIPTS)
+        and not _has(c, "Block", *_NOT_FOR_NAMES)
         and "SMALL CAPITAL" not in name_of(c, "")
     )
+
+
+def _has(c: str, name: str, *values: str) -> bool:
+    """Whether this property of Unicode has one of these values for the character."""
+    return _having(name, values).match(c) is not None
+
+
+@cache
+def _having(name: str, values: tuple[str, ...]) -> Any:
+    import regex  # here, for a quick `import labkit`: most names are plain letters
+
+    return regex.compile("[" + "".join(rf"\p{{{name}={value}}}" for value in values) + "]")
 
 
 def _of_one_script(name: str) -> bool:
@@ -168,13 +187,14 @@ def _shared(sets: Iterable[set[str]]) -> set[str]:
     return set.intersection(*sets)
 
 
+@lru_cache(1024)
 def _writing_systems(c: str) -> set[str]:
     """Those that the character is written in (UTS #39, section 5.1); none: in any."""
     if c.isascii():
         return {"Latn"} if c.isalpha() else set()
-    from fontTools import unicodedata as scripts
-
-    found: set[str] = scripts.script_extension(c) - {"Zyyy", "Zinh"}
+    found = {script for script in SCRIPTS - {"Zyyy", "Zinh"} if _has(c, "Script_Extensions", script)}
+    if not found and not _has(c, "Script_Extensions", "Zyyy", "Zinh"):
+        return {"others"}  # of Yi's radicals, which are symbols
     for script, mixed in (("Hani", "Hanb Jpan Kore"), ("Bopo", "Hanb"), ("Hang", "Kore")):
         found |= set(mixed.split()) if script in found else set()
     return found | ({"Jpan"} if found & {"Hira", "Kana"} else set())
@@ -220,9 +240,7 @@ def looks(name: str) -> frozenset[str]:
 
 
 def _without_loose_marks(name: str) -> str:
-    from fontTools import unicodedata as scripts
-
-    return "".join(c for c in name if category(c) != "Mn" or scripts.script(c) != "Zinh")
+    return "".join(c for c in name if category(c) != "Mn" or not _has(c, "Script", "Zinh"))
 
 
 def load() -> None:
@@ -249,7 +267,7 @@ def _mistaken() -> Mapping[int, str]:
     The library's file has each letter with all that look like it, both ways round. A letter with several
     is the one that the others are replaced by; of a pair, it is the first in order.
     """
-    import json  # here, for a quick `import labkit`: most names are plain letters
+    import json
     from importlib.resources import files
 
     # Around letters that are written from right to left there are marks, U+200E.

@@ -18,9 +18,10 @@ import pytest
 from programs import CLEAN, LABKIT, PATIENCE, Program, Serving
 from support import Wire, need
 
-from labkit import ChatServer, Limits
-from labkit.cli import lab
+from labkit import ChatServer, Limits, __version__
 from labkit.cli.console import print_notice
+from labkit.exercises.grading.notebooks import NOTEBOOKS
+from labkit.exercises.handout.own_copy import FIRST
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,8 +48,23 @@ def test_help_names_every_command() -> None:
         assert run(command, "--help").returncode == 0
 
 
+def test_without_a_command_they_are_listed() -> None:
+    """As `--help` does; and `--version` says which labkit this is."""
+    listed = run()
+    assert (listed.returncode, listed.stderr, listed.stdout) == (0, "", run("--help").stdout)
+    assert run("--version").stdout == f"labkit {__version__}\n"
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["join", "--port", "70000"], ["serve", "--port", "x"]]
+    "arguments",
+    [
+        ["dance"],
+        ["join", "--port", "70000"],
+        ["serve", "--port", "x"],
+        ["lab", "here", "there"],
+        ["lab", "here", "--in-place"],
+        ["lab", "--in-place", "--only-copy"],
+    ],
 )
 def test_a_command_line_that_cannot_be_understood(arguments: list[str]) -> None:
     """Status 2, what is wrong, and no traceback."""
@@ -241,30 +257,22 @@ def test_the_demo_tells_the_same_story_every_time() -> None:
 
 
 class Lab(Program):
-    """`python -m labkit lab` on a notebook of the test's own, with no settings but its own."""
+    """`python -m labkit lab` with no settings but the test's own."""
 
-    def __init__(self, notebook: Path, folder: Path, *options: str) -> None:
-        program = (
-            "import sys; from pathlib import Path; from labkit import __main__; "
-            "from labkit.cli import lab; "
-            "lab.NOTEBOOK = Path(sys.argv[1]); sys.exit(__main__.main(['lab', *sys.argv[2:]]))"
-        )
+    def __init__(self, folder: Path, *options: str) -> None:
         folders = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
         no_display = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
         super().__init__(
-            *(sys.executable, "-c", program, str(notebook), *options),
+            *(*LABKIT, "lab", *options),
             # JupyterLab is not to be measured: it takes long enough.
             environment={**CLEAN, **folders, **no_display, "COVERAGE_PROCESS_START": ""},
         )
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Path:
-    """A small notebook, in a folder with a space in its name."""
-    path = tmp_path / "the notebooks" / lab.NOTEBOOK.name
-    path.parent.mkdir()
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    return path
+def folder(tmp_path: Path) -> Path:
+    """A folder for the copy, with a space in its name."""
+    return tmp_path / "the notebooks"
 
 
 def fetch(address: str) -> tuple[int, str]:
@@ -274,17 +282,26 @@ def fetch(address: str) -> tuple[int, str]:
         return page.status, page.read().decode()
 
 
-def test_lab_opens_the_notebook(notebook: Path, tmp_path: Path) -> None:
-    """The address that it prints works as it stands, asks about no news, and SIGINT ends it all."""
-    with Lab(notebook, tmp_path) as running:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_lab_opens_the_notebook(in_place: bool, folder: Path, tmp_path: Path) -> None:
+    """A copy, or the repository's own: the address that it prints works as it stands, asks about no news,
+    and SIGINT ends it all."""
+    opened = NOTEBOOKS if in_place else folder
+    with socket.create_server(("localhost", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    # Another test may look for a free port at the same time.
+    options = ("--in-place", "--port", port) if in_place else (str(folder),)
+    with Lab(tmp_path, *options) as running:
         said = running.until("Ctrl-C ends JupyterLab.")
         found = re.search(r"http://localhost:(\d+)(/lab/tree/\S+)\?token=(\w+)", said)
         assert found, said
+        assert found[2] == f"/lab/tree/{FIRST}"
         status, page = fetch(found[0])
         assert status == 200 and "JupyterLab" in page
         base, token = f"http://localhost:{found[1]}", f"?token={found[3]}"
         _, contents = fetch(f"{base}/api/contents{token}")
-        assert [file["name"] for file in json.loads(contents)["content"]] == [notebook.name]
+        names = {path.name for path in opened.iterdir() if not path.name.startswith((".", "__"))}
+        assert {file["name"] for file in json.loads(contents)["content"]} - {"__pycache__"} == names
         _, settings = fetch(f"{base}/lab/api/settings/@jupyterlab/apputils-extension:notification{token}")
         defaults = json.loads(settings)["schema"]["properties"]
         assert defaults["fetchNews"]["default"] == "false"
@@ -295,32 +312,31 @@ def test_lab_opens_the_notebook(notebook: Path, tmp_path: Path) -> None:
         assert is_free(("127.0.0.1", int(found[1])))
 
 
-def test_lab_without_its_notebooks(tmp_path: Path) -> None:
-    """One line that says what is missing, and where it was looked for."""
-    with Lab(tmp_path / "none.ipynb", tmp_path) as running:
-        complaint = running.fails()
-    assert complaint.startswith(f"no notebook at {tmp_path / 'none.ipynb'}")
+def test_lab_where_no_copy_can_be(tmp_path: Path) -> None:
+    """One line that says why."""
+    file = tmp_path / "file"
+    file.touch()
+    ours = NOTEBOOKS / "mine"
+    for place, why in ((file, f"cannot write {file}: "), (ours, f"{ours} is in ")):
+        with Lab(tmp_path, str(place)) as running:
+            assert running.fails().startswith(why)
+    assert not ours.exists()
 
 
-def test_lab_on_a_taken_port(notebook: Path, tmp_path: Path) -> None:
+def test_lab_on_a_taken_port(folder: Path, tmp_path: Path) -> None:
     """One line, not Jupyter's page of them."""
     with ChatServer(port=0) as other:
-        with Lab(notebook, tmp_path, "--port", str(other.address[1])) as running:
+        with Lab(tmp_path, str(folder), "--port", str(other.address[1])) as running:
             assert (
                 running.fails() == f"port {other.address[1]} is taken; without --port a free one is found"
             )
 
 
-def test_lab_that_does_not_start(notebook: Path, tmp_path: Path) -> None:
+def test_lab_that_does_not_start(folder: Path, tmp_path: Path) -> None:
     """What follows -- reaches JupyterLab; if it cannot start with that, the last line says so."""
-    with Lab(notebook, tmp_path, "--", "--ServerApp.ip=no such address") as running:
+    with Lab(tmp_path, str(folder), "--", "--ServerApp.ip=no such address") as running:
         assert running.ends() == 1
         assert running.complaints().splitlines()[-1].startswith("labkit: JupyterLab did not start")
-
-
-def test_lab_looks_beside_the_package() -> None:
-    """The notebooks are the repository's own."""
-    assert lab.NOTEBOOK == Path(__file__).parents[2] / "notebooks" / "00_the_whole_chat.ipynb"
 
 
 def test_a_server_that_cannot_say_where_it_listens_ends() -> None:

@@ -74,9 +74,11 @@ class Bench:
         self.hub = LocalHub(Limits(), self.journal, lambda: self.broadcaster, self.ending, 4096)
         self.broadcaster = Written(self.hub.lock)
         self.hub.open()
+        self.clients: list[ServerConnection] = []
 
     def connected(self) -> ServerConnection:
         client = ServerConnection(socket.socket(), LineFraming(), None, threading.Lock())
+        self.clients.append(client)
         self.hub.slots.add(client, "127.0.0.1")
         return client
 
@@ -94,7 +96,7 @@ class Bench:
 def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
-    for client in list(bench.hub.slots._slots):
+    for client in bench.clients:
         client.sock.close()
     bench.hub.stop()
 

@@ -10,7 +10,7 @@ It writes JSON, without Jupyter's packages.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -20,8 +20,13 @@ from labkit.exercises.catalogue import NAMES, exercise_called
 from labkit.exercises.catalogue.judge import JUDGE
 from labkit.exercises.exercise import Exercise, Task
 
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
-"""Where the repository keeps them."""
+PACKAGE = Path(__file__).resolve().parents[2]
+
+INSTALLED = (PACKAGE / "notebooks").is_dir()
+"""Whether the walkthrough is in the package, where setup.py puts it; else it stands beside."""
+
+NOTEBOOKS = (PACKAGE if INSTALLED else PACKAGE.parent) / "notebooks"
+"""Where the walkthrough is; in the repository, those of exercises, too."""
 
 Cell = dict[str, Any]
 
@@ -99,13 +104,17 @@ next hint, run `result.hint()` in a cell of its own.
 """
 
 
-def notebooks() -> dict[str, str]:
-    """The text of every notebook, by its path: `exercises/01_bytes_on_a_wire.ipynb`, …"""
-    found = {}
-    for chapter in CHAPTERS:
-        for folder, solved in (("exercises", False), ("solutions", True)):
-            found[f"{folder}/{chapter.stem}.ipynb"] = as_json(list(_cells(chapter, solved)))
-    return found
+FOLDERS = {"exercises": False, "solutions": True}
+"""The folders, and whether what is in them is solved."""
+
+
+def notebooks(folders: Collection[str] = tuple(FOLDERS)) -> dict[str, str]:
+    """The text of every notebook in these, by its path: `exercises/01_bytes_on_a_wire.ipynb`, …"""
+    return {
+        f"{folder}/{chapter.stem}.ipynb": as_json(list(_cells(chapter, FOLDERS[folder])))
+        for chapter in CHAPTERS
+        for folder in folders
+    }
 
 
 def write(folder: Path) -> Iterator[Path]:

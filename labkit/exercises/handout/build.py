@@ -13,15 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from labkit import __version__
 from labkit.exercises.catalogue import NAMES, exercise_called
 from labkit.exercises.catalogue.judge import JUDGE
-from labkit.exercises.grading.notebooks import NOTEBOOKS, as_json, notebooks
-from labkit.exercises.handout import traces
+from labkit.exercises.grading.notebooks import NOTEBOOKS
+from labkit.exercises.handout import own_copy, traces
 from labkit.exercises.handout.stripping import CannotStrip, without_answers
 
 ROOT = NOTEBOOKS.parent
@@ -47,7 +46,8 @@ def edition() -> Files:
     """
     if not (ROOT / "STUDENTS.md").is_file():
         raise CannotBuild(f"no STUDENTS.md in {ROOT}: the student's edition is made from the repository")
-    files = dict(sorted([*_package(), *_notebooks(), *_pages()]))
+    laid = [(f"notebooks/{name}", data) for name, data in own_copy.contents()]
+    files = dict(sorted([*_package(), *laid, *_pages()]))
     known = traces.of_all_exercises()
     for path, data in files.items():
         if not path.endswith(".png") and (left := known.left_in(path, data)):
@@ -63,9 +63,10 @@ def write(folder: Path) -> list[Path]:
         CannotBuild: as `edition`; or the folder holds what is no edition, or somebody's work.
         OSError: something cannot be read or written.
     """
-    for own in (ROOT / "labkit", NOTEBOOKS, ROOT / "tests"):
-        if folder.resolve().is_relative_to(own):
-            raise CannotBuild(f"{folder} is in the repository's {own.name}/: choose another")
+    try:
+        own_copy.check_not_ours(folder)
+    except own_copy.CannotLay as error:
+        raise CannotBuild(str(error)) from None
     before = _written(folder)
     files = edition()
     for name in before:
@@ -139,50 +140,25 @@ def _package() -> Iterator[tuple[str, bytes]]:
                 raise CannotBuild(f"{name}: {error}") from None
         if name == f"{CATALOGUE}/__init__.py":
             source = _exchanged(name, source, "WITH_ANSWERS = True", "WITH_ANSWERS = False")
+        if name == "labkit/__init__.py":
+            source = _exchanged(name, source, f'"{__version__}"', f'"{__version__}+student"')
         yield name, source.encode()
-
-
-def _notebooks() -> Iterator[tuple[str, bytes]]:
-    """The exercises, the walkthroughs without what they print, and the pictures."""
-    for name, text in notebooks().items():
-        if name.startswith("exercises/"):
-            yield f"notebooks/{name}", text.encode()
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
-        yield f"notebooks/{path.name}", _unrun(path.read_text(encoding="utf-8")).encode()
-    for path in sorted((NOTEBOOKS / "images").glob("*.png")):
-        yield f"notebooks/images/{path.name}", path.read_bytes()
-
-
-def _unrun(text: str) -> str:
-    """The notebook as if it had never been run."""
-    cells: list[dict[str, Any]] = json.loads(text)["cells"]
-    for cell in cells:
-        cell["metadata"] = {}
-        if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
-    return as_json(cells)
 
 
 def _pages() -> Iterator[tuple[str, bytes]]:
     """What stands beside the two: README, license, and what pip needs."""
     yield "README.md", _read("STUDENTS.md").encode()
     yield "LICENSE", _read("LICENSE").encode()
-    project = _read("pyproject.toml")
-    settings = tomllib.loads(project)["project"]
-    # The tools that the project itself is made with are not for students.
-    tools = {_package_name(line) for line in settings["optional-dependencies"]["dev"]}
-    pinned = _read("requirements.txt").splitlines()
-    kept = [line for line in pinned if _package_name(line) not in tools]
-    yield "requirements.txt", ("\n".join(kept) + "\n").encode()
-    sections = re.split(r"^(?=\[)", project, flags=re.MULTILINE)
-    wanted = ("[build-system]", "[project]", "[tool.setuptools")
+    yield "requirements.txt", _read("requirements.txt").encode()
+    yield "setup.py", _read("setup.py").encode()
+    sections = re.split(r"^(?=\[)", _read("pyproject.toml"), flags=re.MULTILINE)
+    wanted = ("[build-system]", "[project", "[tool.setuptools")
     project = "".join(section for section in sections if section.startswith(wanted)).rstrip() + "\n"
-    version = f'version = "{settings["version"]}'
-    yield "pyproject.toml", _exchanged("pyproject.toml", project, version, version + "+student").encode()
-
-
-def _package_name(requirement: str) -> str:
-    return re.split(r"[^\w-]", requirement.lower().replace("_", "-"))[0]
+    for extra in ("teach", "dev"):
+        project, found = re.subn(rf"^{extra} = \[(.*|\n( .*\n)*)\]\n", "", project, flags=re.MULTILINE)
+        if not found:
+            raise CannotBuild(f"pyproject.toml: the extra {extra} is not written as expected")
+    yield "pyproject.toml", project.encode()
 
 
 def _exchanged(name: str, text: str, old: str, new: str) -> str:

@@ -14,8 +14,24 @@
 - units.py      times and sizes in words
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from labkit.instruments.load.plan import LoadError, Plan
-from labkit.instruments.load.result import Comparison, Result
-from labkit.instruments.load.run import compare, load
+
+if TYPE_CHECKING:
+    from labkit.instruments.load.result import Comparison, Result
+    from labkit.instruments.load.run import compare, load
 
 __all__ = ["Comparison", "LoadError", "Plan", "Result", "compare", "load"]
+
+_WHERE = {"Comparison": "result", "Result": "result", "compare": "run", "load": "run"}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs numpy, loaded when it is wanted: a load can be planned without."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

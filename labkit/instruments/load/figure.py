@@ -15,16 +15,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
+from labkit.extras import extra
 
 _logger = logging.getLogger("matplotlib")
 _level = _logger.level
 _logger.setLevel(logging.ERROR)  # it reports its font cache on standard error
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
-from PIL import Image  # noqa: E402
+with extra("load"):
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    from PIL import Image
 
 _logger.setLevel(_level)
 

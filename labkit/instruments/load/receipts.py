@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import string
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labkit.extras import extra
 from labkit.instruments.load.plan import TOKEN
 from labkit.instruments.load.times import Times
+
+with extra("load"):
+    import numpy as np
+    from numpy.typing import NDArray
 
 MARK = b"^"
 """Ends a line's number. Servers do not use it in lines of their own."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from labkit.extras import extra
 from labkit.instruments.load.plan import LoadError
 from labkit.instruments.redis_server import RedisServer
 
@@ -79,7 +80,8 @@ class Redis:
 
         Source: https://redis.io/docs/latest/commands/info/ (section `cpu`).
         """
-        import redis
+        with extra("redis"):
+            import redis
 
         try:
             with redis.Redis.from_url(

@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import ArrayLike
+from labkit.extras import extra
+
+with extra("load"):
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 LEAST = 1e-6
 """Seconds; what is shorter counts as this long."""

@@ -13,10 +13,13 @@ A panel is also text: its `repr` is what you would read in it, so that a noteboo
 front end.
 """
 
-from labkit.instruments.panel.boards import Board, board
-from labkit.instruments.panel.chat_panel import LINES_SHOWN, ChatPanel
-from labkit.instruments.panel.ladder_panel import LadderPanel
-from labkit.instruments.panel.link_panel import LinkPanel
-from labkit.instruments.panel.server_panel import ServerPanel
+from labkit.extras import extra
+
+with extra("lab"):
+    from labkit.instruments.panel.boards import Board, board
+    from labkit.instruments.panel.chat_panel import LINES_SHOWN, ChatPanel
+    from labkit.instruments.panel.ladder_panel import LadderPanel
+    from labkit.instruments.panel.link_panel import LinkPanel
+    from labkit.instruments.panel.server_panel import ServerPanel
 
 __all__ = ["Board", "LINES_SHOWN", "ChatPanel", "LadderPanel", "LinkPanel", "ServerPanel", "board"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from html import escape
 
-import ipywidgets
-
+from labkit.extras import extra
 from labkit.instruments.panel.widgets import Panel, button, column, style
 from labkit.instruments.stepper.lines import Place, listing
 from labkit.instruments.stepper.record import Trace
 from labkit.instruments.stepper.table import HTML_STYLE, state_as_html, step_as_html, verdict_as_html
+
+with extra("lab"):
+    import ipywidgets
 
 STYLE = """<style>
 .labkit-stepper .widget-hslider { width: 100%; margin: 0; }

@@ -33,8 +33,11 @@ The files, in the order in which they are best read:
 It needs redis-py, and is loaded only by a server that has a backplane.
 """
 
-from labkit.server.backplane.backplane import Backplane
-from labkit.server.backplane.hub import RedisHub
-from labkit.server.backplane.store import NoRedis
+from labkit.extras import extra
+
+with extra("redis"):
+    from labkit.server.backplane.backplane import Backplane
+    from labkit.server.backplane.hub import RedisHub
+    from labkit.server.backplane.store import NoRedis
 
 __all__ = ["Backplane", "NoRedis", "RedisHub"]
