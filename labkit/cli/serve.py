@@ -19,7 +19,7 @@ from labkit.cli import options as take
 from labkit.cli.console import ask_for_password, is_terminal, print_error, print_notice
 from labkit.server import PORT, ChatServer, scheduling
 from labkit.server.limits import MEANS, Limits
-from labkit.wire import addresses
+from labkit.wire import addresses, descriptors
 from labkit.wire.addresses import Address, place
 from labkit.wire.framing import FRAMINGS
 
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         # Only a note: a signal interrupts the main thread anywhere, perhaps inside a lock. SIGTERM and
         # SIGHUP come as SIGINT (dispatch.py).
         signal.signal(signal.SIGINT, lambda *_: stop_asked.append(True))
-        _allow_many_files()
+        descriptors.allow_many()
         scheduling.lengthen_switch_interval()
         server = ChatServer(
             *take.address(options, PORT),
@@ -160,17 +160,6 @@ def _announce(server: ChatServer, options: argparse.Namespace, password: bool) -
 def _warn(text: str) -> None:
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
-
-
-def _allow_many_files() -> None:
-    """Let this process have as many sockets as the system grants: often 1024 unless it asks for more."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _warning(password: bool, tls: bool) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from labkit.wire.errors import words
+
 Address = tuple[str, int]
 """(host, port). The host of a link-local address names its interface, too: fe80::1%eth0 (RFC 4007)."""
 
@@ -43,7 +45,7 @@ def resolve(address: Address) -> list[Where]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
+        raise OSError(error.errno, f"no such host: {host} ({words(error)})") from None
     except UnicodeError:  # from the idna codec: a part that is empty, or too long
         raise OSError(errno.EINVAL, f"no such host: {host} (no host can be called so)") from None
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
