@@ -66,7 +66,8 @@ def _run(commands: Mapping[str, str], words: list[str]) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order, and with what it has started.
+    """SIGTERM, SIGHUP, and Windows' SIGBREAK (Ctrl-Break, the end of the window) end the command as Ctrl-C
+    does: in order, and with what it has started.
 
     Yields the list of those that came. One that was ignored from the start stays so (nohup).
     """
@@ -83,7 +84,7 @@ def _ended_by_signals() -> Iterator[list[int]]:
         return
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # while labkit was being loaded
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in named}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:

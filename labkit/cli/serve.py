@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import shlex
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ from typing import get_args, get_type_hints
 
 from labkit.cli import options as take
 from labkit.cli.console import ask_for_password, is_terminal, print_error, print_notice
+from labkit.probe import commands
 from labkit.server import PORT, ChatServer, scheduling
 from labkit.server.limits import MEANS, Limits
 from labkit.wire import addresses, descriptors
@@ -208,13 +208,13 @@ def _how_to_join(address: Address, framing: str, certificate: str | None = None)
     host, port = address
     parts = ["python -m labkit join"]
     if host != "localhost" and (certificate is not None or host != _first_of_localhost()):
-        parts.append(f"--host {shlex.quote(host)}")
+        parts.append(f"--host {commands.join([host])}")
     if port != PORT:
         parts.append(f"--port {port}")
     if framing != "lines":
         parts.append(f"--framing {framing}")
     if certificate is not None:
-        parts.append(f"--tls-ca {shlex.quote(certificate)}")
+        parts.append(f"--tls-ca {commands.join([certificate])}")
     return " ".join(parts)
 
 

@@ -15,7 +15,6 @@ from time import monotonic
 
 from labkit.server import scheduling
 from labkit.wire import addresses, sockets
-from labkit.wire.errors import words
 
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` says when the machine has no room for one more connection."""
@@ -74,7 +73,7 @@ class Acceptor:
                 sock, address = self._listener.accept()
             except OSError as error:
                 if error.errno in NO_ROOM:
-                    self._wait_for_room(words(error))
+                    self._wait_for_room(error.strerror or str(error))
                 continue  # otherwise reset before it was accepted, or `close` woke us
             if self._closing.is_set():
                 sock.close()

@@ -124,6 +124,6 @@ def held_by(where: Where) -> str:
         if any(map(in_the_way, psutil.Process().net_connections("tcp"))):
             return "self"
         for connection in filter(in_the_way, psutil.net_connections("tcp")):
-            if connection.pid is not None:
+            if connection.pid:  # Windows counts what it keeps itself as that of process 0
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""

@@ -38,13 +38,20 @@ _WINSOCK = {
 }
 """Winsock Error Codes (Microsoft), in the words that Linux has for the same."""
 
+_WINDOWS = {
+    2: "No such file or directory",
+    3: "No such file or directory",
+    5: "Permission denied",
+    193: "Exec format error",
+}
+"""System Error Codes (Microsoft), likewise. Elsewhere these are other errors' numbers."""
+
 
 def words(error: OSError | int) -> str:
     """What went wrong, in a few words."""
     number = error if isinstance(error, int) else error.errno
-    winerror = getattr(error, "winerror", None) or number or 0
-    known = _WINSOCK.get(winerror) or _WINSOCK.get(number or 0)
-    if known:
+    winerror = getattr(error, "winerror", None) or 0
+    if known := _WINDOWS.get(winerror) or _WINSOCK.get(winerror or number or 0):
         return known
     if isinstance(error, OSError):
         return error.strerror or str(error)
