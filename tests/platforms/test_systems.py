@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -124,8 +122,8 @@ EVERYWHERE = """
 import threading
 from labkit import ChatServer
 from labkit.peers.queues import QueueServer
-for make in (lambda: ChatServer("0.0.0.0", 0), lambda: ChatServer("*", 0), lambda: QueueServer("0.0.0.0", 0)):
-    with make():
+for server in ChatServer("0.0.0.0", 0), ChatServer("*", 0), QueueServer("0.0.0.0", 0):
+    with server:
         pass
 print([thread.name for thread in threading.enumerate() if thread.name.startswith("labkit")])
 """
@@ -304,7 +302,8 @@ assert len(set(found)) == len(found) and not any("nknown" in one or "error" in o
 class Refuses(sockets.Dial):
     def _outcome(self):
         return self.numbers.pop(0)
-dial = Refuses(("many.example", 1), [(socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET, ("127.0.0.2", 1))], 1)
+wheres = [(socket.AF_INET, (f"127.0.0.{n}", 1)) for n in (1, 2)]
+dial = Refuses(("many.example", 1), wheres, 1)
 dial.numbers = [10065, 10053]
 try:
     dial.go_on()

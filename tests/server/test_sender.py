@@ -73,6 +73,7 @@ class Stamped:
 def outbox(*script: object, tls: bool = False) -> tuple[Outbox, socket.socket]:
     """An outbox whose socket plays this script, and the other end."""
     ours, theirs = socket.socketpair()
+    ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
     theirs.settimeout(SOON)
     scripted = Scripted(fileno=ours.detach())
     scripted.play(*script)
@@ -402,6 +403,7 @@ def test_sends_are_made_under_the_lock_that_readers_ask() -> None:
             return Scripted.send(self, data, flags)  # type: ignore[no-untyped-call]
 
     ours, theirs = socket.socketpair()
+    ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
     watched = Watched(fileno=ours.detach())
     watched.play(FULL, 1, FULL)
     to = Outbox(watched)

@@ -28,7 +28,7 @@ _deaf: WeakSet[socket.socket] = WeakSet()
 
 
 def darwin() -> None:
-    """XNU: `send` knows no MSG_DONTWAIT, SHUT_RD throws away what has arrived, and a listener cannot be shut."""
+    """XNU: `send` knows no MSG_DONTWAIT, SHUT_RD throws away what has arrived, and no listener is shut."""
     _pretend("darwin")
     _ignore_dontwait()
 
@@ -88,7 +88,7 @@ def few_sockets() -> None:
         ]
         return (*can, [])
 
-    select.select = limited  # type: ignore[assignment]
+    select.select = limited
 
 
 def no_keepalive() -> None:
@@ -157,8 +157,8 @@ def no_threads() -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     threading.Thread.start = fails  # type: ignore[method-assign]
-    subprocess.Popen.__init__ = no_process  # type: ignore[method-assign, assignment]
-    socket.socket.__init__ = no_socket  # type: ignore[method-assign, assignment]
+    subprocess.Popen.__init__ = no_process  # type: ignore[method-assign]
+    socket.socket.__init__ = no_socket  # type: ignore[method-assign]
     sys.modules["psutil"] = None  # type: ignore[assignment]
 
 
@@ -175,8 +175,11 @@ def _pretend(platform: str) -> None:
     if platform != "emscripten":
         import asyncio  # noqa: F401  # they choose their code by that name
         import subprocess
+        import sysconfig
 
         import psutil  # noqa: F401
+
+        sysconfig.get_config_vars()
 
         for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"):
             setattr(subprocess, name, 0)
