@@ -139,7 +139,7 @@ def _start() -> int:
         raise
     finally:
         os.close(read)
-    if os.name == "posix":
+    if sys.platform != "win32":
         process.wait()
     return write
 
