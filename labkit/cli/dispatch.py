@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from labkit.cli.console import flush_output, lose_output, prepare_output
+from labkit.cli.console import flush_output, lose_output, prepare_output, print_error
+from labkit.wire import browser
 
 
 def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
@@ -52,6 +53,8 @@ def _run(commands: Mapping[str, str], words: list[str]) -> int:
     for name, help in commands.items():
         command = subparsers.add_parser(name, help=help)
         if words[:1] == [name]:
+            if browser.RUNS_HERE and name not in ("check", "exercises"):
+                return print_error(browser.NO_CHAT)
             module = import_module(f"labkit.cli.{name}")
             command.description = f"{help[0].upper()}{help[1:]}. {module.DETAILS}".rstrip()
             command.set_defaults(parser=command)

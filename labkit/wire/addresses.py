@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from labkit.wire import browser
 from labkit.wire.errors import words
 
 Address = tuple[str, int]
@@ -37,6 +38,7 @@ def resolve(address: Address) -> list[Where]:
         OSError: there is no such host.
         ValueError: that is no port.
     """
+    browser.refuse()
     host, port = address
     if not host:  # getaddrinfo would take it for this machine
         raise OSError(errno.EINVAL, "the host is empty")

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
-from labkit.wire import addresses
+from labkit.wire import addresses, browser
 from labkit.wire.addresses import Where, place
 from labkit.wire.errors import words
 
@@ -405,6 +405,7 @@ def reset_on_close(sock: socket.socket) -> None:
 
 def waker() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets: a byte written to the second wakes a `select` on the first."""
+    browser.refuse()
     ends = socket.socketpair()
     for end in ends:
         end.setblocking(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from programs import CLEAN, LABKIT, PATIENCE, Program
 from support import SOON
 
 from labkit import ChatClient
-from labkit.exercises import exercise_called
+from labkit.exercises import NAMES, exercise_called
 
 FAKE = Path(__file__).with_name("fake")
 
@@ -314,3 +315,96 @@ except ConnectionError as error:
         "cannot reach many.example:1: 127.0.0.1: No route to host; "
         "127.0.0.2: Software caused connection abort\n"
     )
+
+
+@pytest.mark.parametrize("name", ["server", "shutdown"])
+def test_a_check_without_proc_scores_in_full(name: str, tmp_path: Path) -> None:
+    """Where the kernel does not tell what was read: no step takes its pauses for work."""
+    (tmp_path / "my.py").write_text(exercise_called(name).solution, encoding="utf-8")
+    done = command("no_proc", "check", name, str(tmp_path / "my.py"), "--json")
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["ok"] or found["not_judged"], found
+
+
+# --- a Python in a browser ---
+
+
+@pytest.mark.parametrize("style", ["", *exercise_called("framing").others])
+def test_a_browser_checks_what_needs_neither_threads_nor_sockets(style: str, tmp_path: Path) -> None:
+    """`framing`, in the process itself."""
+    exercise = exercise_called("framing")
+    (tmp_path / "my.py").write_text(exercise.other(style) if style else exercise.solution, encoding="utf-8")
+    done = command("no_threads", "check", "framing", str(tmp_path / "my.py"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "10 of 10" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a recv is a message", "decodes strictly", "one rest for all connections"]
+)
+def test_a_browser_finds_what_is_wrong(wrong: str, tmp_path: Path) -> None:
+    """The step and the hint are those of any other check."""
+    exercise = exercise_called("framing")
+    (version,) = (one for one in exercise.wrong if one.name == wrong)
+    (tmp_path / "my.py").write_text(exercise.version(version), encoding="utf-8")
+    here, there = (
+        json.loads(command(fakes, "check", "framing", str(tmp_path / "my.py"), "--json").stdout)
+        for fakes in ("no_threads", "")
+    )
+    assert here == there and here["failed"] == version.step
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "framing"])
+def test_a_browser_says_what_it_lacks(name: str, tmp_path: Path) -> None:
+    """In one sentence; nothing is judged."""
+    (tmp_path / "my.py").write_text(exercise_called(name).solution, encoding="utf-8")
+    done = command("no_threads", "check", name, str(tmp_path / "my.py"))
+    assert (done.returncode, done.stderr) == (3, "")
+    said = " ".join(done.stdout.split())
+    assert "this Python runs in a browser, where there are no" in said and "not judged" in said
+    assert "less busy" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve"],
+        ["join"],
+        ["demo"],
+        ["lab"],
+        ["load"],
+        ["watch", "x"],
+        ["grade", "."],
+        ["check", "server", "a:1"],
+    ],
+)
+def test_a_browser_has_no_chat(words: list[str]) -> None:
+    """Each command says so, in one line."""
+    done = command("no_threads", *words)
+    assert done.returncode in (1, 2) and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "runs in a browser" in line
+
+
+def test_a_browser_has_neither_server_nor_client() -> None:
+    """Nor a test of one; the error is the same sentence."""
+    code = """
+import labkit
+from labkit.exercises import check, judge
+for make in (labkit.ChatServer().start, lambda: labkit.ChatClient("alice", ("localhost", 1)), lambda: judge("")):
+    try:
+        make()
+    except OSError as error:
+        print(error)
+class Framing:
+    def __init__(self, limit=4096): self.rest = b""
+    def frame(self, text): return text.encode() + b"\\n"
+    def feed(self, data):
+        *lines, self.rest = (self.rest + data).split(b"\\n")
+        return [line.removesuffix(b"\\r").decode("utf-8", "replace") for line in lines]
+print(check("framing", Framing).ok)
+"""
+    *refused, checked = run("no_threads", code).splitlines()
+    assert len(refused) == 3 and len(set(refused)) == 1 and "runs in a browser" in refused[0]
+    assert checked == "True"

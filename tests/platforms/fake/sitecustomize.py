@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -30,6 +31,7 @@ _deaf: WeakSet[socket.socket] = WeakSet()
 def darwin() -> None:
     """XNU: `send` knows no MSG_DONTWAIT, SHUT_RD throws away what has arrived, and no listener is shut."""
     _pretend("darwin")
+    no_proc()
     _ignore_dontwait()
 
     def shutdown(sock: socket.socket, how: int) -> None:
@@ -51,6 +53,7 @@ def windows() -> None:
     _lack(selectors, "PollSelector", "EpollSelector")
     selectors.DefaultSelector = selectors.SelectSelector  # type: ignore[misc, assignment]
     few_sockets()
+    no_proc()
     no_fork()
     _lack(os, *(name for name in dir(os) if name.startswith("sched_")), "SCHED_BATCH")
 
@@ -105,6 +108,23 @@ def no_keepalive() -> None:
 def no_sched() -> None:
     """Nothing of sched(7)."""
     _lack(os, *(name for name in dir(os) if name.startswith(("sched_", "SCHED_"))))
+
+
+def no_proc() -> None:
+    """Nor proc(5): psutil alone, which does not read it by Path, tells of processes."""
+    for name in ("exists", "read_text", "iterdir"):
+        setattr(Path, name, _without_proc(getattr(Path, name), name == "exists"))
+
+
+def _without_proc(inner: Any, tells: bool) -> Any:
+    def method(path: Path, *arguments: Any, **more: Any) -> Any:
+        if not str(path).startswith("/proc"):
+            return inner(path, *arguments, **more)
+        if tells:
+            return False
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+
+    return method
 
 
 def no_fork() -> None:
@@ -165,21 +185,21 @@ def no_threads() -> None:
 FAKES: dict[str, Callable[[], None]] = {
     fake.__name__: fake
     for fake in (
-        *(darwin, windows, few_sockets, no_keepalive, no_sched, no_fork, no_limits, no_words),
+        *(darwin, windows, few_sockets, no_keepalive, no_sched, no_proc, no_fork, no_limits, no_words),
         *(sigbreak, no_threads),
     )
 }
 
 
 def _pretend(platform: str) -> None:
+    import sysconfig
+
+    sysconfig.get_config_vars()
     if platform != "emscripten":
         import asyncio  # noqa: F401  # they choose their code by that name
         import subprocess
-        import sysconfig
 
         import psutil  # noqa: F401
-
-        sysconfig.get_config_vars()
 
         for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"):
             setattr(subprocess, name, 0)
