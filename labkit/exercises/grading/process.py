@@ -26,6 +26,7 @@ from typing import IO, Any, ClassVar
 
 from labkit.exercises.grading.clock import ClockFace
 from labkit.probe import children
+from labkit.probe.children import kill as kill_family
 from labkit.probe.deadline import wait
 from labkit.probe.patience import Patience
 
@@ -217,7 +218,7 @@ class Process:
 
     def kill(self) -> None:
         """End it, and what it started, and do not wait for that."""
-        children.kill(self._process)
+        kill_family(self._process)
 
     def stop(self) -> None:
         """End it, and what it started, at once. A second call does no harm."""
