@@ -216,7 +216,7 @@ def test_a_send_that_fails_ends_this_one_alone(number: int, reason: str, later: 
         post(broadcaster, *(Hears(one, "lobby") for one in everyone), ForRoom("lobby", b"one\n"))
         until(lambda: broken.failed is not None)
         assert broken.failed == reason
-        assert broken.sock.recv(1) == b""  # so its own thread finds out
+        assert sockets.receive(broken.sock, 1) == b""  # so its own thread finds out
         post(broadcaster, ForRoom("lobby", b"two\n"))
         post(broadcaster, *(Close(one, politely=one is not broken) for one in everyone))
         assert [everything(wire) for _, wire in others] == [b"one\ntwo\n"] * 2
@@ -490,7 +490,7 @@ def test_one_that_takes_nothing_has_its_grace(bench: Bench) -> None:
     assert to.failed is None and to.behind == 1000
     bench.after(0.2)
     assert to.failed == TOO_SLOW and to.behind == 0 and bench.sender.idle
-    assert to.sock.recv(1) == b""
+    assert sockets.receive(to.sock, 1) == b""
     assert struct.unpack("ii", to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)
     bench.sender.send((to,), b"more", 1)
     assert to.behind == 0

