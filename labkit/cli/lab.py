@@ -42,6 +42,9 @@ SETTINGS = {
 }
 """JupyterLab's settings, where the lab's defaults differ from its own."""
 
+LOOK_AROUND = 0.2
+"""Seconds between two looks whether JupyterLab has ended."""
+
 SHUTDOWN = 10.0
 """Seconds that JupyterLab has to end its kernels and itself."""
 
@@ -99,7 +102,8 @@ def open_notebooks(port: int | None = None, browser: bool = True, more: Sequence
                 sep="\n",
                 flush=True,
             )
-            child.wait()
+            while child.poll() is None:
+                sleep(LOOK_AROUND)  # on Windows, Ctrl-C does not interrupt a wait
         except KeyboardInterrupt:
             _end(child)
         else:

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
-from labkit.wire import addresses, browser
+from labkit.wire import addresses, browser, winsock
 from labkit.wire.addresses import Where, place
 from labkit.wire.errors import words
 
@@ -158,6 +158,8 @@ class Dial:
                 self._failures.append((self._where[0], error.errno or 0))
                 continue
             self.sock.setblocking(False)
+            if os.name == "nt" and self._where[0] in ("127.0.0.1", "::1"):
+                winsock.refuse_at_once(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small lines go out at once
             if self._receive_buffer is not None:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)

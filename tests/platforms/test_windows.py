@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -19,11 +20,11 @@ from programs import CLEAN, LABKIT, PATIENCE, Program
 from support import SOON, Wire
 
 from labkit import ChatClient, ChatServer
-from labkit.cli import lab
+from labkit.cli import console, lab
 from labkit.journal import Journal
 from labkit.probe import children, commands, job
 from labkit.probe.reaper import runs
-from labkit.wire import errors, sockets
+from labkit.wire import errors, sockets, winsock
 
 # --- a server, and what waits when it stops ---
 
@@ -278,6 +279,39 @@ def test_a_pipe_whose_reader_is_gone(number: int, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", write)
         children._tell(99, "family 1")
+
+
+class Ws2:
+    """Stands for ws2_32.dll."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def WSAIoctl(self, sock: Any, code: Any, parameters: Any, size: Any, *rest: Any) -> int:  # noqa: N802
+        given = parameters._obj
+        self.asked.append((sock.value, hex(code.value), given.Rtt, given.MaxSynRetransmissions, size.value))
+        return 0
+
+
+def test_a_refused_connect_is_to_say_so_at_once() -> None:
+    """As documented; and where there is no such library, nothing happens."""
+    library = Ws2()
+    with socket.socket() as sock:
+        winsock.refuse_at_once(sock, library)
+        assert library.asked == [(sock.fileno(), "0x98000011", 0xFFFF, 0xFE, 4)]
+        winsock.refuse_at_once(sock, object())
+        winsock.refuse_at_once(sock)
+
+
+def test_a_reader_that_is_gone_is_no_error_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EINVAL is how it is told there; elsewhere that is an error."""
+    invalid = OSError(errno.EINVAL, "Invalid argument")
+    assert console.reader_is_gone(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert console.reader_is_gone(invalid) == (os.name == "nt")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        assert console.reader_is_gone(invalid)
+        assert not console.reader_is_gone(OSError(errno.ENOSPC, "full"))
 
 
 def test_words_for_errors_are_the_systems_own() -> None:
