@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import threading
@@ -491,7 +492,10 @@ def test_one_that_takes_nothing_has_its_grace(bench: Bench) -> None:
     bench.after(0.2)
     assert to.failed == TOO_SLOW and to.behind == 0 and bench.sender.idle
     assert sockets.receive(to.sock, 1) == b""
-    assert struct.unpack("ii", to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)
+    layout = "hh" if os.name == "nt" else "ii"
+    size = struct.calcsize(layout)
+    linger = to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, size)
+    assert struct.unpack(layout, linger) == (1, 0)
     bench.sender.send((to,), b"more", 1)
     assert to.behind == 0
     bench.sender.close(to, politely=True)
