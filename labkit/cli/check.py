@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from labkit.cli import options as take
 from labkit.cli.console import print_error
 from labkit.cli.options import add_framing, apart
+from labkit.wire import browser
 from labkit.wire.messages import Request
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def arrange(words: list[str]) -> tuple[list[str], argparse.Namespace]:
 
 def run(options: argparse.Namespace) -> int:
     name, what, program = options.exercise, options.what, options.program
+    if browser.RUNS_HERE and (name == "judge" or not (what or "").endswith((".py", ".ipynb"))):
+        return unusable(browser.NO_CHAT)
     if name == "server" and not (what is not None and what.endswith((".py", ".ipynb"))):
         if (what is None) == (program is None):
             options.parser.error("check server needs HOST:PORT, or -- COMMAND, or the exercise's FILE.py")

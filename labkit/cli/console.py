@@ -49,13 +49,13 @@ def print_notice(text: str, needed: bool = False) -> None:
     """
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        discard_output()
     except OSError as error:
-        if needed:
+        gone = reader_is_gone(error)
+        if needed and not gone:
             raise
         discard_output()
-        print_error(f"cannot write to standard output ({error.strerror}); going on without it")
+        if not gone:
+            print_error(f"cannot write to standard output ({error.strerror}); going on without it")
 
 
 def print_heard(line: str) -> None:
@@ -102,6 +102,11 @@ def ask_for_password(prompt: str) -> str:
         raise ValueError("no password: the input ended") from None
 
 
+def reader_is_gone(error: OSError) -> bool:
+    """Whether it says that no one reads our output any more: EPIPE, or EINVAL on Windows."""
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
+
+
 def discard_output() -> None:
     """The reader of our output is gone (`| head -1`): drop the rest of it, without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -123,7 +128,7 @@ def lose_output(error: OSError) -> int:
     if error.filename is not None or error.errno not in OUTPUT_ERRORS:
         raise error
     discard_output()
-    if isinstance(error, BrokenPipeError):
+    if reader_is_gone(error):
         return 1
     return print_error(f"cannot write to standard output ({error.strerror})")
 

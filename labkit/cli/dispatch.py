@@ -26,6 +26,7 @@ from typing import Any
 from labkit import __version__
 from labkit.cli.console import called, flush_output, lose_output, prepare_output, print_error
 from labkit.extras import MissingExtra
+from labkit.wire import browser
 
 
 def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
@@ -57,6 +58,8 @@ def _run(commands: Mapping[str, str], words: list[str]) -> int:
     for name, help in commands.items():
         command = subparsers.add_parser(name, help=help)
         if words[:1] == [name]:
+            if browser.RUNS_HERE and name not in ("check", "exercises"):
+                return print_error(browser.NO_CHAT)
             module = import_module(f"labkit.cli.{name}")
             details = module.DETAILS.replace("python -m labkit", called())
             command.description = f"{help[0].upper()}{help[1:]}. {details}".rstrip()
@@ -75,7 +78,8 @@ def _run(commands: Mapping[str, str], words: list[str]) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order, and with what it has started.
+    """SIGTERM, SIGHUP, and Windows' SIGBREAK (Ctrl-Break, the end of the window) end the command as Ctrl-C
+    does: in order, and with what it has started.
 
     Yields the list of those that came. One that was ignored from the start stays so (nohup).
     """
@@ -92,7 +96,7 @@ def _ended_by_signals() -> Iterator[list[int]]:
         return
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # while labkit was being loaded
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in named}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:

@@ -48,6 +48,9 @@ SETTINGS = {
 }
 """JupyterLab's settings, where the lab's defaults differ from its own."""
 
+LOOK_AROUND = 0.2
+"""Seconds between two looks whether JupyterLab has ended."""
+
 SHUTDOWN = 10.0
 """Seconds that JupyterLab has to end its kernels and itself."""
 
@@ -156,7 +159,8 @@ def open_notebooks(
                 sep="\n",
                 flush=True,
             )
-            child.wait()
+            while child.poll() is None:
+                sleep(LOOK_AROUND)  # on Windows, Ctrl-C does not interrupt a wait
         except KeyboardInterrupt:
             _end(child)
         else:
@@ -233,9 +237,12 @@ def _came_up(child: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def _listens(pid: int, port: int) -> bool:
-    """Whether it is this process that listens there: another may have been quicker."""
+    """Whether this process or a descendant listens there: another may have been quicker. In a venv on
+    Windows, python.exe only starts the Python that does it."""
     try:
-        connections = psutil.Process(pid).net_connections("tcp")
+        first = psutil.Process(pid)
+        tree = [first, *first.children(recursive=True)]
+        connections = [one for process in tree for one in process.net_connections("tcp")]
     except psutil.Error:  # it has ended; or we may not look, and believe it
         return bool(psutil.pid_exists(pid))
     return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)

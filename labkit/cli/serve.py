@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import shlex
 import signal
 import socket
 import sys
@@ -17,9 +16,10 @@ from typing import get_args, get_type_hints
 
 from labkit.cli import options as take
 from labkit.cli.console import ask_for_password, called, is_terminal, print_error, print_notice
+from labkit.probe import commands
 from labkit.server import PORT, ChatServer, scheduling
 from labkit.server.limits import MEANS, Limits
-from labkit.wire import addresses
+from labkit.wire import addresses, descriptors
 from labkit.wire.addresses import Address, place
 from labkit.wire.framing import FRAMINGS
 
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         # Only a note: a signal interrupts the main thread anywhere, perhaps inside a lock. SIGTERM and
         # SIGHUP come as SIGINT (dispatch.py).
         signal.signal(signal.SIGINT, lambda *_: stop_asked.append(True))
-        _allow_many_files()
+        descriptors.allow_many()
         scheduling.lengthen_switch_interval()
         server = ChatServer(
             *take.address(options, PORT),
@@ -162,17 +162,6 @@ def _warn(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _allow_many_files() -> None:
-    """Let this process have as many sockets as the system grants: often 1024 unless it asks for more."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _warning(password: bool, tls: bool) -> str:
     """What to beware of where other machines can reach the server; "" if it has both."""
     if password and tls:
@@ -219,13 +208,13 @@ def _how_to_join(address: Address, framing: str, certificate: str | None = None)
     host, port = address
     parts = [f"{called()} join"]
     if host != "localhost" and (certificate is not None or host != _first_of_localhost()):
-        parts.append(f"--host {shlex.quote(host)}")
+        parts.append(f"--host {commands.join([host])}")
     if port != PORT:
         parts.append(f"--port {port}")
     if framing != "lines":
         parts.append(f"--framing {framing}")
     if certificate is not None:
-        parts.append(f"--tls-ca {shlex.quote(certificate)}")
+        parts.append(f"--tls-ca {commands.join([certificate])}")
     return " ".join(parts)
 
 

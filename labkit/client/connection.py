@@ -8,7 +8,6 @@ TLS itself has to say goes out with the next line.
 from __future__ import annotations
 
 import math
-import socket
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from labkit.wire import sockets
 from labkit.wire.addresses import place
+from labkit.wire.errors import words
 from labkit.wire.framing import Framing
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ClientConnection:
             self.decrypted(b"")  # begins TLS
         except OSError as error:
             self.sock.close()
-            raise ConnectionError(f"the connection broke at once ({error.strerror})") from None
+            raise ConnectionError(f"the connection broke at once ({words(error)})") from None
 
     @property
     def encrypted(self) -> bool:
@@ -98,7 +98,7 @@ class ClientConnection:
         """Why it ended, in words: by this error, or by the server's FIN."""
         if self.trouble:
             return self.trouble
-        why = error.strerror or str(error) if error else ""
+        why = words(error) if error else ""
         if self._tls is not None and self.no_tls:
             why = "the server does not speak TLS" if self._tls.plain_text else self._tls.trouble or why
             return f"{self.no_tls}: {why or 'the server hung up (it may be full, or not speak TLS)'}"
@@ -207,9 +207,11 @@ class ClientConnection:
     # --- for any thread ---
 
     def stop_reading(self) -> None:
-        """Have the receiving thread close it. SHUT_RD sends nothing, and wakes that thread."""
+        """Have the receiving thread close it. The server is told nothing."""
         self.deaf = True
-        self.shut(socket.SHUT_RD)
+        with self._closing:
+            if self._is_open():
+                sockets.stop_reading(self.sock)
 
     def break_off(self, why: str) -> None:
         """Have the receiving thread close it with RST."""

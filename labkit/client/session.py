@@ -17,6 +17,7 @@ from labkit.client.errors import ComingBack, ConnectionEnded, NicknameRefused, P
 from labkit.client.reconnect import LastWords, Reconnection
 from labkit.client.transcript import Transcript
 from labkit.wire.addresses import Address, place
+from labkit.wire.errors import words
 from labkit.wire.framing import RAW, NewFraming, TooLong
 from labkit.wire.messages import BadCommand, Notice, Quit, from_client, from_server
 from labkit.wire.text import clean
@@ -173,7 +174,7 @@ class Session:
             connection.break_off(str(error))
             raise ComingBack(f"{error}; the line was not said") from None
         except OSError as error:
-            why = self.transcript.end or error.strerror or error
+            why = self.transcript.end or words(error)
             raise ConnectionEnded(f"{self.dialogue.nickname} is no longer connected ({why})") from None
 
     def begin_to_leave(self, why: str, unplug: bool = False) -> bool:

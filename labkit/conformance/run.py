@@ -10,7 +10,6 @@ Here are the order of things and how long they may take.
 from __future__ import annotations
 
 import contextlib
-import shlex
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -32,7 +31,7 @@ from labkit.conformance.server_under_test import (
     letters,
 )
 from labkit.journal import Journal
-from labkit.probe import kernel
+from labkit.probe import commands, kernel
 from labkit.probe.deadline import SLICE, Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
@@ -149,13 +148,13 @@ def check_command(
     try:
         with _running(command, []) as (launched, clock):
             server = ServerUnderTest(launched.address, framing, TIMEOUT, request=request, clock=clock)
-            opening = opened(server, server.connect("first"), shlex.join(command))
+            opening = opened(server, server.connect("first"), commands.join(command))
             server.leave()
     except NotStarted as error:
-        raise CannotRun(f"{shlex.join(command)}: {error}") from None
+        raise CannotRun(f"{commands.join(command)}: {error}") from None
     except CannotJoin as failed:
-        raise CannotRun(f"{shlex.join(command)}: it listens, but {failed.seen}") from None
-    report = Report(shlex.join(command), framing, opening.notes, ladder_of=ladder)
+        raise CannotRun(f"{commands.join(command)}: it listens, but {failed.seen}") from None
+    report = Report(commands.join(command), framing, opening.notes, ladder_of=ladder)
     server = replace(server, timeout=opening.timeout, speaks=opening.speaks, form=opening.form)
     chosen = sorted((b for b in BEHAVIOURS if not only or b.number in only), key=lambda b: b.number)
     verdicts = _all_at_once(chosen, command, server, 1 if one_by_one else AT_A_TIME)

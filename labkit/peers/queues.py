@@ -13,6 +13,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass
+from time import monotonic
 
 from labkit.peers.sendqueue import SendQueue
 from labkit.server.acceptor import Acceptor
@@ -74,8 +75,10 @@ class QueueServer:
         for client in self._threads.values():  # no more clients come: these are all
             client.queue.put(messages.Notice(messages.SERVER_STOPPED).data())
             client.queue.finish()
-            with contextlib.suppress(OSError):  # closed already
-                sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread
+        give_up = monotonic() + LINGER
+        for client in self._threads.values():
+            client.queue.join(max(0.0, give_up - monotonic()))
+            sockets.hang_up(client.sock)  # wakes its thread, and one that still sends
         for thread in self._threads:
             thread.join()
 

@@ -71,7 +71,7 @@ class SendQueue:
         self.finish()
         with contextlib.suppress(OSError):  # closed already
             sockets.reset_on_close(self.sock)
-            sockets.shut(self.sock, socket.SHUT_RDWR)
+        sockets.hang_up(self.sock)
 
     def join(self, seconds: float | None = None) -> bool:
         """Wait for the thread; whether it has ended."""

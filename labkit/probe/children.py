@@ -24,12 +24,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from labkit.probe.job import Job
 
 MARK = "LABKIT_REAPER"
 """The environment variable with the marks, a colon between them: tests may start what starts something."""
@@ -47,8 +51,22 @@ def popen(
     """
     pipe = _pipe()
     process = subprocess.Popen(command, env=_marked(os.environ if env is None else env), **options)
+    if os.name == "nt":
+        _jobs[process] = Job(process.pid)
     _tell(pipe, f"family {process.pid}")
     return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End it, which `popen` has started in a session of its own, and what it has started there (on Windows:
+    all that it has started). Does not wait for that."""
+    if os.name == "nt":
+        _jobs[process].kill()
+        return
+    # The group has the process's number, and lives as long as any process in it. PermissionError: macOS
+    # says so where only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def mark_all() -> None:
@@ -79,6 +97,7 @@ def remove(folder: str | os.PathLike[str]) -> None:
 _lock = threading.Lock()  # guards _write
 _write: int | None = None  # our end of the reaper's pipe
 _token = secrets.token_hex(8)
+_jobs: WeakKeyDictionary[subprocess.Popen[bytes], Job] = WeakKeyDictionary()  # Windows
 
 
 def _pipe() -> int:
@@ -120,13 +139,13 @@ def _start() -> int:
         raise
     finally:
         os.close(read)
-    if os.name == "posix":
+    if sys.platform != "win32":
         process.wait()
     return write
 
 
 def _tell(pipe: int, line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # somebody has ended it
+    with contextlib.suppress(OSError):  # somebody has ended it: EPIPE; on Windows EINVAL
         os.write(pipe, f"{line}\n".encode())
 
 

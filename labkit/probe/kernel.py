@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
-import psutil
-
 from labkit.probe import netlink
 from labkit.probe.deadline import Clock, Deadline
 from labkit.wire import sockets
@@ -133,6 +131,8 @@ def listens(port: int) -> str | None:
 
 def listener(port: int) -> int | None:
     """The id of the process that listens on this port of this machine, if we may know."""
+    import psutil  # seldom needed
+
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:

@@ -25,7 +25,7 @@ import psutil
 from labkit.probe import children, kernel
 from labkit.probe.patience import Patience
 from labkit.probe.reaper import runs
-from labkit.wire import sockets
+from labkit.wire import errors, sockets
 
 STARTING = 10.0
 """Seconds that a server may take until it listens; those in which others had the processor do not count."""
@@ -93,7 +93,7 @@ class Launched:
                 start_new_session=os.name == "posix",
             )
         except OSError as error:
-            raise NotStarted(f"cannot run {words[0]!r}: {error.strerror}") from None
+            raise NotStarted(f"cannot run {words[0]!r}: {errors.words(error)}") from None
         self._printed = b""
         self._reader = threading.Thread(target=self._read, name="labkit-check-output", daemon=True)
         self._reader.start()
@@ -181,7 +181,8 @@ class Launched:
         self._signal("SIGTERM", tree)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOPPING)
-        self._signal("SIGKILL", tree)  # what it left behind, too
+        children.kill(self._process)  # and what it left behind
+        self._signal("SIGKILL", tree)
         self._process.wait()
         # SIGKILL takes a moment, too; descendants that are not our children cannot be waited for.
         until = monotonic() + STOPPING
@@ -194,7 +195,6 @@ class Launched:
     def _signal(self, name: str, tree: list[psutil.Process]) -> None:
         """To its whole process group, and to processes that left the group."""
         if os.name == "posix":
-            # The group has the process's id, and lives as long as any process in it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, getattr(signal, name))
         for process in tree:
@@ -223,7 +223,7 @@ def _is_free(port: int) -> bool:
             with socket.socket(family) as sock:
                 sock.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):  # the latter: reserved by Windows
                 return False  # any other error: it has no IPv6
     return True
 

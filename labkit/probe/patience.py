@@ -20,8 +20,6 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import Protocol
 
-import psutil
-
 TURN = 0.02
 """Seconds from one look to the next. However late that is, a turn counts at most twice that, and the time
 of the processor that the look before it took; or what the processes have used, if that is more."""
@@ -159,19 +157,22 @@ class Portable:
 
     def __init__(self) -> None:
         self._used: dict[int, float] = {}
+        import psutil  # elsewhere than on Linux alone
+
+        self._psutil = psutil
         self._idle, self._since, self._share = psutil.cpu_times().idle, monotonic(), 1.0
 
     def __call__(self, pids: Collection[int], seconds: float) -> Turn:
         turn = Turn(late=max(0.0, seconds - 2 * TURN))
         for pid in pids:
-            with contextlib.suppress(psutil.Error):
-                times = psutil.Process(pid).cpu_times()
+            with contextlib.suppress(self._psutil.Error):
+                times = self._psutil.Process(pid).cpu_times()
                 used = times.user + times.system
                 turn.used += used - self._used.get(pid, used)
                 self._used[pid] = used
         now = monotonic()
         if now - self._since >= WINDOW:
-            idle = psutil.cpu_times().idle
+            idle = self._psutil.cpu_times().idle
             self._share = min(1.0, (idle - self._idle) / (FREE * (now - self._since)))
             self._idle, self._since = idle, now
         turn.starved = seconds * (1 - max(self._share, 0.0 if pids else LEAST))
@@ -273,6 +274,8 @@ def children_of(pid: int) -> list[int]:
     Linux tells it, proc(5); elsewhere psutil has to look at all processes of the machine.
     """
     if not CHILDREN_ARE_TOLD:
+        import psutil
+
         with contextlib.suppress(psutil.Error):
             return [child.pid for child in psutil.Process(pid).children(recursive=True)]
         return []

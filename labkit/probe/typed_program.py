@@ -24,6 +24,7 @@ from time import sleep
 import psutil
 
 from labkit.probe import children
+from labkit.wire.errors import words
 
 COLUMNS = 4000
 """Of the terminal: no client need break a line."""
@@ -63,6 +64,10 @@ def filled(words: Collection[str], values: Mapping[str, object]) -> list[str]:
 
 def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _ignores_interrupts() -> bool:
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def _environment() -> dict[str, str]:
@@ -105,11 +110,11 @@ class TypedProgram:
                 stderr=write,
                 start_new_session=os.name == "posix",
                 # What a shell starts in the background ignores Ctrl-C; so would the child.
-                preexec_fn=_heed_interrupts if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else None,
+                preexec_fn=_heed_interrupts if os.name == "posix" and _ignores_interrupts() else None,
             )
         except OSError as error:
             os.close(read)
-            raise NoProgram(f"cannot run {command[0]!r}: {error.strerror}") from None
+            raise NoProgram(f"cannot run {command[0]!r}: {words(error)}") from None
         finally:
             os.close(write)
         assert self._process.stdin is not None
@@ -243,11 +248,7 @@ class TypedProgram:
         tree: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             tree = psutil.Process(self.pid).children(recursive=True)
-        if os.name == "posix":
-            # The group has the process's id, and lives as long as any process in it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-        self._process.kill()
+        children.kill(self._process)
         for process in tree:
             with contextlib.suppress(psutil.Error):  # psutil notices a process id that is used again
                 process.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from time import monotonic
 
@@ -71,5 +70,5 @@ class Admission:
         client.in_the_way = True
         refused = Refused("no nickname yet, and others need the room")
         self._hub.broadcaster.post([ForOne(client.outbox, refused.data())])
-        sockets.shut(client.sock, socket.SHUT_RD)
+        sockets.stop_reading(client.sock)
         return True

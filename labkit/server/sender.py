@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from labkit.server.backlog import BLOCK_COSTS, PIECE_COSTS, Backlog, MemoryUse
 from labkit.server.limits import Limits
-from labkit.wire import sockets
+from labkit.wire import selecting, sockets
 from labkit.wire.messages import HUNG_UP, TOO_SLOW, VANISHED, Reason
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Sender:
         self._waiting: dict[Outbox, None] = {}  # who has a backlog, or is about to be closed
         self._store = MemoryUse()  # what waits for them
         self._check_at = 0.0
-        self._selector = selectors.DefaultSelector()
+        self._selector = selecting.selector()
         self._wakes, self._wake = sockets.waker()
         self._selector.register(self._wakes, selectors.EVENT_READ)
 
@@ -261,7 +261,7 @@ class Sender:
         outbox.clear = False
         self._forget(outbox)
         if outbox.close_by is None:
-            sockets.shut(outbox.sock, socket.SHUT_RD)  # RDWR would say FIN, as if all had been told
+            sockets.stop_reading(outbox.sock)  # a FIN would say that all had been told
         else:
             self._close(outbox)
 

@@ -212,7 +212,7 @@ class ChatServer:
         here = [client for client in self._clients if not client.leaving]
         self._hub.say_farewell(here)
         for client in here:
-            sockets.shut(client.sock, socket.SHUT_RD)  # wakes its thread; we can still write
+            sockets.stop_reading(client.sock)  # wakes its thread; we can still write
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has stopped, for `timeout` seconds at most; whether it has."""

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from labkit.wire import browser
+from labkit.wire.errors import words
+
 Address = tuple[str, int]
 """(host, port). The host of a link-local address names its interface, too: fe80::1%eth0 (RFC 4007)."""
 
@@ -35,6 +38,7 @@ def resolve(address: Address) -> list[Where]:
         OSError: there is no such host.
         ValueError: that is no port.
     """
+    browser.refuse()
     host, port = address
     if not host:  # getaddrinfo would take it for this machine
         raise OSError(errno.EINVAL, "the host is empty")
@@ -43,7 +47,7 @@ def resolve(address: Address) -> list[Where]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise OSError(error.errno, f"no such host: {host} ({error.strerror})") from None
+        raise OSError(error.errno, f"no such host: {host} ({words(error)})") from None
     except UnicodeError:  # from the idna codec: a part that is empty, or too long
         raise OSError(errno.EINVAL, f"no such host: {host} (no host can be called so)") from None
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
@@ -122,6 +126,6 @@ def held_by(where: Where) -> str:
         if any(map(in_the_way, psutil.Process().net_connections("tcp"))):
             return "self"
         for connection in filter(in_the_way, psutil.net_connections("tcp")):
-            if connection.pid is not None:
+            if connection.pid:  # Windows counts what it keeps itself as that of process 0
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""

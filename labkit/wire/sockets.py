@@ -1,8 +1,11 @@
 """All that differs between operating systems about sockets.
 
-Linux and macOS can send at once on a socket that another thread waits on (MSG_DONTWAIT), and give up a
-`recv` after a while (SO_RCVTIMEO). Windows can do neither: there no socket blocks, and a thread waits in
-`select`. And SO_REUSEADDR, which elsewhere gives a server its port back, lets another program steal it.
+Linux can send at once on a socket that another thread waits on (MSG_DONTWAIT), give up a `recv` after a
+while (SO_RCVTIMEO), and end it with SHUT_RD without losing what has arrived. Elsewhere no socket blocks,
+and a thread that waits looks around: macOS' `send` knows no MSG_DONTWAIT, and its SHUT_RD throws away what
+has arrived (XNU's uipc_socket.c); Windows has neither option, and after SHUT_RD its `recv` fails
+(WSAESHUTDOWN). And Windows' SO_REUSEADDR, which elsewhere gives a server its port back, lets another
+program steal it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
-from labkit.wire import addresses
+from labkit.wire import addresses, browser, winsock
 from labkit.wire.addresses import Where, place
+from labkit.wire.errors import words
 
 if sys.platform == "linux":
     import fcntl
@@ -28,7 +33,7 @@ if sys.platform == "linux":
 
 Address = addresses.Address
 
-HAS_DONTWAIT = hasattr(socket, "MSG_DONTWAIT")  # a test sets it to False, to try the other way
+HAS_DONTWAIT = sys.platform == "linux"  # a test sets it to False, to try the other way
 _NOW = int(getattr(socket, "MSG_DONTWAIT", 0))
 # Python ignores SIGPIPE, but a program that imports labkit may not.
 SEND_NOW = _NOW | int(getattr(socket, "MSG_NOSIGNAL", 0))
@@ -40,7 +45,10 @@ RETRANSMIT_MS = 4000  # milliseconds between two retransmissions, at most; 16 of
 _TCP_RTO_MAX_MS = 44  # linux/tcp.h, from 6.15 on; the socket module does not have it yet
 _LONGEST_SEGMENT = 32767  # bytes that TCP_MAXSEG may say: MAX_TCP_WINDOW in Linux
 _LOOK_AROUND = 0.05  # seconds; how often `connect` asks whether it is still wanted, and time is left
-_WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where shutdown() does not wake it
+_WAKE_UP = 0.2  # seconds; how often a waiting thread looks around where SHUT_RD cannot wake it
+
+# What a call says of a connection that is over. EINVAL: macOS, of one that is reset or half closed.
+_OVER = (errno.ENOTCONN, errno.EINVAL, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN)
 
 _CANNOT_LISTEN = {
     errno.EADDRINUSE: "another program listens there already",
@@ -66,7 +74,7 @@ def listen(host: str, port: int, waiting: int = 4096) -> socket.socket:
         if trouble.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             break
     at = place((host or "*", port))
-    why = _CANNOT_LISTEN.get(trouble.errno or 0, trouble.strerror)
+    why = _CANNOT_LISTEN.get(trouble.errno or 0) or words(trouble)
     if trouble.errno == errno.EADDRINUSE:
         holder = addresses.held_by((family, where))
         if holder == "self":
@@ -151,6 +159,8 @@ class Dial:
                 self._failures.append((self._where[0], error.errno or 0))
                 continue
             self.sock.setblocking(False)
+            if os.name == "nt" and self._where[0] in ("127.0.0.1", "::1"):
+                winsock.refuse_at_once(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small lines go out at once
             if self._receive_buffer is not None:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
@@ -187,8 +197,8 @@ class Dial:
         if errors == {errno.ETIMEDOUT}:
             tried = tried and f" ({tried})"
             return ConnectionError(f"no answer from {at} within {self._timeout:g} s{tried}")
-        words = {errno.ECONNREFUSED: "nobody listens there", errno.ETIMEDOUT: "no answer in time"}
-        whys = [(host, words.get(error) or os.strerror(error)) for host, error in self._failures]
+        known = {errno.ECONNREFUSED: "nobody listens there", errno.ETIMEDOUT: "no answer in time"}
+        whys = [(host, known.get(error) or words(error)) for host, error in self._failures]
         return ConnectionError(
             f"cannot reach {at}: {'; '.join(f'{host}: {why}' if tried else why for host, why in whys)}"
         )
@@ -232,9 +242,10 @@ def prepare(sock: socket.socket) -> None:
     but that also ends a client which reads so slowly that its window stays shut for 60 s. See tcp(7).
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     dead_after = KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES
-    # Linux calls the first one KEEPIDLE, macOS KEEPALIVE; a system that lacks one keeps its default.
+    # Linux calls the first one KEEPIDLE, macOS KEEPALIVE. A system that lacks or refuses one has its own.
     options = {
         "TCP_KEEPIDLE": KEEPALIVE_IDLE,
         "TCP_KEEPALIVE": KEEPALIVE_IDLE,
@@ -247,7 +258,7 @@ def prepare(sock: socket.socket) -> None:
     except OSError:
         options["TCP_USER_TIMEOUT"] = 1000 * dead_after
     for name, value in options.items():
-        if hasattr(socket, name):
+        with suppress(AttributeError, OSError):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     sock.setblocking(HAS_DONTWAIT)
 
@@ -255,14 +266,14 @@ def prepare(sock: socket.socket) -> None:
 def patience(sock: socket.socket, seconds: float | None) -> None:
     """From now on `receive` gives up after so many seconds; None: never."""
     if not HAS_DONTWAIT:
-        return  # `receive` waits in select, and is told each time
+        return  # `receive` looks around, and is told each time
     whole = 0 if seconds is None else max(seconds, 0.001)  # 0 means never to the kernel
     value = struct.pack("@ll", int(whole), int(whole % 1 * 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
 
 
 def receive(sock: socket.socket, size: int, seconds: float | None = None) -> bytes:
-    """`recv`, giving up as `patience` said; b"" is the peer's FIN, or our own `shutdown`.
+    """`recv`, giving up as `patience` said; b"" is the peer's FIN, or our own `stop_reading`.
 
     `seconds` repeats what `patience` was told, for the systems that need it here.
 
@@ -275,13 +286,25 @@ def receive(sock: socket.socket, size: int, seconds: float | None = None) -> byt
         try:
             return sock.recv(size)
         except BlockingIOError:
+            if sock in _deaf:
+                return b""
             if HAS_DONTWAIT or (give_up is not None and monotonic() >= give_up):
                 raise TimeoutError("nothing came") from None
         except TimeoutError as error:
             # ETIMEDOUT: keepalive went unanswered. The peer is gone, and not merely silent.
             raise ConnectionAbortedError(error.errno, error.strerror) from None
-        left = _WAKE_UP if give_up is None else min(_WAKE_UP, max(0.0, give_up - monotonic()))
-        select.select([sock], [], [], left)
+        readable(sock, _WAKE_UP if give_up is None else max(0.0, give_up - monotonic()))
+
+
+_deaf: WeakSet[socket.socket] = WeakSet()  # from which `receive` is to take what has arrived, and no more
+
+
+def stop_reading(sock: socket.socket) -> None:
+    """Have `receive` return what has arrived, and then b"", in any thread. The peer is told nothing."""
+    if HAS_DONTWAIT:
+        shut(sock, socket.SHUT_RD)
+    else:
+        _deaf.add(sock)
 
 
 def send_now(sock: socket.socket, data: bytes | memoryview) -> int:
@@ -305,10 +328,13 @@ def _poll(sock: socket.socket, events: int, seconds: float) -> int:
 
 
 def readable(sock: socket.socket, seconds: float) -> bool:
-    """Whether `recv` would return at once: now, or within so many seconds."""
+    """Whether `recv` would return at once: now, or within so many seconds. Where SHUT_RD cannot
+    wake a thread, `receive` and others must look around: this returns sooner."""
+    if not HAS_DONTWAIT:
+        seconds = min(seconds, _WAKE_UP)
     if hasattr(select, "poll"):
         return _poll(sock, select.POLLIN, seconds) != 0
-    return bool(select.select([sock], [], [], min(seconds, _WAKE_UP))[0])
+    return bool(select.select([sock], [], [], seconds)[0])
 
 
 def writable(sock: socket.socket, seconds: float) -> bool:
@@ -322,11 +348,11 @@ def writable(sock: socket.socket, seconds: float) -> bool:
 def ended_by(sock: socket.socket) -> str | None:
     """Which of "FIN" and "RST" has come from the peer, even behind bytes that are unread; or None.
 
-    Linux alone tells of a FIN before its turn (POLLRDHUP); elsewhere only what has broken is seen.
+    Linux alone tells of either before its turn (POLLRDHUP).
     """
-    if not hasattr(select, "poll"):
+    if sys.platform != "linux":
         return None
-    events = _poll(sock, getattr(select, "POLLRDHUP", 0), 0)
+    events = _poll(sock, select.POLLRDHUP, 0)
     if events & (select.POLLERR | select.POLLHUP):
         return "RST"
     return "FIN" if events else None
@@ -352,18 +378,26 @@ def unsent(sock: socket.socket) -> int:
     if sys.platform == "linux":
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     if sys.platform == "darwin":
-        return sock.getsockopt(socket.SOL_SOCKET, 0x1024)
+        with suppress(OSError):
+            return sock.getsockopt(socket.SOL_SOCKET, 0x1024)
     return 0
 
 
 def shut(sock: socket.socket, how: int) -> None:
-    """`shutdown`, which wakes a thread in `recv`; that the peer was quicker is no error."""
+    """`shutdown`; that the peer was quicker is no error."""
     try:
         sock.shutdown(how)
     except OSError as error:
-        # ENOTCONN: it was gone already. EINVAL: macOS says so of a half-closed connection.
-        if error.errno not in (errno.ENOTCONN, errno.EINVAL):
+        if error.errno not in _OVER:
             raise
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End the connection, and wake a thread that waits in it: Linux wakes it by `shutdown`, Windows by
+    `close`, macOS by either."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
 
 
 def reset_on_close(sock: socket.socket) -> None:
@@ -372,12 +406,13 @@ def reset_on_close(sock: socket.socket) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(layout, 1, 0))
     except OSError as error:
-        if error.errno != errno.EINVAL:  # macOS says so of a connection that is reset already
+        if error.errno not in _OVER:
             raise
 
 
 def waker() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets: a byte written to the second wakes a `select` on the first."""
+    browser.refuse()
     ends = socket.socketpair()
     for end in ends:
         end.setblocking(False)

@@ -21,6 +21,7 @@ from labkit.exercises import NAMES
 OUTPUTS: dict[str, dict[str, str]] = {
     "ascii": {"PYTHONIOENCODING": "ascii"},
     "cp866": {"PYTHONIOENCODING": "cp866"},
+    "cp1251": {"PYTHONIOENCODING": "cp1251"},
     "cp1252": {"PYTHONIOENCODING": "cp1252"},
     "C": {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
 }

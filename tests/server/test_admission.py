@@ -20,6 +20,7 @@ from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import ServerConnection
 from labkit.server.delivery import Close, Entry, ForOne
 from labkit.server.hub import LocalHub
+from labkit.wire import sockets
 from labkit.wire.framing import LineFraming
 
 
@@ -54,6 +55,7 @@ class Bench:
 
     def comes(self, host: str = "10.0.0.1") -> tuple[ServerConnection, bool]:
         ours, theirs = socket.socketpair()
+        ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
         self.wires.append(theirs)
         client = ServerConnection(ours, LineFraming(), None, threading.Lock())
         self.clients.append(client)
@@ -95,7 +97,7 @@ def test_who_has_no_nickname_makes_way(make: Callable[..., Bench]) -> None:
     third, three = bench.comes()
     assert three and len(bench.hub.slots) == 2 and first not in bench.hub.slots
     assert bench.told() == [ForOne(first.outbox, b"! no nickname yet, and others need the room\n")]
-    assert first.in_the_way and not second.in_the_way and first.sock.recv(1) == b""
+    assert first.in_the_way and not second.in_the_way and sockets.receive(first.sock, 1) == b""
     for client in (second, third):
         bench.hub.slots.named(client)
     fourth, four = bench.comes()

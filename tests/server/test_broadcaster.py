@@ -142,6 +142,7 @@ def pair(buffer: int | None = None) -> tuple[Outbox, Wire]:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
+        ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
     return Outbox(ours), Wire(theirs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import threading
@@ -73,6 +74,7 @@ class Stamped:
 def outbox(*script: object, tls: bool = False) -> tuple[Outbox, socket.socket]:
     """An outbox whose socket plays this script, and the other end."""
     ours, theirs = socket.socketpair()
+    ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
     theirs.settimeout(SOON)
     scripted = Scripted(fileno=ours.detach())
     scripted.play(*script)
@@ -215,7 +217,7 @@ def test_a_send_that_fails_ends_this_one_alone(number: int, reason: str, later: 
         post(broadcaster, *(Hears(one, "lobby") for one in everyone), ForRoom("lobby", b"one\n"))
         until(lambda: broken.failed is not None)
         assert broken.failed == reason
-        assert broken.sock.recv(1) == b""  # so its own thread finds out
+        assert sockets.receive(broken.sock, 1) == b""  # so its own thread finds out
         post(broadcaster, ForRoom("lobby", b"two\n"))
         post(broadcaster, *(Close(one, politely=one is not broken) for one in everyone))
         assert [everything(wire) for _, wire in others] == [b"one\ntwo\n"] * 2
@@ -402,6 +404,7 @@ def test_sends_are_made_under_the_lock_that_readers_ask() -> None:
             return Scripted.send(self, data, flags)  # type: ignore[no-untyped-call]
 
     ours, theirs = socket.socketpair()
+    ours.setblocking(sockets.HAS_DONTWAIT)  # as `prepare` does
     watched = Watched(fileno=ours.detach())
     watched.play(FULL, 1, FULL)
     to = Outbox(watched)
@@ -488,8 +491,11 @@ def test_one_that_takes_nothing_has_its_grace(bench: Bench) -> None:
     assert to.failed is None and to.behind == 1000
     bench.after(0.2)
     assert to.failed == TOO_SLOW and to.behind == 0 and bench.sender.idle
-    assert to.sock.recv(1) == b""
-    assert struct.unpack("ii", to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)
+    assert sockets.receive(to.sock, 1) == b""
+    layout = "hh" if os.name == "nt" else "ii"
+    size = struct.calcsize(layout)
+    linger = to.sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, size)
+    assert struct.unpack(layout, linger) == (1, 0)
     bench.sender.send([(to, b"more", 1)])
     assert to.behind == 0
     bench.sender.close(to, politely=True)

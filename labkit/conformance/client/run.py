@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from labkit.conformance.client.way import CannotConnect, Way
 from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_OFFERED, NOT_TRIED, PRINTED
 from labkit.conformance.run import ATTEMPTS, LONGEST
 from labkit.conformance.server_under_test import NotJudged, NotOffered
+from labkit.probe import commands
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.patience import LATE, Patience, too_busy
@@ -58,7 +58,7 @@ def check_client(
         CannotRun: it does not start, does not connect, or is not made for standard input.
     """
     started = monotonic()
-    name = shlex.join(way.command)
+    name = commands.join(way.command)
     way, notes = opened(way, name)
     report = ClientReport(name, way.framing, notes, ladder_of=ladder)
     show(report.head())

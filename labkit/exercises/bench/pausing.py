@@ -100,8 +100,11 @@ class Pausing:
     def says(self, client: RawClient, line: str) -> int:
         """The client says a line. Returns how many bytes its thread will have read then."""
         got = self.listener.given[client.sock.getsockname()].got
-        client.send(line)
-        return got + len(line.encode()) + 1
+        data = f"{line}\n".encode()
+        client.push(
+            data
+        )  # at once: what it said before is read, as `meet` saw; `send` would wait elsewhere
+        return got + len(data)
 
     def meet(self, one: RawClient, first: str, two: RawClient, second: str, lines: int) -> bool:
         """`one` says its line; its thread stops before so many lines of code; then `two` says its own.

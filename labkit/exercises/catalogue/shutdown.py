@@ -48,7 +48,7 @@ class Server:
         self.acceptor = threading.Thread(target=self.accept_clients)
         self.threads = []  # of the clients
         self.clients = set()  # their sockets
-        self.lock = threading.Lock()  # guards clients: a socket in there is open
+        self.lock = threading.Lock()  # guards clients
         ### END SOLUTION
 
     def start(self):
@@ -95,7 +95,8 @@ class Server:
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
-                    client.shutdown(socket.SHUT_RDWR)  # wakes recv
+                    client.shutdown(socket.SHUT_RDWR)  # wakes recv (on Windows, close does)
+                client.close()
         for thread in self.threads:
             thread.join()
         ### END SOLUTION
@@ -306,7 +307,8 @@ END_CONNECTIONS = """\
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it may have vanished
-                    client.shutdown(socket.SHUT_RDWR)  # wakes recv
+                    client.shutdown(socket.SHUT_RDWR)  # wakes recv (on Windows, close does)
+                client.close()
 """
 JOIN = """\
         for thread in self.threads:
@@ -996,14 +998,16 @@ EXERCISE = Exercise(
             clients_there,
             hints=(
                 "What does stop() have to do for each client?",
-                "client.shutdown(socket.SHUT_RDWR) ends the connection, and wakes who sits in recv.",
+                "client.shutdown(socket.SHUT_RDWR) ends the connection, and wakes who sits in recv; on "
+                "Windows, client.close() after it does.",
             ),
             hints_by_clue=AT_A_LOCK
             | {
                 "does not come back": (
                     "A client's thread sits in recv. What would make recv return?",
-                    "Not close(): Linux keeps a connection open while a thread waits in its recv.",
-                    "client.shutdown(socket.SHUT_RDWR), and then join its thread.",
+                    "Not close() alone: Linux keeps a connection open while a thread waits in its recv. "
+                    "Nor, on Windows, shutdown() alone.",
+                    "client.shutdown(socket.SHUT_RDWR), then client.close(), and then join its thread.",
                 ),
                 "all": (
                     "stop() closed the listener. From where does it know who is inside?",
@@ -1202,7 +1206,14 @@ EXERCISE = Exercise(
         Wrong(
             "closes the clients under recv",
             "stop() ends every client's connection, also of one who says nothing",
-            (("client.shutdown(socket.SHUT_RDWR)  # wakes recv", "client.close()"),),
+            (
+                (
+                    "                with contextlib.suppress(OSError):  # it may have vanished\n"
+                    "                    client.shutdown(socket.SHUT_RDWR)  "
+                    "# wakes recv (on Windows, close does)\n",
+                    "",
+                ),
+            ),
             clue="does not come back",
         ),
         Wrong(

@@ -26,7 +26,8 @@ A client that stops reading must not stop the server. Write `Outbox`: the lines 
 - `.put(line)` takes bytes that end with LF, and never waits. `True`: the line will be sent, whole and in
   order. `False`: the client is given up, because `limit` lines wait already, or because the connection is
   broken. Then `put` says `False` for ever, and the socket has been shut down, so that the thread in
-  `sock.recv` wakes. Nothing of this concerns any other client.
+  `sock.recv` wakes. (On Windows `shutdown` wakes no thread, but `close` does: after it, close the socket.)
+  Nothing of this concerns any other client.
 - `.close()`: no more lines; `put` says `False` from now on. What waits is still sent, if the client reads
   it within half a second; `close` returns within two seconds, whatever the client does.
 - An outbox may have a thread of its own, or all may share one. A thread of its own has ended soon after
@@ -95,6 +96,7 @@ class Outbox:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it is broken already
+        self.sock.close()  # on Windows, this wakes them
         ### END SOLUTION
 '''
 
@@ -620,7 +622,8 @@ EXERCISE = Exercise(
                 ),
                 "not shut down": (
                     "alice has been given up, but her thread in recv does not know. What would wake it?",
-                    "sock.shutdown(socket.SHUT_RDWR): recv returns b'' in any thread, and sendall fails.",
+                    "sock.shutdown(socket.SHUT_RDWR): recv returns b'' in any thread, and sendall fails. "
+                    "On Windows they fail only after sock.close().",
                 ),
                 "closed": (
                     "You closed the socket. Why does a recv that waits on it not notice?",

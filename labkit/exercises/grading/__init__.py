@@ -6,6 +6,7 @@
 - clock.py          the clock by which that process is timed
 - explaining.py     which lines to look at after a failure, and which code was judged
 - guard.py          notices what a submission reaches for, and bounds what it uses up
+- here.py           `check` where no process can be started
 - judging.py        `judge(my_test)`
 - memory.py         a bound on the memory of a student's code
 - notebooks.py      the notebooks of exercises and of solutions, both from one source

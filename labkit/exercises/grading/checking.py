@@ -37,6 +37,7 @@ from labkit.exercises.progress import remembered
 from labkit.journal import Event
 from labkit.probe.deadline import Deadline
 from labkit.probe.patience import LATE, TURN, too_busy
+from labkit.wire import browser
 
 STEP_SECONDS = 5.0
 """Seconds that a step may take, by the clock of its process."""
@@ -75,6 +76,10 @@ def check(name: str, code: Any, *, filename: str = YOUR_FILE, place: Place | Non
         ValueError: there is no such exercise.
     """
     exercise = exercise_called(name)
+    if browser.RUNS_HERE:
+        from labkit.exercises.grading import here
+
+        return _explained(*here.check(exercise, code, filename), filename)
     if INSIDE in os.environ:
         return Result(exercise, len(exercise.steps))
     try:

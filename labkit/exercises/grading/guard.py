@@ -14,8 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import psutil
-
 FILE_SIZE = 100_000_000
 """Bytes that a file which the code writes may have."""
 
@@ -138,6 +136,8 @@ def _bound_files() -> None:
 def _bound_processes() -> None:
     """Let the user have few more than now. Only where it starts one: threads count, too, and a right answer
     has many. The superuser has no such bound."""
+    import psutil
+
     with contextlib.suppress(ImportError, OSError, ValueError, psutil.Error):
         import resource
 

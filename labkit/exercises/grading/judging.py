@@ -33,6 +33,7 @@ from labkit.exercises.grading.explaining import text_of
 from labkit.exercises.grading.process import INSIDE, Place, Process, Starved
 from labkit.exercises.progress import remembered
 from labkit.probe.patience import LATE, too_busy
+from labkit.wire import browser
 
 CHILD = "labkit.exercises.grading.server_child"
 
@@ -177,6 +178,7 @@ def judge(test: Any, *, filename: str = YOUR_FILE, place: Place | None = None) -
         filename: what to call the source in errors.
         place: where to run it, if not here: as a submission, guarded.
     """
+    browser.refuse()
     if INSIDE in os.environ:
         return Judgement(())
     try:

@@ -7,6 +7,7 @@ reports mean, checking.py and judging.py know.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -25,6 +26,7 @@ from typing import IO, Any, ClassVar
 
 from labkit.exercises.grading.clock import ClockFace
 from labkit.probe import children
+from labkit.probe.children import kill as kill_family
 from labkit.probe.deadline import wait
 from labkit.probe.patience import Patience
 
@@ -147,11 +149,9 @@ class Process:
 
     def _hand_over(self, job: bytes) -> None:
         stdin = self._pipe(self._process.stdin)
-        try:
+        with contextlib.suppress(OSError):  # it has ended already, and nothing is reported
             stdin.write(job)
             stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended already: then nothing is reported
 
     @property
     def pid(self) -> int:
@@ -218,15 +218,7 @@ class Process:
 
     def kill(self) -> None:
         """End it, and what it started, and do not wait for that."""
-        if hasattr(os, "killpg"):
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # all of them have ended
-            except PermissionError:
-                pass  # macOS, if only zombies are left
-        else:
-            self._process.kill()
+        kill_family(self._process)
 
     def stop(self) -> None:
         """End it, and what it started, at once. A second call does no harm."""
@@ -242,7 +234,8 @@ class Process:
             thread.join(max(0.0, give_up - monotonic()))
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None and not any(thread.is_alive() for thread in self._threads):
-                pipe.close()
+                with contextlib.suppress(OSError):  # something is left in it that the process did not read
+                    pipe.close()
 
     def __enter__(self) -> Process:
         return self

@@ -18,6 +18,7 @@ from time import perf_counter as now
 
 from labkit.instruments.load.receipts import MARK, Receipts, SentLines
 from labkit.instruments.load.times import Times
+from labkit.wire import selecting
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -83,7 +84,7 @@ class ClientPool:
         self.cut_short = False  # not all that was said had come when it was ended
         self._total = 0  # lines said, by all
         self._here = len(clients)  # whose connection has not ended
-        self._selector = selectors.DefaultSelector()
+        self._selector = selecting.selector()
         for client in clients:
             self._selector.register(client.sock, READ, client)
         step = len(clients) / sampled

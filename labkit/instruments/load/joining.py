@@ -19,7 +19,8 @@ from typing import Any
 from labkit.instruments.load.clients import CHUNK, LoadClient
 from labkit.instruments.load.plan import LoadError
 from labkit.probe import kernel
-from labkit.wire import sockets
+from labkit.wire import descriptors, selecting, sockets
+from labkit.wire.errors import words
 
 AT_ONCE = 32
 """Newcomers that wait to be asked: a server's queue has room for more (listen(2))."""
@@ -53,7 +54,7 @@ def join(
     """
     allow_files(count + SPARE_FILES)
     clients: list[LoadClient] = []
-    selector = selectors.DefaultSelector()
+    selector = selecting.selector()
     try:
         wheres: list[Where] = []
         for address in addresses:
@@ -129,7 +130,7 @@ def _heard(selector: selectors.BaseSelector, seconds: float) -> list[LoadClient]
         except BlockingIOError:
             continue
         except OSError as error:
-            how, data = f" ({error.strerror})", b""
+            how, data = f" ({words(error)})", b""
         else:
             how = ""
         if not data:
@@ -184,18 +185,5 @@ def allow_files(count: int) -> None:
     Raises:
         LoadError: it may not.
     """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= count:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count if hard == -1 else min(hard, 4 * count), hard))
-    except (ValueError, OSError) as error:
-        raise LoadError(
-            f"{count} files at once are needed, and the system grants {soft}: {error}"
-        ) from None
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count:
-        raise LoadError(f"{count} files at once are needed, the system grants {hard} (ulimit -Hn)")
+    if descriptors.allow_many(count) < count:
+        raise LoadError(f"{count} files at once are needed, the system grants fewer (ulimit -Hn)")

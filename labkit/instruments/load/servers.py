@@ -12,7 +12,6 @@ import importlib.util
 import math
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import psutil
 
 from labkit.instruments.load import shared
 from labkit.instruments.load.plan import LoadError
+from labkit.probe import commands
 from labkit.probe.launch import Launched, NotStarted
 from labkit.wire import sockets
 
@@ -103,10 +103,10 @@ def find(which: Which) -> Target:
             raise LoadError(f"a port is a number from 1 to 65535, not {address[2]}")
         return Target(which, (address[1], int(address[2])), [])
     try:
-        words = shlex.split(which, posix=os.name == "posix")
+        words = commands.split(which)
     except ValueError as error:
         raise LoadError(f"{which!r} cannot be understood as a command: {error}") from None
-    if len(words) < 2 and not re.search(r"\{port\}|\$\{?PORT\b", which) and "/" not in which:
+    if len(words) < 2 and not re.search(r"\{port\}|\$\{?PORT\b", which) and not {"/", os.sep} & {*which}:
         raise LoadError(
             f"no server is called {which!r}; give HOST:PORT, a command with {{port}} in it, or one of "
             + ", ".join(SERVERS)
@@ -231,7 +231,7 @@ def running(target: Target, pid: int | None = None) -> Iterator[RunningTarget]:
                     break
                 except NotStarted as error:
                     if not left:
-                        raise LoadError(f"{shlex.join(command)}: {error}") from None
+                        raise LoadError(f"{commands.join(command)}: {error}") from None
             to_stop.callback(server.stop)
             started.append(server)
         yield RunningTarget([one.address for one in started], [one.pid for one in started], started, redis)

@@ -6,7 +6,6 @@ client's thread waits here where an answer depends on other servers.
 
 from __future__ import annotations
 
-import socket
 import threading
 from time import monotonic
 
@@ -264,9 +263,7 @@ class Backplane:
             for client in self.session.members:
                 self.let_go.add(client)
                 entries += [ForOne(client.outbox, notice), Hears(client.outbox, None)]
-                sockets.shut(
-                    client.sock, socket.SHUT_RD
-                )  # wakes its thread; the last word can still go out
+                sockets.stop_reading(client.sock)  # wakes its thread; the last word can still go out
             self.broadcaster.post(entries)
             self.session = Session(self.lock)
         self.broadcaster.wake()

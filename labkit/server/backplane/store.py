@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from labkit.server.backplane.scripts import HELLO, TURN
+from labkit.wire.errors import words
 
 AWAY = (redis.ConnectionError, redis.TimeoutError, OSError)
 """Redis cannot be reached, or does not answer."""
@@ -187,7 +188,7 @@ def reason(error: Exception) -> str:
         return "no answer"
     cause = error.__cause__ or error.__context__
     if isinstance(error, redis.ConnectionError) and isinstance(cause, OSError):
-        return cause.strerror or str(cause)
+        return words(cause)
     text = str(error).partition(" script: ")[0]  # and in which line of it
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
