@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,14 @@ def test_every_run_is_predicted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "sleep(" not in "".join(cell.source for cell in code_cells(path))
     assert "**Predict:**" in text and "In the wild" in text
+
+
+def test_no_two_cells_have_the_same_id() -> None:
+    """Of all notebooks: what is kept for a cell is kept under its id. (A solution's cells are its
+    exercise's, with the answers in them, so they share theirs.)"""
+    paths = [*WALKTHROUGH, *sorted(NOTEBOOKS.glob("exercises/*.ipynb"))]
+    ids = Counter(cell.id for path in paths for cell in nbformat.read(path, as_version=4).cells)
+    assert [name for name, times in ids.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("require, told", [("", "skipped"), ("all", "RedisMissing")])
