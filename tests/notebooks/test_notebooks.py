@@ -11,6 +11,7 @@ After a change in a notebook, or in what one prints, run and store it again:
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -25,6 +26,7 @@ import pytest
 from store_notebooks import METADATA, NOTEBOOKS, WIDGET
 
 WALKTHROUGH = sorted(NOTEBOOKS.glob("[01][0-9]_*.ipynb"))
+BOUNDS = ast.Lt | ast.LtE | ast.Gt | ast.GtE
 notebooks = pytest.mark.parametrize("path", WALKTHROUGH, ids=lambda path: path.stem)
 
 
@@ -68,6 +70,16 @@ def test_every_run_is_predicted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "sleep(" not in "".join(cell.source for cell in code_cells(path))
     assert "**Predict:**" in text and "In the wild" in text
+
+
+@notebooks
+def test_values_and_no_verdicts(path: Path) -> None:
+    """What was measured is shown, in a cell whose output may vary; not that it is more than some bound."""
+    for cell in code_cells(path):
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+                compared = [said for said in call.args if isinstance(said, ast.Compare)]
+                assert not any(isinstance(op, BOUNDS) for said in compared for op in said.ops), cell.source
 
 
 def test_no_two_cells_have_the_same_id() -> None:
