@@ -265,7 +265,7 @@ class ChatClient:
 
     def abort(self) -> None:
         """End the connection with RST, without a goodbye (RFC 9293, 3.10.5: ABORT)."""
-        self._session.begin_to_leave("you aborted the connection", abort=True)
+        self._session.begin_to_leave("you aborted", abort=True)
         self._session.join()
 
     def freeze(self) -> None:

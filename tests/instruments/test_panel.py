@@ -197,7 +197,7 @@ def test_headline_follows_nickname_room_and_state(people: Board) -> None:
     people.alice.thaw()
     wait_for_paint(people.alice._head, lambda html: "labkit-dot here" in html)
     people.alice.abort()
-    wait_for_paint(people.alice._head, lambda html: "gone: you aborted the connection" in html)
+    wait_for_paint(people.alice._head, lambda html: "gone: you aborted" in html)
 
 
 def test_before_the_nickname(server: ChatServer) -> None:
