@@ -121,7 +121,7 @@ def test_labkits_client_with_the_classic_server(classic: tuple[ClassicServer, Wa
         for other in people:
             if other is not speaker:
                 assert other.wait_for("Grüße") == f"{speaker.nickname}: Grüße, 世界"
-    alice.vanish()
+    alice.abort()
     classic[1].left.get(timeout=SOON)
     assert classic[0].nicknames == ["bob", "carol"]
     bob.say("she is gone")

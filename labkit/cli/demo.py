@@ -68,15 +68,15 @@ def _play() -> int:
         bob.say("here I am")
         story.show(bob, alice, carol)
 
-        story.step("bob leaves as one should. His last packet says so: FIN. The others are told.")
+        story.step("bob says goodbye: his client sends FIN. The others are told.")
         story.leaves(bob)
         bob.leave()
         server.journal.wait_for("left", "bob")
         story.show(alice, carol)
 
-        story.step("Somebody pulls carol's plug. No goodbye: the connection breaks, with RST.")
+        story.step("carol aborts. No goodbye: her client sends RST, and the connection is no more.")
         story.leaves(carol)
-        carol.vanish()
+        carol.abort()
         server.journal.wait_for("left", "carol")
         story.show(alice)
 

@@ -263,9 +263,9 @@ class ChatClient:
             connection.stop_reading()
         session.join()
 
-    def vanish(self) -> None:
-        """Pull the plug: the connection ends with RST, without a goodbye."""
-        self._session.begin_to_leave("you pulled the plug", unplug=True)
+    def abort(self) -> None:
+        """End the connection with RST, without a goodbye (RFC 9293, 3.10.5: ABORT)."""
+        self._session.begin_to_leave("you aborted", abort=True)
         self._session.join()
 
     def freeze(self) -> None:

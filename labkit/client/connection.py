@@ -62,7 +62,7 @@ class ClientConnection:
         self._closing = threading.Lock()  # guards the closing of the socket against its use
         self._cut_short = False  # a line went out in part, and nothing can follow it
         self.deaf = False  # the receiving thread is to read no more …
-        self.unplugged = False  # … and to close with RST
+        self.aborted = False  # … and to close with RST
         self.trouble = ""  # why we end it ourselves, if we do
         self._deadline = math.inf  # when `readable` ends it
         self._tls = None
@@ -126,8 +126,8 @@ class ClientConnection:
             give_up = monotonic() + self.timeout
             rest = memoryview(data if self._tls is None else self._tls.encrypt(data))
             while rest := rest[sockets.send_now(self.sock, rest) :]:
-                if self.unplugged:
-                    raise ConnectionAbortedError("the plug was pulled")
+                if self.aborted:
+                    raise ConnectionAbortedError("the connection was aborted")
                 if monotonic() > give_up:
                     self._cut_short = True
                     raise TimeoutError(f"the server read nothing for {self.timeout:g} s")
@@ -197,10 +197,10 @@ class ClientConnection:
                 self.send(b"")  # our part of it, or an alert
 
     def close(self) -> None:
-        """Close the socket; with RST if it is unplugged. While this thread waits for the socket, the kernel
+        """Close the socket; with RST if it is aborted. While this thread waits for the socket, the kernel
         keeps the connection open, even if another thread closes it."""
         with self._closing:
-            if self.unplugged and self._is_open():
+            if self.aborted and self._is_open():
                 sockets.reset_on_close(self.sock)
             self.sock.close()
 
@@ -215,7 +215,7 @@ class ClientConnection:
 
     def break_off(self, why: str) -> None:
         """Have the receiving thread close it with RST."""
-        self.trouble, self.unplugged = why, True
+        self.trouble, self.aborted = why, True
         self.stop_reading()
 
     def unread(self) -> int:

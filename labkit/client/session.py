@@ -169,7 +169,7 @@ class Session:
             with self.changed:
                 comes_back = self.come_back and (self.is_here or self.reconnection)
             if not comes_back:
-                self.begin_to_leave(str(error), unplug=True)
+                self.begin_to_leave(str(error), abort=True)
                 raise
             connection.break_off(str(error))
             raise ComingBack(f"{error}; the line was not said") from None
@@ -177,7 +177,7 @@ class Session:
             why = self.transcript.end or words(error)
             raise ConnectionEnded(f"{self.dialogue.nickname} is no longer connected ({why})") from None
 
-    def begin_to_leave(self, why: str, unplug: bool = False) -> bool:
+    def begin_to_leave(self, why: str, abort: bool = False) -> bool:
         """Whether there is anything left to leave."""
         with self.changed:
             if self.leaving:
@@ -185,7 +185,7 @@ class Session:
             self.transcript.end = why
             connection, coming_back = self.connection, self.reconnection is not None
             self.changed.notify_all()
-        if unplug:
+        if abort:
             connection.break_off(why)
         elif coming_back or connection.no_tls:
             connection.stop_reading()  # a server that has not let us in needs no goodbye

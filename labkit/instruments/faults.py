@@ -208,7 +208,7 @@ class Freeze(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Silence(Fault):
-    """A peer that vanishes without a word: nothing passes any more, no FIN and no RST either.
+    """A cable that is pulled out, a train in a tunnel: nothing passes any more, no FIN and no RST either.
 
     Taken off, the wire is whole again: what was held goes on, as after a cable is plugged back in.
     """

@@ -207,10 +207,10 @@ def test_run_all_then_play(page: Any) -> None:
     theme(page, DARK)
     picture(page, "board-dark")
 
-    carol.get_by_role("button", name="Pull the plug").click()
+    carol.get_by_role("button", name="Abort").click()
     for person in (alice, bob):
         expect(person.get_by_role("log")).to_contain_text("* carol left (vanished)")
-    expect(carol).to_contain_text("gone: you pulled the plug")
+    expect(carol).to_contain_text("gone: you aborted")
     expect(carol.get_by_role("textbox")).to_be_disabled()
     bob.get_by_role("button", name="Freeze").click()
     expect(bob.get_by_role("button", name="Thaw")).to_be_visible()

@@ -497,7 +497,7 @@ def test_leave_is_a_goodbye(server: ChatServer) -> None:
         alice.leave()
         assert bob.wait_for("left") == "* alice left (hung up)"
         alice.leave()
-        alice.vanish()
+        alice.abort()
         assert alice.end == "you left"
         with pytest.raises(ConnectionEnded, match="^alice cannot say 'hello': you left$"):
             alice.say("hello")
@@ -539,14 +539,14 @@ def test_what_was_said_before_leaving_arrives(server: ChatServer) -> None:
         ]
 
 
-def test_vanish_pulls_the_plug(server: ChatServer) -> None:
-    """vanish() ends with RST: the others hear `vanished`."""
+def test_abort_ends_with_rst(server: ChatServer) -> None:
+    """abort() ends with RST: the others hear `vanished`."""
     with ChatClient("alice", server.address) as alice, ChatClient("bob", server.address) as bob:
-        alice.vanish()
+        alice.abort()
         assert bob.wait_for("left") == "* alice left (vanished)"
-        assert (alice.state, alice.end) == (GONE, "you pulled the plug")
+        assert (alice.state, alice.end) == (GONE, "you aborted")
         alice.leave()
-        with pytest.raises(ConnectionEnded, match="you pulled the plug"):
+        with pytest.raises(ConnectionEnded, match="you aborted"):
             alice.say("hello")
 
 
@@ -588,7 +588,7 @@ def test_freeze_and_thaw(server: ChatServer) -> None:
         ]
 
 
-@pytest.mark.parametrize(("how", "reason"), [("leave", "hung up"), ("vanish", "vanished")])
+@pytest.mark.parametrize(("how", "reason"), [("leave", "hung up"), ("abort", "vanished")])
 def test_a_frozen_client_can_go(server: ChatServer, how: str, reason: str) -> None:
     """A frozen client leaves like any other, without hanging."""
     with ChatClient("alice", server.address) as alice, ChatClient("bob", server.address) as bob:
@@ -671,7 +671,7 @@ def test_a_server_that_stops_reading(elsewhere: ThreadPoolExecutor) -> None:
 
 
 def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
-    """The plug is pulled at once, even while another thread is in the middle of a long say()."""
+    """It aborts at once, even while another thread is in the middle of a long say()."""
     need(hasattr(select, "poll"), "needs poll, to see a reset without reading")
     with BareServer(receive_buffer=4096) as deaf:
         joining = elsewhere.submit(ChatClient, "alice", deaf.address, timeout=60.0)
@@ -686,7 +686,7 @@ def test_vanish_does_not_wait_for_a_say(elsewhere: ThreadPoolExecutor) -> None:
             full.register(alice._session.connection.sock, select.POLLOUT)
             while full.poll(100):
                 assert not saying.done()  # until there is no room, and the sending thread waits for it
-            alice.vanish()
+            alice.abort()
             reset = select.poll()
             reset.register(peer.sock, 0)  # POLLERR and POLLHUP are told of unasked
             seen = reset.poll(10_000)

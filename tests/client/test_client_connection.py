@@ -162,7 +162,7 @@ def test_no_two_threads_mix_their_lines(bare_server: BareServer, elsewhere: Thre
         assert not call._sending.locked()
 
 
-def test_a_line_ends_when_the_plug_is_pulled_or_the_time_is_up(
+def test_a_line_ends_when_it_is_aborted_or_the_time_is_up(
     bare_server: BareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And afterwards another may be tried."""
@@ -176,8 +176,8 @@ def test_a_line_ends_when_the_plug_is_pulled_or_the_time_is_up(
         call.send(b"x")
     assert not call._sending.locked()
     other = ClientConnection(bare_server.address, LineFraming(), SOON)
-    other.unplugged = True
-    with pytest.raises(ConnectionAbortedError, match="^the plug was pulled$"):
+    other.aborted = True
+    with pytest.raises(ConnectionAbortedError, match="^the connection was aborted$"):
         other.send(b"hello\n")
     assert not other._sending.locked()
     call.close()
@@ -387,16 +387,16 @@ def test_something_to_read_or_a_reason_to_read_no_more(
     call.close()
 
 
-@pytest.mark.parametrize("unplugged", [False, True])
-def test_how_it_is_closed(bare_server: BareServer, unplugged: bool) -> None:
-    """With FIN, or with RST where the plug was pulled, and why."""
+@pytest.mark.parametrize("aborted", [False, True])
+def test_how_it_is_closed(bare_server: BareServer, aborted: bool) -> None:
+    """With FIN, or with RST where it was aborted, and why."""
     call = ClientConnection(bare_server.address, LineFraming(), SOON)
     with bare_server.accept() as peer:
-        if unplugged:
+        if aborted:
             call.break_off("so it is")
-            assert (call.trouble, call.unplugged, call.deaf) == ("so it is", True, True)
+            assert (call.trouble, call.aborted, call.deaf) == ("so it is", True, True)
         call.close()
-        if unplugged:
+        if aborted:
             with pytest.raises(ConnectionResetError):
                 peer.sock.recv(1)
         else:

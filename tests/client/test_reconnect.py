@@ -567,7 +567,7 @@ def does_not_answer(server: ChatServer, nobody: tuple[str, int], stack: ExitStac
     return address
 
 
-@pytest.mark.parametrize("how", [ChatClient.leave, ChatClient.vanish])
+@pytest.mark.parametrize("how", [ChatClient.leave, ChatClient.abort])
 @pytest.mark.parametrize("other", [refuses, says_nothing, does_not_answer])
 def test_leaving_while_it_looks_for_a_server(
     server: ChatServer,

@@ -132,7 +132,7 @@ def test_a_servers_journal_tells_to_whom_it_went() -> None:
             alice.say("gone?")
             alice.say("/nick al")
             alice.wait_for("you are al,")
-            bob.vanish()
+            bob.abort()
             server.journal.wait_for("left", "bob")
         server.journal.wait_for("left", "al")
         arrows = [(a.sender, a.receiver, a.label or a.kind) for a in Ladder(server.journal).arrows]

@@ -196,8 +196,8 @@ def test_headline_follows_nickname_room_and_state(people: Board) -> None:
     wait_for_paint(people.alice._head, lambda html: "labkit-dot frozen" in html)
     people.alice.thaw()
     wait_for_paint(people.alice._head, lambda html: "labkit-dot here" in html)
-    people.alice.pull_the_plug()
-    wait_for_paint(people.alice._head, lambda html: "gone: you pulled the plug" in html)
+    people.alice.abort()
+    wait_for_paint(people.alice._head, lambda html: "gone: you aborted" in html)
 
 
 def test_before_the_nickname(server: ChatServer) -> None:
@@ -266,14 +266,14 @@ def test_leave_button(people: Board) -> None:
     """Leave is a proper goodbye, and nothing can be done in the panel after it."""
     people.alice._leave.click()
     assert people.bob.wait_for("alice left") == "* alice left (hung up)"
-    controls = [getattr(people.alice, name) for name in ("_field", "_send", "_leave", "_pull", "_freeze")]
+    controls = [getattr(people.alice, name) for name in ("_field", "_send", "_leave", "_abort", "_freeze")]
     for control in controls:
         wait_for_paint(control, bool, "disabled")
 
 
 def test_pull_button(people: Board) -> None:
-    """Pull the plug says no goodbye."""
-    people.alice._pull.click()
+    """Abort says no goodbye."""
+    people.alice._abort.click()
     assert people.bob.wait_for("alice left") == "* alice left (vanished)"
 
 

@@ -11,11 +11,13 @@ After a change in a notebook, or in what one prints, run and store it again:
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import pytest
 from store_notebooks import METADATA, NOTEBOOKS, WIDGET
 
 WALKTHROUGH = sorted(NOTEBOOKS.glob("[01][0-9]_*.ipynb"))
+BOUNDS = ast.Lt | ast.LtE | ast.Gt | ast.GtE
 notebooks = pytest.mark.parametrize("path", WALKTHROUGH, ids=lambda path: path.stem)
 
 
@@ -67,6 +70,24 @@ def test_every_run_is_predicted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "sleep(" not in "".join(cell.source for cell in code_cells(path))
     assert "**Predict:**" in text and "In the wild" in text
+
+
+@notebooks
+def test_values_and_no_verdicts(path: Path) -> None:
+    """What was measured is shown, in a cell whose output may vary; not that it is more than some bound."""
+    for cell in code_cells(path):
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+                compared = [said for said in call.args if isinstance(said, ast.Compare)]
+                assert not any(isinstance(op, BOUNDS) for said in compared for op in said.ops), cell.source
+
+
+def test_no_two_cells_have_the_same_id() -> None:
+    """Of all notebooks: what is kept for a cell is kept under its id. (A solution's cells are its
+    exercise's, with the answers in them, so they share theirs.)"""
+    paths = [*WALKTHROUGH, *sorted(NOTEBOOKS.glob("exercises/*.ipynb"))]
+    ids = Counter(cell.id for path in paths for cell in nbformat.read(path, as_version=4).cells)
+    assert [name for name, times in ids.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("require, told", [("", "skipped"), ("all", "RedisMissing")])

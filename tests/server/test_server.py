@@ -557,7 +557,7 @@ def test_the_journal_has_the_story_in_order(server: ChatServer) -> None:
         bob.wait_for("hello")
         bob.whisper("alice", "psst")
         alice.wait_for("psst")
-        bob.vanish()
+        bob.abort()
         alice.wait_for("bob left")
     server.journal.wait_for("left", "alice")
     assert [(e.kind, e.who, e.what, e.where, e.thread[-1]) for e in server.journal] == [

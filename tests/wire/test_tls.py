@@ -432,7 +432,7 @@ def test_goodbyes_are_told_apart(
         fourth.leave()
         assert watcher.wait_for("dora left") == f"* dora left ({HUNG_UP})"
         fifth = join("eve")
-        fifth.vanish()
+        fifth.abort()
         assert watcher.wait_for("eve left") == f"* eve left ({VANISHED})"
     for wire in (first, second):
         wire.close()

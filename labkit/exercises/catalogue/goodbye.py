@@ -371,7 +371,7 @@ EXERCISE = Exercise(
             ),
             hints_by_clue={
                 "alike": (
-                    "Her plug was pulled. From what could a reader of the log know that?",
+                    "Her client aborted, with RST. How could a reader of the log know?",
                     "An error of recv and its b'' are two ways to end. Give each its own reason.",
                 ),
                 "raised": RAISED,

@@ -141,7 +141,8 @@ def _cells(chapter: Chapter, solved: bool) -> Iterator[Cell]:
     # Not every chapter has its walkthrough in every copy.
     walked = (NOTEBOOKS / f"{chapter.stem}.ipynb").exists()
     after = f"\n\nThe chapter that these exercises belong to is {walkthrough}." if walked else ""
-    yield _markdown("start", f"# {chapter.title}: write it yourself\n\n{chapter.start}{after}\n{HOW}")
+    title = f"# {chapter.title}: write it yourself"
+    yield _markdown(f"{chapter.stem}-start", f"{title}\n\n{chapter.start}{after}\n{HOW}")
     for name in NAMES:
         exercise = exercise_called(name)
         if exercise.chapter == chapter.stem:
@@ -149,7 +150,7 @@ def _cells(chapter: Chapter, solved: bool) -> Iterator[Cell]:
     if chapter.stem == "capstone":
         yield from _exercise("judge", JUDGE, f"judge({JUDGE.wants})", solved)
     if chapter.then and walked:
-        yield _markdown("next", f"Next: {_link(*chapter.then)}")
+        yield _markdown(f"{chapter.stem}-next", f"Next: {_link(*chapter.then)}")
 
 
 def _link(stem: str, title: str) -> str:

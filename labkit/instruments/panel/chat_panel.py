@@ -76,9 +76,9 @@ class ChatPanel(LivePanel):
         """A proper goodbye. Takes about a second at most, if the server does not answer it."""
         self._do(self.client.leave)
 
-    def pull_the_plug(self) -> None:
-        """End the connection without a goodbye."""
-        self._do(self.client.vanish)
+    def abort(self) -> None:
+        """End the connection at once, with RST: no goodbye."""
+        self._do(self.client.abort)
 
     def freeze(self) -> None:
         """Stop reading, as a program does that hangs; the connection stands."""
@@ -136,7 +136,7 @@ class ChatPanel(LivePanel):
         self._lines.value = look.log(self._name(), lines, more)
         self._problem.value = look.trouble(self._trouble)
         self._freeze.description = "Thaw" if state == FROZEN else "Freeze"
-        for control in (self._field, self._send, self._leave, self._pull, self._freeze):
+        for control in (self._field, self._send, self._leave, self._abort, self._freeze):
             control.disabled = state == GONE
 
     # --- widgets ---
@@ -152,9 +152,7 @@ class ChatPanel(LivePanel):
         self._field.observe(self._text_came, "value")
         self._send = button("Send", "say it (Enter does the same)", self._send_what_was_typed)
         self._leave = button("Leave", "a proper goodbye: the others read “left (hung up)”", self.leave)
-        self._pull = button(
-            "Pull the plug", "no goodbye: the others read “left (vanished)”", self.pull_the_plug
-        )
+        self._abort = button("Abort", "RST, no goodbye: the others read “left (vanished)”", self.abort)
         self._freeze = button(
             "Freeze", "stop reading, as a program does that hangs; thaw reads on", self._freeze_or_thaw
         )
@@ -165,7 +163,7 @@ class ChatPanel(LivePanel):
             column("labkit-log", self._lines),
             self._problem,
             ipywidgets.HBox([self._field, self._send]).add_class("labkit-type"),
-            ipywidgets.HBox([self._leave, self._pull, self._freeze]).add_class("labkit-do"),
+            ipywidgets.HBox([self._leave, self._abort, self._freeze]).add_class("labkit-do"),
         )
 
     # The front end sends Enter first, and then the text, if it was edited since the field last lost the
