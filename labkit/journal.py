@@ -76,23 +76,28 @@ class Journal:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
-    def record(self, kind: str, who: str = "", what: str | bytes = "", where: str = "") -> None:
-        """Write down what has just happened in this thread.
+    def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
+        """Write down what has just happened in this thread."""
+        text = what if len(what) <= LONGEST_TEXT else brief(what, LONGEST_TEXT)
+        self.record_run(1, kind, who, text, where)
 
-        Bytes are several events that differ in nothing but their words: lines in UTF-8, each with its LF.
+    def record_run(
+        self, count: int, kind: str, who: str, what: str | bytes, where: str, thread: str = ""
+    ) -> None:
+        """Write down so many events that differ in nothing but their words.
+
+        The words are text for one event, or lines in UTF-8, each with its LF. They happened in the thread of
+        this name; "": in this one.
         """
-        if isinstance(what, str):
-            count = 1
-            if len(what) > LONGEST_TEXT:
-                what = brief(what, LONGEST_TEXT)
-        elif len(what) > _LONGEST_BYTES * (count := what.count(b"\n")):
+        if isinstance(what, bytes) and len(what) > count * _LONGEST_BYTES:
             texts = what[:-1].decode().split("\n")
             what = "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
-        thread = threading.current_thread().name
+        if not thread:
+            thread = threading.current_thread().name
         with self._lock:
-            self._count = last = self._count + count
-            self._runs.append((last, kind, who, what, where, thread))
-            while self._runs[0][0] <= last - self._limit:
+            self._count += count
+            self._runs.append((self._count, kind, who, what, where, thread))
+            while self._runs[0][0] <= self._count - self._limit:
                 self._runs.popleft()
             if self._waiting:
                 self._changed.notify_all()

@@ -204,7 +204,8 @@ def test_recorded_at_once_or_one_by_one(sizes: list[int], limit: int) -> None:
     at_once, one_by_one = Journal(limit), Journal(limit)
     for n, size in enumerate(sizes):
         words = [f"{n}.{i} " + "xж🙂"[i % 3] * LONGEST_TEXT * (n * i % 6) for i in range(size)]
-        at_once.record("said", "alice", "".join(f"{what}\n" for what in words).encode(), "lobby")
+        lines = "".join(f"{what}\n" for what in words).encode()
+        at_once.record_run(size, "said", "alice", lines, "lobby")
         for what in words:
             one_by_one.record("said", "alice", what, "lobby")
         assert list(at_once) == list(one_by_one)
@@ -216,5 +217,5 @@ def test_waiting_for_one_of_several_recorded_at_once(elsewhere: ThreadPoolExecut
     """The third of them is found, also by one who waited before."""
     journal = Journal()
     waits = elsewhere.submit(journal.wait_for, "said", "alice", SOON, count=3)
-    journal.record("said", "alice", b"one\ntwo\nthree\nfour\n")
+    journal.record_run(4, "said", "alice", b"one\ntwo\nthree\nfour\n", "lobby", "labkit-handle-1")
     assert waits.result(SOON).what == "three"

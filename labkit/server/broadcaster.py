@@ -24,7 +24,7 @@ by whispers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import repeat
 from time import monotonic
@@ -60,9 +60,9 @@ class _Room:
     # Of those who only talked: where in the block each one's own parts begin and end, in turn.
     own: dict[Outbox, list[int]] = field(default_factory=dict)
 
-    def for_talkers(self) -> Iterator[tuple[Outbox, bytes, int]]:
+    def for_talkers(self) -> list[tuple[Outbox, bytes, int]]:
         """What each of them hears, and how many lines that is: all but its own parts."""
-        block, lines = self.block, self.block.count(b"\n")
+        mail, block, lines = [], self.block, self.block.count(b"\n")
         for talker, own in self.own.items():
             if len(own) == 2:  # mostly so, and twice as fast as the way for all
                 start, end = own
@@ -73,7 +73,8 @@ class _Room:
                 data = b"".join([block[a:b] for a, b in zip(heard_from, heard_to, strict=True)])
                 heard = data.count(b"\n")
             if data:
-                yield talker, data, heard
+                mail.append((talker, data, heard))
+        return mail
 
 
 class _Plan:
@@ -307,6 +308,7 @@ class Broadcaster:
     def _deliver(self, batch: list[Entry]) -> None:
         touched: dict[_Room, None] = {}  # rooms in which something is new
         plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
+        ends: list[Close] = []
         for entry in batch:
             if isinstance(entry, ForRoom):
                 room = self._rooms.get(entry.room)
@@ -330,6 +332,8 @@ class Broadcaster:
                 plan.private += len(entry.data)
             elif isinstance(entry, Hears):
                 self._seat(entry, self._planned(entry.who, plans))
+            else:
+                ends.append(entry)
         for room in touched:
             room.block = b"".join(room.parts)
         mail: list[tuple[Outbox, bytes, int]] = []
@@ -350,9 +354,8 @@ class Broadcaster:
             others = [o for o in room.outboxes if o not in room.own and o not in plans]
             self._sender.send(zip(others, repeat(room.block), repeat(room.block.count(b"\n"))))
             room.parts, room.size, room.block, room.own = [], 0, b"", {}
-        for entry in batch:
-            if isinstance(entry, Close):
-                self._sender.close(entry.who, entry.politely)
+        for end in ends:
+            self._sender.close(end.who, end.politely)
 
     def _planned(self, outbox: Outbox, plans: dict[Outbox, _Plan]) -> _Plan:
         """The outbox's plan, with all in it that is new in its room up to here."""

@@ -68,10 +68,10 @@ class ClientLoop:
             self.hear_all(client, client.framing.feed(data))
             return
         lines = client.lines.lines(data)
-        if not (is_talk(lines) and self.hub.say(client, lines)):
+        count = lines.count(b"\n")
+        if not (is_talk(lines) and self.hub.say(client, lines, count)):
             self.hear_all(client, client.lines.messages(lines))
             return
-        count = lines.count(b"\n")
         client.lines_in += count
         if count > MUCH:
             scheduling.make_way()

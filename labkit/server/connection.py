@@ -68,7 +68,7 @@ class ServerConnection:
         self._chunk = SMALL_CHUNK
         # None: it may not say many lines at once, or has none.
         self.lines = framing if isinstance(framing, LineFraming) and rate is None else None
-        self.thread: threading.Thread
+        self.thread = threading.current_thread()  # until it is given its own
         self.lines_in = 0
         self.whispered_to: set[Outbox] = set()  # with its last commands; whom it may have to wait for
         self.named = False  # it has a nickname, so it is in a room

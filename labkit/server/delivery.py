@@ -95,7 +95,8 @@ def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) 
     message = delivery.message
     if isinstance(delivery, ToRoom):
         if isinstance(message, Speech):
-            journal.record("said", message.who, message.lines, delivery.room)
+            count = message.lines.count(b"\n")
+            journal.record_run(count, "said", message.who, message.lines, delivery.room)
         elif message.event and not message.private:
             journal.record(message.event, *message.news(), delivery.room)
     elif message.event and message.private:

@@ -43,8 +43,8 @@ class Hub(Protocol):
         """It gets this nickname, and is in the lobby. Raises Refusal if it cannot have it, and Disconnected
         if it had to make way or the server stops."""
 
-    def say(self, client: ServerConnection, lines: bytes) -> bool:
-        """It said all this at once. False: a line needs a closer look (`do`), and none was said."""
+    def say(self, client: ServerConnection, lines: bytes, count: int) -> bool:
+        """It said so many lines at once. False: a line needs a closer look (`do`), and none was said."""
 
     def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
         """Do what these lines ask for, one after the other. Raises Disconnected if that is the end."""
@@ -137,7 +137,7 @@ class LocalHub:
             client.set_nickname(self._rooms.nickname(client))
         self.broadcaster.wake()
 
-    def say(self, client: ServerConnection, lines: bytes) -> bool:
+    def say(self, client: ServerConnection, lines: bytes, count: int) -> bool:
         if client.whispered_to:
             client.whispered_to = set()
         with self.lock:
@@ -145,7 +145,7 @@ class LocalHub:
                 nickname, room = self._rooms.say(client, lines)
             except Refusal:
                 return False
-            self._speak(client, nickname, room, lines)
+            self._speak(client, nickname, room, lines, count)
         self.broadcaster.wake()
         return True
 
@@ -217,9 +217,9 @@ class LocalHub:
     def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
-    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes, count: int) -> None:
         """What `_post` of this does, for less: most deliveries are talk."""
-        self._journal.record("said", nickname, lines, room)
+        self._journal.record_run(count, "said", nickname, lines, room, client.thread.name)
         self.broadcaster.post_talk(ForRoom(room, spoken(nickname, lines), client.outbox))
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:

@@ -321,6 +321,8 @@ class Speech(FromServer):
 def spoken(who: str, lines: bytes) -> bytes:
     """These lines, each with its LF, as others hear them: the nickname before each."""
     name = f"{who}: ".encode()
+    if lines.find(b"\n") == len(lines) - 1:  # one line, as most that come
+        return name + lines
     return name + lines[:-1].replace(b"\n", b"\n" + name) + b"\n"
 
 

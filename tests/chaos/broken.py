@@ -45,7 +45,7 @@ class BrokenHub(LocalHub):
 
     turn = 0  # what has been said so far
 
-    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes, count: int) -> None:
         self._post([ToRoom(room, Speech(nickname, lines), client)])
 
     def _post(self, deliveries: Deliveries, may_wait: bool = False) -> None:

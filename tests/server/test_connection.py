@@ -336,7 +336,8 @@ class Asked:
         self.done: list[object] = []
         self.holding = 0  # times that it says yes
 
-    def say(self, client: object, lines: bytes) -> bool:
+    def say(self, client: object, lines: bytes, count: int) -> bool:
+        assert count == lines.count(b"\n")
         self.done.append(lines)
         return lines != b"no\n"
 

@@ -126,7 +126,7 @@ def test_a_life(bench: Bench) -> None:
         room("* bob joined\n", bob),
     ]
     assert broadcaster.woken == 2
-    assert hub.say(bob, b"one\ntwo\n")
+    assert hub.say(bob, b"one\ntwo\n", 2)
     assert broadcaster.taken() == [room("bob: one\nbob: two\n", bob)]
     hub.do(bob, [Say("three"), Heartbeat(), Refusal("no"), Say("four"), Who()])
     assert broadcaster.taken() == [
@@ -164,7 +164,7 @@ def test_what_is_too_long_for_one_breath_is_not_said(bench: Bench) -> None:
     """It needs a closer look; nothing is posted, nobody woken."""
     alice = bench.joined("alice")
     woken = bench.broadcaster.woken
-    assert not bench.hub.say(alice, b"x" * 4090 + b"\n")
+    assert not bench.hub.say(alice, b"x" * 4090 + b"\n", 1)
     assert bench.broadcaster.taken() == [] and bench.broadcaster.woken == woken
 
 
@@ -233,7 +233,7 @@ def test_whom_one_may_have_to_wait_for(
     bench.hub.do(alice, [Whisper("carol", "before")])
     bench.hub.do(alice, asked)
     assert alice.whispered_to == {people[name].outbox for name in to}
-    bench.hub.say(alice, b"aloud\n")
+    bench.hub.say(alice, b"aloud\n", 1)
     assert alice.whispered_to == set()
 
 
@@ -262,7 +262,7 @@ def test_what_all_share_is_guarded(bench: Bench) -> None:
         hub,
         "lock",
         lambda: hub.join(bob, "bob"),
-        lambda: hub.say(alice, b"hi\n"),
+        lambda: hub.say(alice, b"hi\n", 1),
         lambda: hub.do(alice, [Say("hi")]),
         lambda: hub.tell(alice, Notice("hi")),
         hub.present,

@@ -107,7 +107,7 @@ class RedisHub(LocalHub):
         else:
             super().wait_for_flow(seconds)
 
-    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes) -> None:
+    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes, count: int) -> None:
         self._post([ToRoom(room, Speech(nickname, lines), client)])
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
