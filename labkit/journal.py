@@ -86,8 +86,8 @@ class Journal:
     ) -> None:
         """Write down so many events that differ in nothing but their words.
 
-        The words are text for one event, or lines in UTF-8, each with its LF. They happened in the thread of
-        this name; "": in this one.
+        The words are text for one event, or lines in UTF-8, each with its LF; `thread` is the name of the
+        thread in which they happened, this one's if it is "".
         """
         if isinstance(what, bytes) and len(what) > count * _LONGEST_BYTES:
             texts = what[:-1].decode().split("\n")
