@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -323,3 +325,19 @@ def test_words_for_errors_are_the_systems_own() -> None:
     )
     assert errors.words(99999) == "error 99999"
     assert errors.words(OSError("no number")) == "no number"
+
+
+def test_what_is_run_under_wine_is_there() -> None:
+    """The files of its list, and the tests that it leaves out."""
+    root = Path(__file__).parents[2]
+    script = (root / "tests/tools/wine.sh").read_text(encoding="utf-8")
+    left_out = re.findall(r'"(tests/\S+\.py)::(\w+)"', script)
+    assert left_out
+    for file, test in left_out:
+        assert f"def {test}(" in (root / file).read_text(encoding="utf-8"), f"{file}::{test}"
+    listed = script.partition("FILES=(")[2].partition("\n)")[0]
+    names = [part.split(",") for part in re.findall(r"{(.*?)}", listed)]
+    folders = re.findall(r"(tests/\w+)/test_{", listed)
+    for folder, of_it in zip(folders, names, strict=True):
+        for name in of_it:
+            assert (root / folder / f"test_{name}.py").is_file(), name
