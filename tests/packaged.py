@@ -81,7 +81,8 @@ def build(folder: Path) -> Built:
 
 def install(wheel: Path, folder: Path) -> Installed:
     """Install the wheel as pip does, but for what it depends on: that is used from where it is."""
-    need(importlib.util.find_spec("pip"), "pip, to install a wheel")
+    # Not by looking for the module: then setuptools would leave distutils alone in this process.
+    need(any(importlib.metadata.distributions(name="pip")), "pip, to install a wheel")
     home, elsewhere = folder / "venv", folder / "elsewhere"
     elsewhere.mkdir()
     venv.create(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ def starting() -> Iterator[None]:
 
 def told(note: Path, folder: Path) -> dict[str, Any]:
     """What the code of a check finds where it runs."""
-    place = process.Place(folder, ())
+    place = process.Place(folder, tuple(sys.path))
     source = TELLS.replace("{note!r}", repr(str(note))) + FRAMING.solution
     result = check("framing", source, filename=str(folder / "mine.py"), place=place)
     found: dict[str, Any] = json.loads(note.read_text())

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -173,15 +174,13 @@ def test_what_the_flags_ask_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A number is measured alone; several, beside one without a backplane."""
-    from labkit.cli import load as command
-
     asked: list[object] = []
 
     def no_comparison(which: list[object], **options: object) -> Comparison:
         asked.extend([which, options["backplane"], options["repeats"]])
         return Comparison(missing=["not measured"])
 
-    monkeypatch.setattr(command, "compare", no_comparison)
+    monkeypatch.setattr(import_module("labkit.instruments.load.run"), "compare", no_comparison)
     assert main(["load", *arguments]) == 1
     assert asked == [servers, backplane, repeats]
     capsys.readouterr()

@@ -175,7 +175,7 @@ for _ in range(MANY):
     outboxes.append(Outbox(ours))
     theirs.append(their)
 data = b"x" * 500_000
-sender.send(outboxes, data, 1)
+sender.send((outbox, data, 1) for outbox in outboxes)
 assert all(outbox.behind for outbox in outboxes)
 got = [0] * MANY
 while any(outbox.behind for outbox in outboxes):
