@@ -47,8 +47,11 @@ KEPT_OUTPUT = 8192
 """Bytes kept of what a server prints, the newest."""
 
 
-IN_USE = re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE)
-"""What programs print when another one listens on their port."""
+IN_USE = re.compile(
+    "address already in use|EADDRINUSE|only one usage of each socket address|listens there already",
+    re.IGNORECASE,
+)
+"""What programs print when another one listens on their port: most systems, Node, Windows, and labkit."""
 
 
 class NotStarted(Exception):
@@ -135,7 +138,7 @@ class Launched:
         return "".join(f"\n    {line}" for line in lines[-count:])
 
     def _wait_until_it_listens(self, port: int, clock: Patience) -> str:
-        look_elsewhere = ELSEWHERE
+        look_elsewhere, taken = ELSEWHERE, False
         while True:
             ended = self._process.poll()
             host = _listens(port, self._tree)
@@ -144,10 +147,11 @@ class Launched:
                 ended == 0 or ended is None and (port in _ports(self._tree()) or clock.seconds > ELSEWHERE)
             ):
                 return host
+            taken = taken or host is not None  # by another one, which may be gone when this one has ended
             if ended is not None:
                 self._reader.join(STOPPING)
                 printed = self.last_lines()
-                why = _Taken if host or IN_USE.search(printed) else NotStarted
+                why = _Taken if taken or IN_USE.search(printed) else NotStarted
                 raise why(
                     f"it ended at once, with status {ended}, and never listened on port {port}"
                     + (f"; its last lines:{printed}" if printed else "; it printed nothing")

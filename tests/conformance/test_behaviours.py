@@ -935,7 +935,10 @@ def test_one_that_is_heard_no_more_while_another_does_not_read() -> None:
 
     expected, seen = told(Warped(said), "one who stops reading holds up nobody")
     assert expected == "bob hears alice while mallory does not read"
-    assert re.fullmatch(r"nothing more after 38[3-6] kB, and alice was thrown out \((FIN|RST)\)", seen)
+    # Two rounds, and what of the third came in pieces before its last line.
+    assert re.fullmatch(
+        r"nothing more after (2[5-9]|3[0-8])\d kB, and alice was thrown out \((FIN|RST)\)", seen
+    )
 
 
 def test_one_that_hears_no_more_after_a_reset() -> None:

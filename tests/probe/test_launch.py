@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,34 @@ def test_a_port_that_was_taken_meanwhile_is_no_fault_of_the_server(monkeypatch: 
             with Wire(server.address) as alice:
                 assert alice.line() == "nickname"
         assert next(ports, None) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "OSError: [Errno 98] Address already in use",
+        "Error: listen EADDRINUSE: address already in use 127.0.0.1:14901",
+        "labkit: cannot listen on localhost:14901: another program listens there already",
+        "only one usage of each socket address (protocol/network address/port) is normally permitted",
+        "",
+    ],
+)
+def test_one_that_held_the_port_may_be_gone_again(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the server printed, or since another one was seen to listen there."""
+    free = launch._free_port
+    ports = iter([free(), free()])
+    monkeypatch.setattr(launch, "_free_port", lambda: next(ports))
+    looks = iter(["127.0.0.1"] if not words else [])
+    listens = launch._listens
+    monkeypatch.setattr(launch, "_listens", lambda port, tree: next(looks, None) or listens(port, tree))
+    # The first one of the two ends, and the second listens.
+    ends = f"import sys, os\nprint({words!r}, flush=True)\nif not os.path.exists({{mark!r}}):\n"
+    with tempfile.TemporaryDirectory() as folder:
+        mark = os.path.join(folder, "mark")
+        ends = ends.replace("{mark!r}", repr(mark)) + f"    open({mark!r}, 'w').close()\n    sys.exit(1)\n"
+        with launched(ends + LISTENS) as server, Wire(server.address) as alice:
+            assert alice.line() == "nickname"
+    assert next(ports, None) is None
 
 
 def test_it_does_not_try_ports_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
