@@ -170,9 +170,8 @@ class Client:
             yield rest.decode(errors="replace")
 
     def say(self, text: str) -> None:
-        for held in self.held:
-            print(held, flush=True)
-        self.held.clear()
+        for _ in range(len(self.held)):  # what comes while it prints waits for the next Enter
+            print(self.held.pop(0), flush=True)
         if has("cuts a text"):
             text = text[:1000]
         data = text.encode("ascii", "replace") if has("sends ASCII") else text.encode()
