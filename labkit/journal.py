@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
-from labkit.wire.text import brief
+from labkit.wire.text import brief, isolated
 
 LONGEST_TEXT = 200
 """Characters kept of what was said: a journal stays small whatever passes through it."""
@@ -31,17 +31,31 @@ class Event:
     who: str  # the nickname, or "" where there is none yet
     what: str  # the words: what was said, why a client left
     where: str  # the room, or whom it was said to
-    thread: str  # the name of the thread that wrote this down
+    thread: str  # the name of the thread in which it happened
 
     def __str__(self) -> str:
         # What a link saw is escaped already, and shows which bytes they were.
         said = self.what if self.kind == "bytes" or not self.what else f"{self.what!r}"
-        return f"{self.n:>3}  {self.kind:<9}  {self.who:<8}  {self.where:<8}  {said}".rstrip()
+        who, where, said = map(isolated, (self.who, self.where, said))
+        return f"{self.n:>3}  {self.kind:<9}  {who:<8}  {where:<8}  {said}".rstrip()
 
 
 def shown(data: bytes | memoryview) -> str:
     """Bytes as a journal has them: escaped, shortened, and with their number."""
     return f"{bytes(data[:64])!r}"[1:] + ("…" if len(data) > 64 else "") + f" ({len(data)})"
+
+
+def _shortened(lines: str | bytes) -> str | bytes:
+    """What a journal keeps of these lines; one of text alone is short already."""
+    if isinstance(lines, str):
+        return lines
+    texts = lines[:-1].decode().split("\n")
+    return "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
+
+
+Run = tuple[int, str, str | bytes, str, str]
+"""How many events, who, their words, where, and the name of the thread in which they happened ("": the one
+that records them). The words are text for one event, or lines in UTF-8, each with its LF."""
 
 
 class _Run(NamedTuple):
@@ -79,25 +93,19 @@ class Journal:
     def record(self, kind: str, who: str = "", what: str = "", where: str = "") -> None:
         """Write down what has just happened in this thread."""
         text = what if len(what) <= LONGEST_TEXT else brief(what, LONGEST_TEXT)
-        self.record_run(1, kind, who, text, where)
+        self.record_runs(kind, [(1, who, text, where, "")])
 
-    def record_run(
-        self, count: int, kind: str, who: str, what: str | bytes, where: str, thread: str = ""
-    ) -> None:
-        """Write down so many events that differ in nothing but their words.
-
-        The words are text for one event, or lines in UTF-8, each with its LF; `thread` is the name of the
-        thread in which they happened, this one's if it is "".
-        """
-        if isinstance(what, bytes) and len(what) > count * _LONGEST_BYTES:
-            texts = what[:-1].decode().split("\n")
-            what = "\n".join([*(brief(text, LONGEST_TEXT) for text in texts), ""]).encode()
-        if not thread:
-            thread = threading.current_thread().name
+    def record_runs(self, kind: str, runs: list[Run]) -> None:
+        """Write down runs of events of one kind; those of a run differ in nothing but their words."""
         with self._lock:
-            self._count += count
-            self._runs.append((self._count, kind, who, what, where, thread))
-            while self._runs[0][0] <= self._count - self._limit:
+            for count, who, what, where, thread in runs:
+                if len(what) > count * _LONGEST_BYTES:
+                    what = _shortened(what)
+                self._count += count
+                thread = thread or threading.current_thread().name
+                self._runs.append((self._count, kind, who, what, where, thread))
+            oldest = self._count - self._limit
+            while self._runs and self._runs[0][0] <= oldest:
                 self._runs.popleft()
             if self._waiting:
                 self._changed.notify_all()

@@ -19,7 +19,7 @@ from programs import CLEAN, PATIENCE, Program
 
 from labkit.__main__ import COMMANDS
 from labkit.exercises import exercise_called
-from labkit.extras import MissingExtra, extra
+from labkit.wire.extras import MissingExtra, extra, missing
 
 ROOT = Path(__file__).parent.parent
 LABKIT = ROOT / "labkit"
@@ -217,10 +217,23 @@ def test_what_is_missing_is_named(
     assert done.returncode == 1 and done.stdout == ""
     *traceback, last = done.stderr.splitlines()
     name, _, told = last.partition(": ")
-    assert told == f'this needs {package}: pip install "labkit[{extra}]"'
-    assert name == ("labkit" if words[0] == "-m" else "labkit.extras.MissingExtra")
+    python = re.escape(sys.executable)
+    how = re.fullmatch(
+        rf"this needs {package}: uv pip install --python {python} (.+)", told
+    )  # here is no pip
+    assert how, told
+    made_of = {"lab": ("lab", "load", "redis")}.get(extra, (extra,))
+    assert set(how[1].split()) == set().union(*(EXTRAS[one] for one in made_of))
+    assert name == ("labkit" if words[0] == "-m" else "labkit.wire.extras.MissingExtra")
     assert bool(traceback) == (words[0] == "-c")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_is_pip_it_is_this_pythons() -> None:
+    """The `pip` that the shell finds may be another's, and install what this Python does not see."""
+    told = str(missing("redis", "redis"))
+    assert told == f"this needs redis: {sys.executable} -m pip install redis"
+    assert "pip install something" in str(missing("something", "no extra"))
 
 
 def test_a_module_of_labkit_that_is_missing_is_no_extra() -> None:

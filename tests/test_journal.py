@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SOON
 
-from labkit.journal import LONGEST_TEXT, Event, Journal
+from labkit.journal import LONGEST_TEXT, Event, Journal, Run
 
 
 def test_events_in_the_order_in_which_they_were_recorded() -> None:
@@ -118,7 +118,7 @@ def test_wait_for_what_comes_later(elsewhere: ThreadPoolExecutor) -> None:
         journal.record("left", "alice")
     assert not waiting.done()
     journal.record("left", "bob", "hung up")
-    assert waiting.result(timeout=5).what == "hung up"
+    assert waiting.result(SOON).what == "hung up"
 
 
 def test_wait_for_tells_what_came_instead() -> None:
@@ -183,7 +183,7 @@ def test_many_wait_at_once(elsewhere: ThreadPoolExecutor) -> None:
     waiting = [elsewhere.submit(journal.wait_for, "said", str(i)) for i in range(16)]
     for i in reversed(range(16)):
         journal.record("said", str(i))
-    assert [event.result(timeout=5).who for event in waiting] == [str(i) for i in range(16)]
+    assert [event.result(SOON).who for event in waiting] == [str(i) for i in range(16)]
     assert journal._waiting == 0
 
 
@@ -198,16 +198,20 @@ def test_wait_for_the_second_of_a_kind() -> None:
         journal.wait_for("said", "alice", 0.01, count=3)
 
 
-@given(st.lists(st.integers(1, 7), max_size=12), st.integers(1, 9))
-def test_recorded_at_once_or_one_by_one(sizes: list[int], limit: int) -> None:
+@given(st.lists(st.lists(st.integers(1, 7), max_size=3), max_size=6), st.integers(1, 9))
+def test_recorded_at_once_or_one_by_one(parts: list[list[int]], limit: int) -> None:
     """Several in one call leave what as many calls leave: numbers, the newest, how many were dropped."""
     at_once, one_by_one = Journal(limit), Journal(limit)
-    for n, size in enumerate(sizes):
-        words = [f"{n}.{i} " + "xж🙂"[i % 3] * LONGEST_TEXT * (n * i % 6) for i in range(size)]
-        lines = "".join(f"{what}\n" for what in words).encode()
-        at_once.record_run(size, "said", "alice", lines, "lobby")
-        for what in words:
-            one_by_one.record("said", "alice", what, "lobby")
+    me = threading.current_thread().name
+    for n, sizes in enumerate(parts):
+        runs: list[Run] = []
+        for size in sizes:
+            words = [f"{n}.{i} " + "xж🙂"[i % 3] * LONGEST_TEXT * (n * i % 6) for i in range(size)]
+            lines = "".join(f"{what}\n" for what in words).encode()
+            runs.append((size, "alice", lines, "lobby", me))
+            for what in words:
+                one_by_one.record("said", "alice", what, "lobby")
+        at_once.record_runs("said", runs)
         assert list(at_once) == list(one_by_one)
         assert (len(at_once), at_once.dropped) == (len(one_by_one), one_by_one.dropped)
     assert repr(at_once) == repr(one_by_one)
@@ -217,5 +221,6 @@ def test_waiting_for_one_of_several_recorded_at_once(elsewhere: ThreadPoolExecut
     """The third of them is found, also by one who waited before."""
     journal = Journal()
     waits = elsewhere.submit(journal.wait_for, "said", "alice", SOON, count=3)
-    journal.record_run(4, "said", "alice", b"one\ntwo\nthree\nfour\n", "lobby", "labkit-handle-1")
+    lines = b"one\ntwo\nthree\nfour\n"
+    journal.record_runs("said", [(4, "alice", lines, "lobby", "labkit-handle-1")])
     assert waits.result(SOON).what == "three"

@@ -11,7 +11,7 @@ import pytest
 from programs import CLEAN, LABKIT, PATIENCE
 
 from labkit.exercises import exercise_called
-from labkit.shadows import shadow
+from labkit.wire.shadows import shadow
 
 HOME = Path(__file__).resolve().parents[1]
 

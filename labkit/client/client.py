@@ -245,6 +245,11 @@ class ChatClient:
         """(host, port) of the server that it is connected to, or was last."""
         return self._session.connection.address
 
+    @property
+    def sock(self) -> socket.socket:
+        """The socket of its latest connection: to look at, not to read from."""
+        return self._session.connection.sock
+
     # --- leaving, and misbehaving ---
 
     def leave(self) -> None:

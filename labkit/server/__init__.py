@@ -11,7 +11,7 @@
 - rooms.py         who is here, and who hears what; pure
 - delivery.py      what was decided, as the log's entries and the journal's events; pure
 - broadcaster.py   one thread that brings every client up to date, in batches
-- sender.py        bytes out, without ever waiting
+- sender.py        bytes out, without ever waiting; lets go of slow readers
 - backlog.py       what waits for a client, and how much memory that is
 - limits.py        how much a server lets its clients do; pure
 - password.py      a password that can be compared with, and not be read

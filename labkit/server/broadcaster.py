@@ -6,7 +6,8 @@ heard, in one log. The broadcaster joins all that was written since it last look
 for each room, and gives each client that block with a single `send` that never waits.
 
 While it sleeps, and no client is behind, a thread that has written something down does this in its place:
-to wake another thread takes longer than to send a line to a few. (Flat combining: Hendler et al., 2010.)
+to wake another thread takes longer than to send a line to a few. And while it is at work, talk is only put
+on a list: before each batch it is posted for all who spoke. (Flat combining: Hendler et al., 2010.)
 
 Some clients need a block of their own. A talker does not hear its own part: that is cut out. A private
 line goes in between, a newcomer hears only what came after: for these a plan is kept, of pieces of the
@@ -24,7 +25,7 @@ by whispers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from itertools import repeat
 from time import monotonic
@@ -34,14 +35,16 @@ from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
 from labkit.server.limits import Limits
 from labkit.server.sender import PATIENCE, Outbox, Sender
 
-UNREAD = 8 * 1024 * 1024
-"""Bytes of memory that the log may take before talkers are slowed."""
+UNREAD = 2 * 1024 * 1024
+"""Bytes of memory that the log may take before talkers are slowed. A line waits for all that is in
+it: 0.03 s beside four who never pause. With 8 MB it was 0.4 s, and nothing was faster
+(tests/benches/bench_flood.py)."""
 
 IN_A_ROW = 8
 """Batches that a thread delivers for all before it goes on with what its own client says."""
 
 ARRIVALS = 0.01
-"""Seconds between two tellings of who has come or gone, and as many again for each 500 who hear it: most of
+"""Seconds between two tellings of who has come or gone, and as many again for each 250 who hear it: most of
 the time is left for those who do. One who comes after a pause, or says something, is told of at once."""
 
 ENTRY_COSTS = 150
@@ -61,9 +64,9 @@ class _Room:
     # Of those who only talked: where in the block each one's own parts begin and end, in turn.
     own: dict[Outbox, list[int]] = field(default_factory=dict)
 
-    def for_talkers(self) -> list[tuple[Outbox, bytes, int]]:
+    def for_talkers(self) -> Iterator[tuple[Outbox, bytes, int]]:
         """What each of them hears, and how many lines that is: all but its own parts."""
-        mail, block = [], self.block
+        block = self.block
         for talker, own in self.own.items():
             if len(own) == 2:  # mostly so, and twice as fast as the way for all
                 start, end = own
@@ -74,8 +77,7 @@ class _Room:
                 data = b"".join([block[a:b] for a, b in zip(heard_from, heard_to, strict=True)])
                 heard = data.count(b"\n")
             if data:
-                mail.append((talker, data, heard))
-        return mail
+                yield talker, data, heard
 
 
 class _Plan:
@@ -105,6 +107,20 @@ class _Plan:
         return b"".join([p if isinstance(p, bytes) else p[0].block[p[1] : p[2]] for p in self.pieces])
 
 
+def _carried_out(plans: dict[Outbox, _Plan]) -> Iterator[tuple[Outbox, bytes, int]]:
+    """What each of them hears, and how many lines that is.
+
+    As in `for_talkers`, each is made when it is sent: a hundred of them at once would be in no cache.
+    """
+    for outbox, plan in plans.items():
+        data = plan.carried_out()
+        if plan.private:
+            outbox.private += plan.private
+            outbox.private_blocks += 1
+        if data or outbox.tls is not None:  # TLS may have something to say by itself
+            yield outbox, data, data.count(b"\n")
+
+
 class Broadcaster:
     """`start` it, `post` what is to be heard and `wake` it, from any thread; then `stop` it."""
 
@@ -119,14 +135,17 @@ class Broadcaster:
         self._feeding: frozenset[Outbox] = frozenset()
         self._slow: frozenset[str] = frozenset()  # their rooms
         self._pause = 0.0 if raw else ARRIVALS  # raw: two notices in one send would be one message
-        # Guards the eight below: what the other threads write and the broadcaster takes.
+        self._said: Sized = ()  # see `collect`
+        self._post_said: Callable[[], None]
+        # Guards the eight below: what the other threads write and the broadcaster takes. (Whether it is
+        # asleep, others look at without it, too.)
         self._lock = threading.Lock()
         self._log: list[Entry] = []
         self._arrivals: list[Entry] = []  # to be told together: when that is due, or before anything else
         self._due = 0.0
         self._watching = False  # whether it wakes by itself when they are due
         self._unread = 0  # bytes in the log
-        self._asleep = False
+        self.asleep = False
         self._at_the_bell = False  # where it sleeps, if it does
         self._stopping = False
         # What the broadcaster waits at while no socket is to be watched: held by it, released to wake it.
@@ -141,6 +160,11 @@ class Broadcaster:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     # --- for the other threads ---
+
+    def collect(self, said: Sized, post_said: Callable[[], None]) -> None:
+        """Before each batch, have `post_said` called if there is anything in `said`. Who puts something
+        there needs no lock, and calls `wake` then."""
+        self._said, self._post_said = said, post_said
 
     def start(self) -> None:
         self._thread.start()
@@ -162,24 +186,25 @@ class Broadcaster:
             if self._unread > UNREAD:
                 self.flowing.clear()
 
-    def post_talk(self, entry: ForRoom) -> None:
-        """`post` of one entry, for less: most entries are talk."""
+    def post_talk(self, entries: list[ForRoom]) -> None:
+        """`post` of entries that are all for rooms, for less: most are."""
+        size = ENTRY_COSTS * len(entries) + sum([len(entry.data) for entry in entries])
         with self._lock:
             if self._arrivals:
                 self._log_arrivals()
-            self._log.append(entry)
-            self._unread += ENTRY_COSTS + len(entry.data)
+            self._log += entries
+            self._unread += size
             if self._unread > UNREAD:
                 self.flowing.clear()
 
     def wake(self) -> None:
         """Have the log delivered: by this thread, for a while, if no other is at it. Not under a lock."""
-        if not self._asleep:
+        if not self.asleep:
             return  # another is at work, and looks again before it ends
         with self._lock:
-            if not self._asleep:
+            if not self.asleep:
                 return
-            self._asleep = False
+            self.asleep = False
             at_the_bell = self._at_the_bell  # before another turn of its loop can change that
         if not at_the_bell:
             self._sender.wake()
@@ -200,9 +225,9 @@ class Broadcaster:
                 if self._stopping:
                     return False
                 batch = self._next_batch()
-                self._asleep = not batch and (self._watching or not self._arrivals)
+                asleep = self._falls_asleep(not batch and (self._watching or not self._arrivals))
             if not batch:
-                return self._asleep
+                return asleep
             self._deliver(batch)
             self._see_to_flow()
             if not self._sender.idle:
@@ -243,12 +268,14 @@ class Broadcaster:
         while True:
             self._let_others_write()
             with self._lock:
-                left = self._due - monotonic()
+                left = self._due - monotonic() if self._arrivals else 0.0
                 self._watching = left > 0
                 batch = self._next_batch()
                 ending = self._stopping
-                self._asleep = not batch and not ending
-                self._at_the_bell = self._asleep and self._sender.idle
+                asleep = self._falls_asleep(not batch and not ending)
+                self._at_the_bell = asleep and self._sender.idle
+                if not (batch or ending or asleep):
+                    continue  # something was said just now
             if batch:
                 self._deliver(batch)
             elif ending and self._sender.idle:
@@ -262,8 +289,16 @@ class Broadcaster:
                 self._sender.look_around(0.0)
             self._see_to_flow()
 
+    def _falls_asleep(self, may: bool) -> bool:
+        """Whether it does, if it may. The lock must be held."""
+        self.asleep = may
+        # In this order: who puts something there looks afterwards whether there is one asleep to be woken.
+        if may and self._said:
+            self.asleep = may = False
+        return may
+
     def _has_to_tell_arrivals(self, left: float) -> bool:
-        """Whether nobody rings in so many seconds; then those who came meanwhile are told of."""
+        """Whether no thread rings in so many seconds; then those who came meanwhile are told of."""
         if self._bell.acquire(timeout=left):
             return False
         with self._lock:
@@ -283,15 +318,17 @@ class Broadcaster:
         """The lock must be held."""
         self._log += self._arrivals
         self._arrivals = []
-        self._due = monotonic() + self._pause * (1 + len(self._hears) / 500)
+        self._due = monotonic() + self._pause * (1 + len(self._hears) / 250)
 
     def _let_others_write(self) -> None:
-        """While the log grows, let it: the fuller the batch, the fewer sends. Threads that have just read
-        something are ready to run, and do so when this one steps aside."""
+        """While more comes, let it: the fuller the batch, the fewer sends. Threads that have just read
+        something are ready to run, and do so when this one steps aside. Then post what they have said."""
         seen = 0
-        while len(self._log) > seen:
-            seen = len(self._log)
+        while (came := len(self._log) + len(self._said)) > seen:
+            seen = came
             scheduling.yield_gil()
+        if self._said:
+            self._post_said()
 
     def _see_to_flow(self) -> None:
         far, far_by_its_room = self._sender.held()
@@ -307,7 +344,7 @@ class Broadcaster:
                 self.flowing.set()
 
     def _deliver(self, batch: list[Entry]) -> None:
-        touched: dict[_Room, None] = {}  # rooms in which something is new
+        touched: list[_Room] = []  # rooms in which something is new
         plans: dict[Outbox, _Plan] = {}  # who hears something else than all in the room
         ends: list[Close] = []
         for entry in batch:
@@ -315,12 +352,13 @@ class Broadcaster:
                 room = self._rooms.get(entry.room)
                 if room is None:
                     continue  # no one is there to hear it
-                touched[room] = None
+                if not room.parts:
+                    touched.append(room)
                 room.parts.append(entry.data)
                 start, room.size = room.size, room.size + len(entry.data)
                 talker = entry.but
                 if talker is not None and self._hears.get(talker) is room:
-                    if plan := plans.get(talker):
+                    if plans and (plan := plans.get(talker)):
                         plan.catch_up(start)
                         plan.mark = room.size  # no client hears its own line
                     elif own := room.own.get(talker):
@@ -338,17 +376,9 @@ class Broadcaster:
         for room in touched:
             room.block = b"".join(room.parts)
             room.lines = room.block.count(b"\n")
-        mail: list[tuple[Outbox, bytes, int]] = []
-        for outbox, plan in plans.items():
-            data = plan.carried_out()
-            if plan.private:
-                outbox.private += plan.private
-                outbox.private_blocks += 1
-            if data or outbox.tls is not None:  # TLS may have something to say by itself
-                mail.append((outbox, data, data.count(b"\n")))
+        self._sender.send(_carried_out(plans))
         for room in touched:
-            mail += room.for_talkers()
-        self._sender.send(mail)
+            self._sender.send(room.for_talkers())
         for outbox in plans:
             if outbox.clear:  # nothing of it waits
                 outbox.private = outbox.private_blocks = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -62,30 +62,13 @@ class Connected(Hashable, Protocol):
 C = TypeVar("C", bound=Connected)
 
 
-def as_entries(deliveries: Iterable[Delivery[C]]) -> list[Entry]:
-    """The deliveries, in their order; what one client said in one breath is one entry, for speed."""
-    entries: list[Entry] = []
-    run: list[bytes] = []  # lines in a row for the same room, from the same client
-    to: tuple[str, C | None] | None = None  # that room, and that client
-    for delivery in deliveries:
-        same = isinstance(delivery, ToRoom) and to == (delivery.room, delivery.but)
-        if to is not None and not same:
-            entries.append(_for_room(*to, run))
-            run, to = [], None
-        if isinstance(delivery, ToRoom):
-            run.append(delivery.message.data())
-            to = (delivery.room, delivery.but)
-        elif isinstance(delivery, ToOne):
-            entries.append(ForOne(delivery.who.outbox, delivery.message.data()))
-        else:
-            entries.append(Hears(delivery.who.outbox, delivery.room))
-    if to is not None:
-        entries.append(_for_room(*to, run))
-    return entries
-
-
-def _for_room(room: str, but: C | None, lines: list[bytes]) -> ForRoom:
-    return ForRoom(room, b"".join(lines), None if but is None else but.outbox)
+def as_entry(delivery: Delivery[C]) -> Entry:
+    if isinstance(delivery, ToRoom):
+        but = None if delivery.but is None else delivery.but.outbox
+        return ForRoom(delivery.room, delivery.message.data(), but)
+    if isinstance(delivery, ToOne):
+        return ForOne(delivery.who.outbox, delivery.message.data())
+    return Hears(delivery.who.outbox, delivery.room)
 
 
 def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) -> None:
@@ -96,7 +79,7 @@ def note(journal: Journal, delivery: Delivery[C], nickname: Callable[[C], str]) 
     if isinstance(delivery, ToRoom):
         if isinstance(message, Speech):
             count = message.lines.count(b"\n")
-            journal.record_run(count, "said", message.who, message.lines, delivery.room)
+            journal.record_runs("said", [(count, message.who, message.lines, delivery.room, "")])
         elif message.event and not message.private:
             journal.record(message.event, *message.news(), delivery.room)
     elif message.event and message.private:

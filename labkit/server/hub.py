@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from labkit.journal import Journal
-from labkit.server.broadcaster import Broadcaster
+from labkit.journal import Journal, Run
+from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entries, note
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entry, note
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Person, Refusal, Rooms, ToOne
+from labkit.server.rooms import Delivery, Person, Refusal, Rooms, Spoken, ToOne
 from labkit.server.slots import ConnectionSlots
+from labkit.wire import nicknames
 from labkit.wire.messages import (
     NO_NICKNAME,
     QUIT,
@@ -29,11 +30,17 @@ from labkit.wire.messages import (
     Quit,
     Reason,
     Refused,
-    spoken,
 )
 
 LAST_LINES = 1.0
 """Seconds that what was said before a stop has to come back from a backplane."""
+
+
+AT_ONCE = 500
+"""Chunks of talk that may wait to be posted; together, as others hear them, no more than UNREAD."""
+
+LONGEST_PREFIX = 4 * nicknames.MAX_CHARACTERS + len(b": ")
+"""Bytes that stand before a line that is said. No character takes more than 4."""
 
 
 class Hub(Protocol):
@@ -68,6 +75,29 @@ class Hub(Protocol):
         """All that are here, at this moment, first come first."""
 
 
+class InTurn:
+    """The hub's lock, once all that was said before has been posted. That is delivered, come what may.
+
+    No generator: what is recorded of threads looks into their frames, and Python 3.13 may crash over the
+    frame of one that has ended (python/cpython#125723).
+    """
+
+    def __init__(self, hub: LocalHub) -> None:
+        self._hub = hub
+
+    def __enter__(self) -> None:
+        self._hub.lock.acquire()
+        try:
+            self._hub.catch_up()
+        except BaseException:
+            self._hub.lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.lock.release()
+        self._hub.broadcaster.wake()
+
+
 class LocalHub:
     """The rooms of one server."""
 
@@ -89,6 +119,11 @@ class LocalHub:
         self.slots = ConnectionSlots[ServerConnection](limits.max_clients, limits.per_address)
         self._ending = ending
         self._rooms: Rooms[ServerConnection] = Rooms(max_line)
+        # Said, and not posted yet: (who, the lines, how many they are). To put something here takes no
+        # lock. Whoever delivers next posts it all, and so does whoever does something that others hear of.
+        self._said: list[tuple[ServerConnection, bytes, int]] = []
+        self._short = max_line - LONGEST_PREFIX
+        self._in_turn = InTurn(self)
 
     @property
     def where(self) -> str:
@@ -103,8 +138,9 @@ class LocalHub:
     # --- the life of a server ---
 
     def open(self) -> None:
-        """See to what must be there before a client can connect."""
+        """Make what must be there before a client can connect."""
         self.broadcaster = self._new_broadcaster()
+        self.broadcaster.collect(self._said, self.post_said)
 
     def close(self) -> None:
         """Undo `open`, where `start` was never called."""
@@ -115,7 +151,7 @@ class LocalHub:
 
     def say_farewell(self, clients: list[ServerConnection]) -> None:
         """Tell these that the server stops; the lock must be held."""
-        assert self.lock.locked()
+        self.catch_up()
         farewell = Notice(SERVER_STOPPED).data()
         self.broadcaster.post([ForOne(client.outbox, farewell) for client in clients])
 
@@ -129,29 +165,41 @@ class LocalHub:
     # --- what clients do ---
 
     def join(self, client: ServerConnection, nickname: str) -> None:
-        with self.lock:
+        with self._in_turn:
             if client not in self.slots:
                 raise Disconnected(NO_NICKNAME)  # too late: it had to make way
             self._post(self._rooms.join(client, nickname), may_wait=True)
             self.slots.named(client)
             client.set_nickname(self._rooms.nickname(client))
-        self.broadcaster.wake()
 
     def say(self, client: ServerConnection, lines: bytes, count: int) -> bool:
+        if (
+            self.broadcaster.asleep
+            or len(lines) > self._short
+            or len(lines) + count * LONGEST_PREFIX > UNREAD // AT_ONCE
+            or len(self._said) >= AT_ONCE
+        ):
+            return self._say_now(client, lines, count)
         if client.whispered_to:
             client.whispered_to = set()
-        with self.lock:
+        self._said.append((client, lines, count))
+        self.broadcaster.wake()
+        return True
+
+    def _say_now(self, client: ServerConnection, lines: bytes, count: int) -> bool:
+        """`say` where nobody is there to post it, a line may be too long, or there is much of it."""
+        if client.whispered_to:
+            client.whispered_to = set()
+        with self._in_turn:
             try:
-                nickname, room = self._rooms.say(client, lines)
+                self._speak(self._rooms.say([(client, lines, count)]))
             except Refusal:
                 return False
-            self._speak(client, nickname, room, lines, count)
-        self.broadcaster.wake()
         return True
 
     def do(self, client: ServerConnection, asked: Sequence[FromClient | Refusal]) -> None:
         deliveries: list[Delivery[ServerConnection]] = []
-        with self.lock:
+        with self._in_turn:
             for what in asked:
                 if isinstance(what, Quit):
                     break
@@ -164,14 +212,12 @@ class LocalHub:
                     deliveries.append(ToOne(client, Refused(str(refusal))))
             self._post(deliveries)
         client.whispered_to = {d.who.outbox for d in deliveries if isinstance(d, ToOne)}
-        self.broadcaster.wake()
         if Quit() in asked:
             raise Disconnected(QUIT)
 
     def tell(self, client: ServerConnection, *messages: FromServer) -> None:
-        with self.lock:
+        with self._in_turn:
             self._post([ToOne(client, message) for message in messages], may_wait=True)
-        self.broadcaster.wake()
 
     def flush_tls(self, client: ServerConnection) -> None:
         self.broadcaster.post([ForOne(client.outbox, b"")])  # no data, but what TLS has to say
@@ -185,7 +231,7 @@ class LocalHub:
         self.broadcaster.flowing.wait(seconds)
 
     def leave(self, client: ServerConnection, reason: Reason) -> None:
-        with self.lock:
+        with self._in_turn:
             client.leaving = True
             politely = reason.last_packet != RST
             if client not in self.slots:  # it had to make way, and its descriptor is wanted now
@@ -196,13 +242,24 @@ class LocalHub:
             self._say_goodbye(client, reason, announced)
             closing = self._closing(client, politely, stopping)
             self.broadcaster.post(closing, may_wait=announced and client.named)
-        self.broadcaster.wake()
 
     def present(self) -> list[Person[ServerConnection]]:
         with self.lock:
             return [replace(person) for person in self._rooms.people()]
 
+    def post_said(self) -> None:
+        """Post what has been said and not been posted. The lock must not be held."""
+        with self.lock:
+            self.catch_up()
+
     # --- the parts they share; the lock must be held ---
+
+    def catch_up(self) -> None:
+        """Post what has been said. The lock must be held."""
+        assert self.lock.locked()
+        if said := self._said[:]:
+            del self._said[: len(said)]  # not all: more may have come
+            self._speak(self._rooms.say(said))
 
     def _say_goodbye(self, client: ServerConnection, reason: Reason, announced: bool) -> None:
         """Take it out of the rooms; tell the others, unless one line has told them of all who leave."""
@@ -217,10 +274,16 @@ class LocalHub:
     def _closing(self, client: ServerConnection, politely: bool, stopping: bool) -> list[Entry]:
         return [Hears(client.outbox, None), Close(client.outbox, politely)]
 
-    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes, count: int) -> None:
-        """What `_post` of this does, for less: most deliveries are talk."""
-        self._journal.record_run(count, "said", nickname, lines, room, client.thread.name)
-        self.broadcaster.post_talk(ForRoom(room, spoken(nickname, lines), client.outbox))
+    def _speak(self, spoken: list[Spoken[ServerConnection]]) -> None:
+        """What `_post` of these does, for less: most deliveries are talk."""
+        runs: list[Run] = []
+        entries: list[ForRoom] = []
+        for person, heard, lines, count in spoken:
+            client, room = person.who, person.room.name
+            runs.append((count, person.nickname, lines, room, client.thread.name))
+            entries.append(ForRoom(room, heard, client.outbox))
+        self._journal.record_runs("said", runs)
+        self.broadcaster.post_talk(entries)
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         """Have the deliveries carried out, and write down what is news, in the order that all hear.
@@ -230,4 +293,4 @@ class LocalHub:
         assert self.lock.locked()
         for delivery in deliveries:
             note(self._journal, delivery, self._rooms.nickname)
-        self.broadcaster.post(as_entries(deliveries), may_wait)
+        self.broadcaster.post([as_entry(delivery) for delivery in deliveries], may_wait)

@@ -90,7 +90,11 @@ class Person(Generic[W]):
     who: W
     nickname: str
     room: Room[W]
+    prefix: bytes = b""  # of each line that it says, as others hear it
 
+
+Spoken = tuple[Person[W], bytes, bytes, int]
+"""Who said something, what others hear of it, the lines that it is, and how many."""
 
 _DOES: dict[type[FromClient], Callable[..., list[Delivery[Any]]]] = {}
 
@@ -170,20 +174,26 @@ class Rooms(Generic[W]):
         """
         return _DOES[type(what)](self, self._people[who], what)
 
-    def say(self, who: W, lines: bytes) -> tuple[str, str]:
-        """`who` said all this in one breath, and it is talk: under which nickname, and in which room.
-        As `do` of a `Say` for each line, for less.
+    def say(self, said: Iterable[tuple[W, bytes, int]]) -> list[Spoken[W]]:
+        """Each of these said so many lines in one breath, each with its LF, and all of it is talk. As `do`
+        of a `Say` for each line, for less.
 
         Raises:
             Refusal: one of them is too long; `do` tells which. Nothing has changed.
         """
-        person = self._people[who]
-        # No character takes more than 4 bytes: mostly the lines together are short enough.
-        if len(lines) > self._max_line - 4 * len(person.nickname) - 2:
-            longest = self._max_line - len(f"{person.nickname}: ".encode())
+        spoken = []
+        for who, lines, count in said:
+            person = self._people[who]
+            prefix = person.prefix
+            longest = self._max_line - len(prefix)
             if len(lines) > longest and 1 + max(map(len, lines.split(b"\n"))) > longest:
                 raise Refusal("one of them is too long")
-        return person.nickname, person.room.name
+            if count == 1:
+                heard = prefix + lines
+            else:
+                heard = prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+            spoken.append((person, heard, lines, count))
+        return spoken
 
     # --- what each command does ---
 
@@ -266,6 +276,7 @@ class Rooms(Generic[W]):
         return shown
 
     def _write_down(self, person: Person[W]) -> None:
+        person.prefix = f"{person.nickname}: ".encode()
         self._names[nicknames.key(person.nickname)] = person
         for look in nicknames.looks(person.nickname):
             self._looks[look] = person

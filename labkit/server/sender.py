@@ -80,13 +80,12 @@ class Sender:
 
     def __init__(self, limits: Limits, raw: bool = False, encrypted: bool = False) -> None:
         self._limits = limits
-        self._raw = (
-            raw  # no LF at the end of a send: the assignment's dialect, in which a recv is a message
-        )
+        self._raw = raw  # no LF at the end of a send: in the assignment's dialect a recv is a message
         self._encrypted = encrypted  # each outbox has a TLS session; all that waits is ciphertext
         # Guards `Outbox.failed` together with the send that finds it out: the kernel tells of a reset
         # once, to the send or to the recv; the thread that was not told must not guess before the other has
-        # written it down. Held while sending, and that is allowed only because no send here ever waits.
+        # written it down. Held while sending, and while a block is made for one client alone; that is
+        # allowed only because no send here ever waits.
         self.telling = threading.Lock()
         self._waiting: dict[Outbox, None] = {}  # who has a backlog, or is about to be closed
         self._store = MemoryUse()  # what waits for them
@@ -206,11 +205,11 @@ class Sender:
             self._check_at = now + CHECK
             for outbox in list(self._waiting):
                 if outbox.close_by is None:
-                    self._see_what_was_taken(outbox, now)
+                    self._let_go_if_too_slow(outbox, now)
                 elif now >= outbox.close_by:
                     self._close(outbox)
 
-    def _see_what_was_taken(self, outbox: Outbox, now: float) -> None:
+    def _let_go_if_too_slow(self, outbox: Outbox, now: float) -> None:
         """Let the outbox go if its time is up; else learn how slowly it reads.
 
         The selector reports a socket only when a good part of its buffer is free: of a slow reader,

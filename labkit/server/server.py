@@ -1,4 +1,4 @@
-"""ChatServer: starts and stops, and sees that each connection that comes also goes."""
+"""ChatServer: starts the threads, knows who is here, and stops: tells all, and ends every connection."""
 
 from __future__ import annotations
 

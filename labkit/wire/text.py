@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from unicodedata import bidirectional
 
 # Cc and the bidirectional controls (Unicode, UAX #9), the two separators that some readers take for a
 # line end, invisible characters (but not U+200D, which joins emoji), and lone surrogates: a str can hold
@@ -30,6 +31,20 @@ def _picture(match: re.Match[str]) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def isolated(text: str) -> str:
+    """`text`; cleaned, and between U+2068 and U+2069, if some of it runs from right to left.
+
+    These isolates (Unicode, UAX #9) keep it from changing the order of what stands around it: `name: text`
+    would be shown as `text :name` if both run from right to left.
+    """
+    if text.isascii() or not any(bidirectional(letter) in _FROM_THE_RIGHT for letter in text):
+        return text
+    return f"\u2068{clean(text)}\u2069"
+
+
+_FROM_THE_RIGHT = ("R", "AL", "AN", "RLE", "RLO", "RLI")
 
 
 def brief(text: str, characters: int = 40) -> str:

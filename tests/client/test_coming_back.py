@@ -133,7 +133,8 @@ def test_a_line_that_did_not_go_out_waits_for_another_connection(
     server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for the one that broke; and if none comes in time, it is said so."""
-    with ChatClient("alice", [server.address], timeout=0.3) as alice:
+    with ChatClient("alice", [server.address]) as alice:
+        alice._session.timeout = 0.3  # from now on: it was let in
         tried: list[object] = []
 
         def fails(connection: object, data: bytes) -> None:

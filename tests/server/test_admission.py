@@ -13,6 +13,7 @@ from support import SOON
 from watched import takes
 
 from labkit import Journal, Limits
+from labkit.probe.ports import free_port
 from labkit.server import acceptor, admission
 from labkit.server.acceptor import Acceptor
 from labkit.server.admission import POLITE, Admission
@@ -257,7 +258,7 @@ def test_each_that_comes_in_has_a_number(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_acceptor_that_was_never_opened_can_be_closed() -> None:
     """Its port is free again."""
-    it = Acceptor("127.0.0.1", 0, lambda *_: None, lambda why: False)
+    it = Acceptor("127.0.0.1", free_port(), lambda *_: None, lambda why: False)
     it.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(it.address, timeout=SOON)

@@ -11,9 +11,9 @@ from time import monotonic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Wire
+from support import Wire, until
 from test_broadcaster import WrittenDown, model, pair
-from test_sender import outbox, until
+from test_sender import outbox
 
 from labkit import ChatServer
 from labkit.server import broadcaster as broadcaster_module
@@ -77,7 +77,7 @@ class History:
         elif what == "talk":
             said = ForRoom("lobby", line, who)
             self.posted.append(said)
-            self.broadcaster.post_talk(said)
+            self.broadcaster.post_talk([said])
         elif what == "whisper":
             self.post([ForOne(who, line)])
         elif what == "leave":
@@ -204,7 +204,7 @@ def test_what_is_said_is_not_overtaken(monkeypatch: pytest.MonkeyPatch, joiners:
     with at_work() as (broadcaster, alice):
         (bob, bobs), (carol, carols) = islice(joiners, 2)
         join(broadcaster, bob, bobs)
-        broadcaster.post_talk(ForRoom("lobby", b"bob: hi\n", bob))
+        broadcaster.post_talk([ForRoom("lobby", b"bob: hi\n", bob)])
         broadcaster.wake()
         assert alice.lines(2) == ["client 0 joined", "bob: hi"]
         join(broadcaster, carol, carols)

@@ -55,7 +55,7 @@ def stores_are_closed() -> Iterator[None]:
 
 def room_memory(store: Store) -> int:
     """Bytes that the lobby takes there."""
-    used = store._turns.memory_usage("labkit:room:lobby")
+    used = store._turns.memory_usage("labkit:room:lobby", samples=0)  # all of it, and no guess
     assert used is not None
     return int(used)
 

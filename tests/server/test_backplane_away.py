@@ -428,10 +428,17 @@ def _starts(url: str) -> bool:
         return False
 
 
-def test_what_another_program_spoils_is_told_and_done_with(redis: RedisServer) -> None:
+def test_what_another_program_spoils_is_told_and_done_with(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another program writes into our keys: no turn is done twice for it, and no client is left hanging."""
+    # What finds it out is to be what alice says: so the room is not hushed, and the next beat is far away.
+    monkeypatch.setattr("labkit.server.backplane.reader.LATELY", 600.0)
     store = ask(redis)
-    with ChatServer(port=0, backplane=redis.url) as server, Wire.joined(server.address, "alice") as alice:
+    with (
+        ChatServer(port=0, backplane=redis.url, limits=Limits(lease=600)) as server,
+        Wire.joined(server.address, "alice") as alice,
+    ):
         store._turns.delete("labkit:room:lobby:state")
         alice.send("hello")
         assert alice.to_the_end() == [f"* {GIVEN_UP}"]

@@ -124,9 +124,11 @@ def test_no_key_that_is_spoilt_takes_a_nickname_or_a_room(
             all_is_well(people)
             wait_until(lambda: {*db.keys("labkit:room:*:quiet")} >= {b"labkit:room:lobby:quiet"})
             key = "labkit:" + kind.format(id_of(servers[0]))
-            db.delete(key)
-            if how != "deleted":
-                _ = db.set(key, "x") if how == "a string" else db.lpush(key, "x")
+            with db.pipeline(transaction=True) as at_once:  # or a server makes it anew in between
+                at_once.delete(key)
+                if how != "deleted":
+                    _ = at_once.set(key, "x") if how == "a string" else at_once.lpush(key, "x")
+                at_once.execute()
             beats.wait_for_two(*servers)
             if "then" in how:
                 db.delete(key)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import pairwise
-from threading import Event, Thread
+from math import inf
+from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import cast
 
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SOON, Wire
 
+from labkit.probe.deadline import Deadline
 from labkit.server.backlog import Backlog
 from labkit.server.broadcaster import UNREAD, Broadcaster
 from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears
@@ -147,8 +150,10 @@ def pair(buffer: int | None = None) -> tuple[Outbox, Wire]:
 
 
 @pytest.fixture
-def broadcaster() -> Iterator[Broadcaster]:
-    """A broadcaster at work, stopped afterwards."""
+def broadcaster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broadcaster]:
+    """A broadcaster at work, stopped afterwards. Whoever it lets go has the time to read the last lines, on
+    a busy machine, too."""
+    monkeypatch.setattr("labkit.server.sender.LINGER", SOON)
     at_work = Broadcaster(Limits(behind=100_000, grace=SOON), "labkit-broadcaster")
     at_work.start()
     yield at_work
@@ -226,7 +231,7 @@ def test_talkers_are_held_before_small_pieces_take_more_than_waiting(private: bo
     broadcaster._deliver([ForRoom("lobby", b"x" * 16_000)])  # more than the buffers hold
     for reader, _ in readers:
         assert reader.behind
-        reader.took = monotonic() + SOON  # it reads
+        reader.took = inf  # it reads
     delivered = 0
     while broadcaster.flowing.is_set():
         batch = [ForOne(reader, b"x\n") for reader, _ in readers] if private else [ForRoom("lobby", b"x\n")]
@@ -372,7 +377,7 @@ def test_answers_that_a_client_asks_for_slow_itself_alone() -> None:
             mallory.backlog = Backlog()
             mallory.backlog.put(bytes(1_000_000), broadcaster._sender._store)
             mallory.private = private
-            mallory.took = monotonic() + SOON  # it reads
+            mallory.took = inf  # it reads
             broadcaster._sender._waiting = {mallory: None}
             broadcaster._see_to_flow()
             assert not broadcaster.flowing.is_set()
@@ -422,6 +427,56 @@ def test_what_was_for_one_alone_is_counted_no_longer_than_it_waits() -> None:
 # --- who delivers ---
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own thread", "one that rang"])
+def test_what_is_said_while_it_falls_asleep_is_heard(own: bool) -> None:
+    """Who said it saw it awake, and did not ring."""
+    said: list[bytes] = []
+    posted = Event()
+    broadcaster = Broadcaster(Limits())
+    next_batch = broadcaster._next_batch
+    to_be_said = [b"hi\n"]
+
+    def last_moment() -> list[Entry]:
+        batch = next_batch()
+        if to_be_said and (current_thread() is broadcaster._thread) == own:
+            said.append(to_be_said.pop())
+        return batch
+
+    def post_said() -> None:
+        said.clear()
+        posted.set()
+
+    broadcaster._next_batch = last_moment  # type: ignore[method-assign]
+    broadcaster.collect(said, post_said)
+    broadcaster.start()
+    if not own:
+        deadline = Deadline(SOON)
+        while not broadcaster.asleep:
+            assert not deadline.passed()
+        broadcaster.wake()
+    assert posted.wait(SOON)
+    broadcaster.stop()
+    assert said == []
+
+
+def test_one_that_has_fallen_asleep_does_not_ring_for_itself() -> None:
+    """Another may have claimed the work since; two would deliver."""
+    broadcaster = Broadcaster(Limits())
+
+    class Lock:
+        """Once it is free, another claims the work."""
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            broadcaster.asleep = False
+
+    broadcaster._lock = cast(threading.Lock, Lock())
+    assert broadcaster._deliver_for_all()
+    broadcaster._sender.end()
+
+
 def test_one_thread_at_a_time_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who claims the work looks where the broadcaster sleeps at the same moment: a moment later that may be
     at work for all that was written, and asleep again, with the work there for a second one to claim."""
@@ -434,7 +489,7 @@ def test_one_thread_at_a_time_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
         def __exit__(self, *_: object) -> None:
-            broadcaster._asleep = broadcaster._at_the_bell = True
+            broadcaster.asleep = broadcaster._at_the_bell = True
 
     did: list[str] = []
 
@@ -445,7 +500,7 @@ def test_one_thread_at_a_time_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcaster, "_lock", Claimed())
     monkeypatch.setattr(broadcaster, "_deliver_for_all", deliver)
     monkeypatch.setattr(broadcaster._sender, "wake", lambda: did.append("woke"))
-    broadcaster._asleep, broadcaster._at_the_bell = True, False
+    broadcaster.asleep, broadcaster._at_the_bell = True, False
     broadcaster.wake()
     broadcaster._sender.end()
     assert did == ["woke"]

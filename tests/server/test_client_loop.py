@@ -59,6 +59,7 @@ class Told:
                 self.loop.hear(self.alice, piece)
         except Disconnected as disconnected:
             end = disconnected.reason
+        self.hub.broadcaster._let_others_write()
         told: dict[object, bytes] = {}
         order = b""
         for entry in self.hub.broadcaster._log:

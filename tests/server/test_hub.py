@@ -6,7 +6,8 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import cast
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,8 @@ from labkit import ChatServer, Limits
 from labkit.journal import Journal
 from labkit.server.broadcaster import Broadcaster
 from labkit.server.connection import Disconnected, ServerConnection
-from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entries
-from labkit.server.hub import LocalHub
+from labkit.server.delivery import Close, Entry, ForOne, ForRoom, Hears, as_entry
+from labkit.server.hub import AT_ONCE, LONGEST_PREFIX, LocalHub
 from labkit.server.rooms import Delivery, Enters, Refusal, ToOne, ToRoom
 from labkit.wire.framing import LineFraming
 from labkit.wire.messages import (
@@ -39,6 +40,7 @@ from labkit.wire.messages import (
     Whisper,
     Who,
 )
+from labkit.wire.nicknames import BadName, fit
 
 
 class Written(Broadcaster):
@@ -53,11 +55,12 @@ class Written(Broadcaster):
     def post(self, entries: list[Entry], may_wait: bool = False) -> None:
         self.entries += entries
 
-    def post_talk(self, entry: ForRoom) -> None:
-        self.post([entry])
+    def post_talk(self, entries: list[ForRoom]) -> None:
+        self.post([*entries])
 
     def wake(self) -> None:
         assert not self.hub_lock.locked(), "it writes to a socket, and must not be called under a lock"
+        self._let_others_write()
         self.woken += 1
 
     def taken(self) -> list[Entry]:
@@ -161,11 +164,73 @@ def test_a_life(bench: Bench) -> None:
 
 
 def test_what_is_too_long_for_one_breath_is_not_said(bench: Bench) -> None:
-    """It needs a closer look; nothing is posted, nobody woken."""
-    alice = bench.joined("alice")
+    """It needs a closer look, and nothing is posted; but what others said before is, and delivered."""
+    alice, bob = bench.joined("alice"), bench.joined("bob")
     woken = bench.broadcaster.woken
+    bench.hub._said.append((bob, b"hi\n", 1))
     assert not bench.hub.say(alice, b"x" * 4090 + b"\n", 1)
-    assert bench.broadcaster.taken() == [] and bench.broadcaster.woken == woken
+    assert bench.broadcaster.taken() == [room("bob: hi\n", bob)] and bench.broadcaster.woken == woken + 1
+
+
+def test_what_others_said_is_delivered_whatever_comes_of_a_join(bench: Bench) -> None:
+    """A refusal tells nobody anything; what was posted before it must not wait for another to ring."""
+    alice, bob = bench.joined("alice"), bench.connected()
+    woken = bench.broadcaster.woken
+    bench.hub._said.append((alice, b"hi\n", 1))
+    with pytest.raises(Refusal):
+        bench.hub.join(bob, "alice")
+    assert (
+        bench.broadcaster.taken() == [room("alice: hi\n", alice)] and bench.broadcaster.woken == woken + 1
+    )
+
+
+def test_to_say_something_takes_no_lock(bench: Bench) -> None:
+    """Whoever delivers next posts it, or wants the lock: what one says is heard before what it does."""
+    alice, bob = bench.joined("alice"), bench.joined("bob")
+    hub, broadcaster = bench.hub, bench.broadcaster
+    broadcaster.wake = lambda: None  # type: ignore[method-assign]
+    with hub.lock:
+        assert hub.say(alice, b"one\n", 1) and hub.say(bob, b"two\n", 1)
+    assert broadcaster.taken() == []
+    expected: list[Entry] = [room("alice: one\n", alice), room("bob: two\n", bob)]
+    for act, *more in (
+        (broadcaster._let_others_write,),
+        (lambda: hub.do(bob, [Say("three")]), room("bob: three\n", bob)),
+        (lambda: hub.tell(bob, Notice("a")), one(bob, "* a\n")),
+        (lambda: hub.say(bob, b"x" * 4000 + b"\n", 1), room("bob: " + "x" * 4000 + "\n", bob)),
+    ):
+        act()
+        assert broadcaster.taken() == [*expected, *more]
+        hub.say(alice, b"one\n", 1)
+        hub.say(bob, b"two\n", 1)
+    with hub.lock:
+        hub.say_farewell([bob])
+    assert broadcaster.taken() == [*expected, one(bob, "* server stopped\n")]
+    hub.say(alice, b"last\n", 1)
+    hub.leave(alice, HUNG_UP)
+    assert broadcaster.taken()[0] == room("alice: last\n", alice)
+
+
+def test_what_waits_to_be_posted_is_bounded(bench: Bench) -> None:
+    """Where nobody comes to post it, those who speak do."""
+    alice = bench.joined("alice")
+    bench.broadcaster.wake = lambda: None  # type: ignore[method-assign]
+    for n in range(3 * AT_ONCE):
+        assert bench.hub.say(alice, b"%d\n" % n, 1)
+        assert len(bench.hub._said) <= AT_ONCE
+    for n, short in ((2, False), (20, False), (1983, True)):
+        assert bench.hub.say(alice, b"a\n" * n, n)
+        assert (bench.hub._said == []) == short  # with her name before each, it is too much to wait
+    bench.broadcaster.entries = bench.broadcaster.entries[: 3 * AT_ONCE]
+    said = [cast(ForRoom, entry).data for entry in bench.broadcaster.taken()]
+    assert said == [b"alice: %d\n" % n for n in range(3 * AT_ONCE)]
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_no_nickname_takes_more_than_is_kept_for_it(text: str) -> None:
+    """Or a line that was taken could turn out to be too long."""
+    with suppress(BadName):
+        assert len(f"{fit(text)}: ".encode()) <= LONGEST_PREFIX
 
 
 def test_after_quit_nothing_is_done(bench: Bench) -> None:
@@ -303,30 +368,17 @@ _deliveries = st.lists(
 
 
 @given(_deliveries)
-def test_deliveries_become_entries_in_their_order(deliveries: list[Delivery[Someone]]) -> None:
-    """Line by line the same; only what one said in a row to the same room shares an entry."""
-    plain: list[object] = []
+def test_deliveries_become_entries(deliveries: list[Delivery[Someone]]) -> None:
+    """Each of them one: the same line to the same clients, or the same room."""
     for delivery in deliveries:
+        entry = as_entry(cast("Delivery[ServerConnection]", delivery))
         if isinstance(delivery, ToRoom):
             but = None if delivery.but is None else delivery.but.outbox
-            plain.append((delivery.room, delivery.message.data(), but))
+            assert entry == ForRoom(delivery.room, delivery.message.data(), cast(Any, but))
         elif isinstance(delivery, ToOne):
-            plain.append((delivery.who.outbox, delivery.message.data()))
+            assert entry == ForOne(cast(Any, delivery.who.outbox), delivery.message.data())
         else:
-            plain.append((delivery.who.outbox, delivery.room))
-    lines: list[object] = []
-    entries = as_entries(cast("list[Delivery[ServerConnection]]", deliveries))
-    for entry in entries:
-        if isinstance(entry, ForRoom):
-            lines += [(entry.room, line, entry.but) for line in entry.data.splitlines(keepends=True)]
-        elif isinstance(entry, ForOne):
-            lines.append((entry.to, entry.data))
-        elif isinstance(entry, Hears):
-            lines.append((entry.who, entry.room))
-    assert lines == plain
-    for first, second in zip(entries, entries[1:], strict=False):
-        if isinstance(first, ForRoom) and isinstance(second, ForRoom):
-            assert (first.room, first.but) != (second.room, second.but)
+            assert entry == Hears(cast(Any, delivery.who.outbox), delivery.room)
 
 
 # --- the lock, over a client's life ---

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
+from threading import Semaphore
 from time import monotonic
 
 import pytest
@@ -160,13 +161,16 @@ def test_no_nickname_is_kept_while_the_password_is_awaited(server: ChatServer) -
             assert not any("joined" in line or "left" in line for line in alice.transcript)
 
 
-def test_it_counts_in_the_time_of_the_handshake() -> None:
+def test_it_counts_in_the_time_of_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that takes too long is let go, and told what was lacking; a heartbeat gives no more time."""
-    with ChatServer(port=0, password=SECRET, limits=Limits(handshake=1.5)) as server:
+    ahead = 0.0
+    monkeypatch.setattr("labkit.server.handshake.monotonic", lambda: monotonic() + ahead)
+    with ChatServer(port=0, password=SECRET, limits=Limits(handshake=600)) as server:
         started = monotonic()
         with asked(server.address, "alice") as alice:
+            ahead = 598.5  # whatever it took until now, this much is left of what began with it
             alice.send("")
-            assert alice.to_the_end() == ["! no password within 1.5 s"]
+            assert alice.to_the_end() == ["! no password within 600 s"]
             assert 1.4 < monotonic() - started < 3 * SOON
         assert server.journal.wait_for("left").what == NO_PASSWORD
 
@@ -281,11 +285,17 @@ def raw_server() -> Iterator[ChatServer]:
         yield running
 
 
-def test_raw_by_hand(raw_server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def refusal_read(raw_server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Semaphore:
+    """Release it when a refusal was read: only then does the request follow, which a client that was slower
+    than RAW_PAUSE would take for a part of it."""
+    read = Semaphore(0)
+    monkeypatch.setattr(raw_server._ending, "wait", lambda seconds: read.acquire(timeout=SOON))
+    return read
+
+
+def test_raw_by_hand(raw_server: ChatServer, refusal_read: Semaphore) -> None:
     """Each request is a recv of its own, also after a refusal."""
-    monkeypatch.setattr(
-        "labkit.server.handshake.RAW_PAUSE", 1.5
-    )  # so that this thread has read the refusal
     with Wire(raw_server.address) as alice:
         for expected, answer in (
             ("nickname", "alice"),
@@ -297,18 +307,22 @@ def test_raw_by_hand(raw_server: ChatServer, monkeypatch: pytest.MonkeyPatch) ->
             assert alice.recv() == expected
             if answer is not None:
                 alice.send_bytes(answer.encode())
+            else:
+                refusal_read.release()
         raw_server.journal.wait_for("said", "alice")
 
 
-def test_raw_client(raw_server: ChatServer) -> None:
+def test_raw_client(raw_server: ChatServer, refusal_read: Semaphore) -> None:
     """With the right one it is here; with a wrong one it is told; without one it cannot say anything."""
     with ChatClient("alice", raw_server.address, framing=RAW, password=SECRET) as alice:
         assert alice.state == HERE
         assert raw_server.roster() == ["alice"]
         with pytest.raises(WrongPassword):
             ChatClient("bob", raw_server.address, framing=RAW, password="sesame")
+        refusal_read.release()
         with pytest.raises(NicknameRefused, match="taken"):
             ChatClient("alice", raw_server.address, framing=RAW, password=SECRET)
+        refusal_read.release()
     with pytest.raises(PasswordNeeded):
         with ChatClient("carol", raw_server.address, framing=RAW) as carol:
             raw_server.journal.wait_for("left", "alice")

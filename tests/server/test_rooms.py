@@ -26,6 +26,7 @@ from labkit.wire.messages import (
     Renamed,
     Said,
     Say,
+    Speech,
     Welcome,
     Whisper,
     Whispered,
@@ -465,7 +466,24 @@ def test_several_lines_at_once_go_where_single_ones_go() -> None:
     rooms.do("A", Join("garden"))
     (single,) = rooms.do("A", Say("one"))
     assert isinstance(single, ToRoom) and isinstance(single.message, Said)
-    assert rooms.say("A", b"one\ntwo\n") == (single.message.who, single.room) == ("alice", "garden")
+    for lines in (b"one\n", b"one\ntwo\n", b"one\ntwo\nthree\n"):
+        count = lines.count(b"\n")
+        ((person, heard, *said),) = rooms.say([("A", lines, count)])
+        assert said == [lines, count]
+        assert (person.who, person.nickname, person.room.name) == ("A", single.message.who, single.room)
+        assert (
+            heard
+            == Speech("alice", lines).data()
+            == b"".join(Said("alice", text).data() for text in lines.decode().splitlines())
+        )
+    rooms.do("A", Rename("жук"))
+    rooms.join("B", "bob")
+    spoken = rooms.say([("A", b"one\n", 1), ("B", b"two\n", 1), ("A", b"three\n", 1)])
+    assert [(person.who, person.room.name, heard.decode()) for person, heard, _, _ in spoken] == [
+        ("A", "garden", "жук: one\n"),
+        ("B", "lobby", "bob: two\n"),
+        ("A", "garden", "жук: three\n"),
+    ]
 
 
 @pytest.mark.parametrize("length", range(88, 97))
@@ -477,8 +495,8 @@ def test_at_once_nothing_is_let_through_that_is_too_long(length: int) -> None:
         text = letter * (length // len(letter.encode())) + "x" * (length % len(letter.encode()))
         for say in (
             lambda text=text: rooms.do("A", Say(text)),
-            lambda text=text: rooms.say("A", f"{text}\n".encode()),
-            lambda text=text: rooms.say("A", f"short\n{text}\nshort\n".encode()),
+            lambda text=text: rooms.say([("A", f"{text}\n".encode(), 1)]),
+            lambda text=text: rooms.say([("A", f"short\n{text}\nshort\n".encode(), 3)]),
         ):
             with nullcontext() if length + len("alice: \n") <= 100 else pytest.raises(Refusal):
                 say()

@@ -11,6 +11,7 @@ import pytest
 from support import SOON, Wire
 
 from labkit import ChatServer, Limits
+from labkit.probe.ports import free_port
 from labkit.server import handshake, scheduling
 from labkit.server import server as serving
 from labkit.server.client_loop import TURN
@@ -76,7 +77,7 @@ def test_a_client_that_never_pauses_does_not_keep_it_from_stopping(
 
 def test_stop_goes_on_where_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the middle: called again it finishes; no thread, no port stays, and all are told once."""
-    server = ChatServer(port=0).start()
+    server = ChatServer(port=free_port()).start()
     with Wire.joined(server.address, "alice") as alice, Wire.joined(server.address, "bob"):
         wake = server._hub.broadcaster.wake
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fuzz
 import pytest
+from programs import PATIENCE
 
 from labkit.exercises.grading.process import Process
 from labkit.server import rooms
@@ -121,9 +122,9 @@ def test_what_hangs_is_found(
 def test_the_program() -> None:
     """It counts what it tried; one input by its number is tried alone."""
     program = [sys.executable, str(Path(fuzz.__file__)), "--seed", "3"]
-    many = subprocess.run([*program, "--inputs", "1500"], capture_output=True, text=True, timeout=60)
+    many = subprocess.run([*program, "--inputs", "1500"], capture_output=True, text=True, timeout=PATIENCE)
     assert (many.returncode, many.stderr) == (0, "")
     assert "1,500 inputs, seed 3: nothing broke" in many.stdout
-    one = subprocess.run([*program, "--input", "7"], capture_output=True, text=True, timeout=60)
+    one = subprocess.run([*program, "--input", "7"], capture_output=True, text=True, timeout=PATIENCE)
     assert (one.returncode, one.stderr) == (0, "")
     assert repr(fuzz.make(3, 7)[2]) in one.stdout

@@ -331,10 +331,10 @@ def test_two_threads_at_full_speed_both_ways(server: ChatServer, join: Callable[
         for talker in talkers:
             talker.start()
         for talker in talkers:
-            talker.join(60)
+            talker.join()
         last = lines[-1]
-        alice.wait_for(f"bob: {last}", timeout=30)
-        bob.wait_for(f"alice: {last}", timeout=30)
+        alice.wait_for(f"bob: {last}", timeout=PATIENCE)
+        bob.wait_for(f"alice: {last}", timeout=PATIENCE)
         for who, whom in ((alice, "bob"), (bob, "alice")):
             assert [line for line in who.transcript if line.startswith(f"{whom}: ")] == [
                 f"{whom}: {line}" for line in lines
@@ -368,7 +368,7 @@ def test_a_frozen_one_is_let_go(good: Certificate) -> None:
                     alice.say(line)
                     if "bob" not in server.roster():
                         break
-                assert alice.wait_for("bob left", timeout=20) == f"* bob left ({TOO_SLOW})"
+                assert alice.wait_for("bob left") == f"* bob left ({TOO_SLOW})"
                 assert server.roster() == ["alice"]
 
 

@@ -33,7 +33,7 @@ The files, in the order in which they are best read:
 It needs redis-py, and is loaded only by a server that has a backplane.
 """
 
-from labkit.extras import extra
+from labkit.wire.extras import extra
 
 with extra("redis"):
     from labkit.server.backplane.backplane import Backplane

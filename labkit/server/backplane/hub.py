@@ -19,7 +19,7 @@ from labkit.server.connection import Disconnected, ServerConnection
 from labkit.server.delivery import Entry, note
 from labkit.server.hub import LAST_LINES, LocalHub
 from labkit.server.limits import Limits
-from labkit.server.rooms import Delivery, Refusal, ToOne, ToRoom, presentable, room_name
+from labkit.server.rooms import Delivery, Refusal, Spoken, ToOne, ToRoom, presentable, room_name
 from labkit.wire import nicknames
 from labkit.wire.messages import (
     QUIT,
@@ -107,8 +107,11 @@ class RedisHub(LocalHub):
         else:
             super().wait_for_flow(seconds)
 
-    def _speak(self, client: ServerConnection, nickname: str, room: str, lines: bytes, count: int) -> None:
-        self._post([ToRoom(room, Speech(nickname, lines), client)])
+    def say(self, client: ServerConnection, lines: bytes, count: int) -> bool:
+        return self._say_now(client, lines, count)  # what it asks for next may wait for that
+
+    def _speak(self, spoken: list[Spoken[ServerConnection]]) -> None:
+        self._post([ToRoom(p.room.name, Speech(p.nickname, lines), p.who) for p, _, lines, _ in spoken])
 
     def _post(self, deliveries: list[Delivery[ServerConnection]], may_wait: bool = False) -> None:
         super()._post(self._backplane.take(deliveries))
