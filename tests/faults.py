@@ -60,6 +60,11 @@ HANDLE_ASKED = """def handle_client(client: Client, messages: Iterator[bytes | N
     try:
         if client.nickname:"""
 
+REFUSE = """        if FRAMING == "lines":
+            client.send("! not that one")
+        client.send(REQUEST)
+    return False"""
+
 # --- talking ---
 
 fault(
@@ -123,9 +128,21 @@ fault(
     "what follows the last LF is forgotten",
     {5, 8, 30},
     None,
-    "what follows the last LF",
+    "what follows the last one",
     "buffer += data\n",
     "buffer = data\n",
+)
+fault(
+    "one buffer for all",
+    {5},
+    None,
+    "a buffer for each",
+    "clients: list[Client] = []",
+    'clients: list[Client] = []\nbuffer = b""\ngather = threading.Lock()',
+    'buffer, skipping = b"", False\n    while',
+    "global buffer\n    skipping = False\n    while",
+    'buffer += data\n        *lines, buffer = buffer.split(b"\\n")',
+    'with gather:\n            buffer += data\n            *lines, buffer = buffer.split(b"\\n")',
 )
 fault("empty lines are passed on", {5}, None, "a line with nothing in it", "elif text:\n", "else:\n")
 fault("the CR is kept", {6}, None, "CR LF", '.removesuffix(b"\\r")', "")
@@ -142,6 +159,16 @@ fault(
     {8},
     None,
     "find the line's end first, then decode",
+    "buffer += data\n",
+    'buffer += data.decode(errors="replace").encode()\n',
+)
+fault(
+    "each recv is decoded, however much it takes",
+    {8},
+    None,
+    "find the line's end first, then decode",
+    "sock.recv(1024)",
+    "sock.recv(65536)",
     "buffer += data\n",
     'buffer += data.decode(errors="replace").encode()\n',
 )
@@ -227,6 +254,32 @@ fault(
     "if nickname:",
 )
 fault(
+    "after a refusal any nickname is taken",
+    {15},
+    {15},
+    "in the same way",
+    "        self.gone = False\n",
+    "        self.gone = self.refused = False\n",
+    "if nickname and nickname not in nicknames:",
+    "if nickname and (client.refused or nickname not in nicknames):",
+    "    client.send(REQUEST)\n    return",
+    "    client.send(REQUEST)\n        client.refused = True\n    return",
+)
+fault(
+    "an empty nickname ends the program, a moment after all connections",
+    {16},
+    {16},
+    "the server ended",
+    "        with lock:\n            if nickname and",
+    """        if not nickname:
+            for other in clients:
+                other.close()
+            threading.Event().wait(0.1)
+            os._exit(1)
+        with lock:
+            if nickname and""",
+)
+fault(
     "a nickname can be empty",
     {16},
     {16},
@@ -243,12 +296,22 @@ fault(
     "    continue\n    return",
 )
 fault(
-    "one refusal, and out",
+    "one refusal, and out without a word",
     {17},
     {17},
     "take the next answer",
-    "    client.send(REQUEST)\n    return",
-    "    return False\n    return",
+    REFUSE,
+    "        return False\n    return False",
+)
+fault(
+    "a refusal keeps the lock",
+    {15},
+    {15},
+    "take it with `with`",
+    "        with lock:\n            if nickname and",
+    "        lock.acquire()\n        if True:\n            if nickname and",
+    "                return True\n",
+    "                lock.release()\n                return True\n",
 )
 fault("a joining is not told", {18}, None, "tell those who are here", 'notice(client, "joined")', "pass")
 fault(
@@ -263,7 +326,7 @@ fault(
     "the newcomer is told of itself",
     {18},
     None,
-    "before the newcomer is put among them",
+    "before it is put among them",
     'notice(client, "joined")',
     'client.send(f"* {nickname} joined")\n                notice(client, "joined")',
 )
@@ -347,7 +410,7 @@ fault(
     "a full queue holds up all",
     {21, 32},
     {21, 32},
-    "one `send` for all, with no end",
+    "for room in its queue",
     "queue.Queue()",
     "queue.Queue(100)",
 )
@@ -372,6 +435,17 @@ fault(
         if not (data := sock.recv(1024)):
             threading.Event().wait(0.01)
             continue""",
+)
+fault(
+    "what recv returns at the end of a stream is said",
+    {22},
+    {22},
+    "this one sends that nothing to the others",
+    "while data := sock.recv(1024):",
+    """while True:
+        if not (data := sock.recv(1024)):
+            threading.Event().wait(0.01)
+            data = b"null" + END.encode()""",
 )
 fault(
     "the socket is not closed",
@@ -414,10 +488,39 @@ fault(
     "",
 )
 fault(
+    "one who has vanished is not taken off",
+    {23, 24},
+    {24},
+    "a `finally`",
+    """    except OSError:
+        reason = "vanished"
+    finally:
+        leave""",
+    """    except OSError:
+        pass
+    else:
+        leave""",
+)
+fault(
+    "a place is not given back",
+    {25},
+    {25},
+    "One who leaves gives the place back",
+    "sock, _ = server.accept()\n",
+    """sock, _ = server.accept()
+        came.append(0)
+        if len(came) > 30:
+            sock.close()
+            continue
+""",
+    "clients: list[Client] = []",
+    "clients: list[Client] = []\ncame: list[int] = []",
+)
+fault(
     "one is taken off at the place where it once stood",
     {25},
     {25},
-    "take itself off the list, or another",
+    "an index that was its own before",
     "                clients.append(client)\n",
     "                client.place = len(clients)\n                clients.append(client)\n",
     "clients.remove(client)",
@@ -427,7 +530,7 @@ fault(
     "the lock is taken once more where one leaves",
     {22, 25, 26, 27, 32},
     {22, 25, 26, 27, 32},
-    "it takes a lock twice, or keeps it",
+    "takes a lock that it has",
     'notice(client, f"left ({reason})")',
     'broadcast(client, "goodbye")',
 )
@@ -491,4 +594,20 @@ fault(
     "a slice",
     'clean(text) if FRAMING == "lines" else text',
     'clean(text)[:2000] if FRAMING == "lines" else text[:500]',
+)
+fault(
+    "of two spaces one is left",
+    {30},
+    {30},
+    "leave one space where there were two",
+    'said = clean(text) if FRAMING == "lines" else text',
+    'said = " ".join((clean(text) if FRAMING == "lines" else text).split())',
+)
+fault(
+    "what one says is part of a format",
+    {30},
+    {30},
+    "what one says is no format",
+    "FORM.format(name=client.nickname, text=said)",
+    'FORM.replace("{text}", said).format(name=client.nickname)',
 )

@@ -102,13 +102,13 @@ class Program:
         with self._changed:
             return self._said
 
-    def until(self, text: str) -> str:
+    def until(self, text: str, encoding: str = "utf-8") -> str:
         """Wait until it has printed this; returns all that it printed so far."""
         with self._changed:
-            wanted = text.encode()
+            wanted = text.encode(encoding)
             if not self._changed.wait_for(lambda: wanted in self._said or self._over, PATIENCE):
                 raise AssertionError(f"{PATIENCE:g} s passed without {text!r}; it printed {self._said!r}")
-        assert text in self.said, f"it ended without {text!r}; it printed {self.said!r}"
+            assert wanted in self._said, f"it ended without {text!r}; it printed {self._said!r}"
         return self.said
 
     def type(self, text: str) -> None:
@@ -211,10 +211,10 @@ class OnTerminal(Program):
 
 
 class Serving(Program):
-    """`python -m labkit serve --port 0`, once it listens."""
+    """`python -m labkit serve --port 0`, or another port, once it listens."""
 
-    def __init__(self, *options: str) -> None:
-        super().__init__(*LABKIT, "serve", "--port", "0", *options)
+    def __init__(self, *options: str, port: int = 0) -> None:
+        super().__init__(*LABKIT, "serve", "--port", str(port), *options)
         first = self.until("\n").splitlines()[0]
         found = re.fullmatch(r"listening on (.+):(\d+)", first)
         assert found, first

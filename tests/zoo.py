@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from faults import FAULTS, Fault
+from programs import PATIENCE
 from support import need
 
 HERE = Path(__file__).parent / "conformance/zoo"
@@ -67,6 +68,6 @@ def _command(name: str, source: str, folder: Path) -> list[str]:
         return ["node", str(file)]
     if name.endswith(".c"):
         need(sys.platform == "linux" and shutil.which("gcc"), "gcc, for a chat server in C")
-        subprocess.run(["gcc", "-O1", "-o", str(folder / "poll"), str(file)], check=True, timeout=60)
+        subprocess.run(["gcc", "-O1", "-o", str(folder / "poll"), str(file)], check=True, timeout=PATIENCE)
         return [str(folder / "poll")]
     return [sys.executable, str(file)]

@@ -6,7 +6,7 @@ built on those before it:
 - dialect.py   the form in which a server passes on what one says
 - server_under_test.py   a server to try, and the clients that are connected to it
 - behaviour.py           what a behaviour is
-- talking.py, naming.py, staying.py, leaving.py, dying.py   the behaviours
+- talking.py, hearing.py, naming.py, staying.py, leaving.py, dying.py   the behaviours
 - behaviours.py          all of them, in order
 - advice.py    what a miss means, and which of them have one cause
 - report.py              what was found, as text and as JSON

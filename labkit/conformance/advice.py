@@ -4,9 +4,11 @@ and which of them have one cause.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from labkit.wire.framing import MAX_LINE
 
 
 class Harm(IntEnum):
@@ -27,9 +29,13 @@ class Advice:
     hint: str
     chapter: str  # the notebook, without its ending
     by_clue: Mapping[str, str] = field(default_factory=dict)  # other hints, by the clue of a CheckFailed
+    harm_by_clue: Mapping[str, Harm] = field(default_factory=dict)  # where one does worse
 
     def hint_for(self, clue: str) -> str:
         return self.by_clue.get(clue, self.hint)
+
+    def harm_for(self, clue: str) -> Harm:
+        return self.harm_by_clue.get(clue, self.harm)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Cause:
 
     words: str
     behaviours: frozenset[str]
-    sign: str = ""  # that without which it is another cause
+    sign: str = ""  # that without which it is another cause …
+    clue: str = ""  # … and the clue with which that was missed
+    dies: bool = False  # it may end the program
 
 
 _BYTES, _THREADS, _NAMES, _ROOM = (
@@ -47,6 +55,7 @@ _BYTES, _THREADS, _NAMES, _ROOM = (
     "03_who_are_you",
     "04_who_hears_what",
 )
+_A_CUT = "look for what cuts a text: a slice, a fixed size, `send` where it takes `sendall`"
 _GOODBYES, _RACES, _SLOW = "05_goodbyes", "06_races", "07_slow_readers"
 
 ADVICE: dict[str, Advice] = {
@@ -59,7 +68,11 @@ ADVICE: dict[str, Advice] = {
         Harm.STALLS,
         "look at the loop that sends to all: over whom does it go, and when is one put in?",
         _ROOM,
-        {"twice": "how often is one put into the list, and how often does the loop that sends to all run?"},
+        {
+            "twice": "how often is one put into the list, and how often does the loop over it run?",
+            "thrown out": "look at what comes once the nickname was read: what ends the connection there?",
+            "unread": "look at what comes once the nickname was read: does the loop come back to recv?",
+        },
     ),
     "the name stands before what was said": Advice(
         Harm.FORM, "put the sender's nickname, a colon and a space before the text", _ROOM
@@ -69,33 +82,50 @@ ADVICE: dict[str, Advice] = {
     ),
     "a line is a message, however TCP cuts it": Advice(
         Harm.LOSES,
-        "what one recv brings is not one message: keep what follows the last LF, and put it before what "
-        "the next recv brings",
+        "what one recv brings is not one message: split it at every LF, keep what follows the last one, "
+        "and put that before what the next recv brings",
         _BYTES,
-        {"empty": "a line with nothing in it is no message: pass it over, before it goes to the others"},
+        {
+            "empty": "a line with nothing in it is no message: pass it over, before it goes to the others",
+            "shared": "what has come of a line and waits for its end belongs to one client: a buffer for "
+            "each",
+        },
     ),
     "what one says arrives whole": Advice(
         Harm.LOSES,
-        "look for what cuts a text: a slice, a fixed size, `send` where it takes `sendall`",
+        _A_CUT,
         _BYTES,
+        {
+            "spaces": "take off the line's end, and nothing else: `split` and `join` leave one space "
+            "where there were two",
+            "signs": "what one says is no format and no command: is it given to a function that takes `%`, "
+            "`{}`, `:` or a quote in it for something else?",
+        },
     ),
     "a CR before the LF is dropped": Advice(
         Harm.FORM, "a line from Windows ends with CR LF: both belong to its end", _BYTES
     ),
     "bytes that are not UTF-8 throw nobody out": Advice(
-        Harm.WRONG_PERSON, "decoding raises for bytes that are no text: let it replace them", _BYTES
+        Harm.WRONG_PERSON,
+        'decoding raises for bytes that are no text: decode with errors="replace"',
+        _BYTES,
     ),
     "a long message in another alphabet throws nobody out": Advice(
         Harm.LOSES,
         "a recv may end in the middle of a letter: find the line's end first, then decode",
         _BYTES,
+        {
+            "cut": _A_CUT,
+            "alphabet": "each letter came as another: where bytes become text, or text bytes, name UTF-8; "
+            "else the encoding that the system is set to is taken, which may not have these letters",
+        },
     ),
     "control characters of one do not reach another": Advice(
         Harm.WRONG_PERSON, "replace what cannot be printed before it is passed on", _ROOM
     ),
     "an over-long line is refused, and nobody thrown out": Advice(
         Harm.FORM,
-        "count what has come without LF: past the longest line, forget it up to the next LF",
+        f"count what has come without LF: past {MAX_LINE} bytes, forget it up to the next LF",
         _BYTES,
         {
             "thrown out": "past the longest line, forget what comes up to the next LF, and go on: do not "
@@ -123,6 +153,16 @@ ADVICE: dict[str, Advice] = {
         Harm.WRONG_PERSON,
         "before a nickname is given, look whether a client here has it, under the lock",
         _NAMES,
+        {
+            "again": "after a refusal, look at the next answer in the same way: `while`, where there is "
+            "`if`",
+            "nameless": "one that was refused has no nickname yet: what it says next is an answer, and not "
+            "for the others",
+            "stalls": "which lock is held where a nickname is refused? One that is taken with `acquire` is "
+            "kept on each way on which no `release` comes, such as `continue` and `return`: take it with "
+            "`with`",
+        },
+        {"stalls": Harm.STALLS},
     ),
     "an empty nickname is refused": Advice(
         Harm.WRONG_PERSON, "strip the answer, and ask again if nothing is left", _NAMES
@@ -139,7 +179,8 @@ ADVICE: dict[str, Advice] = {
         _NAMES,
         {
             "twice": "a joining is told in two places, or to one who is in the list twice: leave one",
-            "herself": "tell those who are here before the newcomer is put among them, and not it",
+            "herself": "what is meant for the others goes to the newcomer, too: tell them before it is put "
+            "among them",
         },
     ),
     "a silent newcomer keeps nobody out": Advice(
@@ -149,17 +190,28 @@ ADVICE: dict[str, Advice] = {
     ),
     "nobody is skipped when several die": Advice(
         Harm.WRONG_PERSON,
-        "a loop that removes from the list it walks skips the next: walk a copy; and a place in a list is "
-        "another's once one before it is gone",
+        "a loop that removes from the list it walks skips the next: walk a copy; and an index is another's "
+        "once one before it in the list is gone",
         _RACES,
     ),
     "one who stops reading holds up nobody": Advice(
         Harm.STALLS,
-        "a send waits for one who does not read: a queue and a sending thread for each client",
+        "a send waits for one who does not read: a queue and a sending thread for each client. If you have "
+        "them: does all that is sent go through the queue, and is one let go whose queue is full?",
         _SLOW,
+        {
+            "thrown out": "one who reads all is let go: for a queue that is too short, an error of "
+            "another's send, or since it says nothing for a while?"
+        },
     ),
     "a goodbye is noticed": Advice(
-        Harm.FORM, "recv returns nothing after FIN: end the loop then, and close the socket", _GOODBYES
+        Harm.FORM,
+        "recv returns nothing after FIN: end the loop then, and close the socket",
+        _GOODBYES,
+        {
+            "speaks on": "recv (readLine, read) returns nothing after FIN, and at once, as often as it is "
+            "called: end the loop then, and close the socket; this one sends that nothing to the others"
+        },
     ),
     "a leaving is told to the others, once, and with its reason": Advice(
         Harm.FORM,
@@ -172,17 +224,28 @@ ADVICE: dict[str, Advice] = {
         },
     ),
     "a nickname is free again after its owner has left": Advice(
-        Harm.WRONG_PERSON, "take the nickname off wherever it stands, when its owner leaves", _GOODBYES
+        Harm.WRONG_PERSON,
+        "take the nickname off wherever it stands, when its owner leaves",
+        _GOODBYES,
+        {
+            "vanished": "after a reset recv raises: what is done when one leaves belongs into a `finally`, "
+            "where that way leads, too"
+        },
     ),
     "nobody falls silent when people come and go": Advice(
         Harm.STALLS,
         "which thread holds which lock when a client leaves? And does it take itself off the list, or "
-        "another, by a place that was right once?",
+        "whoever stands now at an index that was its own before?",
         _RACES,
+        {
+            "places": "is there room for so many only: an array, a counter, a limit? One who leaves gives "
+            "the place back"
+        },
     ),
     "after a reset all others are still heard": Advice(
         Harm.STALLS,
-        "a send to one who is gone raises: catch it at that one send, inside the loop",
+        "a send to one who is gone raises: catch it at that one send, inside the loop. And is one who is "
+        "gone still in the list?",
         _GOODBYES,
     ),
     "after a goodbye nobody else is thrown out": Advice(
@@ -210,7 +273,9 @@ ADVICE: dict[str, Advice] = {
         _THREADS,
     ),
     "a nickname that is not UTF-8 keeps nobody out": Advice(
-        Harm.LOCKS_OUT, "decoding a nickname may raise: let it replace, in the client's own thread", _NAMES
+        Harm.LOCKS_OUT,
+        'decoding a nickname may raise: decode with errors="replace", in the client\'s own thread',
+        _NAMES,
     ),
 }
 """By the name of the behaviour."""
@@ -228,7 +293,20 @@ CAUSES = (
         "nobody is skipped when several die",
     ),
     Cause(
-        "a client that leaves stops the room: it takes a lock twice, or keeps it",
+        "after a goodbye recv returns nothing, and the server goes on and sends that to the others",
+        frozenset(
+            {
+                "a goodbye is noticed",
+                "nobody falls silent when people come and go",
+                "after a goodbye nobody else is thrown out",
+                "a goodbye in the handshake keeps nobody out",
+            }
+        ),
+        "a goodbye is noticed",
+        "speaks on",
+    ),
+    Cause(
+        "a client that leaves stops the room: its thread takes a lock that it has, or never gives it back",
         frozenset(
             {
                 "a goodbye is noticed",
@@ -241,7 +319,7 @@ CAUSES = (
         "nobody falls silent when people come and go",
     ),
     Cause(
-        "one `send` for all, with no end: while one does not read, whoever sends to it waits",
+        "whoever sends to one that does not read waits: in `send`, or for room in its queue",
         frozenset(
             {
                 "one who stops reading holds up nobody",
@@ -262,6 +340,7 @@ CAUSES = (
                 "a nickname that is not UTF-8 keeps nobody out",
             }
         ),
+        dies=True,
     ),
     Cause(
         "any answer is taken for a nickname: nothing looks at it",
@@ -282,6 +361,17 @@ CAUSES = (
         "a line is a message, however TCP cuts it",
     ),
     Cause(
+        "what is long is cut",
+        frozenset(
+            {
+                "what one says arrives whole",
+                "a long message in another alphabet throws nobody out",
+                "an over-long line is refused, and nobody thrown out",
+            }
+        ),
+        "what one says arrives whole",
+    ),
+    Cause(
         "decoding raises for bytes that are not UTF-8, and ends the thread that does it",
         frozenset(
             {
@@ -290,25 +380,53 @@ CAUSES = (
                 "a nickname that is not UTF-8 keeps nobody out",
             }
         ),
+        dies=True,
     ),
 )
 """Where several behaviours are missing for one fault. The first that fits has them."""
 
 
+_WHERE_IT_MAY_NOT = (
+    "it reads or writes where it may not: an index beyond an array, a text longer than its buffer, a "
+    "format that a client has written. Compiled with `-g -fsanitize=address`, it names the line"
+)
+
+DEATHS = {
+    "by signal 13": "SIGPIPE: a send to one who is gone ends a program in C, unless it ignores that signal "
+    "(`signal(SIGPIPE, SIG_IGN)`) or sends with MSG_NOSIGNAL; then send returns -1",
+    "by signal 6": _WHERE_IT_MAY_NOT,
+    "by signal 7": _WHERE_IT_MAY_NOT,
+    "by signal 11": _WHERE_IT_MAY_NOT,
+}
+"""What it means that a program ended so, whatever was tried."""
+
+LAST_WORDS = {
+    "Unhandled 'error' event": "in Node, a connection that breaks tells its socket so: without "
+    "`socket.on('error', …)` for each socket, that ends the whole program"
+}
+"""What it means that a program ended, by what it said last."""
+
+UNCAUGHT = "what it said names an error that nothing catches, which ends the whole program"
+
+ENDS = "something ends the whole program: what it said last tells what"
+ENDS_BY_SIGNAL = "one thing ends the whole program"
+
+
 def causes_of(
-    missed: Collection[str], advice: Mapping[str, Advice] = ADVICE, causes: Sequence[Cause] = CAUSES
+    missed: Mapping[str, str], advice: Mapping[str, Advice] = ADVICE, causes: Sequence[Cause] = CAUSES
 ) -> list[tuple[Cause | None, list[str]]]:
     """The missing behaviours, those of one cause together, the worst first. None: one by itself.
 
     Args:
-        missed: their names.
+        missed: by their names, the clue to each; mostly "".
         advice, causes: what they mean.
     """
     left = list(missed)
     found: list[tuple[Cause | None, list[str]]] = []
     for cause in causes:
         these = [name for name in left if name in cause.behaviours]
-        if len(these) > 1 and (not cause.sign or cause.sign in these):
+        shown = cause.sign in these and missed[cause.sign].startswith(cause.clue)
+        if len(these) > 1 and (not cause.sign or shown):
             found.append((cause, these))
             left = [name for name in left if name not in these]
     found += [(None, [name]) for name in left]

@@ -5,8 +5,8 @@ through bare sockets. The function returns if the server behaves so, and raises 
 expected and what was seen if it does not. It takes servers in any language as they are: what they say
 besides (a welcome, a prompt, who has joined) is skipped, unless that is what is judged.
 
-Behaviours that may kill the server come last. Each section has a file: talking.py, naming.py, staying.py,
-leaving.py and dying.py.
+Behaviours that may kill the server come last. Each section has a file: talking.py, hearing.py, naming.py,
+staying.py, leaving.py and dying.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.dying import DYING
+from labkit.conformance.hearing import HEARING
 from labkit.conformance.leaving import LEAVING
 from labkit.conformance.naming import NAMING
 from labkit.conformance.staying import STAYING
@@ -30,7 +31,7 @@ _LATER = (
 
 
 def _numbered() -> list[Behaviour]:
-    in_order = [*TALKING, *NAMING, *STAYING, *LEAVING, *DYING]
+    in_order = [*TALKING, *HEARING, *NAMING, *STAYING, *LEAVING, *DYING]
     names = [b.name for b in in_order if b.name not in _LATER] + list(_LATER)
     return [replace(behaviour, number=1 + names.index(behaviour.name)) for behaviour in in_order]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from labkit.conformance.server_under_test import NotJudged, ServerUnderTest
+from labkit.conformance.server_under_test import LONGEST_NAME, NotJudged, ServerUnderTest, letters
 from labkit.journal import Journal
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
@@ -32,6 +32,8 @@ KNOWN = {
     b"\x15\x03": "TLS",
 }
 """What some servers begin with that are no chat servers."""
+
+HTTP = "it speaks HTTP, and is no chat server"
 
 
 class CannotRun(Exception):
@@ -75,6 +77,10 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
     if first.end:
         after = f", after {_shown(heard)}" if heard else ""
         return f"it closes each connection at once ({first.end}){after}, and asks nobody for a nickname"
+    # It answers: where each is asked in the loop that accepts, no other gets in before it has.
+    first.send(letters(LONGEST_NAME))
+    if first.hears("HTTP/", 4 * SLICE):
+        return HTTP
     if heard:
         word = _last_words(heard)
         told = f"it does not ask with `{server.request}`, but says {_shown(heard)}"
@@ -83,7 +89,7 @@ def _instead(server: ServerUnderTest, first: RawClient) -> str:
         return f"it asks nobody for a nickname, and waits\n{_offer('')}"
     first.send("GET / HTTP/1.0\r\n\r")
     if first.hears("HTTP/", LONGEST / 3):
-        return "it speaks HTTP, and is no chat server"
+        return HTTP
     return f"it listens, and says nothing within {LONGEST:g} s: nobody is asked for a nickname"
 
 

@@ -13,8 +13,11 @@ from labkit.conformance.server_under_test import (
     CannotJoin,
     NotJudged,
     ServerUnderTest,
+    asked_with,
     letters,
+    told_something,
 )
+from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import REQUEST, RawClient, unique
 from labkit.wire.messages import Joined
@@ -33,12 +36,41 @@ NOBODY_KEPT_OUT = (
 def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     name = server.nickname("alice")
-    second = server.newcomer("second")
-    speaks_as, heard = _speaks_as(server, alice, bob, second, name)
-    if speaks_as in (name, ""):
-        raise CheckFailed(
-            f"a second {name!r} is refused while the first is here", f"bob heard {heard!r} from the second"
-        )
+    for times, clue in ((1, ""), (2, "again")):
+        second = server.newcomer("second" if times == 1 else "third")
+        speaks_as, heard = _speaks_as(server, alice, bob, second, name, times)
+        if speaks_as is not None and speaks_as.lower() in NO_NAMES:
+            raise CheckFailed(
+                f"a second {name!r} is not heard before it has another nickname",
+                f"bob heard {heard!r} from the {second.name}",
+                "nameless",
+            )
+        if speaks_as in (name, ""):
+            raise CheckFailed(
+                f"a second {name!r} is refused while the first is here" + ", however often" * (times > 1),
+                f"bob heard {heard!r} from the {second.name}" + ", who had said so twice" * (times > 1),
+                clue,
+            )
+        if speaks_as is None:
+            _goes_on(server, alice, bob)
+
+
+def _goes_on(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> None:
+    """Those who are here still hear each other after a refusal.
+
+    Raises:
+        CheckFailed: they do not.
+    """
+    try:
+        server.hears_from(alice, bob, "going-on")
+    except CheckFailed as failed:
+        clue = "" if alice.end or bob.end else "stalls"
+        expected = f"{failed.expected} after another's nickname was refused"
+        raise CheckFailed(expected, failed.seen, clue) from None
+
+
+NO_NAMES = ("none", "null", "(null)", "undefined", "nil")
+"""What programs show where a name is missing."""
 
 
 def is_from(nickname: str, names: list[str]) -> bool:
@@ -47,16 +79,23 @@ def is_from(nickname: str, names: list[str]) -> bool:
 
 
 def _speaks_as(
-    server: ServerUnderTest, alice: RawClient, bob: RawClient, newcomer: RawClient, nickname: str
+    server: ServerUnderTest,
+    alice: RawClient,
+    bob: RawClient,
+    newcomer: RawClient,
+    nickname: str,
+    times: int = 1,
 ) -> tuple[str | None, str]:
-    """Under which name the newcomer is heard after it has given this nickname, and what bob heard of it; ""
-    if without one, and None if it is not heard under it, for that was refused.
+    """Under which name the newcomer is heard after it has given this nickname so many times, and what bob
+    heard of it; "" if without one, and None if it is not heard under it, for that was refused.
 
     What it says next is such that it can be a nickname. Where the first was refused, it is one, or nothing.
     """
     form = server.form_of(alice, bob)
     bob.forget()
     server.answer(newcomer, nickname)
+    for _ in range(times - 1):
+        newcomer.send(nickname)
     word, texts = letters(LONGEST_NAME), (unique("hello"), unique("hello"))
     newcomer.send(word)
     heard = []
@@ -80,7 +119,7 @@ def _(server: ServerUnderTest) -> None:
     name, heard = _speaks_as(server, alice, bob, nameless, "" if server.framing == "lines" else "\n")
     server.needs(alice, bob, "meanwhile")
     # Python shows an empty one as b'' or ''.
-    if name is not None and not name.removeprefix("b").strip("'\""):
+    if name is not None and name.removeprefix("b").strip("'\"").lower() in ("", *NO_NAMES):
         raise CheckFailed(
             "a client without a nickname is asked again, or let go", f"bob heard {heard!r} from it"
         )
@@ -112,25 +151,44 @@ def _(server: ServerUnderTest) -> None:
     alice, bob = server.join("alice", "bob")
     form = server.form_of(alice, bob)
     second = server.newcomer("second")
+    before = second.passed_over
+    words = asked_with(server.request, before, second.follows(2 * SLICE))
     second.forget()
+    since = len(second.transcript)
     taken = server.nickname("alice")
     server.answer(second, taken)
-    asked = _asked_again(second, server.framing == "raw")
+    asked = _asked_again(second, server.framing == "raw", words)
     word, text = letters(LONGEST_NAME), unique("hello")
     bob.forget()
     second.send(word)
     second.send(text)
     heard = server.reaches(text, second, bob)
-    if heard and is_from(taken, server.said_by(form, bob.passed_over.decode(errors="replace"), word)):
+    # One that was refused has that word for its nickname now. It may have been let in as `alice2`.
+    if heard and server.said_by(form, bob.passed_over.decode(errors="replace"), word):
         raise NotJudged("it refused no nickname")
+    if not heard:
+        server.needs(alice, bob, "meanwhile")
+    if not asked and told_something(second, since):
+        if second.end:
+            raise NotJudged("it says so to the one that it refuses, and lets it go")
+        # In words of its own it may ask in others the second time.
+        asked = server.request != REQUEST
     if not asked:
-        raise CheckFailed(f"`{server.request}`, once more", second.seen())
+        told = second.transcript[since:].decode(errors="replace")
+        end = f", then {second.end}" if second.end else ""
+        raise CheckFailed(
+            f"`{server.request}`, once more", f"second heard {repr(told[-64:]) if told else 'nothing'}{end}"
+        )
     if not heard:
         raise CheckFailed(f"bob hears {text!r} from the one who then said {word!r}", bob.seen())
 
 
-def _asked_again(newcomer: RawClient, raw: bool) -> bool:
-    """Whether the request comes once more, on its own: the words of the refusal may hold it, too."""
+def _asked_again(newcomer: RawClient, raw: bool, words: str) -> bool:
+    """Whether the request comes once more, on its own: the words of the refusal may hold it, too.
+
+    Args:
+        words: those with which it was asked at first; it may be the request, and more.
+    """
     if newcomer.request != REQUEST:  # some words, and perhaps no line
         return newcomer.hears(newcomer.request)
     deadline = newcomer.deadline()
@@ -139,8 +197,8 @@ def _asked_again(newcomer: RawClient, raw: bool) -> bool:
         try:
             heard = newcomer.line(deadline.left)
         except (TimeoutError, EOFError):
-            return False
-        if heard == REQUEST or (raw and heard.endswith(REQUEST)):
+            return newcomer.follows(0) == words.encode()  # a prompt may have no LF
+        if heard in (REQUEST, words) or (raw and heard.endswith((REQUEST, words))):
             return True
     return False
 
@@ -196,7 +254,7 @@ def _(server: ServerUnderTest) -> None:
         server.answer(silent, server.nickname("silent"))
 
 
-def still_asked(server: ServerUnderTest, when: str) -> None:
+def still_asked(server: ServerUnderTest, when: str, names: tuple[str, str] = ("next", "another")) -> None:
     """Once the server has dealt with what happened, the next newcomers are asked for a nickname all the
     same; where nobody is, they are heard.
 
@@ -209,9 +267,9 @@ def still_asked(server: ServerUnderTest, when: str) -> None:
     server.settle()
     try:
         if not server.request:
-            server.join("next", "another")
+            server.join(*names)
             return
-        for name in ("next", "another"):
+        for name in names:
             server.answer(server.newcomer(name), letters(LONGEST_NAME))
     except CannotJoin as failed:
         expected = "are asked for a nickname" if server.request else "are heard"

@@ -9,7 +9,13 @@ from time import monotonic
 
 from labkit.conformance.dialect import Form
 from labkit.conformance.greeting import greeted
-from labkit.conformance.server_under_test import LEAST_TIMEOUT, ROUND_TRIPS, NotJudged, ServerUnderTest
+from labkit.conformance.server_under_test import (
+    LEAST_TIMEOUT,
+    ROUND_TRIPS,
+    NotJudged,
+    ServerUnderTest,
+    asked_with,
+)
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import REQUEST, RawClient, unique
@@ -43,17 +49,24 @@ def opened(server: ServerUnderTest, first: RawClient, name: str) -> Opening:
     opening = Opening(server.framing, LEAST_TIMEOUT, [])
     greeted(server, first, name)
     if server.request:
-        ends = first.follows(LINE_END).startswith((b"\n", b"\r\n"))
+        before, behind = first.passed_over, first.follows(LINE_END)
+        ends = behind.startswith((b"\n", b"\r\n"))
+        words = asked_with(server.request, before, behind)
+        if server.request == REQUEST and words != REQUEST:
+            opening.notes.append(
+                f"it asks with {words!r}, and not with `{REQUEST}` alone, which is told as 1; "
+                f'--request "{words}" judges it as it asks'
+            )
         if ends and server.framing == "raw":
             opening.speaks = server.speaks = first.framing = "lines"
             opening.notes.append(
                 "its request ends with LF, so it speaks lines and not raw. It is spoken to in lines here, "
                 "and judged as raw; --framing lines judges it in its own dialect"
             )
-        elif not ends and server.framing == "lines" and server.request == REQUEST:
+        elif not behind and server.framing == "lines" and server.request == REQUEST:
             opening.notes.append(
-                "its request comes without LF, so it speaks raw and not lines. It is judged in lines all "
-                "the same; --framing raw judges it in its own dialect"
+                "its request comes without LF: as in the assignment, where what one recv brings is a "
+                "message (raw). It is judged in lines all the same; --framing raw judges it in that dialect"
             )
     with contextlib.suppress(CheckFailed, NotJudged):
         server.answer(first, server.nickname("first"))

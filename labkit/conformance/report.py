@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from itertools import groupby
+from time import monotonic
+from typing import ClassVar, Self
 
-from labkit.conformance.advice import ADVICE, Advice, Cause, causes_of
+from labkit.conformance.advice import (
+    ADVICE,
+    CAUSES,
+    DEATHS,
+    ENDS,
+    ENDS_BY_SIGNAL,
+    LAST_WORDS,
+    UNCAUGHT,
+    Advice,
+    Cause,
+    Harm,
+    causes_of,
+)
 from labkit.conformance.behaviour import Behaviour
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
@@ -23,6 +38,9 @@ WIDTH = 100
 
 ROWS = 16
 """Arrows of the ladder that is shown with the worst ✗."""
+
+FEW = 3
+"""Behaviours not tried for one reason that have a line each; more in a row are told in one."""
 
 PRINTED = 8
 """Lines of what the server printed that are shown with a ✗."""
@@ -62,8 +80,9 @@ class Verdict:
             if self.printed:
                 rows.append(_indented("        it said:  ", self.printed.splitlines()[-PRINTED:]))
             if self._advice:
-                words = f"{self._advice.hint_for(self.clue)} (chapter {self._advice.chapter})"
-                rows.append(_wrapped("        look:     ", words))
+                rows.append(
+                    _wrapped("        look:     ", f"{self._hint} (chapter {self._advice.chapter})")
+                )
         return "\n".join(rows)
 
     def as_json(self) -> dict[str, object]:
@@ -78,13 +97,33 @@ class Verdict:
             "because": self.because,
             "died": self.died,
             "printed": self.printed,
-            "hint": self._advice.hint_for(self.clue) if self._advice else "",
+            "hint": self._hint,
             "chapter": self._advice.chapter if self._advice else "",
         }
 
     @property
     def _advice(self) -> Advice | None:
         return self.advice.get(self.behaviour.name) if self.verdict == MISSED else None
+
+    @property
+    def _hint(self) -> str:
+        if not self._advice:
+            return ""
+        for words, meaning in LAST_WORDS.items():
+            if self.died and words in self.printed:
+                return meaning
+        hint = DEATHS.get(self.died) or self._advice.hint_for(self.clue)
+        return f"{UNCAUGHT}. {hint}" if self.printed and self.died.startswith("with") else hint
+
+    @property
+    def harm(self) -> Harm:
+        """What it does, if it is a ✗."""
+        return self._advice.harm_for(self.clue) if self._advice else Harm.FORM
+
+    @property
+    def end(self) -> str:
+        """How its process ended, and with which last words, but for numbers; "" if it has not."""
+        return self.died and self.died + re.sub(r"\d+", "", self.printed * (self.died not in DEATHS))
 
 
 @dataclass
@@ -134,9 +173,24 @@ class Report:
                 return Ladder(v.events, f"{number}: {v.behaviour.name}", rows=ROWS)
         raise KeyError(f"no behaviour number {number} was tried")
 
-    def told_as_one(self, missed: Collection[str]) -> list[tuple[Cause | None, list[str]]]:
-        """These behaviours, those of one cause together."""
+    def told_as_one(self, missed: Mapping[str, str]) -> list[tuple[Cause | None, list[str]]]:
+        """These behaviours, those of one cause together; by their names, the clue to each."""
         return causes_of(missed)
+
+    def filled(self, verdicts: Iterable[Verdict], show: Callable[[str], None], started: float) -> Self:
+        """This report with these verdicts, its text shown piece by piece, as soon as each is known."""
+        show(self.head())
+
+        def kept() -> Iterator[Verdict]:
+            for verdict in verdicts:
+                self.verdicts.append(verdict)
+                yield verdict
+
+        for text in _in_words(kept()):
+            show(text)
+        self.seconds = monotonic() - started
+        show(self.tail())
+        return self
 
     # --- as text ---
 
@@ -148,11 +202,27 @@ class Report:
     def causes(self) -> list[tuple[str, list[Verdict]]]:
         """What is to be mended, the worst first: what it is, and the ✗ that come of it."""
         missed = {v.behaviour.name: v for v in self.verdicts if v.verdict == MISSED}
-        found = [
+        found = []
+        for end in {v.end: None for v in missed.values() if v.end}:
+            dead = {name: v for name, v in missed.items() if v.end == end}
+            # Whatever was tried, the program ended in the same way.
+            if len(dead) > 1 and not any(
+                cause.dies and dead.keys() <= cause.behaviours for cause in CAUSES
+            ):
+                words = ENDS_BY_SIGNAL if end.startswith("by") else ENDS
+                found.append((words, sorted(dead.values(), key=lambda v: v.behaviour.number)))
+                missed = {name: v for name, v in missed.items() if name not in dead}
+        found += [
             (cause.words if cause else names[0], [missed[name] for name in names])
-            for cause, names in self.told_as_one(missed)
+            for cause, names in self.told_as_one({name: verdict.clue for name, verdict in missed.items()})
         ]
-        return sorted(found, key=lambda one: not any(verdict.died for verdict in one[1]))
+        return sorted(
+            found,
+            key=lambda one: (
+                not any(verdict.died for verdict in one[1]),
+                min(verdict.harm for verdict in one[1]),
+            ),
+        )
 
     def _to_mend(self) -> list[str]:
         lines = []
@@ -180,11 +250,13 @@ class Report:
         for verdict, words in ((MISSED, "missed"), (NOT_JUDGED, "not judged"), (NOT_TRIED, "not tried")):
             if count := sum(v.verdict == verdict for v in required):
                 lines[-1] += f", {count} {words}"
+        if count := sum(v.verdict == MISSED and not v.required for v in self.verdicts):
+            lines[-1] += f", {count} optional missed"
         lines[-1] += f" ({self.seconds:.1f} s)"
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        return "\n".join([self.head(), *map(str, self.verdicts), self.tail()])
+        return "\n".join([self.head(), *_in_words(self.verdicts), self.tail()])
 
     __repr__ = __str__
 
@@ -206,6 +278,26 @@ class Report:
             },
             indent=2,
         )
+
+
+def _in_words(verdicts: Iterable[Verdict]) -> Iterator[str]:
+    """Each verdict as text, as soon as it is known; many that were not tried for one reason as one."""
+    for because, group in groupby(verdicts, lambda v: v.because if v.verdict == NOT_TRIED else None):
+        if because is None:
+            yield from map(str, group)
+            continue
+        untried = list(group)
+        if len(untried) <= FEW:
+            yield from map(str, untried)
+        else:
+            numbers = sorted(v.behaviour.number for v in untried)
+            yield _wrapped(f"    {SIGNS[NOT_TRIED]} ", f"{_ranges(numbers)} not tried: {because}")
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Such as "3–11, 13": sorted numbers, those in a row as their first and last."""
+    rows = [[n for _, n in row] for _, row in groupby(enumerate(numbers), lambda at: at[1] - at[0])]
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 1 else str(row[0]) for row in rows)
 
 
 def _indented(first: str, lines: list[str]) -> str:

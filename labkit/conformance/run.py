@@ -21,7 +21,15 @@ from labkit.conformance.behaviours import BEHAVIOURS
 from labkit.conformance.greeting import CannotRun
 from labkit.conformance.limit import Limit, TooLong
 from labkit.conformance.opening import Opening, opened
-from labkit.conformance.report import HOLDS, MISSED, NOT_JUDGED, NOT_OFFERED, NOT_TRIED, Report, Verdict
+from labkit.conformance.report import (
+    HOLDS,
+    MISSED,
+    NOT_JUDGED,
+    NOT_OFFERED,
+    NOT_TRIED,
+    Report,
+    Verdict,
+)
 from labkit.conformance.server_under_test import (
     CannotJoin,
     Guests,
@@ -39,7 +47,7 @@ from labkit.probe.patience import LATE, Patience, too_busy
 from labkit.probe.raw_client import REQUEST, TIMEOUT
 from labkit.wire import sockets
 
-AT_A_TIME = 4
+AT_A_TIME = 8
 """Servers that are tried at the same time."""
 
 LONGEST = 60.0
@@ -57,7 +65,7 @@ TAIL = 5
 
 OVER = f"{LONGEST:g} seconds are over"
 
-NOBODY = "nobody can join"
+NOBODY = "nobody can join and be heard"
 
 ENOUGH = 2
 """Behaviours, each on a new server, that no client could join for: then no other is tried."""
@@ -116,7 +124,8 @@ def check_address(
         opening = opened(server, first, host_port)
         server.leave()
         report = Report(f"the server at {host_port}", framing, opening.notes, ladder_of=ladder)
-        return _filled(report, _one_after_the_other(server, opening, guests, over, its_own), show, started)
+        verdicts = _one_after_the_other(server, opening, guests, over, its_own)
+        return report.filled(verdicts, show, started)
     finally:
         guests.end()
         machine.stop()
@@ -158,18 +167,7 @@ def check_command(
     server = replace(server, timeout=opening.timeout, speaks=opening.speaks, form=opening.form)
     chosen = sorted((b for b in BEHAVIOURS if not only or b.number in only), key=lambda b: b.number)
     verdicts = _all_at_once(chosen, command, server, 1 if one_by_one else AT_A_TIME)
-    return _filled(report, verdicts, show, started)
-
-
-def _filled(report: Report, verdicts: Iterator[Verdict], show: Show, started: float) -> Report:
-    """The report with these verdicts, each shown as soon as it is known."""
-    show(report.head())
-    for verdict in verdicts:
-        report.verdicts.append(verdict)
-        show(str(verdict))
-    report.seconds = monotonic() - started
-    show(report.tail())
-    return report
+    return report.filled(verdicts, show, started)
 
 
 # --- at an address: one after the other ---
@@ -314,7 +312,7 @@ def _afresh(
                 try:
                     # Before all leave at once: that may end a server, and is not what was tried.
                     verdict = _judged(behaviour, tried, over)
-                    if verdict.verdict == MISSED:  # it may be about to die of it
+                    if verdict.verdict != HOLDS:  # it may be about to die of it
                         wait(launched.ends, DYING, clock)
                     verdict = _with_its_end(verdict, launched)
                 finally:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import selectors
 import threading
 from collections.abc import Callable
@@ -45,6 +46,21 @@ ROUND_TRIPS = 50
 def letters(count: int) -> str:
     """So many letters, drawn by lot: a nickname that nobody has."""
     return "".join(random.SystemRandom().choices(LETTERS, k=count))
+
+
+def told_something(client: RawClient, since: int) -> bool:
+    """Whether the server has told the client something after so many bytes, in whatever words.
+
+    All that clients say here holds a word with a number.
+    """
+    heard = client.transcript[since:].decode(errors="replace").splitlines()
+    return any(re.search(r"\w", line) and not re.search(r"[a-z]-\d+", line) for line in heard)
+
+
+def asked_with(request: str, before: bytes, behind: bytes) -> str:
+    """The whole line in which a client was asked: the request, and what came before and behind it."""
+    line = (before.rpartition(b"\n")[2] + request.encode() + behind).partition(b"\n")[0]
+    return line.decode(errors="replace").rstrip("\r")
 
 
 class CannotJoin(CheckFailed):
@@ -286,7 +302,7 @@ class ServerUnderTest:
                 try:
                     meet(client, first)
                 except CheckFailed as failed:
-                    raise CannotJoin(failed.expected, failed.seen) from None
+                    raise CannotJoin(failed.expected, failed.seen, failed.clue) from None
             joined.append(client)
         return joined
 

@@ -9,12 +9,9 @@ take that for a client. Of what it prints only the last lines are kept.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -24,6 +21,7 @@ import psutil
 
 from labkit.probe import children, kernel
 from labkit.probe.patience import Patience
+from labkit.probe.ports import free_port
 from labkit.probe.reaper import runs
 from labkit.wire import errors, sockets
 
@@ -36,15 +34,23 @@ TRIES = 5
 ELSEWHERE = 1.0
 """Seconds after which a server that listens on another port is taken to stay there."""
 
-PORTS = range(10_000, 20_000)
-"""Where its port is chosen: below those that systems give to connections and to listeners on port 0 (Linux:
-from 32768 on, ip(7)). One of these could take the port before the program has started."""
-
 STOPPING = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 
 KEPT_OUTPUT = 8192
 """Bytes kept of what a server prints, the newest."""
+
+
+LAST_LINES = 8
+"""Lines of it that are shown."""
+
+ERROR = re.compile(r"(\S+ )*[\w.]*(Error|Exception)\b|panic:|Uncaught")
+"""How a line begins that names an error, with the stack below it, as Node and Java print it."""
+
+STACK = re.compile(r"\s+at |goroutine ")
+
+PLACE = re.compile(r"\S+:\d+$")
+"""A line above it in Node: the file, and the number of the line that failed."""
 
 
 IN_USE = re.compile(
@@ -76,7 +82,7 @@ class Launched:
     def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
         for tries in range(TRIES, 0, -1):
             try:
-                return self._start(command, environment, _free_port())
+                return self._start(command, environment, free_port())
             except _Taken as taken:
                 if tries == 1:
                     raise NotStarted(str(taken)) from None
@@ -129,13 +135,14 @@ class Launched:
         while data := os.read(output, 65536):
             self._printed = (self._printed + data)[-KEPT_OUTPUT:]
 
-    def last_lines(self, count: int = 10) -> str:
+    def last_lines(self, count: int = LAST_LINES) -> str:
         """What it printed last, each line indented; "" if nothing. Marks like ^^^^ under the lines of a
-        traceback are left out: there is room for more of these.
+        traceback are left out: there is room for more of these. Of a long stack below an error, the error.
         """
         lines = self._printed.decode(errors="replace").splitlines()
         lines = [line for line in lines if not line.strip() or line.strip(" ~^")]
-        return "".join(f"\n    {line}" for line in lines[-count:])
+        start = min(_error(lines), max(0, len(lines) - count))
+        return "".join(f"\n    {line}" for line in lines[start : start + count])
 
     def _wait_until_it_listens(self, port: int, clock: Patience) -> str:
         look_elsewhere, taken = ELSEWHERE, False
@@ -206,30 +213,13 @@ class Launched:
                 process.terminate() if name == "SIGTERM" else process.kill()
 
 
-_taken: list[int] = []
-
-
-def _free_port() -> int:
-    """A port that is free, and was not handed out just now."""
-    dice = random.SystemRandom()
-    while True:
-        port = dice.choice(PORTS)
-        if port not in _taken and _is_free(port):
-            _taken.append(port)
-            del _taken[:-100]
-            return port
-
-
-def _is_free(port: int) -> bool:
-    """Whether a server could listen there, at all addresses of this machine."""
-    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-        try:
-            with socket.socket(family) as sock:
-                sock.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):  # the latter: reserved by Windows
-                return False  # any other error: it has no IPv6
-    return True
+def _error(lines: list[str]) -> int:
+    """Where the last error begins that has its stack below it; the end of the lines, if there is none."""
+    for at in range(len(lines) - 2, -1, -1):
+        if ERROR.match(lines[at]) and STACK.match(lines[at + 1]):
+            above = [place for place in range(max(0, at - 4), at) if PLACE.match(lines[place])]
+            return above[0] if above else at
+    return len(lines)
 
 
 def _listens(port: int, tree: Callable[[], list[psutil.Process]]) -> str | None:

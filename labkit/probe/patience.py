@@ -194,7 +194,7 @@ class Patience:
         source: tells what they did; None: the best that this system has.
 
     Its time is `seconds`; in `used` of these the processes ran. `late` is the longest for which a thread
-    of theirs has queued for a processor; it may be set to 0 again.
+    of theirs has queued for a processor; it may be set to 0 again. `late_since` tells it of a part.
     """
 
     pids: tuple[int, ...]
@@ -208,6 +208,8 @@ class Patience:
         self._family: tuple[int, ...] = self.pids
         self._last, self._cost = monotonic(), 0.0
         self._counted = self._last  # its seconds are counted up to here
+        # When a thread was late, and for how long; of these, each is later than those after it.
+        self._lates: list[tuple[float, float]] = []
         self._searched = self._last - FAMILY
         self._source = self.source or source(self.pids)
         self._source(self.pids, 0.0)
@@ -241,8 +243,19 @@ class Patience:
         self.seconds += max(worked, min(took, took - turn.starved))
         self.used += worked
         self.late = max(self.late, turn.late)
+        if turn.late > 0:
+            longer = [(when, late) for when, late in self._lates if late > turn.late]
+            self._lates = [*longer, (now, turn.late)]
         self._counted = now
         self.tell(self)
+
+    def late_since(self, when: float) -> float:
+        """The longest for which a thread of theirs has queued, as looks since then (monotonic) have seen.
+
+        Who only hears that a part has begun, and sets `late` to 0 then, may hear it so late that a wait in
+        that part is forgotten.
+        """
+        return next((late for looked, late in self._lates if looked >= when), 0.0)
 
     def _work(self) -> None:
         while not self._over.wait(TURN):

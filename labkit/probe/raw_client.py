@@ -100,6 +100,7 @@ class RawClient:
         self._narrow = receive_buffer is not None
         self._sent_at = 0.0
         self._asked = False  # the LF behind the request may still come
+        self._taken = False  # `hears` has found something, and the end of that line is not taken
         self.sock = sockets.connect(address, timeout, receive_buffer=receive_buffer)
         self.sock.setblocking(False)
 
@@ -168,6 +169,7 @@ class RawClient:
                 return False
         self.passed_over = bytes(self._heard[:at])
         del self._heard[: at + len(wanted)]
+        self._taken = True
         return True
 
     def line(self, timeout: float | None = None) -> str:
@@ -197,6 +199,7 @@ class RawClient:
         size = len(self._heard) if raw else self._heard.index(b"\n") + 1
         line = bytes(self._heard[:size])
         del self._heard[:size]
+        self._taken = False
         return line.decode(errors="replace").rstrip("\r\n")
 
     def ended(self, timeout: float | None = None) -> str | None:
@@ -221,6 +224,8 @@ class RawClient:
     def seen(self) -> str:
         """What it heard and no call has taken, in words: for a report."""
         rest = bytes(self._heard)
+        if self._taken:  # the end of that line tells nothing
+            rest = rest.removeprefix(b"\r").removeprefix(b"\n")
         tail = repr(rest[-64:].decode(errors="replace"))
         what = f"heard {'…' * (len(rest) > 64)}{tail}" if rest else "heard nothing"
         return f"{self.name} {what}" + (f", then {self.end}" if self.end else "")
@@ -350,12 +355,14 @@ def meet(newcomer: RawClient, present: RawClient, timeout: float | None = None) 
         while True:
             if not speaker.until_read() and not speaker.end:
                 raise CheckFailed(
-                    f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}"
+                    f"the server reads what {speaker.name} says", f"it does not; {speaker.seen()}", "unread"
                 )
             speaker.send(word)
             if listener.hears(word, min(nap, max(deadline.left, SLICE))):
                 break
             if deadline.passed() or listener.end or speaker.ended(0):
                 seen = f"{speaker.seen()}; " if speaker.end else ""
-                raise CheckFailed(f"{listener.name} hears what {speaker.name} says", seen + listener.seen())
+                clue = "thrown out" if speaker.end or listener.end else ""
+                expected = f"{listener.name} hears what {speaker.name} says"
+                raise CheckFailed(expected, seen + listener.seen(), clue)
             nap = min(2 * nap, 0.4)

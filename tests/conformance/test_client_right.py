@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from labkit.conformance.client.run import check_client
 from labkit.conformance.client.way import Way
 from labkit.conformance.greeting import CannotRun
 from labkit.conformance.report import MISSED, NOT_JUDGED, NOT_OFFERED
+from labkit.probe.ports import free_port
 
 CLIENTS = Path(__file__).parent / "clients"
 PYTHON = (sys.executable, "-I", "-S")
@@ -110,9 +110,7 @@ def test_a_client_without_line_ends() -> None:
 
 def test_a_client_that_has_its_port_written_in_it() -> None:
     """It is tried at that port, and is told how if it is not given."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()  # it is given to nobody who asks for any port, while it is free again and again
     command = tuple(str(port) if word == "{port}" else word for word in RIGHT["select"])
     report = check_client(Way(command, port=port), behaviours=BEHAVIOURS[:2])
     assert report.missed == [] and report.holds, report

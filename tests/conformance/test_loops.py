@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from programs import CLEAN, Program
+from programs import CLEAN, PATIENCE, Program
 from support import Wire
 
 from labkit.conformance.report import NOT_OFFERED
@@ -34,7 +34,7 @@ def test_in_a_shell(peer: str) -> None:
         with contextlib.closing(Wire((host, int(port)))) as wire:
             assert wire.sock.recv(8) == b"nickname"
         program.interrupt()
-        program.process.wait(10)
+        program.process.wait(PATIENCE)
         assert program.complaints() == ""
 
 
@@ -44,7 +44,7 @@ def test_another_loop_that_is_not_there() -> None:
         "import sys; sys.modules['uvloop'] = None; from labkit.peers.asyncio_server import main; main()"
     )
     command = [sys.executable, "-c", script, "--loop", "uvloop", "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=CLEAN)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=CLEAN)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.splitlines()[-1].endswith(
         "uvloop is not installed; this does it: pip install uvloop"

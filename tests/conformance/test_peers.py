@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import pytest
+from programs import PATIENCE
 from support import SOON, Wire
 
 from labkit.peers.queues import QueueServer
@@ -179,5 +180,5 @@ def test_in_a_shell() -> None:
 def test_a_bad_limit_in_a_shell() -> None:
     """One line that names it, and no traceback."""
     command = [sys.executable, "-m", "labkit.peers.queues", "--port", "0", "--limit", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 2 and "not 0" in done.stderr and "Traceback" not in done.stderr

@@ -15,6 +15,7 @@ import socket
 import threading
 
 import pytest
+from judged_here import under_test
 
 from labkit import ChatServer
 from labkit.classic import ClassicServer
@@ -47,14 +48,12 @@ FRAMING = "two sends arrive as one message (11)"
 
 def shows(fault: str, address: tuple[str, int], framing: str) -> bool:
     """Whether the server shows this fault."""
-    server = ServerUnderTest(address, framing)
     try:
-        called(FAULTS[fault]).judge(server)
+        with under_test(address, framing) as server:
+            called(FAULTS[fault]).judge(server)
     except CheckFailed as failed:
         assert not isinstance(failed, CannotJoin), failed  # nothing was tried
         return True
-    finally:
-        server.leave()
     return False
 
 

@@ -6,14 +6,17 @@ that; tests/tools/check_zoo.py tries all of it, as often as one likes.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zoo
-from faults import FAULTS, Fault
+from faults import FAULTS, PUT, REFUSE, Fault
 
 from labkit.conformance.behaviours import BEHAVIOURS
+from labkit.conformance.greeting import CannotRun
 from labkit.conformance.report import Report
 from labkit.conformance.run import check_command
 
@@ -61,6 +64,108 @@ def test_a_right_server(name: str, framing: str, form: str, tmp_path: Path) -> N
     """In whatever style or language; only the form of a message is told where it is another."""
     report = check_command(zoo.right(name, tmp_path, framing, form), framing)
     assert_missed(report, frozenset() if form == NAMED else frozenset({3}))
+
+
+NEW = "if nickname and nickname not in nicknames:"
+
+NUMBERED = (
+    NEW,
+    "if nickname:\n                while nickname in nicknames:\n                    nickname += 'x'",
+)
+
+SENTENCE = ('REQUEST = "nickname"', 'REQUEST = "Your nickname, please:"')
+
+LETS_GO = (REFUSE, '        client.send("! not that one")\n        return False\n    return False')
+
+GREETED = (
+    ('REQUEST = "nickname"', 'REQUEST = "Welcome! Your name:"'),
+    ("    client.send(REQUEST)\n    return", '    client.send("Your name:")\n    return'),
+)
+
+UNASKED = (
+    ("client.send(REQUEST)\n    for", "for"),
+    ("    client.send(REQUEST)\n    return", "    pass\n    return"),
+)
+
+
+@pytest.mark.parametrize("framing", ["lines", "raw"])
+@pytest.mark.parametrize(
+    ("changes", "request_", "missed"),
+    [
+        pytest.param((NUMBERED,), "nickname", (), id="a taken nickname gets another ending"),
+        pytest.param((SENTENCE,), "Your nickname, please:", (), id="a sentence asks"),
+        pytest.param((SENTENCE,), "nickname", (1,), id="and the word is in it"),
+        pytest.param(UNASKED, "", (), id="nobody is asked"),
+        pytest.param((LETS_GO,), "nickname", (), id="one that is refused is let go"),
+        pytest.param(GREETED, "Welcome! Your name:", (), id="the second time it asks in fewer words"),
+    ],
+)
+def test_right_in_another_way(
+    changes: tuple[tuple[str, str], ...],
+    request_: str,
+    missed: tuple[int, ...],
+    framing: str,
+    tmp_path: Path,
+) -> None:
+    """What is done another way is no fault."""
+    other = Fault("", changes, frozenset(missed), None, "")
+    naming = {1, 15, 16, 17, 19, 24, 28, 29, 33}
+    report = check_command(zoo.wrong(other, tmp_path, framing), framing, request=request_, only=naming)
+    assert_missed(report, other.missed)
+    advised = '--request "Your nickname, please:"' in " ".join(str(report).split())
+    assert advised == bool(missed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        pytest.param((('REQUEST = "nickname"', 'REQUEST = "NAME"'),), '--request "NAME"', id="asked"),
+        pytest.param(UNASKED, "--request none", id="nobody is asked"),
+    ],
+)
+def test_the_option_for_one_that_asks_where_it_accepts(
+    changes: tuple[tuple[str, str], ...], option: str, tmp_path: Path
+) -> None:
+    """The first client has not answered when others try whether they can talk: they must get in."""
+    asks = zoo.called("the nickname is asked for where it accepts")
+    server = replace(asks, changes=asks.changes + changes)
+    with pytest.raises(CannotRun, match=option):
+        check_command(zoo.wrong(server, tmp_path))
+
+
+SIGPIPE_ENDS = Fault(
+    "SIGPIPE ends the program",
+    (
+        ("import os\n", "import os\nimport signal\n"),
+        ("import threading\n", "import threading\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"),
+        (
+            PUT,
+            """try:
+            self.sock.sendall((text + END).encode())
+        except OSError:
+            pass""",
+        ),
+        (" and not client.gone:\n                client.send", ":\n                client.send"),
+        (
+            "with lock:\n        for client in list(clients):",
+            "if True:\n        for client in list(clients):",
+        ),
+    ),
+    frozenset({26, 27}),
+    frozenset({26, 27}),
+    "MSG_NOSIGNAL",
+)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no signal comes of a send there")
+@pytest.mark.parametrize("framing", ["lines", "raw"])
+def test_a_send_that_ends_the_program(framing: str, tmp_path: Path) -> None:
+    """The kernel tells the first of a reset, and sends the next the signal: several must speak."""
+    report = check_command(zoo.wrong(SIGPIPE_ENDS, tmp_path, framing), framing, only=SIGPIPE_ENDS.missed)
+    assert_missed(report, SIGPIPE_ENDS.missed)
+    if not report.too_busy:
+        assert [[v.behaviour.number for v in verdicts] for _, verdicts in report.causes] == [[26, 27]]
+        assert SIGPIPE_ENDS.look in " ".join(str(report).split())
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])

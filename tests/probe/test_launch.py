@@ -17,6 +17,7 @@ from support import SOON, Wire, has_ipv6, need
 
 from labkit.probe import children, launch
 from labkit.probe.launch import Launched, NotStarted
+from labkit.probe.ports import free_port, is_free
 
 LISTENS = (
     "import os, socket\n"
@@ -46,10 +47,10 @@ def launched(code: str) -> Iterator[Launched]:
 
 def test_a_port_that_was_taken_meanwhile_is_no_fault_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program listens there by the time the server has started: it gets another port."""
-    free = launch._free_port
+    free = free_port
     with listener() as taken:
         ports = iter([taken, taken, free()])
-        monkeypatch.setattr(launch, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(launch, "free_port", lambda: next(ports))
         with launched(LISTENS) as server:
             assert server.address[1] != taken and server.ended is None
             with Wire(server.address) as alice:
@@ -69,9 +70,9 @@ def test_a_port_that_was_taken_meanwhile_is_no_fault_of_the_server(monkeypatch: 
 )
 def test_one_that_held_the_port_may_be_gone_again(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what the server printed, or since another one was seen to listen there."""
-    free = launch._free_port
+    free = free_port
     ports = iter([free(), free()])
-    monkeypatch.setattr(launch, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(launch, "free_port", lambda: next(ports))
     looks = iter(["127.0.0.1"] if not words else [])
     listens = launch._listens
     monkeypatch.setattr(launch, "_listens", lambda port, tree: next(looks, None) or listens(port, tree))
@@ -88,7 +89,7 @@ def test_one_that_held_the_port_may_be_gone_again(words: str, monkeypatch: pytes
 def test_it_does_not_try_ports_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says why, with the server's own words."""
     with listener() as taken:
-        monkeypatch.setattr(launch, "_free_port", lambda: taken)
+        monkeypatch.setattr(launch, "free_port", lambda: taken)
         with pytest.raises(NotStarted, match=f"(?s)with status 1.* port {taken};.*Address already in use"):
             Launched([sys.executable, "-c", LISTENS])
 
@@ -103,7 +104,7 @@ def test_what_its_server_says_of_other_ports_is_not_taken_for_that() -> None:
 def test_a_port_is_not_free_if_it_is_taken_at_one_address(host: str) -> None:
     need(":" not in host or has_ipv6(), "this machine has no IPv6")
     with listener(host) as taken:
-        assert not launch._is_free(taken)
+        assert not is_free(taken)
 
 
 def test_a_script_may_leave_a_server_behind() -> None:
@@ -137,3 +138,44 @@ def test_time_for_which_it_was_stopped_does_not_count(monkeypatch: pytest.Monkey
     monkeypatch.setattr(children, "popen", noted)
     with launched(waits + LISTENS) as server, Wire(server.address, SOON) as alice:
         assert alice.line() == "nickname"
+
+
+NODE = """\
+node:events:502
+      throw er; // Unhandled 'error' event
+      ^
+
+Error: read ECONNRESET
+    at TCP.onStreamRead (node:internal/stream_base_commons:218:20)
+Emitted 'error' event on Socket instance at:
+    at emitErrorNT (node:internal/streams/destroy:169:8)
+    at emitErrorCloseNT (node:internal/streams/destroy:128:3)
+    at process.processTicksAndRejections (node:internal/process/task_queues:82:21) {
+  errno: -104
+}
+"""
+
+JAVA = (
+    'Exception in thread "main" java.lang.NullPointerException: it\'s null\n'
+    + 12 * "\tat Chat.run(Chat.java:7)\n"
+)
+
+PYTHON = "Traceback (most recent call last):\n" + 9 * '  File "a.py", line 1\n' + "ValueError: no\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "first", "last"),
+    [
+        pytest.param(NODE, "node:events:502", "    at emitErrorCloseNT", id="Node"),
+        pytest.param(JAVA, "Exception in thread", "\tat Chat.run", id="Java"),
+        pytest.param(PYTHON, '  File "a.py"', "ValueError: no", id="Python"),
+        pytest.param("up\n" + JAVA.replace("\tat", "at"), "at Chat.run", "at Chat.run", id="no stack"),
+    ],
+)
+def test_the_last_lines_have_the_error(printed: str, first: str, last: str) -> None:
+    """Where its stack stands below it, too."""
+    server = object.__new__(Launched)
+    server._printed = printed.encode()
+    lines = [line.removeprefix("    ") for line in server.last_lines().strip("\n").splitlines()]
+    assert len(lines) == launch.LAST_LINES
+    assert lines[0].startswith(first) and lines[-1].startswith(last)

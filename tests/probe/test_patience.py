@@ -246,6 +246,19 @@ def test_the_longest_wait_is_kept(looks: None) -> None:
     assert told == [0.2, 0.5, 0.5, 0.1]
 
 
+def test_the_longest_wait_of_a_part_is_told(looks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what looks have seen since that began; whatever was longer before."""
+    now = [50.0]
+    monkeypatch.setattr(patience, "monotonic", lambda: now[0])
+    lates = [0.2, 0.5, 0.1, 0.3, 0.0, 0.3]
+    clock = Patience((), source=Given(Turn(), *(Turn(late=late) for late in lates)))
+    for _ in lates:
+        now[0] += 1.0
+        clock.look()
+    longest = {0.0: 0.5, 51.0: 0.5, 52.0: 0.5, 52.1: 0.3, 53.1: 0.3, 55.5: 0.3, 56.1: 0.0}
+    assert {when: clock.late_since(when) for when in longest} == longest
+
+
 def goes_to(clock: Patience, seconds: float) -> None:
     give_up = monotonic() + 3 * SOON
     while clock() < seconds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,5 +25,5 @@ class ClientReport(Report):
 
     subject: ClassVar[str] = "client"
 
-    def told_as_one(self, missed: Collection[str]) -> list[tuple[Cause | None, list[str]]]:
+    def told_as_one(self, missed: Mapping[str, str]) -> list[tuple[Cause | None, list[str]]]:
         return causes_of(missed, ADVICE, CAUSES)

@@ -61,14 +61,8 @@ def check_client(
     name = commands.join(way.command)
     way, notes = opened(way, name)
     report = ClientReport(name, way.framing, notes, ladder_of=ladder)
-    show(report.head())
     at_a_time = 1 if one_by_one or way.port else AT_A_TIME
-    for verdict in _all_at_once(behaviours, way, at_a_time):
-        report.verdicts.append(verdict)
-        show(str(verdict))
-    report.seconds = monotonic() - started
-    show(report.tail())
-    return report
+    return report.filled(_all_at_once(behaviours, way, at_a_time), show, started)
 
 
 def _all_at_once(behaviours: Collection[Behaviour], way: Way, at_a_time: int) -> Iterator[ClientVerdict]:
