@@ -5,17 +5,21 @@ another, with what it carried: bytes escaped, shortened, and with their number. 
 order and not as seconds. FIN (▸, finished) and RST (✕, cut) look different.
 
 The journal of a `Link` shows the bytes on one wire; that of a server shows whom it asked, what was said,
-and to whom it went. Both are drawn alike. In Jupyter a ladder shows itself as a drawing (Mermaid); it is
-always text as well, with the same content, and lines up wherever letters have one width.
+and to whom it went. Both are drawn alike. In Jupyter a ladder shows itself as a drawing (drawn.py); it is
+always text as well, with the same content, and lines up wherever letters have one width. `mermaid` is the
+same for a page in Markdown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from html import escape
+from itertools import zip_longest
 
-from wcwidth import wcswidth
-
+from labkit.instruments.drawing import width
+from labkit.instruments.drawn import STYLE, Rung, drawn
+from labkit.instruments.markup import bdi
 from labkit.journal import Event, Journal
 from labkit.wire.messages import (
     FIN,
@@ -31,9 +35,10 @@ from labkit.wire.messages import (
     Whisper,
     Whispered,
     from_event,
+    isolated_line,
     reason_called,
 )
-from labkit.wire.text import clean
+from labkit.wire.text import clean, isolated
 
 ROWS = 40
 """Arrows that a ladder shows; of a longer journal the middle is folded."""
@@ -60,29 +65,42 @@ class Ladder:
         events: a Journal, or some of its events.
         title: what it shows, in a few words; screen readers say it, too.
         rows: how many arrows at most; of more, the middle is folded.
-        threads: whether to name the thread that did it, at the end of each row of the text.
+        threads: whether to name the thread that did it, at the end of each row.
+        begin: the kind of event with which it begins, such as "said"; what came before is only counted.
     """
 
     def __init__(
-        self, events: Iterable[Event], title: str = "", *, rows: int = ROWS, threads: bool = False
+        self,
+        events: Iterable[Event],
+        title: str = "",
+        *,
+        rows: int = ROWS,
+        threads: bool = False,
+        begin: str = "",
     ) -> None:
         if rows < 2:
             raise ValueError(f"a ladder has at least 2 rows, not {rows}")
         self.title = title or "who sent what to whom"
         self._dropped = events.dropped if isinstance(events, Journal) else 0
-        self.arrows = list(_arrows(list(events)))
+        seen = list(events)
+        arrows = list(_arrows(seen))
+        self._earlier = _before(seen, begin) if begin else 0
+        self.arrows = arrows[self._earlier :]
+        self._all = list(dict.fromkeys(name for a in arrows for name in (a.sender, a.receiver)))
         self._rows = rows
         self._threads = threads
 
     @property
     def participants(self) -> list[str]:
         """Everybody in the picture, in order of appearance."""
-        return list(dict.fromkeys(name for a in self.arrows for name in (a.sender, a.receiver)))
+        here = {name for a in self.arrows for name in (a.sender, a.receiver)}
+        return [name for name in self._all if name in here]
 
     def _folded(self) -> list[Arrow | str]:
         """The arrows that are shown; a text stands where some are not."""
         hidden = len(self.arrows) - self._rows
         earlier = [f"… {self._dropped} earlier events dropped …"] * bool(self._dropped)
+        earlier += [f"… {self._earlier} earlier …"] * bool(self._earlier)
         if hidden <= 0:
             return [*earlier, *self.arrows]
         first = self._rows - self._rows // 2
@@ -95,7 +113,7 @@ class Ladder:
             return f"{self.title}: nothing has happened"
         names = self.participants
         columns = self._columns(names)
-        lines = [self.title, "", _placed({columns[n]: n for n in names}, centred=True)]
+        lines = [self.title, "", _placed({columns[n]: isolated(n) for n in names}, centred=True)]
         for row in self._folded():
             if isinstance(row, str):
                 lines.append(_placed({columns[n]: "⋮" for n in names}) + "   " + row)
@@ -113,15 +131,15 @@ class Ladder:
         at = {name: i for i, name in enumerate(names)}
         gaps = [0] * max(0, len(names) - 1)
         for i in range(len(gaps)):
-            gaps[i] = (_width(names[i]) + _width(names[i + 1])) // 2 + 4
+            gaps[i] = (width(names[i]) + width(names[i + 1])) // 2 + 4
         for row in self._folded():
             if isinstance(row, str) or row.sender == row.receiver:
                 continue
             left, right = sorted((at[row.sender], at[row.receiver]))
-            missing = _width(_text(row)) + 6 - sum(gaps[left:right])
+            missing = width(_text(row)) + 6 - sum(gaps[left:right])
             if missing > 0:
                 gaps[right - 1] += missing
-        columns, here = {}, _width(names[0]) // 2 + 1
+        columns, here = {}, width(names[0]) // 2 + 1
         for name, gap in zip(names, [*gaps, 0], strict=True):
             columns[name] = here
             here += gap
@@ -138,7 +156,7 @@ class Ladder:
             for row in self._folded()
         )
         lines.append(f"    accDescr: {_escaped(told)}")
-        lines += [f"    participant {alias} as {_escaped(name)}" for name, alias in names.items()]
+        lines += [f"    participant {alias} as {_escaped(isolated(name))}" for name, alias in names.items()]
         for row in self._folded():
             if isinstance(row, str):
                 lines.append(
@@ -148,17 +166,60 @@ class Ladder:
                 lines.append(f"    Note over {names[row.sender]}: {_escaped(row.label)}")
             else:
                 arrow = {"FIN": "--)", "RST": "-x"}.get(row.kind, "->>")
-                lines.append(f"    {names[row.sender]}{arrow}{names[row.receiver]}: {_escaped(_text(row))}")
+                label = _escaped(isolated_line(_text(row)))
+                lines.append(f"    {names[row.sender]}{arrow}{names[row.receiver]}: {label}")
         return "\n".join(lines)
+
+    def html(self) -> str:
+        """The ladder as HTML, without its title and style."""
+        rungs = [
+            Rung(row)
+            if isinstance(row, str)
+            else Rung(_text(row), row.sender, row.receiver, row.kind, row.thread if self._threads else "")
+            for row in self._folded()
+        ]
+        return drawn(self.title, self._columns(self.participants), rungs)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         bundle = {"text/plain": str(self)}
         if self.arrows:
-            bundle["text/vnd.mermaid"] = self.mermaid()
+            title = f'<div class="title">{bdi(self.title)}</div>'
+            bundle["text/html"] = f'<div class="labkit-drawing">{STYLE}{title}{self.html()}</div>'
         return bundle
 
 
+class Beside:
+    """Ladders to be compared: side by side where there is room, as text always."""
+
+    def __init__(self, *ladders: Ladder) -> None:
+        self.ladders = ladders
+
+    def __str__(self) -> str:
+        columns = [str(ladder).splitlines() for ladder in self.ladders]
+        widths = [max(map(width, column)) + 3 for column in columns]
+        rows = zip_longest(*columns, fillvalue="")
+        starts = [sum(widths[:i]) for i in range(len(widths))]
+        return "\n".join(_placed(dict(zip(starts, row, strict=True))).rstrip() for row in rows)
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        drawings = [ladder._repr_mimebundle_() for ladder in self.ladders]
+        each = "".join(
+            f'<div style="max-width: 100%">{drawing.get("text/html", escape(drawing["text/plain"]))}</div>'
+            for drawing in drawings
+        )
+        style = "display: flex; flex-wrap: wrap; gap: 10px 32px; align-items: flex-start"
+        return {"text/plain": str(self), "text/html": f'<div style="{style}">{each}</div>'}
+
+
 # --- from events to arrows ---
+
+
+def _before(events: list[Event], kind: str) -> int:
+    """How many arrows come before the first event of this kind; none if there is none."""
+    first = next((i for i, e in enumerate(events) if e.kind == kind), 0)
+    return sum(1 for _ in _arrows(events[:first]))
 
 
 def _arrows(events: list[Event]) -> Iterator[Arrow]:
@@ -221,7 +282,7 @@ def _who_is_who(events: list[Event]) -> dict[str, str]:
 def _text(arrow: Arrow) -> str:
     sign = {"FIN": "FIN ▸", "RST": "RST ✕"}.get(arrow.kind, "")
     label = clean(arrow.label)
-    if _width(label) > LABEL:
+    if width(label) > LABEL:
         label = label[: LABEL - 1] + "…"
     return f"{sign} {label}".strip()
 
@@ -229,12 +290,12 @@ def _text(arrow: Arrow) -> str:
 def _rung(arrow: Arrow, columns: dict[str, int]) -> str:
     """One row: the lines of all, and the arrow between two of them."""
     start, end = columns[arrow.sender], columns[arrow.receiver]
-    text = _text(arrow)
+    text = isolated_line(_text(arrow))
     if start == end:
         lines = {column: "│" for column in columns.values() if column <= start}
         return _placed({**lines, start: f"├ {text}"})
     left, right = min(start, end), max(start, end)
-    shaft = right - left - 1 - _width(text) - 3  # without the point, and a space before and after the text
+    shaft = right - left - 1 - width(text) - 3  # without the point, and a space before and after the text
     if start < end:
         arrow_itself = f"{'─' * (shaft - shaft // 2)} {text} {'─' * (shaft // 2)}▶"
     else:
@@ -247,15 +308,9 @@ def _placed(parts: dict[int, str], centred: bool = False) -> str:
     """A line with each text at its column."""
     line = ""
     for column, text in sorted(parts.items()):
-        start = column - (_width(text) - 1) // 2 if centred else column
-        line += " " * (start - _width(line)) + text
+        start = column - (width(text) - 1) // 2 if centred else column
+        line += " " * (start - width(line)) + text
     return line
-
-
-def _width(text: str) -> int:
-    """Columns that the text takes in a terminal."""
-    width = wcswidth(text)
-    return width if width >= 0 else len(text)
 
 
 def _escaped(text: str) -> str:

@@ -9,6 +9,7 @@ passes can be delayed, sliced, held up or cut off, each direction by itself, whi
         alice = ChatClient("alice", link.address)
         link.to_client.use()                 # a good wire again
         print(link.journal)
+        link.save("alice.pcapng")            # for Wireshark
 
 It keeps TCP's promises: no byte is lost, repeated or reordered in mid-stream. It knows nothing of chat,
 and works in front of every server. One thread does it all (relay.py).
@@ -16,8 +17,12 @@ and works in front of every server. One thread does it all (relay.py).
 
 from __future__ import annotations
 
+import os
 import random
+from pathlib import Path
 
+from labkit.instruments import pcapng
+from labkit.instruments.capture import Talk
 from labkit.instruments.faults import Silence
 from labkit.instruments.relay import Relay
 from labkit.journal import Journal
@@ -68,6 +73,33 @@ class Link:
         """Nothing passes any more, either way, and neither end is told."""
         self.to_server.use(Silence())
         self.to_client.use(Silence())
+
+    def conversation(self, client: Address) -> Talk | None:
+        """The latest connection of the client at this address, and where the link is connected for it."""
+        return self._relay.capture.talk_of(client)
+
+    def save(self, path: str | os.PathLike[str], *others: Link) -> Path:
+        """Write what passed to a pcapng file, for Wireshark and tshark; `others` go into the same one.
+
+        The link draws the packets up; a comment in the file says what they cannot show (pcapng.py). It
+        keeps the newest 8 MiB (capture.BYTES) of what passed; of bytes before these, the file tells only
+        how many they were. An older file of this name is replaced.
+
+        Raises:
+            OSError: it cannot be written there.
+            TypeError: one of the others is no link.
+        """
+        for other in others:
+            if not isinstance(other, Link):
+                raise TypeError(f"what is saved along is a Link, not {other!r}")
+        links = dict.fromkeys((self, *others))
+        sources = [
+            pcapng.Source(link._relay.capture, link.to_server.sender, link.to_server.receiver)
+            for link in links
+        ]
+        where = Path(path)
+        where.write_bytes(pcapng.file_of(sources))
+        return where
 
     def stop(self) -> None:
         """End every connection and the thread, and free the port. Twice does no harm."""

@@ -15,9 +15,11 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 
+from labkit.instruments.capture import FIN, RST, Capture, Talk
 from labkit.instruments.faults import Fault
 from labkit.instruments.stream import Stream
-from labkit.journal import Journal
+from labkit.journal import Journal, shown
+from labkit.probe.queues import plain
 from labkit.wire import addresses, sockets
 
 CHUNK = 1024 * 1024
@@ -59,6 +61,11 @@ class Direction:
         self.faults = faults
         self._relay.wake()
 
+    @property
+    def held(self) -> int:
+        """Bytes that the link has read, of all its connections, and not yet passed on."""
+        return self._relay.held(self)
+
     def __repr__(self) -> str:
         return f"<{self.sender} → {self.receiver}: {', '.join(map(repr, self.faults)) or 'a good wire'}>"
 
@@ -79,7 +86,7 @@ class Relay:
     def __init__(
         self, address: sockets.Address, client: str, server: str, journal: Journal, chance: random.Random
     ) -> None:
-        self.journal = journal
+        self.journal, self.capture = journal, Capture()
         self.to_server = Direction(self, client, server)
         self.to_client = Direction(self, server, client)
         self._server, self._wheres = address, addresses.to_connect_to(address)  # the resolver may take long
@@ -103,6 +110,11 @@ class Relay:
     def wake(self) -> None:
         """Have the thread look at what has changed."""
         sockets.wake(self._waker)
+
+    def held(self, direction: Direction) -> int:
+        """Bytes that were read, and wait to go on in this direction."""
+        streams = [stream for connection in list(self.connections) for stream in connection.streams]
+        return sum(stream.held for stream in streams if stream.direction is direction)
 
     def reset(self) -> None:
         """RST to both ends of every connection."""
@@ -165,13 +177,14 @@ class Relay:
             self._pause()
             return
         try:
-            client, _ = self._listener.accept()
+            client, address = self._listener.accept()
         except OSError as error:
             dial.sock.close()
             if not isinstance(error, (BlockingIOError, ConnectionAbortedError)):  # reset before we accepted
                 self._pause()
             return
-        self.connections[Connection(self, client, dial)] = None
+        talk = self.capture.opened(plain(address), plain(self._wheres[0][1]))
+        self.connections[Connection(self, client, dial, talk)] = None
 
     def _pause(self) -> None:
         """Leave clients in the kernel's queue for a moment: `accept` would fail again at once."""
@@ -182,20 +195,21 @@ class Relay:
 class Connection:
     """One client's connection through the link: two sockets, and a stream each way."""
 
-    def __init__(self, relay: Relay, client: socket.socket, dial: sockets.Dial) -> None:
+    def __init__(self, relay: Relay, client: socket.socket, dial: sockets.Dial, talk: Talk) -> None:
         self.over = False
+        self._talk, self._capture = talk, relay.capture
         self._dial: sockets.Dial | None = dial  # until the server is connected
         self._selector = relay.selector
         self._buffer = relay.buffer
         self._journal = relay.journal
         self.streams = (
-            Stream(self, client, dial.sock, relay.to_server, relay.journal, relay.chance),
-            Stream(self, dial.sock, client, relay.to_client, relay.journal, relay.chance),
+            Stream(self, client, dial.sock, relay.to_server, relay.chance),
+            Stream(self, dial.sock, client, relay.to_client, relay.chance),
         )
         self._watched: dict[socket.socket, int] = {}
-        # Once RST is to go on: when at the latest, and from whom to whom.
+        # Once RST is to go on: when at the latest, who sent it, and which way it goes.
         self._reset_by = inf
-        self._resets: list[tuple[str, str]] = []
+        self._resets: list[tuple[str, Stream]] = []
         client.setblocking(False)
         with suppress(OSError):  # macOS does not, once it is reset
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -211,12 +225,15 @@ class Connection:
         try:
             connected = dial.go_on()
         except OSError:
-            self._resets = self._resets or [(to_client.direction.sender, to_client.direction.receiver)]
+            self._resets = self._resets or [(to_client.direction.sender, to_client)]
             self._pass_resets_on()
             return
         to_server.sink = to_client.source = dial.sock
         if connected:
             self._dial, to_server.blocked = None, False
+            with suppress(OSError):  # reset already
+                ends = (plain(end) for end in (dial.sock.getpeername(), dial.sock.getsockname()))
+                self._capture.connected(self._talk, *ends)
 
     @property
     def resetting(self) -> bool:
@@ -271,7 +288,7 @@ class Connection:
         """The source of `stream` is gone: what it sent goes on first, then the RST."""
         if not self.resetting:
             self._reset_by = max([now, *(s.last_due() for s in self.streams)]) + LAST_BYTES
-            self._resets = [(stream.direction.sender, stream.direction.receiver)]
+            self._resets = [(stream.direction.sender, stream)]
 
     def sink_is_gone(self, stream: Stream) -> None:
         """The sink of `stream` is gone: it is the source of the other one."""
@@ -282,12 +299,24 @@ class Connection:
         """RST to both ends, at our own wish."""
         if not self.resetting:
             self._reset_by = now + LAST_BYTES
-            self._resets = [("link", stream.direction.receiver) for stream in self.streams]
+            self._resets = [("link", stream) for stream in self.streams]
 
     def _pass_resets_on(self) -> None:
-        for sender, receiver in self._resets:
-            self._journal.record("RST", sender, where=receiver)
+        for sender, stream in self._resets:
+            self._journal.record(RST, sender, where=stream.direction.receiver)
+            from_client, by_link = stream is self.streams[0], sender != stream.direction.sender
+            self._capture.ended(self._talk, RST, from_client, by_link)
         self.end(reset=True)
+
+    def passes(self, stream: Stream, data: bytes | memoryview) -> None:
+        """Write down that this piece goes on; b"" is FIN."""
+        direction, from_client = stream.direction, stream is self.streams[0]
+        if data:
+            self._journal.record("bytes", direction.sender, shown(data), direction.receiver)
+            self._capture.passed(self._talk, from_client, data)
+        else:
+            self._journal.record(FIN, direction.sender, where=direction.receiver)
+            self._capture.ended(self._talk, FIN, from_client)
 
     def end(self, reset: bool = False) -> None:
         self.over = True

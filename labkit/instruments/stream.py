@@ -9,7 +9,6 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from labkit.instruments.faults import Fault, Freeze, HalfClose, Piece, Reset, Silence, Stage
-from labkit.journal import Journal, shown
 from labkit.wire import sockets
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ class Stream:
         source: socket.socket,
         sink: socket.socket,
         direction: Direction,
-        journal: Journal,
         chance: random.Random,
     ) -> None:
         self.source, self.sink = source, sink
@@ -39,7 +37,6 @@ class Stream:
         self.ended = False  # nothing more goes on: FIN has, or the sink is gone
         self.blocked = False  # the sink takes no more just now, or is not connected yet
         self._connection = connection
-        self._journal = journal
         self._chance = chance
         self._faults: tuple[Fault, ...] = ()
         self._stages: list[Stage] = []
@@ -86,6 +83,11 @@ class Stream:
             return inf
         first = self.queue[0][0] if self.queue else inf
         return min([first, *(stage.timer() for stage in self._stages)])
+
+    @property
+    def held(self) -> int:
+        """Bytes that the link has read and not yet passed on."""
+        return self._held
 
     def last_due(self) -> float:
         return self.queue[-1][0] if self.queue else 0.0
@@ -163,8 +165,7 @@ class Stream:
             self._rest = False  # recorded with what went before it
         else:
             # Before it is sent: its receiver must not be ahead of the journal.
-            direction = self.direction
-            self._journal.record("bytes", direction.sender, shown(data), direction.receiver)
+            self._connection.passes(self, data)
         try:
             took = sockets.send_now(self.sink, data)
         except OSError:
@@ -178,5 +179,5 @@ class Stream:
 
     def _send_fin(self) -> None:
         self.ended = True
-        self._journal.record("FIN", self.direction.sender, where=self.direction.receiver)
+        self._connection.passes(self, FIN)
         sockets.shut(self.sink, socket.SHUT_WR)

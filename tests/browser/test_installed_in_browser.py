@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from support import need
 from test_notebook_in_browser import CHROMIUM, ELSEWHERE, OPTIONS, run_all
 
 from labkit.exercises.handout.own_copy import FIRST
+from labkit.probe.ports import free_port
 
 
 @pytest.mark.timeout(900)
@@ -27,8 +27,7 @@ def test_the_copy_runs(tmp_path: Path) -> None:
 
     expect.set_options(timeout=60_000)
     installed = install(build(tmp_path).wheel, tmp_path)
-    with socket.create_server(("localhost", 0)) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     share = Path(sys.prefix, "share", "jupyter")  # what JupyterLab consists of is used from where it is
     environment = {
         **ENVIRONMENT,

@@ -22,6 +22,8 @@ import nbformat
 import pytest
 from support import need
 
+from labkit.exercises.handout.own_copy import FIRST, lay
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_the_whole_chat.ipynb"
 ARTEFACTS = ROOT / ".artefacts"
@@ -249,6 +251,57 @@ def test_newest_line_in_view(page: Any) -> None:
     )
     assert max(wide) <= 0, "something sticks out of its panel"
     picture(page, "board-narrow")
+
+
+def test_predict_by_keyboard(page: Any, lab: tuple[str, Path]) -> None:
+    """In a student's copy, by keys alone: a guess, the experiment, the guess below what came, and why."""
+    from playwright.sync_api import expect
+
+    address, folder = lab
+    lay(folder / "mine")
+    page.goto(address.format(f"mine/{FIRST}"))
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    keys = page.keyboard
+    page.locator(".jp-Cell").first.click()
+    keys.press("Escape")
+    why = page.locator("summary", has_text="What came, and why")
+    explanation = page.locator("details p", has_text="It finished at once")
+    expect(why.first).to_be_visible()
+    expect(explanation).to_be_hidden()
+    for _ in range(2):  # to the question's cell, which is run where it is
+        keys.press("ArrowDown")
+    keys.press("Control+Enter")
+    asked = page.locator(".labkit-predict")
+    never = asked.get_by_role("button", name="no, never")
+    never.wait_for()
+    tab_to(page, never)
+    keys.press("Enter")
+    expect(asked.get_by_role("button", name="✓ no, never")).to_be_focused()
+    expect(asked.get_by_role("status")).to_have_text("Kept: no, never. Now see what comes.")
+    keys.press("Space")  # the same again changes nothing
+    keys.press("ArrowDown")  # JupyterLab's own: the next cell
+    keys.press("Shift+Enter")
+    beside = page.locator(".labkit-predicted")
+    expect(beside).to_have_text("You predicted: no, never.")
+    tab_to(page, why.first)
+    keys.press("Enter")
+    expect(explanation).to_be_visible()
+    records = (folder / "mine" / ".labkit-predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line).get("guess") for line in records] == ["no, never", None]
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / "predict.png", animations="disabled")
+    theme(page, DARK)
+    page.screenshot(path=ARTEFACTS / "predict-dark.png", animations="disabled")
+    theme(page, LIGHT)
+
+
+def tab_to(page: Any, wanted: Any) -> None:
+    """Press Tab until this has the focus."""
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    pytest.fail("Tab does not lead there")
 
 
 def picture(page: Any, name: str) -> None:

@@ -12,7 +12,7 @@ from support import Wire
 from wcwidth import wcswidth
 
 from labkit import ChatClient, ChatServer
-from labkit.instruments.ladder import LABEL, Ladder
+from labkit.instruments.ladder import LABEL, Beside, Ladder
 from labkit.instruments.link import Link
 from labkit.journal import Journal
 from labkit.wire.messages import EVENTS, REASONS
@@ -168,8 +168,8 @@ def test_it_shows_itself_in_jupyter_as_a_drawing_and_always_as_text() -> None:
             pass
         link.journal.wait_for("FIN", "server")
         bundle = Ladder(link.journal, "alice comes and goes")._repr_mimebundle_()
-    assert set(bundle) == {"text/plain", "text/vnd.mermaid"}
-    drawing = bundle["text/vnd.mermaid"]
+    assert set(bundle) == {"text/plain", "text/html"}
+    drawing = Ladder(link.journal, "alice comes and goes").mermaid()
     assert "    accTitle: alice comes and goes\n" in drawing
     assert "    accDescr: server to alice: 'nickname" in drawing
     assert "alice: 'nickname" not in bundle["text/plain"]
@@ -419,3 +419,32 @@ def test_one_that_was_never_called_anything() -> None:
     assert [(a.sender, a.receiver, a.label) for a in Ladder(journal).arrows] == [
         ("server", "a client", "nickname")
     ]
+
+
+def test_a_ladder_that_begins_at_what_matters() -> None:
+    """What came before is counted, and still tells who is in the room; each keeps its place."""
+    journal = Journal()
+    for name in ("alice", "bob"):
+        journal.record("joined", name, where="lobby")
+    journal.record("said", "bob", "hi", "lobby")
+    ladder = Ladder(journal, begin="said")
+    assert [(a.sender, a.receiver) for a in ladder.arrows] == [("bob", "server"), ("server", "alice")]
+    assert ladder.participants == [name for name in Ladder(journal).participants if name != "carol"]
+    assert str(ladder).splitlines()[3].endswith("… 5 earlier …")
+    assert Ladder(journal, begin="whispered").arrows == Ladder(journal).arrows
+
+
+def test_ladders_beside_each_other() -> None:
+    """As text in columns, also where one is longer or has wide letters; in HTML, each by itself."""
+    one = Ladder(wire(("bytes", "a", "'木'", "b"), ("FIN", "b", "", "a")), "one")
+    two = Ladder(wire(("RST", "c", "", "d")), "two")
+    both = Beside(one, two, Ladder(Journal(), "none"))
+    lines = str(both).splitlines()
+    assert lines[0].split() == ["one", "two", "none:", "nothing", "has", "happened"]
+    starts = [
+        wcswidth(lines[0][: lines[0].index("two")]),
+        wcswidth(lines[3][: lines[3].index("│─ RST")]) - 1,
+    ]
+    assert starts[0] == starts[1]
+    html = both._repr_mimebundle_()["text/html"]
+    assert html.count('class="sheet"') == 2 and "none: nothing has happened" in html

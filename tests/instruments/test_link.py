@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import SOON, Wire
 
+import labkit.client.connection
 from labkit import ChatClient, ChatServer, Limits
 from labkit.classic import ClassicClient, ClassicServer
 from labkit.instruments import relay
@@ -286,11 +287,18 @@ def test_a_reset_passes_as_a_reset_after_what_came_before_it(ends: Ends) -> None
     assert ends.passed()[-1] == ("RST", "client", "")
 
 
-def test_slice_shows_as_single_recvs(ends: Ends) -> None:
-    """With a gap, every byte is a `recv` of its own."""
-    ends.link.to_server.use(Slice(1, gap=0.05))
+def test_slice_shows_as_single_recvs(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a gap, every byte is a `recv` of its own, where each is read before the next is due."""
+    clock = [monotonic()]
+    monkeypatch.setattr(relay, "monotonic", lambda: clock[0])
+    ends.link.to_server.use(Slice(1, gap=0.5))
     ends.client.send("abc")
-    assert [ends.server.recv() for _ in range(4)] == ["a", "b", "c", "\n"]
+    came = []
+    for _ in range(4):
+        came.append(ends.server.recv())
+        clock[0] += 0.6
+        ends.link._relay.wake()
+    assert came == ["a", "b", "c", "\n"]
 
 
 def test_glue_makes_one_recv_of_three_sends(ends: Ends) -> None:
@@ -626,12 +634,12 @@ def test_something_that_is_no_fault_is_refused(ends: Ends) -> None:
 
 def test_a_server_that_is_not_there_is_felt_as_a_reset() -> None:
     """As far as a proxy can refuse: it has accepted by then."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = listener.getsockname()
-    with Link(address) as link:
-        # Where the RST is quick, connect raises already.
-        with pytest.raises(ConnectionResetError), Wire(link.address) as wire:
-            wire.sock.recv(1)
+    with socket.socket() as bound:  # taken, and not listening
+        bound.bind(("127.0.0.1", 0))
+        with Link(bound.getsockname()) as link:
+            # Where the RST is quick, connect raises already.
+            with pytest.raises(ConnectionResetError), Wire(link.address) as wire:
+                wire.sock.recv(1)
 
 
 _faults = st.lists(
@@ -684,7 +692,7 @@ def test_ten_megabytes_pass_unchanged_with_both_ends_talking(ends: Ends) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert got["client"] == data
     assert got["server"] == data
 
@@ -709,8 +717,9 @@ def test_two_hundred_links_at_once(server: ChatServer) -> None:
         pass  # the server's threads for them; bounded by the test's time limit
 
 
-def test_a_silent_wire_ends_in_went_silent() -> None:
+def test_a_silent_wire_ends_in_went_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no keepalive notices behind a proxy, Limits.silence does."""
+    monkeypatch.setattr(labkit.client.connection, "HEARTBEAT", 0.1)  # she stays until the wire is silent
     with ChatServer(port=0, limits=Limits(silence=2.0)) as server, Link(server.address) as link:
         with ChatClient("carol", link.address) as carol:
             link.silence()

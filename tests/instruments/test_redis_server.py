@@ -15,6 +15,7 @@ from time import monotonic, sleep
 
 import psutil
 import pytest
+from programs import PATIENCE
 from support import SOON, need, need_redis
 
 from labkit.instruments import redis_server
@@ -123,8 +124,9 @@ def test_paused_it_says_nothing_and_keeps_its_connections(redis: RedisServer) ->
 
 
 @pytest.mark.parametrize("way", ["stop", "kill", "close"])
-def test_paused_it_can_be_ended(redis: RedisServer, way: str) -> None:
+def test_paused_it_can_be_ended(redis: RedisServer, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And at once: a paused process would not heed SIGTERM."""
+    monkeypatch.setattr(redis_server, "STOPPING", 2 * PATIENCE)
     redis.pause()
     start = monotonic()
     getattr(redis, way)()

@@ -251,13 +251,14 @@ def test_a_table_as_html() -> None:
             new("count=1") + same(bobs),
         ),
     ]
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("alice", "bob", "state"))
-    table = f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    names = ("step", "<bdi>alice</bdi>", "<bdi>bob</bdi>", "state")
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     why = '<div class="why">✗ it &lt;broke&gt;</div></div>'
-    assert as_html(SHORT, "2 & 3") == (
-        f'{HTML_STYLE}<div class="labkit-steps"><div>2 &amp; 3</div>{table}{why}'
-    )
-    assert as_html(SHORT) == f'{HTML_STYLE}<div class="labkit-steps">{table}{why}'
+    label = 'role="group" aria-label="what each thread did, step by step"'
+    frame = f'<div class="labkit-steps" tabindex="0" {label}>'
+    assert as_html(SHORT, "2 & 3") == f"{HTML_STYLE}{frame}<div>2 &amp; 3</div>{table}{why}"
+    assert as_html(SHORT) == f"{HTML_STYLE}{frame}{table}{why}"
     for styles in (HTML_STYLE, STYLE):
         assert styles.startswith("<style>\n.labkit-") and styles.endswith("}\n</style>")
     assert note_as_html("2 & 3") == '<div class="labkit-steps">2 &amp; 3</div>'
@@ -882,19 +883,20 @@ def test_each_stop_of_a_slider() -> None:
     """Where each thread stands, what was done, what has changed, and in the end what came of it."""
     panel = StepPanel(WALK)
 
-    def code(line: int, stands: bool) -> str:
+    def code(name: str, line: int, stands: bool) -> str:
         mark = ' class="stands" aria-current="step"' if stands else ""
-        return f'<pre tabindex="0"><span{mark}><i>{line:>3}</i> line &lt;{line}&gt;</span></pre>'
+        label = f'role="group" aria-label="the code of {name}"'
+        return f'<pre tabindex="0" {label}><span{mark}><i>{line:>3}</i> line &lt;{line}&gt;</span></pre>'
 
     def thread(name: str, turn: str, words_: str, line: int, stands: bool = True) -> str:
-        said = f'<b>{name}</b> <span class="status">{words_}</span>'
-        return f'<div class="{turn}">{said}{code(line, stands)}</div>'
+        said = f'<b><bdi>{name}</bdi></b> <span class="status">{words_}</span>'
+        return f'<div class="{turn}">{said}{code(name, line, stands)}</div>'
 
     def done(name: str, line: int, note: str = "") -> str:
         told = f'<div class="note">→ {note}</div>' if note else ""
         return (
-            f'<b>{name}</b><div class="step"><span class="at">{line}</span><code>line &lt;{line}&gt;</code>'
-            f"</div>{told}"
+            f'<b><bdi>{name}</bdi></b><div class="step"><span class="at">{line}</span>'
+            f"<code>line &lt;{line}&gt;</code></div>{told}"
         )
 
     def same(text: str) -> str:
@@ -947,7 +949,7 @@ def test_each_stop_of_a_slider() -> None:
             ["n=3", "alice has ended", f"bob {fails}, 12: line <12>"],
         ),
     ]
-    assert panel.value == 0 and panel._slider.max == 4 and panel._slider.min == 0
+    assert panel.value == 0 and (panel._stops.min, panel._stops.max) == (0, 4)
     for made, (html, (state, *threads)) in enumerate(stops):
         panel.value = made
         assert panel._shown.value == html

@@ -1,5 +1,6 @@
 """A load on a chat server: how many lines the server delivers, and how long each takes.
 
+- alt.py        what a drawing shows, in words
 - clients.py    many clients in one thread, on one selector
 - figure.py     results, drawn
 - joining.py    how the clients join

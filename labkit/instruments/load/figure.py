@@ -12,10 +12,12 @@ from __future__ import annotations
 import io
 import logging
 import math
+from base64 import b64encode
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, Protocol
 
-from labkit.extras import extra
+from labkit.wire.extras import extra
 
 _logger = logging.getLogger("matplotlib")
 _level = _logger.level
@@ -24,12 +26,14 @@ _logger.setLevel(logging.ERROR)  # it reports its font cache on standard error
 with extra("load"):
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
     from PIL import Image
 
 _logger.setLevel(_level)
 
+from labkit.instruments.load.alt import in_words  # noqa: E402
 from labkit.instruments.load.times import Times  # noqa: E402
 from labkit.instruments.load.units import span  # noqa: E402
 
@@ -50,6 +54,11 @@ CURVE = (*range(1, 90), *np.linspace(90, 99, 40), *np.linspace(99.02, 99.9, 45))
 """The percentiles that are drawn."""
 
 TICKS = (50, 90, 99, 99.9)
+
+
+WIDTH, DPI = 7.5, 110
+LEAST = 75
+"""Pixels for each inch of a drawing, at least: its letters, of 9 points and more, then have 9 pixels."""
 
 
 class Measured(Protocol):
@@ -73,8 +82,26 @@ class Drawing(Figure):
     """A figure that a notebook shows by itself."""
 
     def __init__(self, width: float, height: float) -> None:
-        super().__init__(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+        super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
         FigureCanvasAgg(self)
+
+    def alt(self) -> str:
+        """What it shows, in words."""
+        return in_words(self)
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """As an image with its text, which JupyterLab shows; as a PNG for those who take no HTML.
+
+        It is never shown so small that its letters could not be read: where there is less room, it scrolls.
+        """
+        png, words = b64encode(self._repr_png_()).decode(), self.alt()
+        least = round(self.get_figwidth() * LEAST)
+        html = (
+            f'<div style="overflow-x: auto" tabindex="0" role="group" aria-label="a drawing">'
+            f'<img style="min-width: {least}px; max-width: 100%" src="data:image/png;base64,{png}" '
+            f'alt="{escape(words)}"></div>'
+        )
+        return {"text/html": html, "image/png": png, "text/plain": words}, {"image/png": {"alt": words}}
 
     def _repr_png_(self) -> bytes:
         """In 64 colours, which is enough, and makes the notebooks that store it a quarter as large."""
@@ -111,8 +138,9 @@ def _colours(servers: Sequence[str]) -> dict[str, str]:
 
 def _side_by_side(measured: Measured) -> Figure:
     servers = measured.servers
-    drawing = Drawing(12.5, max(3.4, 1.7 + 0.5 * len(servers)))
-    rates, times, costs = drawing.subplots(1, 3, width_ratios=(1, 1.35, 1))
+    drawing = Drawing(WIDTH, max(5.6, 4.6 + 0.5 * len(servers)))
+    grid = drawing.add_gridspec(2, 2, height_ratios=(max(2.2, 1.2 + 0.5 * len(servers)), 3.2))
+    rates, times, costs = (drawing.add_subplot(grid[at]) for at in ((0, 0), (1, slice(None)), (0, 1)))
     drawing.suptitle(measured.plan(), fontsize=11, color=INK)
     drawing.supxlabel(measured.machine(), fontsize=9, color=INK)
     if measured.paced:  # all deliver what is said; they differ in when the last client has it
@@ -174,7 +202,7 @@ def _curves(axes: Any, measured: Measured) -> None:
             continue
         heights = [times.percentile(p) for p in CURVE]
         width = 2.4 if server == "labkit" else 1.6
-        axes.plot([_nines(p) for p in CURVE], heights, color=colours[server], linewidth=width)
+        axes.plot([_nines(p) for p in CURVE], heights, color=colours[server], linewidth=width, label=server)
         ends.append((heights[-1], server, colours[server]))
     _log(axes, _round, ends)
     axes.set_xticks([_nines(p) for p in TICKS], [f"{p:g}" for p in TICKS])
@@ -191,8 +219,9 @@ def _nines(percent: float) -> float:
 
 
 def _growing(measured: Measured) -> Figure:
-    drawing = Drawing(12.5, 4.4)
-    rates, middle, late = drawing.subplots(1, 3)
+    drawing = Drawing(WIDTH, 7.0)
+    grid = drawing.add_gridspec(2, 2)
+    rates, middle, late = (drawing.add_subplot(grid[at]) for at in ((0, slice(None)), (1, 0), (1, 1)))
     drawing.suptitle(measured.plan(), fontsize=11, color=INK)
     ends = [
         _lines(rates, measured, "deliveries_per_second", "deliveries a second"),
@@ -222,7 +251,9 @@ def _lines(axes: Any, measured: Measured, figure: str, label: str) -> list[tuple
         if not any(height > 0 for height in heights):  # nan, or nothing at all
             continue
         width = 2.4 if server == "labkit" else 1.6
-        axes.plot(numbers, heights, "o-", color=colours[server], linewidth=width, markersize=4)
+        axes.plot(
+            numbers, heights, "o-", color=colours[server], linewidth=width, markersize=4, label=server
+        )
         last = [height for height in heights if height > 0][-1]
         ends.append((last, server, colours[server]))
     axes.set_xscale("log")
@@ -285,11 +316,16 @@ def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
             (5, 0),
             xycoords="axes fraction",
             textcoords="offset points",
-            color=colour,
+            color=_for_letters(colour),
             va="center",
             fontsize=9,
             fontweight="bold" if name == "labkit" else "normal",
         )
+
+
+def _for_letters(colour: str) -> tuple[float, ...]:
+    """The colour, dark enough for letters on white: a contrast of 4.5 or more (WCAG 2.2, 1.4.3)."""
+    return tuple(0.58 * part for part in to_rgb(colour))
 
 
 def _brief(value: float) -> str:

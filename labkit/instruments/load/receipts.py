@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import string
 
-from labkit.extras import extra
 from labkit.instruments.load.plan import TOKEN
 from labkit.instruments.load.times import Times
+from labkit.wire.extras import extra
 
 with extra("load"):
     import numpy as np

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from labkit.extras import extra
 from labkit.instruments.load.plan import LoadError
 from labkit.instruments.redis_server import RedisServer
+from labkit.wire.extras import extra
 
 OWN = "own"
 """Instead of a URL: start a Redis, and stop it afterwards."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from labkit.extras import extra
+from labkit.wire.extras import extra
 
 with extra("load"):
     import numpy as np

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 from weakref import WeakSet
 
-import ipywidgets
-
 from labkit.client import ChatClient, NicknameRefused
+from labkit.instruments.buffers import to_client
 from labkit.instruments.link import Link
+from labkit.instruments.panel.buffers_panel import BuffersPanel
 from labkit.instruments.panel.chat_panel import ChatPanel
 from labkit.instruments.panel.ladder_panel import LadderPanel
 from labkit.instruments.panel.link_panel import LinkPanel
 from labkit.instruments.panel.painter import Painter
 from labkit.instruments.panel.server_panel import ServerPanel
-from labkit.instruments.panel.widgets import Panel, column
+from labkit.instruments.panel.widgets import Panel, column, row
 from labkit.server import ChatServer
 from labkit.wire.framing import LINES, NewFraming
 from labkit.wire.nicknames import BadName, fit, looks
 from labkit.wire.sockets import Address
+from labkit.wire.text import isolated
 
 _open: WeakSet[Board] = WeakSet()
 """The boards of this kernel that nobody has closed."""
@@ -38,6 +40,7 @@ class Board(Panel):
         server: ChatServer | Address,
         clients: dict[str, ChatClient],
         links: dict[str, Link] | None = None,
+        buffers: bool = False,
     ) -> None:
         painter = Painter()
         self._painter = painter
@@ -46,20 +49,31 @@ class Board(Panel):
         self._faults = {nickname: LinkPanel(link, painter) for nickname, link in self._links.items()}
         self.server = ServerPanel(server, painter) if isinstance(server, ChatServer) else None
         self.ladder = LadderPanel(self._links, painter) if self._links else None
-        columns = [panel.widget for panel in self]
-        if self._faults:
-            pairs = zip(columns, self._faults.values(), strict=True)
-            columns = [column("labkit-person", person, faults.widget) for person, faults in pairs]
-        people = ipywidgets.Box(columns)
-        people.layout = ipywidgets.Layout(flex_flow="row wrap", align_items="stretch")
-        least = "40%" if len(columns) == 4 else "240px"  # two and two, not three and one
-        for one in columns:
-            one.layout = ipywidgets.Layout(flex=f"1 1 {least}", width="auto")
-        below = [panel.widget for panel in (self.server, self.ladder) if panel]
-        self.widget = column("labkit-board", people, *below)
+        ways = {name: to_client(server, c, self._links.get(name)) for name, c in clients.items() if buffers}
+        self.buffers = BuffersPanel(ways, painter) if ways else None
+        people = [self._person(nickname) for nickname in self._panels]
+        self.widget = column(
+            "labkit-board",
+            row("labkit-people", *people).add_class(f"labkit-of-{len(people)}"),
+            self._below(),
+        )
         painter.start()
         self._where = server
         _open.add(self)
+
+    def _person(self, nickname: str) -> Any:
+        """What stands in a person's column, one below the other: their order is that of the Tab key."""
+        faults = self._faults.get(nickname)
+        parts = [self._panels[nickname], *([faults] if faults else [])]
+        return column("labkit-person", *(part.widget for part in parts))
+
+    def _below(self) -> Any:
+        """What is not one person's. Beside a ladder, the two tables share a column."""
+        tables = [panel.widget for panel in (self.buffers, self.server) if panel]
+        if self.ladder and len(tables) > 1:
+            beside = column("labkit-tables", *tables)
+            return row("labkit-below", self.ladder.widget, beside).add_class("labkit-narrow-wide")
+        return row("labkit-below", *([self.ladder.widget] if self.ladder else []), *tables)
 
     def wire(self, nickname: str) -> Link:
         """The wire between this person and the server.
@@ -116,13 +130,17 @@ class Board(Panel):
         if self.ladder:
             pairs = zip(people, self._faults.values(), strict=True)
             people = [f"{person}\n{faults}" for person, faults in pairs]
-        below = [repr(self.server)] if self.server else []
-        below += [f"on the wire of {self.ladder.whose}: a ladder"] if self.ladder else []
+        below = [repr(panel) for panel in (self.server, self.buffers) if panel]
+        below += [f"on the wire of {isolated(self.ladder.whose)}: a ladder"] if self.ladder else []
         return "\n\n".join([*people, *below])
 
 
 def board(
-    server: ChatServer | Address, *nicknames: str, framing: NewFraming = LINES, wires: bool = False
+    server: ChatServer | Address,
+    *nicknames: str,
+    framing: NewFraming = LINES,
+    wires: bool = False,
+    buffers: bool = False,
 ) -> Board:
     """Connect a client for each nickname, one after the other, and lay out their panels.
 
@@ -134,6 +152,8 @@ def board(
 
     With `wires`, each client connects through a `Link` of its own, `board(…).wire("bob")`, with its faults
     below its panel; and what passes on one of these wires is drawn below the board.
+
+    With `buffers`, the board shows what waits on the way from the server to each: `board(…).buffers`.
 
     An older board of this kernel that has one of the nicknames at this server is closed: a cell that makes
     a board can be run again.
@@ -164,7 +184,7 @@ def board(
                 raise NicknameRefused(f"no board: {nickname!r} was refused: {error}") from None
         if framing is LINES and isinstance(server, ChatServer):
             _wait_until_met([*clients.values()])
-        return Board(server, clients, links)
+        return Board(server, clients, links, buffers)
     except BaseException:
         for client in clients.values():
             client.leave()

@@ -20,7 +20,9 @@ import ipywidgets
 from labkit.client import FROZEN, GONE, ChatClient
 from labkit.instruments.panel import look
 from labkit.instruments.panel.painter import Painter
-from labkit.instruments.panel.widgets import LivePanel, button, column, style
+from labkit.instruments.panel.widgets import LivePanel, button, column, for_the_ear, row, sized, style
+from labkit.wire.messages import isolated_line
+from labkit.wire.text import isolated
 
 LINES_SHOWN = 200
 """The newest lines that a panel shows; the client's `transcript` has the others."""
@@ -105,7 +107,12 @@ class ChatPanel(LivePanel):
     def __repr__(self) -> str:
         _, words, lines, more = self._seen()
         shown = ["… earlier lines are not shown"] * more + lines + [self._trouble] * bool(self._trouble)
-        return "\n".join([f"{self._name()} · {words}", *("  " + line for line in shown)])
+        where = f", in {isolated(self._room())}" if self._room() else ""
+        head = f"{isolated(self._name())} · {words}{where}"
+        return "\n".join([head, *("  " + isolated_line(line) for line in shown)])
+
+    def _room(self) -> str:
+        return "" if self.client.state == GONE else self.client.room
 
     def _name(self) -> str:
         return self.client.nickname or "(no nickname yet)"
@@ -116,7 +123,7 @@ class ChatPanel(LivePanel):
         if state == GONE:
             words = f"gone: {self.client.end}"
         else:
-            words = f"{state}, in {self.client.room}" if self.client.room else state
+            words = state
         lines = self.client.tail(LINES_SHOWN + 1)
         return state, words, lines[-LINES_SHOWN:], len(lines) > LINES_SHOWN
 
@@ -132,10 +139,14 @@ class ChatPanel(LivePanel):
             return
         self._changed = False  # before looking: what changes now will be seen, now or next time
         state, words, lines, more = self._seen()
-        self._head.value = look.head(self._name(), state, words)
-        self._lines.value = look.log(self._name(), lines, more)
+        name = self._name()
+        self._head.value = look.head(name, state, words, self._room())
+        self._lines.value = look.log(name, lines, more)
         self._problem.value = look.trouble(self._trouble)
-        self._freeze.description = "Thaw" if state == FROZEN else "Freeze"
+        self._field.description = for_the_ear(f"what {name} says")
+        words_of = {self._send: "Send", self._leave: "Leave", self._abort: "Abort"}
+        for control, word in (words_of | {self._freeze: "Thaw" if state == FROZEN else "Freeze"}).items():
+            sized(control, word, name)
         for control in (self._field, self._send, self._leave, self._abort, self._freeze):
             control.disabled = state == GONE
 
@@ -145,8 +156,9 @@ class ChatPanel(LivePanel):
         self._head, self._lines, self._problem = (ipywidgets.HTML() for _ in range(3))
         self._field = ipywidgets.Text(
             placeholder="say something, or /help",
-            tooltip=f"what {self._name()} says; Enter sends it",
+            tooltip="Enter sends it",
             continuous_update=False,
+            description_allow_html=True,
         )
         self._field.on_msg(self._enter_was_pressed)
         self._field.observe(self._text_came, "value")
@@ -162,8 +174,8 @@ class ChatPanel(LivePanel):
             self._head,
             column("labkit-log", self._lines),
             self._problem,
-            ipywidgets.HBox([self._field, self._send]).add_class("labkit-type"),
-            ipywidgets.HBox([self._leave, self._abort, self._freeze]).add_class("labkit-do"),
+            row("labkit-type", self._field, self._send),
+            row("labkit-do", self._leave, self._abort, self._freeze),
         )
 
     # The front end sends Enter first, and then the text, if it was edited since the field last lost the

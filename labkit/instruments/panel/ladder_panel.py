@@ -7,6 +7,7 @@ from time import monotonic
 
 import ipywidgets
 
+from labkit.instruments.drawn import STYLE
 from labkit.instruments.ladder import Ladder
 from labkit.instruments.link import Link
 from labkit.instruments.panel import look
@@ -19,6 +20,9 @@ LOOKS = 0.25
 
 ARROWS = 25
 """The newest arrows that a LadderPanel shows; the link's `journal` has the others."""
+
+
+NOTHING = "nothing has passed"
 
 
 class LadderPanel(LivePanel):
@@ -44,7 +48,7 @@ class LadderPanel(LivePanel):
         self._whose.observe(lambda _: self._painter.wake(), "value")
         self._shown = ipywidgets.HTML()
         self.widget = column(
-            "labkit-panel", style(), self._whose, column("labkit-rungs", self._shown)
+            "labkit-panel", style(), style(STYLE), self._whose, column("labkit-rungs", self._shown)
         ).add_class("labkit-ladder")
         self._begin()
 
@@ -79,23 +83,30 @@ class LadderPanel(LivePanel):
         there = whose, journal.dropped + len(journal)
         if there != self._seen:
             self._seen = there
-            self._shown.value = look.ladder(whose, _text(self._wires[whose]))
+            newest, earlier = _newest(self._wires[whose])
+            self._shown.value = look.ladder(newest.html(), earlier) if newest.arrows else NOTHING
 
 
 def _text(link: Link) -> str:
-    events = list(link.journal)
-    if not events:
-        return "nothing has passed"
-    drawn = str(_LinkLadder(link, events[-ARROWS:])).partition("\n\n")[2]  # without its title
-    earlier = events[-1].n - len(events[-ARROWS:])
+    newest, earlier = _newest(link)
+    if not newest.arrows:
+        return NOTHING
+    drawn = str(newest).partition("\n\n")[2]  # without its title
     return f"… {earlier} earlier\n\n{drawn}" if earlier else drawn
+
+
+def _newest(link: Link) -> tuple[Ladder, int]:
+    """The ladder of the newest arrows, and how many came before them."""
+    events = list(link.journal)
+    shown = events[-ARROWS:]
+    return _LinkLadder(link, shown), events[-1].n - len(shown) if events else 0
 
 
 class _LinkLadder(Ladder):
     """The ladder of a link; each end keeps its side, whichever of them sends first."""
 
     def __init__(self, link: Link, events: Iterable[Event]) -> None:
-        super().__init__(events)
+        super().__init__(events, f"what passes on the wire of {link.to_client.receiver}")
         self._ends = (link.to_server.sender, link.to_server.receiver)
 
     @property

@@ -27,13 +27,23 @@ from labkit.instruments.faults import (
 from labkit.instruments.link import Link
 from labkit.instruments.panel import look
 from labkit.instruments.panel.painter import Painter
-from labkit.instruments.panel.widgets import LivePanel, button, column, style
+from labkit.instruments.panel.widgets import (
+    LivePanel,
+    button,
+    column,
+    for_the_ear,
+    number_field,
+    row,
+    sized,
+    style,
+)
+from labkit.wire.text import isolated
 
 LOOKS = 0.25
 """Seconds between two looks at a link."""
 
-DELAYS = [tenths / 10 for tenths in range(1, 21)]
-"""Seconds that the slider can be set to, each way."""
+LONGEST_DELAY = 2.0
+"""Seconds, each way."""
 
 LARGEST_PIECE = 64
 """Bytes."""
@@ -81,8 +91,8 @@ class LinkPanel(LivePanel):
         Raises:
             ValueError: it is out of that range.
         """
-        if not 0 <= seconds <= DELAYS[-1]:
-            raise ValueError(f"a delay is from 0 to {DELAYS[-1]:g} seconds, not {seconds!r}")
+        if not 0 <= seconds <= LONGEST_DELAY:
+            raise ValueError(f"a delay is from 0 to {LONGEST_DELAY:g} seconds, not {seconds!r}")
         self._use(delay=seconds)
 
     def slice(self, size: int) -> None:
@@ -156,10 +166,13 @@ class LinkPanel(LivePanel):
     # --- what is shown ---
 
     def __repr__(self) -> str:
-        return f"{self._name()} · {self._words()}"
+        return f"{isolated(self._whose())}'s wire · {self._words()}"
+
+    def _whose(self) -> str:
+        return self.link.to_client.receiver
 
     def _name(self) -> str:
-        return f"{self.link.to_client.receiver}'s wire"
+        return f"{self._whose()}'s wire"
 
     def _words(self) -> str:
         return "stopped" if self.over() else _in_words(self.link)
@@ -172,12 +185,14 @@ class LinkPanel(LivePanel):
         if (over, there) == self._seen:
             return
         self._seen = over, there
-        self._said.value = look.wire(self._name(), self._words(), good=over or not any(there))
+        self._said.value = look.wire(self._whose(), self._words(), good=over or not any(there))
         self._reflecting = threading.get_ident()
         at = self._controls()
-        self._delay.value = min((0.0, *DELAYS), key=lambda delay: abs(delay - at.delay))
+        self._delay.value = min(round(at.delay, 1), LONGEST_DELAY)
         self._size.value = at.size
         self._freeze.value, self._silence.value = at.frozen, at.silent
+        sized(self._freeze, "Thaw wire" if at.frozen else "Freeze wire", f"of {self._whose()}")
+        sized(self._silence, "Plug in" if at.silent else "Silence", self._name())
         self._reflecting = None
         for control in (self._delay, self._size, self._freeze, self._silence, self._reset, self._mend):
             control.disabled = over
@@ -186,26 +201,28 @@ class LinkPanel(LivePanel):
 
     def _build(self) -> None:
         self._said = ipywidgets.HTML()
-        self._delay = ipywidgets.SelectionSlider(
-            description="delay",
-            tooltip="everything arrives so much later, each way",
-            options=[("off", 0.0), *((f"{delay:.1f} s", delay) for delay in DELAYS)],
-            continuous_update=False,
+        self._delay = number_field(
+            ipywidgets.BoundedFloatText,
+            f"delay (s){for_the_ear(f' in seconds, of {self._name()}')}",
+            LONGEST_DELAY,
+            0.1,
+            "everything arrives so much later, each way; 0: at once",
         )
-        self._size = ipywidgets.SelectionSlider(
-            description="pieces",
-            tooltip="everything arrives in pieces of so many bytes, each way",
-            options=[("off", 0), ("1 byte", 1), *((f"{n} bytes", n) for n in range(2, LARGEST_PIECE + 1))],
-            continuous_update=False,
+        self._size = number_field(
+            ipywidgets.BoundedIntText,
+            f"pieces (B){for_the_ear(f' in bytes, of {self._name()}')}",
+            LARGEST_PIECE,
+            1,
+            "everything arrives in pieces of so many bytes, each way; 0: as it comes",
         )
-        self._freeze = ipywidgets.ToggleButton(
-            description="Freeze", tooltip="nothing is read for the client, as if it hung"
-        )
+        self._freeze = ipywidgets.ToggleButton(tooltip="nothing is read for the client, as if it hung")
         self._silence = ipywidgets.ToggleButton(
-            description="Silence", tooltip="nothing passes, and neither end is told: a cable pulled out"
+            tooltip="nothing passes, and neither end is told: a cable pulled out"
         )
         self._reset = button("Reset", "RST to both ends, now", self.reset)
         self._mend = button("Mend", "a good wire again", self.mend)
+        sized(self._reset, "Reset", self._name())
+        sized(self._mend, "Mend", self._name())
         self._obey(self._delay, self.delay)
         self._obey(self._size, self.slice)
         self._obey(self._freeze, lambda on: self.freeze() if on else self.thaw())
@@ -214,9 +231,8 @@ class LinkPanel(LivePanel):
             "labkit-panel",
             style(),
             self._said,
-            self._delay,
-            self._size,
-            ipywidgets.HBox([self._freeze, self._silence, self._reset, self._mend]).add_class("labkit-do"),
+            row("labkit-set", self._delay, self._size),
+            row("labkit-do", self._freeze, self._silence, self._reset, self._mend),
         ).add_class("labkit-wire")
 
     def _obey(self, control: Any, action: Callable[[Any], None]) -> None:
@@ -239,8 +255,8 @@ def _in_words(link: Link) -> str:
         (f"{word}: " if word else "") + ", ".join(map(_word, faults))
         for word, faults in (
             ("", both),
-            (f"to {link.to_server.receiver}", [fault for fault in there if fault not in both]),
-            (f"to {link.to_client.receiver}", [fault for fault in back if fault not in both]),
+            (f"to {isolated(link.to_server.receiver)}", [fault for fault in there if fault not in both]),
+            (f"to {isolated(link.to_client.receiver)}", [fault for fault in back if fault not in both]),
         )
         if faults
     ]

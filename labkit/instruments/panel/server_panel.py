@@ -10,6 +10,7 @@ from labkit.instruments.panel import look
 from labkit.instruments.panel.painter import Painter
 from labkit.instruments.panel.widgets import LivePanel, column, style
 from labkit.server import ChatServer, Present
+from labkit.wire.text import isolated
 
 LOOKS = 0.2
 """Seconds between two looks at a server, which does not report changes."""
@@ -38,7 +39,7 @@ class ServerPanel(LivePanel):
     def __repr__(self) -> str:
         """Without the numbers, which change while you read."""
         people = self.server.present()
-        lines = [f"  {who.nickname}: in {who.room}, {who.thread}" for who in people]
+        lines = [f"  {isolated(who.nickname)}: in {isolated(who.room)}, {who.thread}" for who in people]
         return "\n".join([f"server · {self._state()}, {len(people)} here", *lines])
 
     def over(self) -> bool:
@@ -62,4 +63,4 @@ class ServerPanel(LivePanel):
             (who.nickname, who.room, who.thread, who.lines_in, who.lines_out, who.behind) for who in people
         ]
         heads = ("nickname", "room", "thread", "lines in", "lines out", "bytes behind")
-        self._shown.value = look.head("server", state, words) + look.table(heads, rows)
+        self._shown.value = look.head("server", state, words) + look.table(heads, rows, "who is connected")

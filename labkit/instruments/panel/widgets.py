@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -50,15 +51,53 @@ class LivePanel(Panel):
 
 
 def button(description: str, tooltip: str, action: Callable[[], None]) -> Any:
-    made = ipywidgets.Button(description=description, tooltip=tooltip)
+    made = sized(ipywidgets.Button(tooltip=tooltip), description)
     made.on_click(lambda _: action())
     return made
+
+
+def sized(control: Any, words: str, whose: str = "") -> Any:
+    """Give a button these words, and the width that they need; a screen reader also hears whose it is.
+
+    That stands in a second line of the words, which look.py does not show: ipywidgets has no other way to
+    name a button.
+    """
+    control.description = f"{words}\n{whose}" if whose else words
+    control.layout.flex = f"0 0 {0.52 * len(words) + 1.2:.2f}em"
+    return control
+
+
+def number_field(kind: Any, description: str, most: float, step: float, tooltip: str) -> Any:
+    """A field for a number from 0, with its name before it.
+
+    It has what a slider or a list of ipywidgets lacks: a name for screen readers, and arrow keys that
+    JupyterLab does not take for its own.
+
+    Args:
+        kind: BoundedIntText or BoundedFloatText.
+        description: HTML.
+    """
+    return kind(
+        description=description, description_allow_html=True, min=0, max=most, step=step, tooltip=tooltip
+    ).add_class("labkit-number")
+
+
+def for_the_ear(text: str) -> str:
+    """HTML that is not seen, and said by screen readers; in it nothing is left that MathJax reads."""
+    return f'<span class="labkit-said">{escape(text.translate(_NO_MATH))}</span>'
+
+
+_NO_MATH = str.maketrans("$\\", "＄＼")
 
 
 def column(css_class: str, *children: Any) -> Any:
     return ipywidgets.VBox(children).add_class(css_class)
 
 
-def style() -> Any:
+def row(css_class: str, *children: Any) -> Any:
+    return ipywidgets.HBox(children).add_class(css_class)
+
+
+def style(sheet: str = look.STYLE) -> Any:
     """The style sheet; every panel brings it along, for it may be shown alone."""
-    return ipywidgets.HTML(look.STYLE).add_class("labkit-style")
+    return ipywidgets.HTML(sheet).add_class("labkit-style")

@@ -29,7 +29,8 @@ worker makes them: `threading.Lock()` gives one.
 - snapshot.py    shared state as short text
 - words.py       what broke, in words
 - table.py       a schedule as a table, as text and as HTML
-- panel.py       a slider to walk through it
+- panel.py       a panel to walk through it
+- history.py     a schedule as lanes: who waits for a lock, and who holds it
 - run.py         a schedule that was played, as a student gets it
 """
 

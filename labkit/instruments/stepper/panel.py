@@ -1,27 +1,25 @@
-"""A schedule to walk through: a slider, the code of each thread, and where each stands.
+"""A schedule to walk through: the number of steps made, the code of each thread, and where each stands.
 
 `Run.slider()` makes it; `.value` moves it, as the hand does. It shows what a `Run` holds, and runs
 nothing. It is also text: its `repr` says what it shows. It imports ipywidgets, so it is itself imported
-only for a slider.
+only for such a panel.
 """
 
 from __future__ import annotations
 
 from html import escape
 
-from labkit.extras import extra
-from labkit.instruments.panel.widgets import Panel, button, column, style
+from labkit.instruments.markup import bdi
+from labkit.instruments.panel.widgets import Panel, button, column, number_field, row, style
 from labkit.instruments.stepper.lines import Place, listing
 from labkit.instruments.stepper.record import Trace
 from labkit.instruments.stepper.table import HTML_STYLE, state_as_html, step_as_html, verdict_as_html
+from labkit.wire.extras import extra
 
 with extra("lab"):
     import ipywidgets
 
 STYLE = """<style>
-.labkit-stepper .widget-hslider { width: 100%; margin: 0; }
-.labkit-stepper .widget-label { width: auto; margin-right: 8px; flex: none; }
-.labkit-stepper .widget-readout { min-width: 32px; text-align: right; flex: none; }
 .labkit-threads { display: flex; flex-flow: row wrap; gap: 10px; margin: 8px 0; }
 .labkit-threads > div { flex: 1 1 240px; min-width: 0; }
 .labkit-threads .status { color: var(--faint); }
@@ -38,7 +36,7 @@ STYLE = """<style>
   background: var(--shade); background: color-mix(in srgb, var(--own) 16%, transparent);
 }
 .labkit-threads .turn b { color: var(--own); }
-.labkit-threads .over pre { opacity: 0.55; }
+.labkit-threads .over pre { color: var(--faint); }
 </style>"""
 
 
@@ -48,34 +46,33 @@ class StepPanel(Panel):
     def __init__(self, run: Trace) -> None:
         self.run = run
         self._shown = ipywidgets.HTML()
-        self._slider = ipywidgets.IntSlider(
-            0, 0, len(run.steps), description="steps made", style={"description_width": "initial"}
-        )
-        self._slider.observe(lambda _: self._paint(), "value")
+        all_of_them = len(run.steps)
+        words = f"steps made, of {all_of_them}"
+        self._stops = number_field(ipywidgets.BoundedIntText, words, all_of_them, 1, "how far it has come")
+        self._stops.observe(lambda _: self._paint(), "value")
         self._back = button("◀ Back", "one step back", lambda: self._go(-1))
         self._on = button("Step ▶", "the next step", lambda: self._go(1))
         self.widget = column(
             "labkit-panel",
             style(),
             ipywidgets.HTML(HTML_STYLE + STYLE).add_class("labkit-style"),
-            self._slider,
-            ipywidgets.HBox([self._back, self._on]).add_class("labkit-do"),
+            row("labkit-set", self._stops, self._back, self._on),
             self._shown,
         ).add_class("labkit-stepper")
         self._paint()
 
     @property
     def value(self) -> int:
-        return int(self._slider.value)
+        return int(self._stops.value)
 
     @value.setter
     def value(self, steps: int) -> None:
         if steps not in range(len(self.run.steps) + 1):
             raise ValueError(f"there are 0 to {len(self.run.steps)} steps, not {steps!r}")
-        self._slider.value = steps
+        self._stops.value = steps
 
     def _go(self, steps: int) -> None:
-        self._slider.value = self.value + steps  # the slider itself stays within its ends
+        self._stops.value = self.value + steps  # the field itself stays within its ends
 
     def __repr__(self) -> str:
         made = self.value
@@ -110,9 +107,7 @@ class StepPanel(Panel):
         threads = "".join(map(self._thread, self.run.names))
         before = steps[made - 2].parts if made > 1 else self.run.start_parts
         now = steps[made - 1].parts if made else self.run.start_parts
-        done = (
-            f"<b>{escape(steps[made - 1].thread)}</b>{step_as_html(steps[made - 1])}" if made else "&nbsp;"
-        )
+        done = f"<b>{bdi(steps[made - 1].thread)}</b>{step_as_html(steps[made - 1])}" if made else "&nbsp;"
         verdict = verdict_as_html(self.run) if made == len(steps) else "&nbsp;"
         self._shown.value = (
             f'<div class="labkit-steps"><div class="labkit-threads">{threads}</div>'
@@ -124,12 +119,12 @@ class StepPanel(Panel):
         shown = place or next((s.place for s in reversed(self.run.steps) if s.thread == name), None)
         turn = "turn" if words == "goes on now" else "over" if place is None else ""
         return (
-            f'<div class="{turn}"><b>{escape(name)}</b> <span class="status">{escape(words)}</span>'
-            f"{_code(shown, place is not None) if shown else ''}</div>"
+            f'<div class="{turn}"><b>{bdi(name)}</b> <span class="status">{escape(words)}</span>'
+            f"{_code(name, shown, place is not None) if shown else ''}</div>"
         )
 
 
-def _code(place: Place, stands: bool) -> str:
+def _code(name: str, place: Place, stands: bool) -> str:
     """The function in which a thread stands, its line marked."""
     lines, first = [place.text], place.line
     if place.code and (whole := listing(place.code)):
@@ -138,4 +133,4 @@ def _code(place: Place, stands: bool) -> str:
     for number, line in enumerate(lines, first):
         mark = ' class="stands" aria-current="step"' if stands and number == place.line else ""
         told.append(f"<span{mark}><i>{number:>3}</i> {escape(line)}</span>")
-    return f'<pre tabindex="0">{"".join(told)}</pre>'
+    return f'<pre tabindex="0" role="group" aria-label="the code of {escape(name)}">{"".join(told)}</pre>'

@@ -158,7 +158,8 @@ class Play:
             self._end()
             me.end()
         me.wait = Wait(lock, timeout)
-        self._step_made(me, None, "waits to be woken" if lock.to_wake else f"waits: {lock.holder} holds it")
+        note = "waits to be woken" if lock.to_wake else f"waits: {lock.holder} holds it"
+        self._step_made(me, None, note, lock)
         choice = self._choose(me)
         if choice is None:
             self._end(deadlock(self.workers, self.state))
@@ -301,9 +302,11 @@ class Play:
         if self.record:
             self.record.begins(me.name, me.place)
 
-    def _step_made(self, me: Worker, frame: FrameType | None = None, note: str = "") -> None:
+    def _step_made(
+        self, me: Worker, frame: FrameType | None = None, note: str = "", lock: Lock | None = None
+    ) -> None:
         if self.record:
-            self.record.made(me.name, frame, note)
+            self.record.made(me.name, frame, note, lock)
 
     def looking(self) -> bool:
         """Whether the state is being shown: the user's code that does this is no step."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from labkit.instruments.stepper import snapshot
 from labkit.instruments.stepper.lines import NOWHERE, Place
-from labkit.instruments.stepper.locks import StillHeld
+from labkit.instruments.stepper.locks import Lock, StillHeld
 
 Show = Callable[[Any], str]
 
@@ -29,6 +29,8 @@ class Step:
     note: str = ""  # what else there is to say: a local name that has changed, a wait
     parts: tuple[str, ...] = ()  # the state in pieces, one for each attribute
     place: Place = NOWHERE
+    waits: str = ""  # for which lock it has to wait; what wakes a Condition has no name of its own
+    held: tuple[tuple[str, str], ...] = ()  # afterwards: who holds which lock
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class Record:
         self.steps: list[Step] = []
         self.looking = False  # the state is being shown: the user's code that does this is no step
         self._frame: tuple[FrameType, dict[str, Any]] | None = None  # whose locals are known, and they
+        self._globals: dict[str, Any] = {}  # of the line
         self.start, self.start_parts = self._look()
 
     def begins(self, name: str, place: Place) -> None:
@@ -69,13 +72,16 @@ class Record:
 
     def locals_of(self, frame: FrameType) -> None:
         """The line is in this frame."""
+        self._globals = frame.f_globals
         # Not where a name is shared with another function: up to Python 3.12, to look at these and then let
         # another thread run undoes what that thread does to them.
         shared = frame.f_code.co_freevars or frame.f_code.co_cellvars
         self._frame = None if shared else (frame, dict(frame.f_locals))
 
-    def made(self, name: str, frame: FrameType | None = None, note: str = "") -> None:
-        """The line that this worker began was executed, or has to wait."""
+    def made(
+        self, name: str, frame: FrameType | None = None, note: str = "", lock: Lock | None = None
+    ) -> None:
+        """The line that this worker began was executed, or has to wait for the lock."""
         if not self.steps or self.steps[-1].thread != name:
             return
         if frame and self._frame and self._frame[0] is frame:
@@ -85,7 +91,12 @@ class Record:
                 note = note or ", ".join(f"{k} = {snapshot.text(v)}" for k, v in now.items())
         self._frame = None
         state, pieces = self._look()
-        self.steps[-1] = replace(self.steps[-1], state=state, parts=pieces, note=note)
+        found = snapshot.locks(self._state) | snapshot.locks_in(self._globals)
+        waits = "" if lock is None or lock.to_wake else found.get(lock, "a lock")
+        held = tuple((one.holder, called) for one, called in found.items() if one.holder)
+        self.steps[-1] = replace(
+            self.steps[-1], state=state, parts=pieces, note=note, waits=waits, held=held
+        )
 
     def _look(self) -> tuple[str, tuple[str, ...]]:
         """The state as text, whole and in pieces."""

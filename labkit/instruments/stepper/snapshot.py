@@ -110,3 +110,25 @@ def _named(value: Any) -> dict[str, Any] | None:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                 inside[name] = getattr(value, name)
     return inside or None
+
+
+def locks(state: Any, path: str = "", depth: int = 3) -> dict[Lock, str]:
+    """The locks in a state, and what each is called there: `lock`, or `rooms[0].lock`."""
+    if isinstance(state, (list, tuple)):
+        inside = {f"{path}[{i}]": value for i, value in enumerate(state[:ITEMS])}
+    elif type(state) is dict and _named(state) is None:
+        inside = {f"{path}[{text(key)}]": value for key, value in [*state.items()][:ITEMS]}
+    else:
+        inside = {f"{path}.{name}": value for name, value in (_named(state) or {}).items()}
+    found: dict[Lock, str] = {}
+    for name, value in inside.items():
+        if isinstance(value, Lock):
+            found.setdefault(value, name.removeprefix("."))
+        elif depth > 1:
+            found = locks(value, name, depth - 1) | found
+    return found
+
+
+def locks_in(names: Mapping[str, Any]) -> dict[Lock, str]:
+    """The locks among global names."""
+    return {value: name for name, value in [*names.items()] if isinstance(value, Lock)}

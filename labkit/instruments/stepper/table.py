@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from wcwidth import wcswidth
-
+from labkit.instruments.drawing import width
+from labkit.instruments.markup import BAD, CODE, FAINT, INK, LINE, bdi
 from labkit.instruments.stepper.record import Step, Trace
 
 ROWS = 60
@@ -22,26 +22,29 @@ STATE = 66
 """Columns that a state may take in the text, before it is set in several lines."""
 
 # Named twice, so that it counts for more than what Jupyter says of all tables.
-HTML_STYLE = """<style>
-.labkit-steps { color: var(--jp-ui-font-color1, #222); font-size: 13px; overflow-x: auto; }
-.labkit-steps.labkit-steps table { border-collapse: collapse; margin: 6px 0; font-size: 13px; }
-.labkit-steps.labkit-steps tr { background: none; }
-.labkit-steps.labkit-steps th, .labkit-steps.labkit-steps td {
+HTML_STYLE = f"""<style>
+.labkit-steps {{ color: {INK}; font-size: 13px; overflow-x: auto; }}
+.labkit-steps.labkit-steps table {{ border-collapse: collapse; margin: 6px 0; font-size: 13px; }}
+.labkit-steps.labkit-steps tr {{ background: none; }}
+.labkit-steps.labkit-steps th, .labkit-steps.labkit-steps td {{
   text-align: left; vertical-align: top; padding: 2px 18px 2px 0; background: none; max-width: none;
-  border: none; border-bottom: 1px solid var(--jp-border-color2, #ccc); white-space: normal;
-}
-.labkit-steps.labkit-steps th { font-weight: 600; }
-.labkit-steps.labkit-steps code {
-  font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre-wrap;
+  border: none; border-bottom: 1px solid {LINE}; white-space: normal;
+}}
+.labkit-steps.labkit-steps th {{ font-weight: 600; }}
+.labkit-steps.labkit-steps code {{
+  font-family: {CODE}; font-size: 12px; white-space: pre-wrap;
   background: none !important; color: inherit; padding: 0 !important;
-}
-.labkit-steps .step { display: flex; gap: 8px; }
-.labkit-steps .n, .labkit-steps .note, .labkit-steps .same, .labkit-steps .at {
-  color: var(--jp-ui-font-color2, #666); font-weight: 400;
-}
-.labkit-steps .note { padding-left: 2em; }
-.labkit-steps .why { color: var(--jp-error-color1, #d32f2f); font-weight: 600; }
+}}
+.labkit-steps .step {{ display: flex; gap: 8px; }}
+.labkit-steps .n, .labkit-steps .note, .labkit-steps .same, .labkit-steps .at {{
+  color: {FAINT}; font-weight: 400;
+}}
+.labkit-steps .note {{ padding-left: 2em; }}
+.labkit-steps .why {{ color: {BAD}; font-weight: 600; }}
 </style>"""
+
+
+_STEPS = "what each thread did, step by step"
 
 
 def as_text(trace: Trace) -> str:
@@ -69,10 +72,10 @@ def as_text(trace: Trace) -> str:
     else:
         del rows[0]
     widths = [
-        max(_width(head), *(_width(line) for cells in rows for line in cells[i]))
+        max(width(head), *(width(line) for cells in rows for line in cells[i]))
         for i, head in enumerate(heads)
     ]
-    told = [_line(heads, widths), _line(["─" * width for width in widths], widths)]
+    told = [_line(heads, widths), _line(["─" * w for w in widths], widths)]
     for cells in rows:
         for i in range(max(map(len, cells))):
             told.append(_line([cell[i] if i < len(cell) else "" for cell in cells], widths))
@@ -91,7 +94,7 @@ def _folded(trace: Trace) -> Iterator[tuple[int, Step] | str]:
 
 def as_html(trace: Trace, words: str = "") -> str:
     """The table, with what was tried before it."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in trace.names)
+    heads = "".join(f'<th scope="col">{bdi(name)}</th>' for name in trace.names)
     rows = [_html_row("", trace.names, None, state_as_html(trace.start_parts, trace.start_parts))]
     before = trace.start_parts
     for row in _folded(trace):
@@ -103,7 +106,8 @@ def as_html(trace: Trace, words: str = "") -> str:
         before = step.parts
     said = f"<div>{escape(words)}</div>" if words else ""
     return (
-        f'{HTML_STYLE}<div class="labkit-steps">{said}<table><thead><tr><th></th>{heads}'
+        f'{HTML_STYLE}<div class="labkit-steps" tabindex="0" role="group" aria-label="{_STEPS}">{said}'
+        f'<table><thead><tr><th scope="col">step</th>{heads}'
         f'<th scope="col">state</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
         f"{verdict_as_html(trace)}</div>"
     )
@@ -149,23 +153,18 @@ def _state(whole: str, parts: tuple[str, ...], changed: bool) -> list[str]:
     """The cell of a state. What has changed is marked: of two long lists it is hard to see."""
     if not whole:
         return [""]
-    first, *others = [whole] if _width(whole) <= STATE else parts
+    first, *others = [whole] if width(whole) <= STATE else parts
     return [("▸ " if changed else "  ") + first, *("  " + part for part in others)]
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
-    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    padded = [cell + " " * (w - width(cell)) for cell, w in zip(cells, widths, strict=True)]
     return "  ".join(padded).rstrip()
 
 
 def _cut(text: str, columns: int) -> str:
-    if _width(text) <= columns:
+    if width(text) <= columns:
         return text
-    while _width(text) >= columns:
+    while width(text) >= columns:
         text = text[:-1]
     return text + "…"
-
-
-def _width(text: str) -> int:
-    width = wcswidth(text)
-    return width if width >= 0 else len(text)
