@@ -1,13 +1,11 @@
 """What a student has solved: a small file in the folder in which the checks are run.
 
-A line for each time that a check came to more points than any before it. Lines are appended, so that
-several checks at once lose nothing; a line that cannot be read counts for nothing. No check fails for it.
+A line for each time that a check came to more points than any before it (instruments/kept.py).
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -16,10 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-FILE = ".labkit-progress.jsonl"
+from labkit.instruments.kept import append, records
 
-LARGEST = 1_000_000
-"""Bytes of it that are read; a student needs a hundred a point."""
+FILE = ".labkit-progress.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +35,8 @@ class Best:
 def solved(folder: Path | None = None) -> dict[str, Best]:
     """The best of each exercise, by its name: what the file in this folder (default: the current) has."""
     found: dict[str, Best] = {}
-    for line in _text(_file(folder)).splitlines():
-        name, best = _parsed(line)
+    for record in records(_file(folder)):
+        name, best = _parsed(record)
         if best is not None and (name not in found or best.score > found[name].score):
             found[name] = best
     return found
@@ -51,14 +48,7 @@ def remember(exercise: str, score: int, points: int, folder: Path | None = None)
     if before is not None and before.score >= score and before.points == points:
         return
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    line = json.dumps({"exercise": exercise, "score": score, "points": points, "when": now})
-    path = _file(folder)
-    try:
-        whole = _ends_a_line(path)
-        with path.open("ab") as file:
-            file.write(f"{'' if whole else chr(10)}{line}\n".encode())
-    except OSError:
-        pass
+    append(_file(folder), {"exercise": exercise, "score": score, "points": points, "when": now})
 
 
 class _Found(Protocol):
@@ -102,33 +92,8 @@ def _file(folder: Path | None) -> Path:
     return (Path() if folder is None else folder) / FILE
 
 
-def _text(path: Path) -> str:
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return file.read(LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _ends_a_line(path: Path) -> bool:
-    """Whether what it has ends with LF: a machine that went down may have left a part of a line."""
-    try:
-        with path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) == 0:
-                return True
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
-    except FileNotFoundError:
-        return True
-
-
-def _parsed(line: str) -> tuple[str, Best | None]:
-    try:
-        found: Any = json.loads(line)
-        name, score, points = found["exercise"], found["score"], found["points"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "", None
-    fits = isinstance(name, str) and type(score) is int and type(points) is int
-    return (name, Best(score, points, str(found.get("when", "")))) if fits else ("", None)
+def _parsed(record: dict[str, Any]) -> tuple[str, Best | None]:
+    name, score, points = (record.get(key) for key in ("exercise", "score", "points"))
+    if isinstance(name, str) and type(score) is int and type(points) is int:
+        return name, Best(score, points, str(record.get("when", "")))
+    return "", None

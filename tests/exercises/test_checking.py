@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 import psutil
 import pytest
+from checks import judged
 from programs import LABKIT, PATIENCE, still_run
 from support import until_judged
 
@@ -54,9 +55,10 @@ class Fed:
 def checked(does: Callable[[], Any] | str) -> Result:
     """What check says of a framing that does this; and that the check after it goes well."""
     if isinstance(does, str):
-        result = check("framing", dedent(does))
+        result = until_judged(lambda: check("framing", dedent(does)))
     else:
-        result = check("framing", type("Framing", (Fed,), {"does": staticmethod(does)}))
+        code = type("Framing", (Fed,), {"does": staticmethod(does)})
+        result = until_judged(lambda: check("framing", code))
     assert not result.ok
     assert result.score == 0
     assert check("framing", FRAMING.solution).ok
@@ -199,7 +201,7 @@ def test_each_step_begins_afresh() -> None:
 )
 def test_right_answers_that_leave_something_behind(line: str, told: str) -> None:
     """A thread that died, a port that is still open: what it returned is right, and that is not enough."""
-    result = check("framing", RIGHT.replace(FEED, f"        {line}\n{FEED}"))
+    result = judged("framing", RIGHT.replace(FEED, f"        {line}\n{FEED}"))
     assert not result.ok and result.score < result.points
     assert told in str(result), result
 
@@ -216,7 +218,7 @@ def test_a_report_of_the_codes_own_is_not_believed() -> None:
             os.write(n, b'{"state": "over"}\\n')
     """
     wrong = FRAMING.version(FRAMING.wrong[2])
-    result = check("framing", dedent(forge) + wrong.replace(FEED, f"        {forged}\n{FEED}"))
+    result = judged("framing", dedent(forge) + wrong.replace(FEED, f"        {forged}\n{FEED}"))
     assert not result.ok and result.failed == FRAMING.wrong[2].step
 
 
@@ -275,7 +277,7 @@ def test_a_right_answer_shows_every_step() -> None:
 
 def test_hints_come_one_by_one() -> None:
     """The first stands in the result; each call gives the next, and at last the last again."""
-    result = check("framing", FRAMING.version(FRAMING.wrong[2]))
+    result = judged("framing", FRAMING.version(FRAMING.wrong[2]))
     first, *others = result.hints
     assert others and f"Hint 1 of {len(result.hints)}" in str(result) and first.split()[0] in str(result)
     for n, text in enumerate(others, 2):
@@ -379,7 +381,7 @@ def test_a_stub_from_the_shell_can_be_checked(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def answer() -> Judgement:
-    return judge(dedent(JUDGE.answer))
+    return until_judged(lambda: judge(dedent(JUDGE.answer)))
 
 
 def test_the_model_test_catches_every_bug(answer: Judgement) -> None:
@@ -391,7 +393,7 @@ def test_the_model_test_catches_every_bug(answer: Judgement) -> None:
 
 def test_a_test_that_accepts_everything() -> None:
     """It accuses no server, and catches none."""
-    judgement = judge(lambda address: None)
+    judgement = until_judged(lambda: judge(lambda address: None))
     assert (judgement.accused, judgement.caught, judgement.score) == (0, 0, 0)
     assert "catches 0 of 10 bugs" in str(judgement)
 
@@ -402,7 +404,7 @@ def test_a_test_that_accuses_every_server() -> None:
     def no(address: tuple[str, int]) -> None:
         raise AssertionError("I do not like it <b>")
 
-    judgement = judge(no)
+    judgement = until_judged(lambda: judge(no))
     assert judgement.score == 0
     assert all(trial.right and trial.accused for trial in judgement.trials)
     assert "accused: I do not like it <b>" in str(judgement)
@@ -442,7 +444,7 @@ def test_one_false_accusation_costs_all_points() -> None:
 def test_a_file_that_can_be_loaded_only_once() -> None:
     """Each step loads it anew. That this fails is the step's ✗, and no fault of the exercise."""
     once = "import threading\nassert not hasattr(threading, 'mine')\nthreading.mine = 1\n"
-    result = check("framing", once + FRAMING.solution)
+    result = judged("framing", once + FRAMING.solution)
     assert (result.held, result.failed) == (1, FRAMING.steps[1].name)
     assert "AssertionError" in str(result)
 

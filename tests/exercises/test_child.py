@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -391,6 +392,30 @@ def test_a_step_is_not_bitten_while_its_clock_stands(monkeypatch: pytest.MonkeyP
     assert reports.kept == []
 
 
+def test_each_part_of_a_step_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, on a system where each takes long; the parent is told that it goes on."""
+    clock, looked = Given((0.0, 0.0)), threading.Semaphore(0)
+
+    class Told(Given):
+        def read(self) -> tuple[float, float]:
+            looked.release()
+            return clock.times[0]
+
+    monkeypatch.setattr(os, "_exit", lambda code: pytest.fail("bitten"))
+    reports = Kept()
+    watchdog = Watchdog(reports, 5.0, cast(Clock, Told()))
+
+    def four_parts() -> None:
+        for part in range(1, 5):
+            clock.times = [(4.0 * part, 0.0)]
+            for _ in range(3):
+                assert looked.acquire(timeout=SOON)
+            watchdog.goes_on()
+
+    watchdog.guard(four_parts, dict)
+    assert reports.kept == [{"state": "goes on"}] * 4
+
+
 def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch) -> None:
     """However it ends: its watchdog goes, too."""
     reports = Kept()
@@ -408,12 +433,47 @@ def test_a_step_that_ends_in_time_is_not_bitten(monkeypatch: pytest.MonkeyPatch)
     assert not dog.is_alive() and dog.daemon and reports.kept == []
 
 
+def test_one_waits_until_the_other_side_has_looked() -> None:
+    """From beginning to end: one look may be under way."""
+    face, shown = ClockFace(), cast(Patience, SimpleNamespace(seconds=1.5, used=0.5))
+    waiting = threading.Thread(target=Clock(face.path).until_looked)
+    waiting.start()
+    try:
+        face.show(shown)
+        waiting.join(0.1)
+        assert waiting.is_alive()
+    finally:
+        while waiting.is_alive():
+            face.show(shown)
+            waiting.join(0.05)
+        face.close()
+
+
+def test_a_failure_is_told_once_all_is_known_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process ends then, and nobody can look any more how late its threads were."""
+    known: list[str] = []
+    monkeypatch.setattr(Watchdog, "until_looked", lambda dog: known.append("looked"))
+    send = Kept.send
+
+    def sent(reports: Kept, **report: Any) -> None:
+        known.append(report["state"])
+        send(reports, **report)
+
+    monkeypatch.setattr(Kept, "send", sent)
+
+    def fails(bench: Bench) -> None:
+        raise CheckFailed("a", "b")
+
+    tried(THING, nothing, fails)
+    assert known == ["ready", "began", "held", "began", "looked", "failed"]
+
+
 # --- the way out ---
 
 
 def test_reports_go_where_standard_output_went(capfd: pytest.CaptureFixture[str]) -> None:
     """One line of JSON each, signed; what is printed goes to standard error from then on."""
-    out = os.dup(1)
+    out, began = os.dup(1), monotonic()
     try:
         reports = Reports()
         reports.sign = "secret"
@@ -426,7 +486,9 @@ def test_reports_go_where_standard_output_went(capfd: pytest.CaptureFixture[str]
         os.close(out)
     said = capfd.readouterr()
     assert said.err == "printed by the code\n"
-    assert [json.loads(line) for line in said.out.splitlines()] == [
+    told = [json.loads(line) for line in said.out.splitlines()]
+    assert began <= told[0].pop("at") <= told[1].pop("at") <= monotonic()
+    assert told == [
         {"sign": "secret", "state": "began", "step": 0},
         {"sign": "secret", "state": "ö"},
     ]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from checks import judged
 from programs import LABKIT, PATIENCE
 
 from labkit.exercises import check, exercise_called
@@ -155,11 +156,27 @@ def test_a_check_shows_what_it_judged() -> None:
 def test_memory_is_bounded() -> None:
     """Code that asks for more than the bound gets a MemoryError, and the check says so."""
     if sys.platform == "linux":
-        result = check(
+        result = judged(
             "framing", RIGHT.replace(FEED, "        kept = [bytes(10**9) for _ in range(9)]\n" + FEED)
         )
         assert result.failure is not None and result.failure.clue == "MemoryError"
         assert "What grows there" in str(result)
+
+
+def test_there_is_room_for_many_threads() -> None:
+    """A server that leaves one behind for each client does not run out of memory for their stacks."""
+    code = """
+import threading
+from labkit.exercises.grading import memory
+memory.bound()
+end = threading.Event()
+for _ in range(400):
+    threading.Thread(target=end.wait, daemon=True).start()
+print(threading.active_count())
+end.set()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr) == ("401\n", "")
 
 
 def test_a_stub_is_written_to_a_file(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
+from checks import judged
 
-from labkit.exercises import check, exercise_called
+from labkit.exercises import exercise_called
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.grading import checking
 
@@ -379,7 +380,7 @@ def test_what_is_told_leads_to_the_bug(
     """Each of these words stands in the result, before any further hint is asked for."""
     if exercise == "framing" and "print" not in source:  # what ends does so in milliseconds
         monkeypatch.setattr(checking, "STEP_SECONDS", 1.0)
-    result = check(exercise, source)
+    result = judged(exercise, source)
     assert not result.ok
     told = " ".join(str(result).split())
     for word in words:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from checks import judged
+from support import until_judged
 
-from labkit.exercises import NAMES, check, exercise_called, judge
+from labkit.exercises import NAMES, exercise_called, judge
 from labkit.exercises.diagnosis import errors, locks, shape, stream
 from labkit.exercises.diagnosis.code import Code, Failed
 from labkit.exercises.diagnosis.finding import look_at
@@ -252,7 +254,7 @@ def test_what_is_told_leads_to_the_bug(bug: str) -> None:
     for old, new in swaps:
         assert old in source, old
         source = source.replace(old, new)
-    result = check(name, source)
+    result = judged(name, source)
     assert not result.ok
     told = " ".join(str(result).split())
     for word in words:
@@ -332,15 +334,15 @@ def test_a_test_that_finds_nothing_is_told_why(body: str, line: int, words: str)
     """Beside how many bugs it caught; a test that raises is not suspected."""
     found = look_at_test(f"def my_test(address):\n{body}\n", "my_test")
     assert (found[0].line, words in found[0].words) == (line, True), found
-    judged = Judgement((Trial("right", True, False, ""), Trial("wrong", False, False, "")), look_at=found)
-    assert f"Look at line {line}: " in str(judged) and found[0].words in str(judged)
-    assert judged.as_json()["look_at"]
-    caught = replace(judged, trials=judged.trials[:1] + (Trial("wrong", False, True, "why"),))
+    told = Judgement((Trial("right", True, False, ""), Trial("wrong", False, False, "")), look_at=found)
+    assert f"Look at line {line}: " in str(told) and found[0].words in str(told)
+    assert told.as_json()["look_at"]
+    caught = replace(told, trials=told.trials[:1] + (Trial("wrong", False, True, "why"),))
     assert "Look at" not in str(caught) and caught.as_json()["look_at"] == []
     assert look_at_test("def my_test(address):\n    assert address, 'why'\n", "my_test") == ()
 
 
 def test_judge_looks_at_the_test() -> None:
     """A test that returns its verdict accuses no server, and is told why it catches none."""
-    judged = judge("def my_test(address):\n    return False\n")
-    assert judged.caught == 0 and "line 2: `return False`: nobody looks at" in str(judged)
+    found = until_judged(lambda: judge("def my_test(address):\n    return False\n"))
+    assert found.caught == 0 and "line 2: `return False`: nobody looks at" in str(found)

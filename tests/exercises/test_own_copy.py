@@ -20,6 +20,7 @@ from labkit.exercises.handout.own_copy import FIRST, LIST, CannotLay, lay
 
 EXERCISE = "exercises/01_bytes_on_a_wire.ipynb"
 PICTURE = "images/board.png"
+MAP = "README.md"
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -42,13 +43,13 @@ def copy(laid: dict[str, bytes], tmp_path: Path) -> Path:
 
 
 def test_all_that_a_student_needs_is_there(laid: dict[str, bytes]) -> None:
-    """Each notebook but the solutions, as if it had never been run; each picture; and the list."""
+    """Each notebook but the solutions, as if it had never been run; the map; each picture; and the list."""
     wanted = {path.relative_to(NOTEBOOKS).as_posix() for path in NOTEBOOKS.rglob("*.ipynb")}
     wanted = {name for name in wanted if not name.startswith(("solutions/", "."))}
     assert {FIRST, EXERCISE} < wanted
     assert {name for name in laid if name.endswith(".ipynb")} == wanted
     assert laid[PICTURE] == (NOTEBOOKS / PICTURE).read_bytes()
-    assert set(laid) - wanted == {LIST, PICTURE}
+    assert set(laid) - wanted == {LIST, MAP, PICTURE}
     for name in wanted:
         notebook = nbformat.reads(laid[name].decode(), as_version=4)
         nbformat.validate(notebook)
@@ -64,19 +65,33 @@ def test_no_answer_is_there(laid: dict[str, bytes]) -> None:
 
 
 def test_its_links_lead_into_it(laid: dict[str, bytes]) -> None:
-    """Each relative one, of all notebooks, and of the pictures shown in them."""
+    """Each relative one, of the map, of all notebooks, and of the pictures shown in them."""
     links = 0
     for name in laid:
-        if not name.endswith(".ipynb"):
-            continue
-        for cell in json.loads(laid[name])["cells"]:
-            text = "".join(cell["source"]) if cell["cell_type"] == "markdown" else ""
+        for text in prose(name, laid[name]):
             for link in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)", text):
                 target = "".join(link)
                 if not re.match(r"\w+:", target):
                     links += 1
                     assert os.path.normpath(os.path.join(os.path.dirname(name), unquote(target))) in laid
-    assert links > 20
+    assert links > 60
+
+
+def prose(name: str, data: bytes) -> list[str]:
+    """The Markdown in a file of the copy."""
+    if not name.endswith(".ipynb"):
+        return [data.decode()] if name.endswith(".md") else []
+    cells = json.loads(data)["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+
+def test_labkits_own_files_are_named_without_a_link(laid: dict[str, bytes]) -> None:
+    """A copy may be anywhere, and labkit is where it is installed."""
+    name = "03_who_are_you.ipynb"
+    ours = "\n".join(prose(name, (NOTEBOOKS / name).read_bytes()))
+    theirs = "\n".join(prose(name, laid[name]))
+    assert "[`Handshake`](../labkit/server/handshake.py)" in ours
+    assert "`Handshake` (in `labkit/server/handshake.py`)" in theirs
 
 
 def test_a_second_time_changes_nothing(copy: Path, laid: dict[str, bytes]) -> None:

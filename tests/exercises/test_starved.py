@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from busy import busy_loops
+from checks import judged
 from support import SOON, need
 
 from labkit.cli.check import NOT_JUDGED, check_file
@@ -144,6 +145,24 @@ def test_code_that_counts_by_the_wall_clock_is_tried_again(
     assert len(stopped) == 1
 
 
+def test_one_who_hears_late_that_a_step_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code was stopped meanwhile, and has failed: that is known all the same, and it is tried again."""
+    no_calm(monkeypatch)
+    report = Process.report
+
+    def late(child: Process, seconds: float) -> dict[str, Any] | None:
+        told = report(child, seconds)
+        if told and told["state"] == "began" and not stopped:
+            until(lambda: child._reports.qsize())
+        return told
+
+    with stopping(tmp_path, LONG, times=1) as stopped:
+        monkeypatch.setattr(Process, "report", late)
+        result = check("framing", framing(f"if waited() > {SHORT}: return []", tmp_path))
+    assert result.ok, result
+    assert len(stopped) == 1
+
+
 # --- code that takes too long, or not ---
 
 
@@ -161,7 +180,7 @@ def test_code_that_counts_by_the_wall_clock_is_tried_again(
 def test_code_that_does_not_end(does: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it works or waits is told, and where: a loop in C that lets other threads run works, too."""
     monkeypatch.setattr(checking, "STEP_SECONDS", 1.0)
-    result = check("framing", framing(does))
+    result = judged("framing", framing(does))
     assert f"seen: your code was {told}" in words(result), result
     assert "your code was in: line" in words(result) and result.held == 0 and result.started
 
@@ -185,7 +204,7 @@ def test_a_thread_that_dies_late() -> None:
 
     threading.Thread(target=dies).start()
     """
-    result = check("framing", framing(dedent(late)))
+    result = judged("framing", framing(dedent(late)))
     assert not result.ok and "ZeroDivisionError" in str(result), result
 
 

@@ -117,8 +117,10 @@ class Running:
 class Bench:
     """What one step works with. `code` is what the student wrote: a function or a class."""
 
-    def __init__(self, code: Any) -> None:
+    def __init__(self, code: Any, goes_on: Callable[[], None] = lambda: None) -> None:
         self.code = code
+        # To be called by a step of many parts after each: its seconds are for one, however slow the system.
+        self.goes_on = goes_on
         # Threads left from earlier steps.
         self.before = set(threading.enumerate()) - {threading.current_thread()}
         self.journal = Journal()

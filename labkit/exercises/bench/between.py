@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON, is_students
+from labkit.exercises.bench.bench import SOON, is_students, take
+from labkit.probe.deadline import wait
 
 MOST = 16
 """Lines between which something happens, at most."""
 
 PATIENCE = 0.3
-"""Seconds in which the next of these lines comes."""
+"""Seconds in which the next of these lines comes, by the clock of the process: it waits for a starved
+thread. Or a wrong answer would pass, since nothing happened between its lines."""
 
 
 class Between:
@@ -28,6 +30,7 @@ class Between:
         self._stops: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._thread: int | None = None
         self._left = MOST
+        self._over = False  # nobody looks at the stops any more
 
     def follow_this_thread(self) -> None:
         self._thread = self._thread or threading.get_ident()
@@ -37,14 +40,14 @@ class Between:
         go_on = True
         while go_on:
             try:
-                stopped = self._stops.get(timeout=PATIENCE)
+                stopped = take(self._stops, PATIENCE)
             except queue.Empty:
                 break
             try:
                 go_on = does()
             finally:
                 stopped.set()
-        self._left = 0
+        self._over = True
         while not self._stops.empty():
             self._stops.get().set()
 
@@ -53,11 +56,12 @@ class Between:
         return self._line if is_students(frame.f_code.co_filename) else None
 
     def _line(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line" and threading.get_ident() == self._thread and self._left > 0:
+        if event == "line" and threading.get_ident() == self._thread and self._left > 0 and not self._over:
             self._left -= 1
             stopped = threading.Event()
             self._stops.put(stopped)
-            stopped.wait(SOON)
+            if not self._over:  # or it may have come too late for `each`
+                wait(stopped.wait, SOON)
         return self._line
 
 

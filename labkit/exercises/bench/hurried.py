@@ -11,10 +11,11 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
-from labkit.exercises.bench.bench import SOON
+from labkit.exercises.bench.bench import SOON, ends
+from labkit.probe.deadline import Deadline
 
 SHORT = 0.01
 """Seconds to which a timeout is cut."""
@@ -23,7 +24,8 @@ IMPATIENT = 30.0
 """Seconds of the longest timeout that is cut: who gives a client more than that is patient enough."""
 
 LOOK = 0.3
-"""Seconds in which code begins to wait for its client; if it does not, as with select, nothing is shown."""
+"""Seconds in which code begins to wait for its client; if it does not, as with select, nothing is shown.
+By the clock of the process: code that gets no processor has not had them."""
 
 
 def cut(seconds: float) -> float:
@@ -94,11 +96,11 @@ class Hurried(socket.socket):
 
     def is_waited_for(self) -> None:
         """Return once the code waits for this client; if it does so for a time, once that is over."""
-        give_up = monotonic() + LOOK
-        while self.reads == self.over and self.fileno() >= 0 and monotonic() < give_up:
+        deadline = Deadline(LOOK)
+        while self.reads == self.over and self.fileno() >= 0 and not deadline.passed():
             sleep(SHORT / 10)
-        before, give_up = self.timed_out, monotonic() + SOON
-        while self._impatient and self.timed_out == before and monotonic() < give_up:
+        before, deadline = self.timed_out, Deadline(SOON)
+        while self._impatient and self.timed_out == before and not deadline.passed():
             sleep(SHORT / 10)
 
     @property
@@ -111,21 +113,26 @@ class HurriedTimers:
 
     def __enter__(self) -> HurriedTimers:
         self._run = threading.Timer.run
-        self._rung: list[threading.Timer] = []
-        run, rung = self._run, self._rung
+        self._started: list[threading.Timer] = []
+        run, start, started = self._run, threading.Timer.start, self._started
 
         def at_once(timer: threading.Timer) -> None:
             timer.interval = cut(timer.interval)
-            rung.append(timer)
             run(timer)
 
+        def starts(timer: threading.Timer) -> None:
+            start(timer)
+            started.append(timer)  # in the thread that starts it: its own may be slow to begin
+
         threading.Timer.run = at_once  # type: ignore[assignment, method-assign]
+        threading.Timer.start = starts  # type: ignore[assignment, method-assign]
         return self
 
     def wait(self) -> None:
-        """Wait for those that run."""
-        for timer in list(self._rung):
-            timer.join(SOON)
+        """Wait for those that were started."""
+        for timer in list(self._started):
+            ends(timer)
 
     def __exit__(self, *exception: object) -> None:
         threading.Timer.run = self._run  # type: ignore[method-assign]
+        del threading.Timer.start  # it has the one of every thread

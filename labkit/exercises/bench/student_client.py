@@ -73,7 +73,64 @@ KEPT_FROM_HER = ("bob", "nickname", "cut", "last line")
 """Clues that say why a line was not shown."""
 
 
-class StudentClient:
+class Screen:
+    """What the student's code shows."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.screen: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.typed: set[str] = set()
+        self.shown: list[str] = []
+
+    def show(self, text: Any) -> None:
+        self.bench.said(f"show({text!r})", YOU, "alice")
+        self.screen.put(text)
+
+    def next_shown(self, expected: str) -> Any:
+        """What is shown next.
+
+        Raises:
+            queue.Empty: nothing is, in time.
+        """
+        return take(self.screen)
+
+    def shows(self, *lines: str, clue: str = "") -> None:
+        """These lines are shown next."""
+        for line in lines:
+            expected = f"show({line!r})"
+            try:
+                seen = self.next_shown(expected)
+            except queue.Empty:
+                missing = clue if clue in KEPT_FROM_HER else "not shown"
+                if clue == "cut" and not line.isascii():
+                    missing = "letter"
+                raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
+            if seen != line:
+                clue = self.difference(line, seen) or clue or "shown twice" * (seen in self.shown)
+                raise CheckFailed(expected, f"show({seen!r})", clue)
+            self.shown.append(line)
+
+    def difference(self, line: str, seen: Any) -> str:
+        """What is wrong with a line that was shown, as a clue."""
+        if isinstance(seen, bytes):
+            return "bytes"
+        if seen == "nickname":
+            return "request"
+        if seen == line + "\n":
+            return "LF"
+        if "\r" in line:
+            return "only LF"
+        if "\n" in str(seen):
+            return ""
+        plain = next((line[:n] for n, letter in enumerate(line) if not letter.isascii()), None)
+        if "\ufffd" in str(seen) or (plain and str(seen).startswith(plain)):
+            return "letters"
+        if str(seen).strip() == line.strip():
+            return "stripped"
+        return "not hers" if line in str(seen) or seen in self.typed else ""
+
+
+class StudentClient(Screen):
     """The student's client at work, in a thread of its own.
 
     Args:
@@ -82,10 +139,9 @@ class StudentClient:
     """
 
     def __init__(self, bench: Bench, nickname: str = "alice", there: bool = True) -> None:
-        self.bench = bench
+        super().__init__(bench)
         deadline = Deadline(SOON)
         self.before = set(threading.enumerate())
-        self.screen: queue.SimpleQueue[Any] = queue.SimpleQueue()
         read, self.keys = os.pipe()
         self.keyboard = open(read, encoding="utf-8")
         listener = bench.listener()
@@ -93,8 +149,6 @@ class StudentClient:
         if not there:
             listener.close()
         self.own: threading.Thread | None = None
-        self.typed: set[str] = set()
-        self.shown: list[str] = []
         self.call = bench.thread(self.run, address, name="check-client")
         if not there:
             return
@@ -144,10 +198,6 @@ class StudentClient:
         self.server.hangs_up()
         self.call.ended(SOON / 10)
 
-    def show(self, text: Any) -> None:
-        self.bench.said(f"show({text!r})", YOU, "alice")
-        self.screen.put(text)
-
     # --- what must be so ---
 
     def server_hears(self, line: str, clue: str = "not sent") -> None:
@@ -165,41 +215,6 @@ class StudentClient:
             if clue == "not sent":
                 clue = "LF too many" if not heard else "more than that"
         raise CheckFailed(f"the server hears {line!r}", seen, clue)
-
-    def shows(self, *lines: str, clue: str = "") -> None:
-        """These lines are shown next."""
-        for line in lines:
-            expected = f"show({line!r})"
-            try:
-                seen = take(self.screen)
-            except queue.Empty:
-                missing = clue if clue in KEPT_FROM_HER else "not shown"
-                if clue == "cut" and not line.isascii():
-                    missing = "letter"
-                raise CheckFailed(expected, f"nothing was shown in {SOON:g} s", missing) from None
-            if seen != line:
-                clue = self.difference(line, seen) or clue or "shown twice" * (seen in self.shown)
-                raise CheckFailed(expected, f"show({seen!r})", clue)
-            self.shown.append(line)
-
-    def difference(self, line: str, seen: Any) -> str:
-        """What is wrong with a line that was shown, as a clue."""
-        if isinstance(seen, bytes):
-            return "bytes"
-        if seen == "nickname":
-            return "request"
-        if seen == line + "\n":
-            return "LF"
-        if "\r" in line:
-            return "only LF"
-        if "\n" in str(seen):
-            return ""
-        plain = next((line[:n] for n, letter in enumerate(line) if not letter.isascii()), None)
-        if "\ufffd" in str(seen) or (plain and str(seen).startswith(plain)):
-            return "letters"
-        if str(seen).strip() == line.strip():
-            return "stripped"
-        return "not hers" if line in str(seen) or seen in self.typed else ""
 
     def has_reported(self, why: str) -> None:
         """run_client has returned, and has said why in one line, and nothing more."""
@@ -230,3 +245,34 @@ class StudentClient:
             if not thread.daemon and not ends(thread, SOON / 2):
                 seen = "run_client has returned, and a thread is left that is no daemon"
                 raise CheckFailed("the program can end", seen, "thread")
+
+
+class StudentReader(Screen):
+    """The half of a client that reads at work: it is given a connection, and shows what comes."""
+
+    OVER = object()
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        ours, raw = bench.pair("server")
+        self.server = ServerByHand(bench, raw.sock)
+        self.call = bench.thread(self.run, ours, name="show_lines")
+
+    def run(self, server: socket.socket) -> Any:
+        try:
+            return self.bench.code(server, self.show)
+        finally:
+            self.screen.put(self.OVER)
+
+    def next_shown(self, expected: str) -> Any:
+        """As for a whole client; what the code raises is raised here, and it must not have returned."""
+        if (seen := super().next_shown(expected)) is self.OVER:
+            self.call.result(expected)
+            raise CheckFailed(expected, "show_lines returned", "too early")
+        return seen
+
+    def returns(self, why: str) -> None:
+        """It returns, without an error, and shows nothing more."""
+        self.call.result(f"show_lines returns {why}")
+        if (more := take(self.screen)) is not self.OVER:
+            raise CheckFailed(f"nothing more is shown {why}", f"show({more!r})", "more")

@@ -6,12 +6,15 @@
 - framing.py     exercise `framing`
 - goodbye.py     exercise `goodbye`
 - judge.py       exercise `judge`: a test to write, for servers of bench/
+- limit.py       exercise `limit`, a first part of `slow`
 - lock.py        exercise `lock`
 - nickname.py    exercise `nickname`
 - roster.py      exercise `roster`
+- screen.py      exercise `screen`, a step towards `client`
 - server.py      exercise `server`, the capstone
 - shutdown.py    exercise `shutdown`
 - slow.py        exercise `slow`
+- wake.py        exercise `wake`, a first part of `shutdown`
 """
 
 from __future__ import annotations
@@ -27,10 +30,13 @@ NAMES = (
     "nickname",
     "broadcast",
     "goodbye",
+    "wake",
     "shutdown",
+    "screen",
     "client",
     "roster",
     "lock",
+    "limit",
     "slow",
     "server",
 )

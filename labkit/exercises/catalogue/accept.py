@@ -125,7 +125,7 @@ def listener_closed(bench: Bench) -> None:
         expected = "the listener is closed, and serve returns"
         quiet = serve.listener.gettimeout()
         if quiet:
-            serve.listener.timed_out.wait(SOON)
+            wait(serve.listener.timed_out.wait, SOON)
         for name in ("alice", "bob"):
             try:
                 serve.joins(name).hang_up()

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from labkit.exercises.bench.bench import FOR_EVER, SOON, Bench
+from labkit.exercises.bench.bench import FOR_EVER, SOON, Bench, at_rest
 from labkit.exercises.exercise import Exercise, Step, Wrong
 from labkit.journal import Journal
+from labkit.probe import queues
 from labkit.probe.deadline import wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient
@@ -209,7 +210,7 @@ def everybody(bench: Bench) -> None:
 
     def held() -> None:
         # A thread of the code's own: does broadcast wait for it?
-        if threading.get_ident() != me and returned.wait(MEANWHILE):
+        if threading.get_ident() != me and wait(returned.wait, MEANWHILE):
             late.append(1)
 
     for end in room.ends.values():
@@ -218,7 +219,7 @@ def everybody(bench: Bench) -> None:
     returned.set()
     for name in ("bob", "carol", "dave"):
         if not (room.ends[name].sent or late) and threading.active_count() > len(bench.before) + 1:
-            room.ends[name].tried.wait(MEANWHILE)
+            wait(room.ends[name].tried.wait, MEANWHILE)
     bench.expect(
         not late, "the line is sent when broadcast returns", "threads of it were still at it", "late"
     )
@@ -252,7 +253,8 @@ def long_line(bench: Bench) -> None:
 
 
 def read_late(bench: Bench, line: bytes, *, full: bool = False) -> tuple[bytes, str]:
-    """What bob hears if he begins to read once a first send has taken what fits; and a clue to why no more.
+    """What bob hears, and a clue to why no more. He begins to read when a first send has taken what fits,
+    or the code waits for room.
 
     Args:
         full: nothing fits; so much has been sent to him before.
@@ -261,19 +263,21 @@ def read_late(bench: Bench, line: bytes, *, full: bool = False) -> tuple[bytes, 
     end = room.ends["bob"]
     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     if full:
-        end.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                socket.socket.send(end, b"before this\n" * 100)
+        fill(end)
         end.settimeout(SOON)
         bench.said("much that he has not read yet", "server", "bob")
     else:
         end.most = len(line)
     patience = end.gettimeout() or FOR_EVER
     returned = threading.Event()
+    code = threading.current_thread()
+
+    def waits() -> bool:
+        """Whether the code waits until bob's socket takes something: in select, say."""
+        return full and at_rest(lambda: [code], 10 * TURN)
 
     def read() -> bytes:
-        while not end.tried.wait(TURN) and not returned.is_set():
+        while not end.tried.wait(TURN) and not returned.is_set() and not waits():
             pass
         data = bytearray()
         with socket.fromfd(room.by_name["bob"].fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock:
@@ -292,6 +296,16 @@ def read_late(bench: Bench, line: bytes, *, full: bool = False) -> tuple[bytes, 
     data: bytes = bob.result("bob hears the end of the connection")
     bench.said(f"{len(data):,} bytes", "server", "bob")
     return data, "timeout" if 0 < (end.gettimeout() or 0) < patience else ""
+
+
+def fill(sock: socket.socket) -> None:
+    """Send until nothing more fits, now or later: what is still on its way makes room when it arrives."""
+    sock.setblocking(False)
+    while sockets.writable(sock, 0):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                socket.socket.send(sock, b"before this\n" * 100)
+        wait(lambda seconds: sockets.writable(sock, seconds / 10) or not queues.on_the_way(sock), SOON)
 
 
 def timed_out(bench: Bench, *names: str) -> Room:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import gc
 import socket
-from time import sleep
 
 from labkit.exercises.bench.bench import SOON, Bench
 from labkit.exercises.bench.deaths import deaths
 from labkit.exercises.bench.parts import part_only
 from labkit.exercises.bench.student_client import StudentClient
 from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.probe.deadline import pause
 from labkit.probe.failed import CheckFailed
 
 TASK = """
 Write `run_client(address, keyboard, show)`, a whole client. `address` is `(host, port)`. `keyboard` is a
 text file such as `sys.stdin`: its `readline()` waits for the next line typed, and gives `""` at the end of
-input. `show(text)` shows a line to the user: a `str`, without the LF.
+input. `show(text)` shows a line to the user: a `str`, without the LF. The half that reads is `show_lines`
+of `screen`: call it, or write it anew.
 
 - The line `nickname` is the server's request. It is not shown; it is answered with the next line typed. It
   may come again, after a refusal. Every other line is shown, also `bob: nickname`.
@@ -140,7 +141,7 @@ def silence(bench: Bench) -> None:
     client.server.says(b"bob: well\n")
     client.shows("bob: well")
     if in_time:
-        sleep(0.2)
+        pause(0.2)
     client.server.says(b"bob: still here?\n")
     client.shows("bob: still here?", clue="timeout")
     client.ends()

@@ -690,8 +690,7 @@ EXERCISE = Exercise(
             "of two who want one nickname, one gets it",
             source=dedent(ANSWER).replace(
                 "with self.lock:", "if self.lock.acquire(timeout=0.01) or True:"
-            ),
-            clue="held",
+            ),  # no clue: it shows as a lock that is held, or as a dict that changes while it is read
         ),
         Wrong(
             "adds before it looks",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from time import sleep
 
 from labkit.conformance.behaviour import Behaviour
 from labkit.conformance.behaviours import BEHAVIOURS
@@ -19,6 +18,7 @@ from labkit.exercises.bench.bench import Bench, whereabouts
 from labkit.exercises.bench.parts import part_only
 from labkit.exercises.bench.pausing import Pausing, end, own_switches, pausing
 from labkit.exercises.exercise import Exercise, Step, Wrong
+from labkit.probe.deadline import pause
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import RawClient, unique
 
@@ -429,6 +429,7 @@ def claimed_at_once(bench: Bench) -> None:
                 client.reset()
             if not stopped:
                 return
+            bench.goes_on()
 
 
 def welcomed(newcomer: RawClient) -> bool | None:
@@ -460,6 +461,7 @@ def told_at_once(bench: Bench) -> None:
                 )
             if not stopped:
                 return
+            bench.goes_on()
 
 
 def in_order(listener: RawClient, words: list[str]) -> list[str]:
@@ -488,7 +490,7 @@ def burst(bench: Bench) -> None:
         before = own_switches(0.1)  # the thread that reads goes on, until it waits for another
         try:
             alice.push("".join(f"{n}\n" for n in range(BURST)).encode())
-            sleep(0.01)
+            pause(0.01)
         finally:
             own_switches(before)
         wanted = iter(range(BURST))
@@ -690,7 +692,7 @@ MORE: dict[str, tuple[Callable[[Bench], None], tuple[str, ...], dict[str, tuple[
 """Steps that look into the process: what is tried, hints, and hints by clue."""
 
 AFTER = {
-    "a long message in another alphabet throws nobody out": ["a letter may come in two pieces"],
+    "bytes that are not UTF-8 throw nobody out": ["a letter may come in two pieces"],
     "a silent newcomer keeps nobody out": ["of two who claim a nickname at once, one gets it"],
     "all hear the same lines in the same order": [
         "what two say at once comes to all in one order",
@@ -955,7 +957,8 @@ EXERCISE = Exercise(
             "one who stops reading holds up nobody",
             (("self.queue.put(line, timeout=GRACE)", 'self.sock.sendall(line.encode() + b"\\n")'),
              ("        except queue.Full:\n            self.too_slow = True\n            end(self.sock)",
-              "        except (OSError, AttributeError):\n            end(self.sock)")),
+              "        except OSError:\n            end(self.sock)"),
+             ("            self.tell(None)", "            self.queue.put(None)")),
             survey="one client that stops reading stalls the room",
         ),
         Wrong(

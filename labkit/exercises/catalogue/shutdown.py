@@ -7,6 +7,7 @@ import errno
 import gc
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from time import sleep
@@ -14,8 +15,9 @@ from time import sleep
 from labkit.exercises.bench.bench import FOR_EVER, SOON, Bench, asleep, in_one_line
 from labkit.exercises.bench.stopping import StudentServer, holding
 from labkit.exercises.exercise import Exercise, Step, Wrong
-from labkit.probe.deadline import wait
+from labkit.probe.deadline import Deadline, wait
 from labkit.probe.failed import CheckFailed
+from labkit.probe.ports import free_port
 from labkit.probe.raw_client import RawClient
 
 TASK = """
@@ -106,8 +108,11 @@ class Server:
 # --- the steps ---
 
 
-LOOKS = 200
-"""Looks at a thread, milliseconds apart, in which it never sleeps: then it goes round and round."""
+SPUN = 0.05
+"""Seconds of processor time after which a thread to which nothing comes goes round and round."""
+
+LOOKS = 25
+"""Looks in a row, milliseconds apart, in which a thread that rests has not moved."""
 
 
 def stops(tries: Callable[[Bench], None]) -> Callable[[Bench], None]:
@@ -169,7 +174,7 @@ def serves(bench: Bench) -> None:
 
 @stops
 def nobody_there(bench: Bench) -> None:
-    server = StudentServer(bench)
+    server = StudentServer(bench, free_port())
     server.settles()
     server.stop()
     try:
@@ -227,7 +232,7 @@ def waits_for_threads(bench: Bench) -> None:
 
 @stops
 def port_is_free(bench: Bench) -> None:
-    first = StudentServer(bench)
+    first = StudentServer(bench, free_port())  # the kernel gives it to nobody meanwhile
     clients = [first.greeted("alice", says="hi"), first.greeted("bob", says="hi")]
     first.stop()
     first.has_closed(*clients)
@@ -269,14 +274,25 @@ def left_before(bench: Bench) -> None:
 
 
 def spins(server: StudentServer) -> bool:
-    """Whether one of its threads never sleeps, however often one looks."""
-    awake = set(server.threads())
-    for _ in range(LOOKS):
-        awake = {thread for thread in awake & set(server.threads()) if asleep(thread) is None}
-        if not awake:
-            return False
-        sleep(0.002)
-    return True
+    """Whether one of its threads works on and on, though nothing comes.
+
+    One that only waits for the interpreter seems to sleep, too, at any one look.
+    """
+    import psutil  # not where threads do not exist
+
+    def worked() -> dict[threading.Thread, float]:
+        took = {one.id: one.user_time + one.system_time for one in psutil.Process().threads()}
+        return {thread: took.get(thread.native_id, 0.0) for thread in server.threads()}
+
+    before = now = worked()
+    deadline, resting = Deadline(SOON), 0
+    while resting < LOOKS and not deadline.passed():
+        sleep(0.002)  # their turn
+        last, now = now, worked()
+        if any(now[thread] - before[thread] > SPUN for thread in now.keys() & before.keys()):
+            return True
+        resting = resting + 1 if now == last and all(map(asleep, now)) else 0
+    return False
 
 
 @stops

@@ -16,6 +16,7 @@ from labkit.exercises.catalogue import task_called
 from labkit.exercises.classroom.marking import Graded
 from labkit.exercises.classroom.table import Row, replace, shown
 from labkit.exercises.grading.judging import Judgement
+from labkit.instruments.markup import bdi
 from labkit.wire.text import clean
 
 LONGEST = 200_000
@@ -24,7 +25,9 @@ LONGEST = 200_000
 STYLE = """
 :root { color-scheme: light dark; --jp-success-color1: #1b7f3b; --jp-error-color1: #c62828;
   --jp-ui-font-color2: #5a5a5a; --jp-code-font-family: ui-monospace, Consolas, Menlo, monospace;
-  --page: #fff; --ink: #1c1c1c; --soft: #f3f4f6; --line: #d5d8dd; --bar: #c62828; --held: #b9dfc4 }
+  --jp-ui-font-color1: var(--ink); --jp-layout-color0: var(--page); --jp-layout-color1: var(--page);
+  --jp-border-color2: var(--line); --page: #fff; --ink: #1c1c1c;
+  --soft: #f3f4f6; --line: #d5d8dd; --bar: #c62828; --held: #b9dfc4 }
 @media (prefers-color-scheme: dark) { :root { --jp-success-color1: #6fcf8a; --jp-error-color1: #ff8a80;
   --jp-ui-font-color2: #a9adb5; --page: #16181c; --ink: #e6e7ea; --soft: #22252b; --line: #3a3e46;
   --bar: #ff8a80; --held: #2f5b3d } }
@@ -102,8 +105,7 @@ class Pages:
             f"<!-- labkit {exercise} {sha256} -->\n{text}\n<!-- labkit end -->"
             for (exercise, sha256), text in sorted(sections.items())
         )
-        name = escape(shown(row.student))
-        text = page(f"{row.student}: exercises", f"<h1>{name}</h1>\n{body}")
+        text = page(f"{row.student}: exercises", f"<h1>{bdi(shown(row.student))}</h1>\n{body}")
         replace(self.path(row.student), text, "utf-8")
 
 
@@ -131,7 +133,7 @@ def section(graded: Graded) -> str:
         parts.append(found._repr_html_() if isinstance(found, Judgement) else found.as_html(on_paper=True))
     about = [f"file: {Path(row.file).name}"] if row.file else []
     about += [f"SHA-256: {row.sha256[:16]}…"] if row.sha256 else []
-    parts.append(f'<p class="quiet">{escape(shown(" · ".join(about)))}</p>' if about else "")
+    parts.append(f'<p class="quiet">{bdi(shown(" · ".join(about)))}</p>' if about else "")
     if graded.source:
         parts.append(
             f"<details><summary>The code that was judged</summary>{_code(graded.source)}</details>"
@@ -145,7 +147,7 @@ def _without_result(row: Row) -> str:
     return (
         f'<div style="border-left: 4px solid {ink}; padding: 4px 12px"><b>{escape(row.exercise)}</b>: '
         f'{escape(title)} <b style="color: {ink}">{row.points} of {row.of} points</b>'
-        f"<div>{escape(row.state)}: {escape(shown(row.note))}</div></div>"
+        f"<div>{escape(row.state)}: {bdi(shown(row.note))}</div></div>"
     )
 
 

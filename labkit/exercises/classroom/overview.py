@@ -16,6 +16,7 @@ from labkit.exercises.catalogue import task_called
 from labkit.exercises.classroom.feedback import file_name, page
 from labkit.exercises.classroom.table import RIGHT, WRONG, Row, shown
 from labkit.exercises.exercise import Exercise
+from labkit.instruments.markup import bdi
 
 BAR = 20
 """Characters of the longest bar."""
@@ -137,12 +138,16 @@ def as_page(rows: Sequence[Row]) -> str:
 
 def _steps(found: Sequence[Stand]) -> str:
     parts = ['<div class="wide"><table class="grid">']
-    parts.append('<tr><th>step</th><th class="number">failed here</th><th></th><th>bugs</th></tr>')
+    parts.append('<tr><th>step</th><th class="number">failed here</th><th>share</th><th>bugs</th></tr>')
     for stand in found:
         share = 100 * stand.failed / stand.reached if stand.reached else 0
         parts_of_it = (("b", 100 - share), ("i", share))
         bars = "".join(f'<{tag} style="width: {size:.0f}%"></{tag}>' for tag, size in parts_of_it)
-        bar = f'<span class="bar">{bars}</span>' if stand.reached else ""
+        bar = (
+            f'<span class="bar" role="img" aria-label="{share:.0f} %">{bars}</span>'
+            if stand.reached
+            else ""
+        )
         hint = f'<div class="quiet">{escape(stand.hint)}</div>' if stand.failed and stand.hint else ""
         parts.append(
             f"<tr><td>{escape(stand.step)}{hint}</td>"
@@ -155,16 +160,17 @@ def _steps(found: Sequence[Stand]) -> str:
 def _students(rows: Iterable[Row]) -> str:
     parts = ['<div class="wide"><table class="grid">']
     parts.append(
-        '<tr><th>student</th><th>exercise</th><th class="number">points</th><th>state</th><th></th></tr>'
+        '<tr><th>student</th><th>exercise</th><th class="number">points</th>'
+        "<th>state</th><th>notes</th></tr>"
     )
     for row in rows:
         link = f"{quote(file_name(row.student))}#{quote(row.exercise)}"
         state = f"{row.state}{': ' * bool(row.step)}{row.step}{f' ({row.bug})' if row.bug else ''}"
-        notes = escape(shown(row.note))
+        notes = bdi(shown(row.note))
         if row.suspicious:
-            notes = f'<span class="flag">suspicious: {escape(shown(row.suspicious))}</span> {notes}'
+            notes = f'<span class="flag">suspicious: {bdi(shown(row.suspicious))}</span> {notes}'
         parts.append(
-            f'<tr><td class="name"><a href="{link}">{escape(shown(row.student))}</a></td>'
+            f'<tr><td class="name"><a href="{link}">{bdi(shown(row.student))}</a></td>'
             f"<td>{escape(row.exercise)}</td>"
             f'<td class="number">{row.points} of {row.of}</td><td>{escape(state)}</td>'
             f'<td class="notes">{notes}</td></tr>'

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
+from time import monotonic
 from types import CodeType, ModuleType
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ from labkit.exercises.grading.clock import Clock
 from labkit.exercises.grading.guard import guard
 from labkit.probe import deadline
 from labkit.probe.failed import CheckFailed
-from labkit.shadows import shadow
+from labkit.wire.shadows import shadow
 
 LONGEST = 600
 """Characters reported of what was expected, and of what was seen."""
@@ -55,7 +56,7 @@ class Reports:
 
     def send(self, **report: Any) -> None:
         with self._lock:
-            self._out.write(json.dumps({"sign": self.sign, **report}) + "\n")
+            self._out.write(json.dumps({"sign": self.sign, "at": monotonic(), **report}) + "\n")
             self._out.flush()
 
 
@@ -68,21 +69,32 @@ class Watchdog:
 
     def __init__(self, reports: Reports, seconds: float, clock: Clock) -> None:
         self._reports, self._seconds, self._clock = reports, seconds, clock
+        self._began = (0.0, 0.0)
+
+    def goes_on(self) -> None:
+        """A part of the step is done: the next has as long."""
+        self._began = self._clock.read()
+        self._reports.send(state="goes on")
+
+    def until_looked(self) -> None:
+        """Wait until all is known that others have done with the machine up to now."""
+        self._clock.until_looked()
 
     def guard(self, what: Callable[[], None], about: Callable[[], dict[str, Any]]) -> None:
         """Do this, in this thread, within the time; if that runs out, report what `about` returns."""
         over = threading.Event()
         read = self._clock.read
-        began = read()
+        self._began = read()
 
         def bite() -> None:
             # What it did in the last half of the time tells what it did at last.
-            middle = began
+            middle = self._began
             while not over.wait(deadline.SLICE):
                 now = read()
-                if now[0] - began[0] >= self._seconds:
+                taken = now[0] - self._began[0]
+                if taken >= self._seconds:
                     break
-                if now[0] - began[0] < self._seconds / 2:
+                if taken < self._seconds / 2:
                     middle = now
             else:
                 return
@@ -219,7 +231,8 @@ class Attempt:
             # Anew: no step finds in a global variable what an earlier one left there.
             if number and not self._begin():
                 return
-            self.bench = benches.Bench(self.code)  # knows which earlier threads may still die
+            # It knows which earlier threads may still die.
+            self.bench = benches.Bench(self.code, self.watchdog.goes_on)
             _deaths.clear()
             if not self._holds(step, self.bench):
                 return
@@ -289,6 +302,7 @@ class Attempt:
     def _fail(self, expected: str, seen: str, clue: str = "") -> Literal[False]:
         known = state(self.bench)
         known["deaths"] = [death for death in known["deaths"] if death != seen]  # that is told already
+        self.watchdog.until_looked()
         self.reports.send(state="failed", expected=brief(expected), seen=brief(seen), clue=clue, **known)
         return False
 

@@ -31,7 +31,9 @@ from labkit.exercises.grading.checking import (
 )
 from labkit.exercises.grading.explaining import text_of
 from labkit.exercises.grading.process import INSIDE, Place, Process, Starved
+from labkit.exercises.grading.result import cell, sign_cell
 from labkit.exercises.progress import remembered
+from labkit.instruments.markup import BAD, GOOD, bdi
 from labkit.probe.patience import LATE, too_busy
 from labkit.wire import browser
 
@@ -154,16 +156,15 @@ class Judgement:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        good, bad = "var(--jp-success-color1, #388e3c)", "var(--jp-error-color1, #d32f2f)"
-        cell = '<td style="text-align: left; vertical-align: top; padding: 1px 14px 1px 0'
         rows = "".join(
-            f'<tr>{cell}; color: {good if sign == "✓" else bad}">{sign}</td>{cell}">{kind}</td>'
-            f'{cell}">{escape(server)}</td>{cell}; white-space: normal">{escape(said)}</td></tr>'
+            f"<tr>{sign_cell(sign)}{cell(kind)}{cell(bdi(server), 'min-width: 24ch', 'th')}"
+            f"{cell(bdi(said), 'min-width: 30ch')}</tr>"
             for sign, kind, server, said in self._rows()
         )
         return (
-            f'<div style="border-left: 4px solid {good if self.ok else bad}; padding: 4px 12px">'
-            f"<div><b>{escape(self.headline)}</b></div><div>{escape(self.words)}</div>"
+            f'<div style="border-left: 4px solid {GOOD if self.ok else BAD}; padding: 4px 12px; '
+            f'overflow-x: auto" tabindex="0" role="group" aria-label="{escape(self.headline)}">'
+            f"<div><b>{escape(self.headline)}</b></div><div>{bdi(self.words)}</div>"
             f'<table style="margin-top: 6px; border-collapse: collapse">{rows}</table></div>'
         )
 
@@ -231,9 +232,8 @@ def _try(test: dict[str, Any], name: str, right: bool) -> tuple[Trial, float]:
         if report is None or report["state"] != "listening":
             raise RuntimeError(f"a server of ours does not start: {report}, {serving.printed}")
         with Process(CHILD, test | {"address": report["address"]}, beside=(serving.pid,)) as testing:
-            testing.ready()
-            testing.clock.late = 0.0
-            return Trial(name, right, *_said(testing)), testing.clock.late
+            began = testing.ready()
+            return Trial(name, right, *_said(testing)), testing.clock.late_since(began)
 
 
 def _said(testing: Process) -> tuple[bool, str]:

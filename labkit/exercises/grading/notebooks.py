@@ -70,7 +70,8 @@ CHAPTERS = (
         "05_goodbyes",
         "Goodbyes",
         "52 % of 170 student servers ignore the end of the stream, and 53 % of 182 clients never notice\n"
-        "that the server has gone. Here you write three ends: a client thread's, a server's, a client's.",
+        "that the server has gone. Here you write three ends: a client thread's, a server's, a client's;\n"
+        "the last two in two steps each.",
         ("06_races", "Races"),
     ),
     Chapter(
@@ -83,7 +84,8 @@ CHAPTERS = (
     Chapter(
         "07_slow_readers",
         "Slow readers",
-        "In all of 12 student servers, one client that stops reading stalls the room.",
+        "In all of 12 student servers, one client that stops reading stalls the room. Here you keep what\n"
+        "waits for it out of the others' way: first the lines, then the thread that sends them.",
         ("08_measure_it", "Measure it"),
     ),
     Chapter(

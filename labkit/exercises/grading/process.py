@@ -158,8 +158,9 @@ class Process:
         """Its process id."""
         return self._process.pid
 
-    def ready(self) -> None:
-        """Wait until it has imported what it needs; the code's own time begins then.
+    def ready(self) -> float:
+        """Wait until it has imported what it needs; the code's own time begins then. Returns when that was
+        (monotonic: it is the same for all processes).
 
         Raises:
             Starved: it does not get that far.
@@ -170,6 +171,7 @@ class Process:
             raise Starved(f"the process of your code did not start: {error}") from None
         if report is None:
             raise Starved(f"the process of your code did not start: it ended {self.status}, {self.printed}")
+        return float(report["at"])
 
     def report(self, seconds: float) -> dict[str, Any] | None:
         """The next report; None once the process has ended.

@@ -13,6 +13,7 @@ from labkit.exercises.diagnosis.code import Finding
 from labkit.exercises.exercise import Exercise
 from labkit.exercises.general_hints import GENERAL_HINTS
 from labkit.instruments.ladder import Ladder
+from labkit.instruments.markup import BAD, CODE, FAINT, GOOD, bdi
 from labkit.journal import Event
 from labkit.wire import browser
 from labkit.wire.text import clean
@@ -225,43 +226,49 @@ class Result:
 
     def as_html(self, on_paper: bool = False) -> str:
         """What a notebook shows; or a page on which nothing can be called: that has all the hints."""
-        good, bad = "var(--jp-success-color1, #388e3c)", "var(--jp-error-color1, #d32f2f)"
-        colour = good if self.ok else bad
+        colour = GOOD if self.ok else BAD
         parts = [
-            f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; overflow-x: auto">',
+            f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; overflow-x: auto" '
+            f'tabindex="0" role="group" aria-label="{escape(self.headline)}">',
             f"<div><b>{escape(self.exercise.name)}</b>: {escape(self.exercise.title)} "
             f'<b style="color: {colour}">{self._mark}</b></div>',
             f"<div><code>{escape(self._judged)}</code></div>" if self.judged else "",
-            '<table style="margin: 6px 0 2px; border-collapse: collapse; text-align: left">',
+            '<table style="margin: 6px 0 2px; border-collapse: collapse">',
         ]
-        cell = '<td style="text-align: left; padding: 1px 10px 1px 0; vertical-align: top'
         for sign, name, points in self._rows():
-            ink = good if sign == "✓" else bad
-            parts.append(
-                f'<tr>{cell}; color: {ink}">{sign}</td>{cell}">{escape(name)}</td>'
-                f'{cell}; white-space: nowrap">{points}</td></tr>'
-            )
+            cells = [sign_cell(sign), cell(bdi(name), "white-space: nowrap", "th")]
+            parts.append(f"<tr>{''.join(cells)}{cell(points, 'white-space: nowrap')}</tr>")
         parts.append("</table>")
         if self._reasons():
             parts.append('<table style="margin: 2px 0 6px 20px; border-collapse: collapse">')
             for about, words in self._reasons():
-                parts.append(
-                    f'<tr>{cell}; color: var(--jp-ui-font-color2, #666); white-space: nowrap">{about}</td>'
-                    f'{cell}; white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace)">'
-                    f"{escape(words)}</td></tr>"
-                )
+                head = cell(about, f"color: {FAINT}; white-space: nowrap", "th")
+                wide = f"white-space: pre-wrap; min-width: 40ch; font-family: {CODE}"
+                parts.append(f"<tr>{head}{cell(bdi(words), wide)}</tr>")
             parts.append("</table>")
         if self._waiting:
             parts.append(f"<div>{escape(self._waiting)}</div>")
         if self.ladder is not None:
-            # Outside JupyterLab a <pre> may have letters of different widths.
-            style = "line-height: 1.25; margin: 8px 0; font-family: monospace"
-            parts.append(f'<pre style="{style}">{escape(str(self.ladder))}</pre>')
+            parts.append(self.ladder._repr_mimebundle_()["text/html"])
         if on_paper:
             parts += _unfolded(self.hints)
         elif self._first_hint:
             parts.append(f'<div style="margin-top: 6px"><i>{escape(self._first_hint)}</i></div>')
         return "".join(parts) + "</div>"
+
+
+def cell(content: str, style: str = "", tag: str = "td") -> str:
+    """A cell of a table, or the head of a row. Jupyter sets those in bold, and numbers to the right."""
+    scope = ' scope="row"' if tag == "th" else ""
+    plain = "text-align: left; vertical-align: top; font-weight: 400; padding: 1px 10px 1px 0"
+    return f'<{tag}{scope} style="{plain}; {style}">{content}</{tag}>'
+
+
+def sign_cell(sign: str) -> str:
+    """The cell of ✓ or ✗, with its colour; a screen reader says what it means."""
+    good = sign == "✓"
+    said = f'<span role="img" aria-label="{"right" if good else "wrong"}">{sign}</span>'
+    return cell(said, f"color: {GOOD if good else BAD}")
 
 
 def _unfolded(hints: tuple[str, ...]) -> list[str]:

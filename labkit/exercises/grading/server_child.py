@@ -20,8 +20,8 @@ from labkit.exercises.bench import bench as benches
 from labkit.exercises.grading.child import NameMissing, Reports, Watchdog, load
 from labkit.exercises.grading.clock import Clock
 from labkit.exercises.grading.guard import guard
-from labkit.shadows import shadow
 from labkit.wire import nicknames
+from labkit.wire.shadows import shadow
 
 
 class NotATest(Exception):
@@ -57,10 +57,11 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
             raise NotATest(f"no line of it is run, because of its `{how}`: a test is a plain function")
 
     def wrong(why: str) -> None:
+        watchdog.until_looked()
         reports.send(state="wrong", why=why)
 
+    watchdog = Watchdog(reports, job["seconds"], Clock(job["clock"]))
     try:
-        watchdog = Watchdog(reports, job["seconds"], Clock(job["clock"]))
         watchdog.guard(test, lambda: {"at": benches.whereabouts()})
     except NotATest as error:
         return reports.send(state="unusable", why=str(error))
@@ -75,6 +76,7 @@ def run_test(job: dict[str, Any], reports: Reports) -> None:
         )
     except BaseException as error:  # whatever a test raises, it says that the server is wrong
         return wrong(shadow(error) or benches.in_one_line(error, innermost=False))
+    watchdog.until_looked()
     reports.send(state="right")
 
 

@@ -1,7 +1,8 @@
 """A copy of the notebooks to work in: `labkit lab DIR` lays it into DIR.
 
-It holds the exercises without solutions, the walkthrough without what it prints, and the pictures. What a
-student has changed since stays; a list of what was laid, with hashes, tells what that is.
+It holds the exercises without solutions, the walkthrough without what it prints, which asks for guesses
+(predicting.py), its map, and the pictures. What a student has changed since stays; a list of what was laid,
+with hashes, tells what that is.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labkit.exercises.grading.notebooks import INSTALLED, NOTEBOOKS, PACKAGE, as_json, notebooks
+from labkit.exercises.handout.predicting import asking
 
 FIRST = "00_the_whole_chat.ipynb"
 """The first notebook of the walkthrough."""
@@ -42,6 +45,7 @@ def contents() -> Iterator[tuple[str, bytes]]:
         yield name, text.encode()
     for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         yield path.name, _unrun(path.read_text(encoding="utf-8")).encode()
+    yield "README.md", (NOTEBOOKS / "README.md").read_bytes()
     for path in sorted((NOTEBOOKS / "images").glob("*.png")):
         yield f"images/{path.name}", path.read_bytes()
 
@@ -61,7 +65,7 @@ def lay(folder: Path) -> Laid:
         OSError: something cannot be read or written.
     """
     check_not_ours(folder)
-    files = dict(contents())
+    files = {name: _alone(data) for name, data in contents()}
     if FIRST not in files:
         raise CannotLay(f"no notebook at {NOTEBOOKS / FIRST}: this labkit is not complete")
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,13 +103,18 @@ def check_not_ours(folder: Path) -> None:
 
 
 def _unrun(text: str) -> str:
-    """The notebook as if it had never been run."""
-    cells: list[dict[str, Any]] = json.loads(text)["cells"]
+    """The notebook as if it had never been run, with a guess asked for before each answer."""
+    cells: list[dict[str, Any]] = asking(json.loads(text)["cells"])
     for cell in cells:
-        cell["metadata"] = {}
+        cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "jupyter"}
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
     return as_json(cells)
+
+
+def _alone(data: bytes) -> bytes:
+    """Without links to labkit's files, which need not be beside a copy: `[x](../labkit/y.py)`."""
+    return re.sub(rb"\[([^\[\]]+)\]\(\.\./(labkit/[^)\s]+)\)", rb"\1 (in `\2`)", data)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
