@@ -7,6 +7,9 @@ pytest from loading nbval by itself, which it would do before it reads this file
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import re
 import sys
 from pathlib import PurePath
@@ -22,6 +25,7 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 pytest_plugins = ["nbval.plugin"]
 
 TOGETHER = {
+    "test_access_in_browser.py",
     "test_checking.py",
     "test_grade.py",
     "test_handout.py",
@@ -33,6 +37,36 @@ TOGETHER = {
 
 BY_EXERCISE = {"test_exercises.py", "test_students.py"}
 """Files whose tests of an exercise share its checks: one process has those."""
+
+KERNELS = range(9_000, 10_000)
+"""Ports for the kernels of notebooks, a hundred for each process: see `pytest_configure`."""
+
+
+def pytest_configure() -> None:
+    """Give kernels ports that nobody else is given.
+
+    One is chosen before the kernel runs, which takes a second or more. Of those that the system gives to
+    connections and to listeners on port 0, another test gets one by then: the kernel dies.
+    """
+    from jupyter_client.connect import LocalPortCache
+
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ours = list(KERNELS[worker % 10 * 100 :][:100])
+    begin = random.randrange(100)  # these tests may run twice on this machine
+    turn = itertools.cycle(ours[begin:] + ours[:begin])
+
+    def find_available_port(cache: LocalPortCache, ip: str) -> int:
+        from labkit.probe.ports import is_free
+
+        return next(filter(is_free, turn))
+
+    LocalPortCache.find_available_port = find_available_port  # type: ignore[method-assign]
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Of pictures, compare the text, which says the same; not the letters of their style sheets."""
+    if hasattr(collector, "skip_compare"):
+        collector.skip_compare += ("text/html",)
 
 
 @pytest.hookimpl(optionalhook=True)

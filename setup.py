@@ -14,7 +14,8 @@ class WithNotebooks(build_py):
         if self.editable_mode:
             return  # then they stand beside labkit/
         notebooks = Path(__file__).parent / "notebooks"
-        for path in [*notebooks.glob("[0-9][0-9]_*.ipynb"), *notebooks.glob("images/*.png")]:
+        walkthrough = [*notebooks.glob("[0-9][0-9]_*.ipynb"), notebooks / "README.md"]
+        for path in [*walkthrough, *notebooks.glob("images/*.png")]:
             to = Path(self.build_lib, "labkit", path.relative_to(notebooks.parent))
             self.mkpath(str(to.parent))
             self.copy_file(str(path), str(to))

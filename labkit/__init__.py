@@ -11,8 +11,6 @@
 - conformance/   is that server right? behaviours, tried from outside
 - exercises/     what to write yourself: task, answer, wrong versions, hints; and what runs a student's code
 - cli/           the commands of `python -m labkit`
-- extras.py      why an import failed: something that is installed only if asked for
-- shadows.py     why an import failed: a file that hides one of Python's modules
 - __main__.py    python -m labkit: the list of commands
 """
 
@@ -30,7 +28,7 @@ if [*sys.argv[:1], *sys.orig_argv[-len(sys.argv) :][:1]] == ["-m", "labkit"] or 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-from labkit.shadows import shadow, shadow_in_use
+from labkit.wire.shadows import shadow, shadow_in_use
 
 try:
     from labkit.client import ChatClient

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from labkit.cli.console import print_error
 from labkit.cli.dispatch import run_command
-from labkit.shadows import shadow
+from labkit.wire.shadows import shadow
 
 COMMANDS = {
     "serve": "run a chat server",
@@ -15,7 +15,7 @@ COMMANDS = {
     "lab": "open the notebooks in JupyterLab",
     "demo": "watch three clients chat, and leave, in this terminal",
     "check": "check a solution of an exercise, or any chat server or client",
-    "exercises": "list the exercises, begin one, make their notebooks",
+    "exercises": "list the exercises, begin one, make their notebooks; draw predictions",
     "watch": "check a solution again whenever its file is saved",
     "grade": "check the solutions of a whole class",
     "load": "put a load on a chat server, or on several, and measure",

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs import PATIENCE
 from support import need
 
 
@@ -41,7 +42,7 @@ def make(
         + ["-keyout", made.key, "-out", made.pem],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     if valid is not None:
         _sign_again(str(openssl), folder, made, valid)
@@ -71,4 +72,4 @@ def _sign_again(openssl: str, folder: Path, made: Certificate, valid: tuple[str,
     sign += ["-keyfile", made.key, "-in", "request.pem", "-out", made.pem]
     sign += ["-startdate", valid[0], "-enddate", valid[1]]
     for command in ([*request, "-out", "request.pem"], sign):
-        subprocess.run(command, check=True, capture_output=True, timeout=30, cwd=folder)
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE, cwd=folder)

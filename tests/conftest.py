@@ -13,6 +13,7 @@ import pytest
 from hypothesis import Phase, settings
 from support import SOON, BareServer, need_redis
 
+import labkit.client.client
 from labkit import ChatClient, ChatServer
 from labkit.instruments.redis_server import RedisServer
 from labkit.journal import Journal
@@ -33,7 +34,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # However the tests end, killed or not, what they have started ends with them.
 children.mark_all()
 
-# Where a test does not say how long it waits, it waits as long.
+# Where a test does not say how long it waits, it waits as long; nor does a client give up sooner, or leave
+# before the server has answered its goodbye.
+ChatClient.__init__.__kwdefaults__ = {**(ChatClient.__init__.__kwdefaults__ or {}), "timeout": SOON}
+labkit.client.client.GOODBYE = SOON
 ChatClient.wait_for.__defaults__ = (SOON,)
 ChatClient.wait_until_gone.__defaults__ = (SOON,)
 Journal.wait_for.__defaults__ = (None, SOON)

@@ -55,7 +55,7 @@ class Installed:
             cwd=self.elsewhere,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=5 * PATIENCE,
         )
 
 
@@ -72,7 +72,7 @@ def build(folder: Path) -> Built:
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=5 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
@@ -90,7 +90,9 @@ def install(wheel: Path, folder: Path) -> Installed:
     site, scripts = Path(where["purelib"]), Path(where["scripts"])
     (python,) = scripts.glob("python.exe" if sys.platform == "win32" else "python")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "--no-index", wheel], env=ENVIRONMENT, check=True, timeout=PATIENCE)
+    subprocess.run(
+        [*pip, "--no-deps", "--no-index", wheel], env=ENVIRONMENT, check=True, timeout=5 * PATIENCE
+    )
     # What a .pth there names, this repository for one, is not read: they are no site folders here.
     needed = [path for path in sys.path if Path(path).name == "site-packages"]
     (site / "needed.pth").write_text("\n".join(needed), encoding="utf-8")

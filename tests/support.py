@@ -6,8 +6,10 @@ import os
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Protocol, Self, TypeVar
 
 import pytest
@@ -219,3 +221,11 @@ def until_judged(judge: Callable[[], T]) -> T:
         if not found.not_judged:
             break
     return found
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it has come true, which it must soon."""
+    give_up = monotonic() + SOON
+    while not condition():
+        assert monotonic() < give_up, "it has not come true"
+        threading.Event().wait(0.002)  # the others' turn

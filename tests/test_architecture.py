@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
+from labkit.wire.messages import LAST_TRY, TAKEN, WRONG_PASSWORD
+
 ROOT = Path(__file__).parent.parent
 LABKIT = ROOT / "labkit"
 FILES = sorted(LABKIT.rglob("*.py"))
@@ -91,7 +93,6 @@ def test_a_wrong_import_is_caught(
 
 
 FLOORS = (
-    "extras shadows",
     "wire",
     "journal",
     "server client probe classic",
@@ -127,24 +128,51 @@ def test_nothing_imports_upwards_for_a_type_checker_either() -> None:
     assert upwards == []
 
 
-REFUSALS = ("is taken", "wrong password", "that was the last try", "looks like")
+TOLD_APART = {"TAKEN": TAKEN, "WRONG_PASSWORD": WRONG_PASSWORD, "LAST_TRY": LAST_TRY}
+"""What a client must tell apart: no other file may ask for these by name, either."""
+
+ASKING = set(
+    "startswith endswith find rfind index count search match fullmatch compile partition rpartition "
+    "removeprefix removesuffix split".split()
+)
+"""Methods that look for words."""
+
+
+def texts(node: ast.AST) -> set[str]:
+    """The pieces of text in it, without what stands around their words."""
+    strings = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+    return {text.strip(" :;,(") for text in strings if isinstance(text, str)}
+
+
+def refusing() -> set[str]:
+    """The words of all refusals that the server has; of single words and the like, nothing."""
+    found = {words.strip(" ;") for words in TOLD_APART.values()}
+    for path in FILES:
+        if path.relative_to(LABKIT).parts[0] in ("wire", "server"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    if node.func.id in ("Refusal", "Refused", "BadName", "BadCommand"):
+                        found |= {text for text in texts(node) if " " in text and len(text) >= 10}
+    return found
 
 
 def test_refusals_are_told_apart_in_wire_messages_alone() -> None:
-    """No other file compares with their words: `in`, `==`, `startswith` and the like, or a pattern."""
-    compared = []
+    """No other file compares with their words: `in`, `==`, `case`, `startswith` and its like, a pattern."""
+    refusals, compared = refusing(), []
+    assert {"looks like", "nobody here is called", "wrong password", "is taken"} <= refusals
     for path in FILES:
         if path.is_relative_to(CATALOGUE) or path == LABKIT / "wire" / "messages.py":
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in (node for node in ast.walk(tree) if isinstance(node, ast.expr)):
-            asks = isinstance(node, ast.Compare) or (
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            asks = isinstance(node, ast.Compare | ast.MatchValue) or (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
-                and node.func.attr
-                in ("startswith", "endswith", "find", "search", "match", "fullmatch", "compile")
+                and node.func.attr in ASKING
             )
-            if asks and any(words in ast.unparse(node) for words in REFUSALS):
+            if not asks or not isinstance(node, ast.expr | ast.pattern):
+                continue
+            names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+            if names & set(TOLD_APART) or any(words in text for text in texts(node) for words in refusals):
                 compared.append(f"{path.relative_to(LABKIT).as_posix()}:{node.lineno}")
     assert compared == []
 
@@ -240,8 +268,9 @@ def test_only_children_starts_processes() -> None:
 def test_what_labkit_holds() -> None:
     """Each folder is named in README; a new one is a decision, not an accident."""
     # What Python left of folders that have gone does not count.
-    assert {path.relative_to(LABKIT).parts[0] for path in FILES} == {
-        *("__init__.py", "__main__.py", "classic.py", "extras.py", "journal.py", "shadows.py"),
+    files = (path.relative_to(LABKIT) for path in LABKIT.rglob("*") if path.is_file())
+    assert {path.parts[0] for path in files if "__pycache__" not in path.parts} == {
+        *("__init__.py", "__main__.py", "classic.py", "journal.py", "py.typed"),
         *("wire", "server", "client", "probe", "instruments", "peers", "conformance", "exercises", "cli"),
     }
 

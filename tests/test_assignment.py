@@ -50,7 +50,10 @@ def test_S1_the_command_line_says_so() -> None:
     need(importlib.util.find_spec("labkit.__main__"), "labkit has no __main__ yet")
     for command in ("serve", "join"):
         told = subprocess.run(
-            [sys.executable, "-m", "labkit", command, "--help"], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "labkit", command, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         assert told.returncode == 0 and "14901" in told.stdout and "localhost" in told.stdout
 

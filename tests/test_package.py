@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaged import ENVIRONMENT, ROOT, Built, Installed, build, install
-from programs import Program
+from programs import PATIENCE, Program
 
 from labkit import __version__
 from labkit.__main__ import COMMANDS
@@ -40,6 +40,7 @@ def test_the_wheel_is_whole(built: Built) -> None:
     """Each module, the walkthrough with its pictures, and the mark of types; no solution, and no test."""
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "labkit").rglob("*.py")}
     wanted |= {f"labkit/notebooks/{path.name}" for path in NOTEBOOKS.glob("[0-9]*.ipynb")}
+    wanted.add("labkit/notebooks/README.md")
     wanted |= {f"labkit/notebooks/images/{path.name}" for path in NOTEBOOKS.glob("images/*.png")}
     with zipfile.ZipFile(built.wheel) as wheel:
         held = {name for name in wheel.namelist() if not re.match(r"labkit-[^/]+\.dist-info/", name)}
@@ -148,7 +149,7 @@ def test_the_module_is_the_same_command(installed: Installed) -> None:
         cwd=installed.elsewhere,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.stdout == f"labkit {__version__}\n"
     assert (installed.site / "labkit" / "py.typed").is_file()

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from programs import PATIENCE
 
 from labkit import ChatClient, ChatServer
 
@@ -32,7 +33,7 @@ def test_scripts_print_what_they_say(script: str, tmp_path: Path) -> None:
     """In a comment behind each `print(…)`, or in the block of text below; and nothing goes to stderr."""
     file = tmp_path / "script.py"
     file.write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=PATIENCE)
     below = re.match(r"\s*```text\n(.*?)```", README.partition(script + "```")[2], re.DOTALL)
     comments = re.findall(r"^\s*print\(.*\)\s+# (.*)$", script, re.MULTILINE)
     promised = below[1].splitlines() if below else comments
@@ -44,7 +45,7 @@ def test_the_drawing_is_the_ladders_own() -> None:
     """README's Mermaid is what the script above it would draw."""
     script = next(script for script in snippets("python") if "Ladder(" in script)
     script = script.replace("alice's wire\"))", "alice's wire\").mermaid())")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == snippets("mermaid")[0]
 
 
@@ -99,7 +100,7 @@ def commands(text: str) -> set[str]:
 def test_every_command_that_is_named_exists(command: str) -> None:
     """With these options: the command's own parser takes them."""
     words = [sys.executable, *shlex.split(command)[1:], "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: python -m labkit")
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from labkit.cli.display import in_rows, stand_in
+from labkit.wire.messages import isolated_line
 
 OUTPUT_ERRORS = (
     *(errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF),
@@ -66,7 +67,7 @@ def print_heard(line: str) -> None:
     """
     if is_terminal(sys.stdout):
         shown = line.encode(sys.stdout.encoding, "labkit").decode(sys.stdout.encoding)
-        line = "\n".join(in_rows(shown, _columns()))
+        line = "\n".join(in_rows(isolated_line(shown), _columns()))
     print(line, flush=True)
 
 

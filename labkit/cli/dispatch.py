@@ -25,8 +25,8 @@ from typing import Any
 
 from labkit import __version__
 from labkit.cli.console import called, flush_output, lose_output, prepare_output, print_error
-from labkit.extras import MissingExtra
 from labkit.wire import browser
+from labkit.wire.extras import MissingExtra
 
 
 def run_command(commands: Mapping[str, str], arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""python -m labkit exercises: name them, print one to begin with, write their notebooks."""
+"""python -m labkit exercises: name them, print one, write their notebooks; draw a class's guesses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     build = ways.add_parser(
         "build", help="write the notebooks of exercises and solutions, or what students get"
     )
-    build.add_argument("--to", metavar="FOLDER", help="where to (default: the repository's notebooks/)")
+    build.add_argument("--to", metavar="FOLDER", help="where to (default, in a repository: its notebooks/)")
     build.add_argument(
         "--student",
         action="store_true",
@@ -33,11 +33,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--check", action="store_true", help="write nothing; fail if one is not as its source says"
     )
+    guessed = ways.add_parser(
+        "predictions",
+        help="draw what a class predicted in the walkthrough",
+        description="How often each answer was guessed before it was seen, for each question of the "
+        "walkthrough. Each folder in a PATH is a student's; so is a PATH with predictions right in it. "
+        "Without --names no student is named.",
+    )
+    guessed.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="the students' folders")
+    guessed.add_argument("--chapter", default="", metavar="NN", help="one notebook alone, such as 03")
+    guessed.add_argument("--names", action="store_true", help="name who guessed what")
+    guessed.add_argument("--page", type=Path, metavar="FILE", help="write it as a page (HTML), too")
 
 
 def run(options: argparse.Namespace) -> int:
     if options.way == "list":
         return _list()
+    if options.way == "predictions":
+        return _draw_predictions(options)
     if options.way == "stub":
         return _stub(options.exercise, options.to)
     from labkit.exercises.catalogue import WITH_ANSWERS
@@ -70,6 +83,30 @@ def _list() -> int:
         count = sum(done[name].score >= task.points for name, task in tasks.items() if name in done)
         print(f"\n{count} of {len(tasks)} are solved, by the checks run in this folder.")
     return 0
+
+
+def _draw_predictions(options: argparse.Namespace) -> int:
+    """Print what the students in these folders guessed; and write the page, if one is wanted."""
+    from labkit.exercises.classroom import predictions
+    from labkit.exercises.classroom.table import replace
+
+    try:
+        found = predictions.collect(options.paths)
+    except OSError as error:
+        return unusable(f"cannot use {error.filename}: {error.strerror}")
+    told = predictions.tallies(found, options.chapter)
+    for trouble in found.troubles:
+        print_error(trouble)
+    print(f"{predictions.headline(found)}." + "\n" * bool(told))
+    if told:
+        print(predictions.as_text(told, options.names))
+    if options.page is not None:
+        try:
+            replace(options.page, predictions.as_page(found, told, options.names), "utf-8")
+        except OSError as error:
+            return print_error(f"cannot write {error.filename or options.page}: {error.strerror}")
+        print(f"\nwrote {options.page}")
+    return 0 if told else 1
 
 
 def _stub(name: str, to: str | None) -> int:
@@ -110,13 +147,15 @@ def _write_new(path: Path, text: str, name: str) -> int:
 def _build(folder: str | None, only_look: bool) -> int:
     """Write the notebooks of exercises and solutions; or name those that have drifted."""
     from labkit.exercises.grading.notebooks import INSTALLED, NOTEBOOKS, drifted, write
-    from labkit.exercises.handout.own_copy import CannotLay, check_not_ours
+    from labkit.exercises.handout.own_copy import CannotLay, check_not_ours, is_copy
 
     if folder is None and INSTALLED:
         return print_error("labkit is installed, and no repository: name a folder, --to FOLDER")
     where = NOTEBOOKS if folder is None else Path(folder)
     if only_look:
         return _tell_drifted(drifted(where), where)
+    if is_copy(where):
+        return print_error(f"{where} is a student's copy, and may hold work: name another folder")
     try:
         if INSTALLED:
             check_not_ours(where)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.cli import options as take
 from labkit.cli.check import NOT_JUDGED, unusable
 from labkit.cli.console import is_terminal, print_error, print_notice
-from labkit.extras import extra
+from labkit.wire.extras import extra
 
 if TYPE_CHECKING:
     from labkit.exercises.classroom.feedback import Pages

@@ -27,9 +27,9 @@ import psutil
 
 from labkit.cli import options as take
 from labkit.cli.console import print_error
-from labkit.extras import missing
 from labkit.probe import children
 from labkit.wire import sockets
+from labkit.wire.extras import missing
 
 DETAILS = (
     "It lays a copy of them into DIR, over nothing that you have changed there, and opens that. It runs "

@@ -15,10 +15,10 @@ from typing import Any
 
 from labkit.cli import options as take
 from labkit.cli.console import is_terminal, print_error
-from labkit.extras import extra
 from labkit.instruments.load import shared
 from labkit.instruments.load.plan import MEANS, Plan
 from labkit.instruments.load.servers import SERVERS, Which
+from labkit.wire.extras import extra
 
 DETAILS = "Exit status 0: every line came, once; 1: one did not, or a server could not be measured."
 

@@ -86,7 +86,7 @@ class ThrowsOutSippers(SmallBuffers):
 
     def _new_broadcaster(self) -> Broadcaster:
         broadcaster = super()._new_broadcaster()
-        looks = broadcaster._sender._see_what_was_taken
+        looks = broadcaster._sender._let_go_if_too_slow
         since: dict[sender.Outbox, float] = {}
         waiting = broadcaster._sender._waiting
 
@@ -101,7 +101,7 @@ class ThrowsOutSippers(SmallBuffers):
             else:
                 looks(outbox, now)
 
-        broadcaster._sender._see_what_was_taken = look  # type: ignore[method-assign]
+        broadcaster._sender._let_go_if_too_slow = look  # type: ignore[method-assign]
         return broadcaster
 
 

@@ -11,7 +11,6 @@ import contextlib
 import os
 import random
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from time import sleep
@@ -19,11 +18,8 @@ from time import sleep
 from chaos.hosts import Address, Elsewhere
 from labkit.instruments.link import Link
 from labkit.instruments.redis_server import RedisServer
+from labkit.probe.ports import free_port
 from labkit.server.limits import Limits
-
-PORTS = range(10_000, 20_000)
-"""Where servers listen: below the ports that outgoing connections are given, so that one that was killed
-finds its port free when it comes back."""
 
 TRIES = 5
 """Servers that may find their port taken all the same."""
@@ -95,7 +91,7 @@ class Fleet:
     def launch(self, n: int, same_port: bool = False) -> None:
         """Start a server; `look` will find that it listens."""
         if not same_port or n not in self._ports:
-            self._ports[n] = self._free_port()
+            self._ports[n] = free_port()
         link = self.links[n]
         # One of them at least goes through its link: or no server could be cut off from Redis any more.
         if link is None or (self._through - {n} and self._chance.random() < 0.3):
@@ -175,12 +171,3 @@ class Fleet:
                 running.kill()
                 running.stop()
         self._stack.close()
-
-    def _free_port(self) -> int:
-        dice = random.SystemRandom()  # not from the seed: another run of it may be going on beside this one
-        while True:
-            port = dice.choice(PORTS)
-            with socket.socket() as sock, contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(("127.0.0.1", port))
-                return port

@@ -184,6 +184,7 @@ class People:
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Client, int] = {}
         self._stopping = False
+        self._rests = False
         self._beat_at = 0.0
         self._looked_at = 0.0
         self._give_up = monotonic() + plan.seconds
@@ -235,7 +236,8 @@ class People:
             self._ask([witness])
             self._witnesses[room] = witness
 
-    def _is_enough(self) -> bool:
+    def is_enough(self) -> bool:
+        """As the plan says."""
         plan = self._plan
         return (
             self.deliveries >= plan.deliveries
@@ -244,13 +246,13 @@ class People:
             and (self.shared is None or self.shared.over)
         )
 
-    def rage(self, is_enough: Callable[[], bool] | None = None) -> None:
+    def rage(self, enough: Callable[[], bool] | None = None) -> None:
         """Chaos, until it is enough: as the plan says, if nothing else does. Raises Stuck."""
         plan, start = self._plan, monotonic()
         for person in self._people:
             person.back_at = start
         moved, moving = start, (0, 0)
-        while not (is_enough or self._is_enough)():
+        while not (enough or self.is_enough)():
             if self.shared is not None:
                 self.shared.turn(self.deliveries / max(1, plan.deliveries))
             here = self.one_turn()
@@ -324,6 +326,10 @@ class People:
         self._try_nicknames()
         self._ask(list(self._witnesses.values()))
 
+    def rest(self) -> None:
+        """From now on nobody is let go for what this process does not do."""
+        self._rests = True
+
     def server_stops(self) -> None:
         """From now on the server may stop: nobody comes any more, and all read to the end. Raises Stuck."""
         self._until(
@@ -395,7 +401,8 @@ class People:
                 self.deliveries += sum(not line.startswith(ANSWERS) for line in client.life.heard[before:])
         now = monotonic()
         paused = now - self._looked_at if self._looked_at else 0.0
-        self.longest_turn = max(self.longest_turn, paused)
+        if not self._rests:
+            self.longest_turn = max(self.longest_turn, paused)
         self._looked_at = now
         for client in list(self._clients):
             if client.rate is not None and client.state is not State.OVER:

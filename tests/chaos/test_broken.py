@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.arena import run
-from chaos.broken import ALSO, BROKEN, Broken, BrokenHub, with_hub
+from chaos.broken import ALSO, BROKEN, BrokenHub, with_hub
 from chaos.people import Plan
 from chaos.verdict import Kind
 from labkit import Limits
@@ -43,5 +43,5 @@ def test_it_is_caught(hub: type[BrokenHub], seed: int) -> None:
 
 def test_the_same_server_unbroken_is_not() -> None:
     """What the broken ones share does no harm: it is the one change of each that is caught."""
-    outcome = run(a_plan(1, set()), Broken)
+    outcome = run(a_plan(1, set()), with_hub(BrokenHub))
     assert not outcome.verdict.count, f"{outcome}\n{outcome.again}"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -51,7 +52,12 @@ def submitted(folder: Path, text: str, name: str = "my.py") -> Submission:
 
 
 def judged(folder: Path, text: str) -> Row:
-    return graded(submitted(folder, text)).row
+    """What it came to. A machine may be too busy to tell: then again, a few times."""
+    for _ in range(5):
+        row = graded(submitted(folder, text)).row
+        if row.state != NOT_JUDGED:
+            break
+    return row
 
 
 # --- the command ---
@@ -247,13 +253,18 @@ def test_what_leaves_its_group_is_ended_too(tmp_path: Path) -> None:
 
 
 def test_a_fork_bomb_is_bounded(tmp_path: Path) -> None:
-    """It ends by itself, with few processes, and none is left."""
+    """It ends by itself, with few processes, and none is left. A check may be done twice."""
     need(hasattr(os, "fork"), "this system has no fork")
     log = tmp_path / "log"
-    bomb = HERE + f"while True:\n    os.fork()\n    open({str(log)!r}, 'a').write('x')\n"
+    bomb = (
+        f"{HERE}first = os.getpid()\nwhile True:\n    os.fork()\n"
+        f"    open({str(log)!r}, 'a').write(f'{{first}} ')\n"
+    )
     row = judged(tmp_path, bomb + RIGHT)
-    assert row.state in ("not loaded", "crashed", "timed out")
-    assert len(log.read_text()) <= 2 * 2**6
+    # Its own processes make the machine busy: as it may be too busy to tell, so it may here.
+    assert row.state in ("not loaded", "crashed", "timed out", "not judged")
+    for forks in Counter(log.read_text().split()).values():
+        assert forks <= 2 * 2**6
     assert "os.fork()" in row.suspicious
 
 
@@ -313,6 +324,7 @@ def test_an_honest_one_is_not_suspicious(text: str, tmp_path: Path) -> None:
 
 def test_the_machine_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """One always; up to the cores at once; more while they are idle; none without memory."""
+    monkeypatch.setattr(marking, "MEMORY", 0)  # whatever other programs have taken of it
     room = Room(None)
     cores = marking._cores()
     assert room.for_one_more(0) and (cores == 1 or room.for_one_more(cores - 1))

@@ -25,15 +25,23 @@ def join_command(server: tuple[str, int], *more: str) -> tuple[str, ...]:
     return (*LABKIT, "join", *more, "--host", host, "--port", str(port))
 
 
+def with_time(change: str, *command: str) -> Program:
+    """This command of labkit's, and first this change of the seconds that it has."""
+    code = f"import sys; from labkit.__main__ import main; {change}; sys.exit(main(sys.argv[1:]))"
+    return Program(sys.executable, "-c", code, *command[len(LABKIT) :])
+
+
 def on_pipe(server: tuple[str, int], *more: str) -> Program:
-    return Program(*join_command(server, *more))
+    """A busy server has all the time that it needs, also to answer the last line and the goodbye."""
+    change = f"import labkit.client.client as it; it.GOODBYE = {PATIENCE}; "
+    change += f"it.ChatClient.__init__.__kwdefaults__['timeout'] = {PATIENCE}"
+    return with_time(change, *join_command(server, *more))
 
 
 def raw_on_pipe(server: tuple[str, int]) -> Program:
     """In the raw dialect, where only time keeps two lines apart: with more of it than it needs."""
-    code = "import sys, labkit.cli.join; from labkit.__main__ import main; "
-    code += "labkit.cli.join.RAW_PAUSE = 1.0; sys.exit(main(sys.argv[1:]))"
-    return Program(sys.executable, "-c", code, *join_command(server, "--framing", "raw")[len(LABKIT) :])
+    change = "import labkit.cli.join; labkit.cli.join.RAW_PAUSE = 1.0"
+    return with_time(change, *join_command(server, "--framing", "raw"))
 
 
 def on_terminal(server: tuple[str, int], *more: str) -> OnTerminal:

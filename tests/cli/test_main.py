@@ -22,6 +22,7 @@ from labkit import ChatServer, Limits, __version__
 from labkit.cli.console import print_notice
 from labkit.exercises.grading.notebooks import NOTEBOOKS
 from labkit.exercises.handout.own_copy import FIRST
+from labkit.probe.ports import free_port
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,7 +114,7 @@ def test_nc_chats() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_server_in_good_order(number: signal.Signals) -> None:
     """All clients are told; the status is 0, there is no error, and the port is free."""
-    with Serving() as server, Wire.joined(server.address, "alice") as alice:
+    with Serving(port=free_port()) as server, Wire.joined(server.address, "alice") as alice:
         server.process.send_signal(number)
         assert server.ends() == 0
         assert alice.to_the_end() == ["* server stopped"]
@@ -287,10 +288,8 @@ def test_lab_opens_the_notebook(in_place: bool, folder: Path, tmp_path: Path) ->
     """A copy, or the repository's own: the address that it prints works as it stands, asks about no news,
     and SIGINT ends it all."""
     opened = NOTEBOOKS if in_place else folder
-    with socket.create_server(("localhost", 0)) as probe:
-        port = str(probe.getsockname()[1])
     # Another test may look for a free port at the same time.
-    options = ("--in-place", "--port", port) if in_place else (str(folder),)
+    options = ("--in-place", "--port", str(free_port())) if in_place else (str(folder),)
     with Lab(tmp_path, *options) as running:
         said = running.until("Ctrl-C ends JupyterLab.")
         found = re.search(r"http://localhost:(\d+)(/lab/tree/\S+)\?token=(\w+)", said)

@@ -23,6 +23,7 @@ from support import need
 
 from labkit.exercises import NAMES, exercise_called
 from labkit.exercises.grading.notebooks import CHAPTERS, NOTEBOOKS, drifted, notebooks
+from labkit.exercises.handout.own_copy import lay
 
 CHAPTER = "01_bytes_on_a_wire"
 
@@ -53,6 +54,17 @@ def test_build_writes_and_looks(tmp_path: Path) -> None:
     assert [line.split(": ")[1] for line in looked.stdout.splitlines()] == [
         f"{kind}{os.sep}{CHAPTER}.ipynb" for kind in ("exercises", "solutions")
     ]
+
+
+def test_build_writes_nothing_over_a_students_copy(tmp_path: Path) -> None:
+    """What a student has written in there stays, and no solution comes beside it."""
+    lay(tmp_path)
+    mine = tmp_path / "exercises" / f"{CHAPTER}.ipynb"
+    mine.write_text("my work", encoding="utf-8")
+    build = [*LABKIT, "exercises", "build", "--to", str(tmp_path)]
+    refused = subprocess.run(build, capture_output=True, text=True, timeout=PATIENCE)
+    assert refused.returncode == 1 and "is a student's copy" in refused.stderr
+    assert mine.read_text(encoding="utf-8") == "my work" and not (tmp_path / "solutions").exists()
 
 
 @pytest.mark.parametrize("path", sorted(notebooks()))

@@ -26,6 +26,7 @@ OLDEST, NEWEST = 11, 14
 
 TESTS = (
     *("tests/wire", "tests/client", "tests/server", "tests/probe", "tests/exercises", "tests/cli"),
+    *("tests/platforms", "tests/test_import.py", "tests/test_shadows.py"),
     *("tests/test_classic.py", "tests/test_extras.py", "tests/test_journal.py"),
 )
 """Of the core, and of the checks."""

@@ -21,6 +21,9 @@ from labkit.probe import children
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+KEPT = ("tags", "labkit")
+"""Of a cell's metadata: what nbval and the short path go by, and what can be chosen as an answer."""
+
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -50,11 +53,14 @@ def store(path: Path) -> None:
     )
     client.execute()
     for cell in notebook.cells:
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in KEPT}
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise SystemExit(f"{path}: cell {cell.id} wrote to stderr:\n{output.text}")
-            output.get("data", {}).pop(WIDGET, None)
+            data = output.get("data", {})
+            data.pop(WIDGET, None)
+            if "image/png" in data:  # the HTML of a plot holds the same image once more
+                data.pop("text/html", None)
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
     notebook.metadata = nbformat.from_dict(METADATA)

@@ -95,10 +95,12 @@ scores() { # an exercise, and the file with its answer
 }
 
 answers() {
-    local folder
+    local folder names
+    names=$(windows -c 'from labkit.exercises import NAMES; print(*NAMES)' | tr -d '\r')
+    [ "$(wc -w <<<"$names")" -gt 10 ] || { echo "no exercises: $names"; return 1; }
     folder=$(mktemp -d "$PWD/.wine.XXXXXX")
     trap 'rm -rf "$folder"' RETURN
-    for exercise in $(windows -c 'from labkit.exercises import NAMES; print(*NAMES)' | tr -d '\r'); do
+    for exercise in $names; do
         windows -c "import sys; from labkit.exercises import exercise_called as e; \
 open(sys.argv[2], 'w', encoding='utf-8').write(e(sys.argv[1]).solution)" \
             "$exercise" "Z:${folder//\//\\}\\$exercise.py" || return
@@ -122,6 +124,7 @@ for test in "${SKIP[@]}"; do deselected+=(--deselect "$test"); done
 windows -m pytest -q -p no:cacheprovider --confcutdir=tests -o addopts= -o timeout=60 \
     ${deselected[@]+"${deselected[@]}"} "${files[@]}" || failed=1
 if [ "$#" -eq 0 ]; then
+    expect "serve, and join on a pipe" windows tests/tools/serve_and_join.py
     expect "demo" windows -m labkit demo
     answers
 fi

@@ -11,6 +11,7 @@ import errno
 import os
 import select
 import selectors
+import shutil  # noqa: F401 - from Python 3.12 on it looks for _winapi where the platform is Windows
 import signal
 import socket
 import sys
