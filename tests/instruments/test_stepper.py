@@ -24,7 +24,7 @@ from labkit.instruments.stepper import play as playing
 from labkit.instruments.stepper.snapshot import parts
 
 QUICK = 15.0
-"""Seconds that a search may take."""
+"""Seconds of processor time that a search may take."""
 
 
 # --- six races, as students write them, and mended ---
@@ -241,9 +241,9 @@ def switches(found: Exploration) -> int:
 def test_a_race_is_found(race: str) -> None:
     """In time, with the reason, and a schedule that goes to and fro twice at most."""
     case, why = WRONG[race]
-    began = time.monotonic()
+    began = time.process_time()
     found = explore(*case)
-    assert time.monotonic() - began < QUICK
+    assert time.process_time() - began < QUICK
     assert found.found and without_numbers(found.why) == why
     assert switches(found) <= 3 and len(found.schedule or ()) <= 12
     assert found.why in str(found)
@@ -472,11 +472,11 @@ def test_an_endless_loop() -> None:
             except:  # noqa: E722  # as students do
                 pass
 
-    began = time.monotonic()
+    began = time.process_time()
     found = explore(list, {"alice": for_ever, "bob": lambda _: None})
     assert found.why.startswith("alice goes on and on: 2000 lines and no end, at line")
     assert "more steps …" in str(found)
-    assert time.monotonic() - began < QUICK
+    assert time.process_time() - began < QUICK
 
 
 def test_waiting_in_a_loop_is_no_endless_loop() -> None:
