@@ -211,7 +211,12 @@ def one_who_is_silent(bench: Bench) -> None:
         # A short timeout for each would only hide it: so there are several.
         others = [RawClient(serve.address, "another") for _ in range(5)]
         bench.said("connect, and say nothing either", "5 others", "server")
-        bob = serve.joins("bob", ", who comes while they say nothing,")
+        try:
+            bob = serve.joins("bob", ", who comes while they say nothing,")
+        except CheckFailed as failed:
+            # Patience that has run out with her may have run out with him, before he had his turn.
+            failed.clue = failed.clue or ("thrown out" if alice.ended(0) else "")
+            raise
 
         def is_silent() -> None:
             bench.said("says nothing for a while", "alice", "server")

@@ -715,14 +715,16 @@ WRONG = (
         clue="thrown out",
     ),
     Wrong(
-        "hears in a thread for each line",
+        "hears each line in another thread",
         "hear raises: told as 'error', and the exception goes on up",
         swaps=(
             (
                 '                hear(line.decode("utf-8", "replace"))',
                 (
                     "                text = line.decode('utf-8', 'replace')\n"
-                    "                threading.Thread(target=hear, args=(text,)).start()"
+                    "                hearing = threading.Thread(target=hear, args=(text,))\n"
+                    "                hearing.start()\n"
+                    "                hearing.join()"
                 ),
             ),
             (
