@@ -70,10 +70,25 @@ ADVICE: dict[str, Advice] = {
         "what is split at `: ` or read by index may lack that: show such a line as it is",
         _NAMES,
     ),
+    "signs are shown as they are": Advice(
+        Harm.STALLS,
+        'what was received is no format: printf("%s\\n", line), and not printf(line)',
+        _BYTES,
+    ),
+    "its own nickname in a line hides nothing": Advice(
+        Harm.LOSES,
+        "look at what leaves out a line: only its own echo begins with the nickname and `: `",
+        _NAMES,
+    ),
     "many lines are all shown, once and in order": Advice(
         Harm.LOSES,
         "look at what is kept of one recv for the next: nothing may be lost or come twice",
         _BYTES,
+    ),
+    "a silence of the server does not end it": Advice(
+        Harm.LOCKS_OUT,
+        "a timeout is not the end: `settimeout(None)` once it has connected, or go on after TimeoutError",
+        _GOODBYES,
     ),
     "a line that is typed arrives, with its end": Advice(
         Harm.LOSES, "put LF behind what is sent: reading a line of input takes it off", _BYTES
@@ -89,6 +104,14 @@ ADVICE: dict[str, Advice] = {
     ),
     "another alphabet arrives as it was typed": Advice(
         Harm.LOSES, "encode what is typed as UTF-8, not as ASCII or Latin-1", _BYTES
+    ),
+    "a line that is typed arrives once": Advice(
+        Harm.WRONG_PERSON, "look for a second `send`, or a second reader of the input", _THREADS
+    ),
+    "words with spaces between arrive as one line": Advice(
+        Harm.LOSES,
+        'read the input line by line: scanf("%s"), `next` and `cin >>` stop at every space',
+        _BYTES,
     ),
     "a long line arrives whole": Advice(
         Harm.LOSES,
@@ -147,6 +170,11 @@ ADVICE: dict[str, Advice] = {
         "which line takes it for granted that something comes? Test for the end before it",
         _GOODBYES,
     ),
+    "what is said right before the goodbye is shown": Advice(
+        Harm.LOSES,
+        "at the end, first show what has been received: the thread that shows it may be behind",
+        _GOODBYES,
+    ),
     "a reset is noticed like a goodbye": Advice(
         Harm.FORM, "recv and send may raise: catch OSError there, and treat it as the end", _GOODBYES
     ),
@@ -161,7 +189,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "where nobody listens, it says so": Advice(
         Harm.FORM,
-        "catch OSError around connect, print one line, and exit with a status other than 0",
+        "catch OSError around connect, print one line, and exit",
         _GOODBYES,
     ),
 }

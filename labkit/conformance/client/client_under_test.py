@@ -38,6 +38,8 @@ from labkit.probe.failed import CheckFailed
 class ClientUnderTest(RunningClient):
     """A client that a behaviour plays with."""
 
+    nickname = ""  # what it has answered the request with
+
     # --- getting in ---
 
     def connects(self, seconds: float = CONNECTING) -> bool:
@@ -63,10 +65,12 @@ class ClientUnderTest(RunningClient):
             CheckFailed: none comes.
         """
         if self.way.asks == AT_REQUEST:
+            self.until_read()  # a user types once the client has heard the request
             self.type(NICKNAMES[0])
         answer = self.message() if self.way.answers else ""
         if answer is None:
             raise CheckFailed("it answers with its nickname", self.seen())
+        self.nickname = answer.strip()
         return answer
 
     def join(self) -> None:
@@ -90,17 +94,23 @@ class ClientUnderTest(RunningClient):
 
     # --- its user ---
 
-    def type_much(self, line: str, most: int, full: float) -> int:
+    def type_much(self, line: str, most: int, full: float, limit: Deadline) -> int:
         """Type this line again and again, at most so many bytes, until nothing of it is taken for so many
-        seconds, because the server does not read; returns how many."""
+        seconds, because the server does not read, or the limit has passed; returns how many."""
         self.server.deaf = True
         count = 0
-        while count * len(line) < most:
+        while count * len(line) < most and not limit.passed():
             self.type(*[line] * 32)
             count += 32
             if not self._takes_all(full):
                 break
         return count
+
+    def still_arrives(self, text: str) -> int:
+        """How often this arrives from here on, before what is typed next; 0 if that does not arrive."""
+        start, last = self._taken, self.unique("next")
+        self.type(last)
+        return self.server.arrived.count(text.encode(), start, self._taken) if self.hears(last) else 0
 
     def _takes_all(self, full: float) -> bool:
         """Whether it takes all that was typed; False once nothing of it is taken for so many seconds."""
@@ -133,11 +143,16 @@ class ClientUnderTest(RunningClient):
         self.until_read()
         self.say(f"{OTHER}: {last}")
         self.shows(last)
-        self._check_order(expected, texts)
+        self.check_order(expected, texts)
         if last not in self.screen:
             raise CheckFailed("what is said after that is shown, too", self.seen())
 
-    def _check_order(self, expected: str, texts: Iterable[str]) -> None:
+    def check_order(self, expected: str, texts: Iterable[str]) -> None:
+        """Each of these is on the screen once, one after the other.
+
+        Raises:
+            CheckFailed: one of them is missing, comes twice, or comes before another.
+        """
         at, screen = 0, self.screen
         for text in texts:
             count, found = screen.count(text), screen.find(text)

@@ -14,6 +14,10 @@ LONG = 2500
 """Letters of a long line: more than the 1024 or 2048 bytes that one recv mostly asks for, and fewer than a
 line may have (4096 bytes)."""
 
+SILENCE = 3.2
+"""Seconds in which nobody says anything. Who gives `connect` a timeout of up to 3 s, and so recv too, ends;
+for longer ones, the check would have to last longer."""
+
 MANY = 200
 """Lines that are said at once."""
 
@@ -105,6 +109,27 @@ def any_form(client: ClientUnderTest) -> None:
     client.shown_once("lines without a name, with colons, and an empty one do no harm", *words)
 
 
+@HEARING.has("signs are shown as they are", "a message is text, and no pattern to be filled in")
+def signs(client: ClientUnderTest) -> None:
+    client.join()
+    text = f"50 %d %s {{0}} $1 {client.unique('signs')}"
+    client.say(f"{OTHER}: {text}")
+    client.shown_once(f"{text!r} is shown so", text)
+
+
+@HEARING.has("its own nickname in a line hides nothing", "a sender does not hear itself: all is another's")
+def its_own_nickname(client: ClientUnderTest) -> None:
+    client.join()
+    if not (nickname := client.nickname):
+        raise NotJudged("it gives no nickname")
+    words = [client.unique("toyou"), client.unique("alike")]
+    client.say(f"{OTHER}: {nickname}, {words[0]}")
+    client.say(f"{nickname}nt: {words[1]}")
+    client.shown_once(
+        f"a line that speaks to {nickname!r}, and one by {nickname + 'nt'!r}, are shown", *words
+    )
+
+
 @HEARING.has(
     "many lines are all shown, once and in order", "nothing is lost, whatever recv brings", not_raw=_IN_RAW
 )
@@ -118,3 +143,10 @@ def many_lines(client: ClientUnderTest) -> None:
         client.send(stream[at : at + sizes[n % len(sizes)]])
         at, n = at + sizes[n % len(sizes)], n + 1
     client.shown_once(f"each of {MANY} lines is shown, once and in order", *words)
+
+
+@HEARING.has("a silence of the server does not end it", "messages come at any time, or not for hours")
+def silence(client: ClientUnderTest) -> None:
+    client.join()
+    client.until(lambda: client.ended or client.server.end, SILENCE)
+    client.shown_once(f"what is said after {SILENCE:g} s in which nobody spoke is shown")

@@ -6,7 +6,7 @@ import contextlib
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.client.client_under_test import ClientUnderTest
-from labkit.conformance.client.way import AT_REQUEST, BY_ITSELF, NICKNAMES, OTHER, TIMEOUT
+from labkit.conformance.client.way import AT_REQUEST, BY_ITSELF, NICKNAMES, OTHER, QUIET, TIMEOUT
 from labkit.conformance.server_under_test import NotJudged
 from labkit.probe.failed import CheckFailed
 
@@ -32,6 +32,7 @@ def gives_its_nickname(client: ClientUnderTest) -> None:
     client.ask()
     wanted = client.way.nickname or NICKNAMES[0]
     if client.way.asks == AT_REQUEST:
+        client.until_read()
         client.type(wanted)
     answer = client.message()
     if answer is None:
@@ -40,6 +41,16 @@ def gives_its_nickname(client: ClientUnderTest) -> None:
     known = client.way.nickname or client.way.asks in ("at the start", AT_REQUEST)
     if known and answer.strip() != wanted:
         raise CheckFailed(f"the nickname arrives as {wanted!r}", f"{answer!r} arrives")
+    # Once it shows what is said behind the request, it has read that, too.
+    word = client.unique("welcome")
+    client.say(f"{OTHER}: {word}")
+    if client.way.blind or not client.shows(word):
+        client.pause()
+    if client.way.request and client.unheard == answer.strip():
+        raise CheckFailed(
+            f"{answer.strip()!r} arrives once",
+            "it arrives twice: the second is taken for a message. Is it sent before the request, too?",
+        )
 
 
 @JOINING.has("a line right behind the request is shown", "a recv may bring several lines", not_raw=_IN_RAW)
@@ -102,9 +113,11 @@ def _refused(client: ClientUnderTest) -> tuple[str, str]:
     client.connected()
     client.ask()
     nickname = client.answered().strip()
-    client.forget()
     reason = client.unique("taken")
     client.say(f"! {reason}")
+    # What it has sent up to here is no answer to the request that follows.
+    client.until(lambda: reason in client.screen or client.ended or client.server.end, QUIET)
+    client.forget()
     client.ask()
     return nickname, reason
 
@@ -120,6 +133,7 @@ def asked_again(client: ClientUnderTest) -> None:
         client.server.hang_up()
         client.ends()
     elif not client.ended and not client.unheard:
+        client.until_read()
         client.type(NICKNAMES[1])
     answer = client.message()
     if answer is not None and answer.strip() == nickname:
@@ -132,6 +146,9 @@ def asked_again(client: ClientUnderTest) -> None:
         raise CheckFailed(expected, f"the second request is not answered; {client.seen()}")
     if answer is None and (reason not in client.screen or client.traceback):
         raise CheckFailed(expected, client.seen())
+    # A second request must not start anything a second time, such as to listen to the keyboard.
+    if answer and answer.strip() and not client.ended and client.still_arrives(answer.strip()):
+        raise CheckFailed(expected, f"it can, but what is typed from then on, {answer!r}, arrives twice")
 
 
 @JOINING.has("why a nickname was refused is shown", "`! …` tells the user what the server refuses")

@@ -45,8 +45,11 @@ def spins(client: ClientUnderTest) -> float:
 @LEAVING.has("when its input ends, it hangs up", "who leaves says so, with FIN")
 def hangs_up(client: ClientUnderTest) -> None:
     client.join()
+    before = len(client.screen)
     client.end_input()
     _hung_up(client)
+    if client.ends(QUIET) and client.traceback:
+        raise CheckFailed("it hangs up without a traceback", client.seen(before))
 
 
 @LEAVING.has("the last line before the end of its input arrives", "FIN comes behind all that was said")

@@ -10,6 +10,7 @@ from labkit.conformance.client.client_under_test import ClientUnderTest
 from labkit.conformance.client.hearing import LONG
 from labkit.conformance.client.way import OTHER
 from labkit.conformance.server_under_test import NotJudged
+from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 
 SAYING = Section()
@@ -22,6 +23,10 @@ MOST = 8_000_000
 
 FULL = 0.3
 """Seconds in which nothing more is taken of what is typed: all on the way is full."""
+
+TYPING = 4.0
+"""Seconds of its clock for all of that. One that draws each letter that is typed, as Node's readline does
+on a terminal, takes minutes for so much."""
 
 ROUNDS = 4
 """How often that is brought about, and something said: to receive it, a kernel may pack what it keeps more
@@ -48,6 +53,24 @@ def arrives(client: ClientUnderTest) -> None:
             f"{word!r} arrives with an LF at its end",
             "it arrives without: the next line runs into it",
         )
+
+
+@SAYING.has("a line that is typed arrives once", "what a user says once is said once")
+def arrives_once(client: ClientUnderTest) -> None:
+    client.join()
+    word = client.unique("once")
+    client.type(word)
+    _arrives(client, word)
+    if again := client.still_arrives(word):
+        raise CheckFailed(f"{word!r} arrives once", f"it arrives {again + 1} times")
+
+
+@SAYING.has("words with spaces between arrive as one line", "all up to LF is one message")
+def words_in_a_line(client: ClientUnderTest) -> None:
+    client.join()
+    line = f"{client.unique('some')} words: 50 % of a {client.unique('line')}"
+    client.type(line)
+    _arrives(client, line)
 
 
 @SAYING.has("line after line arrives while the server is silent", "nobody need answer what is said")
@@ -107,9 +130,11 @@ def while_the_server_does_not_read(client: ClientUnderTest) -> None:
     if client.way.nudged:
         raise NotJudged("it shows nothing before Enter")
     client.join()
-    lines = 0
+    lines, limit = 0, Deadline(TYPING, client.clock)
     for _ in range(ROUNDS):
-        lines += client.type_much(LINE, MOST, FULL)
+        lines += client.type_much(LINE, MOST, FULL, limit)
+        if limit.passed() and not client.program.untaken:  # it has taken all, so far
+            return _while_it_is_busy(client)
         if not client.server.full:
             raise NotJudged("it takes no more of its input although it could send")
         word = client.unique("hello")
@@ -124,6 +149,16 @@ def while_the_server_does_not_read(client: ClientUnderTest) -> None:
     arrived = bytes(client.server.arrived).count(LINE.encode())
     if arrived != lines:
         raise CheckFailed(f"all {lines} lines arrive that were typed", f"{arrived} do")
+
+
+def _while_it_is_busy(client: ClientUnderTest) -> None:
+    """It takes what is typed so slowly that its way to the server may not be full yet."""
+    word = client.unique("hello")
+    if client.server.full:
+        client.say(f"{OTHER}: {word}")
+        if client.until(partial(_is_shown, client, word)):
+            return
+    raise NotJudged("it takes what is typed too slowly")
 
 
 def _arrives_at_last(client: ClientUnderTest, word: str) -> bool:

@@ -29,6 +29,10 @@ class Client:
     def __init__(self, nickname: str) -> None:
         self.nickname = nickname
         self.sock = socket.create_connection((HOST, PORT))
+        if has("keeps the timeout"):
+            self.sock.settimeout(2)
+        if has("does not wait for the request"):
+            self.sock.sendall(f"{nickname}\n".encode())
         self.asked = 0  # times that the server has asked for a nickname
         self.input_ended = self.at_the_end = False
         self.heard = threading.Event()  # something, since the last line was sent
@@ -128,6 +132,15 @@ class Client:
         self.asked += 1
 
     def show(self, text: str) -> None:
+        if has("hides its own nickname") and text.startswith(self.nickname):
+            return
+        if has("hides whoever speaks to it") and self.nickname in text:
+            return
+        if has("a line is a format"):
+            text = text % ()
+        if has("shows a little later"):
+            threading.Timer(0.2, print, [text], {"flush": True}).start()
+            return
         if has("shows after Enter"):
             self.held.append(text)
             return
@@ -146,6 +159,8 @@ class Client:
                 break
             self.say(line)
         self.input_ended = True
+        if has("the end of its input is a traceback"):
+            raise EOFError
         if has("a queue that is not emptied"):
             os._exit(0)
         if not has("no goodbye"):
@@ -174,6 +189,8 @@ class Client:
             print(self.held.pop(0), flush=True)
         if has("cuts a text"):
             text = text[:1000]
+        if has("word by word"):
+            text = text.replace(" ", "\n")
         data = text.encode("ascii", "replace") if has("sends ASCII") else text.encode()
         if not has("no LF"):
             data += b"\n"
@@ -183,6 +200,10 @@ class Client:
         try:
             with self.sending:
                 self.sock.sendall(data)
+                if has("sends twice") and len(data) < 900:
+                    self.sock.sendall(data)
+                if has("another sender for each request") and self.asked > 1:
+                    self.sock.sendall(data)
         except OSError:
             return  # the receiving thread tells it
         if has("waits for an answer"):
