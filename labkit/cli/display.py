@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from unicodedata import category, east_asian_width
 
-from wcwidth import iter_graphemes, wcwidth
-
 INDENT = "    "
 """What a row begins with that continues the one above it."""
 
@@ -62,6 +60,8 @@ def in_rows(line: str, columns: int) -> list[str]:
 
 def _pieces(line: str, columns: int) -> list[str]:
     """Its characters as a reader sees them (UAX #29), each whole if it is not wider than `columns`."""
+    from wcwidth import iter_graphemes  # here: it takes 10 ms, and most commands cut no line
+
     pieces: list[str] = []
     for grapheme in iter_graphemes(line):
         pieces += [grapheme] if _width(grapheme) <= columns else grapheme
@@ -76,6 +76,8 @@ def _width(text: str) -> int:
 
 @lru_cache(1024)
 def _columns(letter: str) -> int:
+    from wcwidth import wcwidth
+
     kind = category(letter)
     if kind in ("Mn", "Me"):  # marks that take no place of their own
         return 1 if letter == _EMOJI_STYLE else 0

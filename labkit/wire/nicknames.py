@@ -12,6 +12,7 @@ use, to one script (Latin goes with Chinese, Japanese and Korean), and to few ma
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
@@ -268,10 +269,14 @@ def _mistaken() -> Mapping[int, str]:
     is the one that the others are replaced by; of a pair, it is the first in order.
     """
     import json
-    from importlib.resources import files
+    from importlib.util import find_spec
 
-    # Around letters that are written from right to left there are marks, U+200E.
-    text = (files("homoglyphs_fork") / "confusables.json").read_text("ascii").replace("\\u200e", "")
+    # The file alone: to import its library, or importlib.resources, takes longer than all the rest.
+    library = find_spec("homoglyphs_fork")
+    assert library is not None and library.origin is not None
+    with open(os.path.join(os.path.dirname(library.origin), "confusables.json"), encoding="ascii") as file:
+        # Around letters that are written from right to left there are marks, U+200E.
+        text = file.read().replace("\\u200e", "")
     alike: dict[str, list[str]] = json.loads(text)
     letters: dict[int, str] = {}
     several: dict[int, str] = {}
