@@ -6,6 +6,7 @@ instead; most are a line that a student forgot, or wrote in another way.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -18,6 +19,7 @@ class Fault:
         missed: the numbers of the behaviours that are ✗ for it, in lines.
         raw: those in raw; None: there the fault is none, or does not show.
         look: what the report must say for a reader to find the line.
+        also: the numbers of those that are ✗ now and then, as luck has it.
     """
 
     name: str
@@ -25,14 +27,18 @@ class Fault:
     missed: frozenset[int]
     raw: frozenset[int] | None
     look: str
+    also: frozenset[int] = frozenset()
 
 
 FAULTS: list[Fault] = []
 
 
-def fault(name: str, missed: set[int], raw: set[int] | None, look: str, *changes: str) -> None:
+def fault(
+    name: str, missed: set[int], raw: set[int] | None, look: str, *changes: str, also: Iterable[int] = ()
+) -> None:
     pairs = tuple(zip(changes[::2], changes[1::2], strict=True))
-    FAULTS.append(Fault(name, pairs, frozenset(missed), None if raw is None else frozenset(raw), look))
+    in_raw = None if raw is None else frozenset(raw)
+    FAULTS.append(Fault(name, pairs, frozenset(missed), in_raw, look, frozenset(also)))
 
 
 PUT = "self.outbox.put((text + END).encode())"
@@ -91,6 +97,18 @@ fault(
     "client.send(REQUEST)\n    for",
     "client.sock.sendall(REQUEST.encode())\n    for",
 )
+fault(
+    "a pool of eight threads",
+    {2},
+    {2},
+    "a pool of threads",
+    "import threading\n",
+    "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n",
+    "clients: list[Client] = []",
+    "clients: list[Client] = []\npool = ThreadPoolExecutor(8)",
+    START,
+    "pool.submit(handle_client, sock)",
+)
 fault("one is in the list twice", {2}, {2}, "and how often", "in list(clients):", "in 2 * clients:")
 fault(
     "no space before the text",
@@ -145,6 +163,14 @@ fault(
     'with gather:\n            buffer += data\n            *lines, buffer = buffer.split(b"\\n")',
 )
 fault("empty lines are passed on", {5}, None, "a line with nothing in it", "elif text:\n", "else:\n")
+fault(
+    "an empty line ends the connection",
+    {5},
+    None,
+    "is no end of a connection",
+    "elif text:\n",
+    "elif not text:\n            return\n        else:\n",
+)
 fault("the CR is kept", {6}, None, "CR LF", '.removesuffix(b"\\r")', "")
 fault(
     "text is decoded strictly",
@@ -313,6 +339,16 @@ fault(
     "                return True\n",
     "                lock.release()\n                return True\n",
 )
+fault(
+    "one that was refused takes off the other of its name",
+    {15},
+    {15},
+    "whom does the clean-up take off",
+    "        with lock:\n            if nickname and",
+    "        client.nickname = nickname\n        with lock:\n            if nickname and",
+    "if client in clients:\n            clients.remove(client)",
+    "if client.nickname in nicknames:\n            del clients[nicknames.index(client.nickname)]",
+)
 fault("a joining is not told", {18}, None, "tell those who are here", 'notice(client, "joined")', "pass")
 fault(
     "a joining is told twice",
@@ -405,6 +441,23 @@ fault(
             self.sock.sendall((text + END).encode())
         except OSError:
             self.gone = True""",
+)
+fault(
+    "a thread for each send",
+    {21},
+    None,
+    "one sending thread for each client",
+    PUT,
+    "threading.Thread(target=self.push, args=((text + END).encode(),), daemon=True).start()",
+    "    def close(self)",
+    """    def push(self, data: bytes) -> None:
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            self.gone = True
+
+    def close(self)""",
+    also={2, 4, 9, 10, 11, 12, 14, 17, 18, 23, 30, 35},
 )
 fault(
     "a full queue holds up all",
@@ -502,6 +555,16 @@ fault(
         leave""",
 )
 fault(
+    "the name is looked up at the place where one once stood",
+    {34},
+    {34},
+    "keep the nickname with its client",
+    "                clients.append(client)\n",
+    "                client.place = len(clients)\n                clients.append(client)\n",
+    "name=client.nickname, text",
+    "name=nicknames[client.place], text",
+)
+fault(
     "a place is not given back",
     {25},
     {25},
@@ -586,6 +649,24 @@ fault(
     '(answer or b"").decode()',
     "    finally:\n        leave",
     "    except UnicodeDecodeError:\n        os._exit(1)\n    finally:\n        leave",
+)
+fault(
+    "one is taken off the list that another thread walks",
+    {35},
+    None,
+    "one lock around both",
+    "lock = threading.Lock()",
+    "lock, walking = threading.Lock(), threading.Lock()",
+    "with lock:\n        for client in list(clients):\n",
+    "with walking:\n        for client in clients:\n            threading.Event().wait(0.0005)\n",
+)
+fault(
+    "a word ends the program",
+    {36},
+    {36},
+    "ends the loop of the one who said it",
+    "        if message is None:\n",
+    '        if text == "quit":\n            os._exit(0)\n        if message is None:\n',
 )
 fault(
     "a text is cut",

@@ -1,10 +1,11 @@
-"""What a ✗ means to the one whose server it is: how bad it is, where to look, which chapter is about it,
-and which of them have one cause.
+"""What a ✗ means to the one whose server it is: how bad it is, where to look, which chapter is about it.
+
+Which of them have one cause, causes.py says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -38,17 +39,6 @@ class Advice:
         return self.harm_by_clue.get(clue, self.harm)
 
 
-@dataclass(frozen=True)
-class Cause:
-    """One fault of a server, and the behaviours that are missing for it."""
-
-    words: str
-    behaviours: frozenset[str]
-    sign: str = ""  # that without which it is another cause …
-    clue: str = ""  # … and the clue with which that was missed
-    dies: bool = False  # it may end the program
-
-
 _BYTES, _THREADS, _NAMES, _ROOM = (
     "01_bytes_on_a_wire",
     "02_a_thread_each",
@@ -72,6 +62,8 @@ ADVICE: dict[str, Advice] = {
             "twice": "how often is one put into the list, and how often does the loop over it run?",
             "thrown out": "look at what comes once the nickname was read: what ends the connection there?",
             "unread": "look at what comes once the nickname was read: does the loop come back to recv?",
+            "room": "is there room for so many only: a pool of threads, an array? And does anything wait "
+            "for another client's end?",
         },
     ),
     "the name stands before what was said": Advice(
@@ -89,7 +81,10 @@ ADVICE: dict[str, Advice] = {
             "empty": "a line with nothing in it is no message: pass it over, before it goes to the others",
             "shared": "what has come of a line and waits for its end belongs to one client: a buffer for "
             "each",
+            "ended": "a line with nothing in it, once its LF is taken off, is no end of a connection: only "
+            "what recv (readline, read) returns is. Pass it over",
         },
+        {"ended": Harm.WRONG_PERSON},
     ),
     "what one says arrives whole": Advice(
         Harm.LOSES,
@@ -158,6 +153,8 @@ ADVICE: dict[str, Advice] = {
             "`if`",
             "nameless": "one that was refused has no nickname yet: what it says next is an answer, and not "
             "for the others",
+            "taken off": "one that was refused is no member: whom does the clean-up take off when it "
+            "leaves? Go by the client, not by the nickname that it gave, and only if it was let in",
             "stalls": "which lock is held where a nickname is refused? One that is taken with `acquire` is "
             "kept on each way on which no `release` comes, such as `continue` and `return`: take it with "
             "`with`",
@@ -201,8 +198,11 @@ ADVICE: dict[str, Advice] = {
         _SLOW,
         {
             "thrown out": "one who reads all is let go: for a queue that is too short, an error of "
-            "another's send, or since it says nothing for a while?"
+            "another's send, or since it says nothing for a while?",
+            "order": "a thread for each send, and those that wait overtake each other: one sending thread "
+            "for each client, which takes the lines from a queue",
         },
+        {"order": Harm.LOSES},
     ),
     "a goodbye is noticed": Advice(
         Harm.FORM,
@@ -232,6 +232,12 @@ ADVICE: dict[str, Advice] = {
             "where that way leads, too"
         },
     ),
+    "each keeps its own name when others leave": Advice(
+        Harm.WRONG_PERSON,
+        "an index is another's once one who came before has left: keep the nickname with its client, or "
+        "look for the place each time, and take both off both lists",
+        _NAMES,
+    ),
     "nobody falls silent when people come and go": Advice(
         Harm.STALLS,
         "which thread holds which lock when a client leaves? And does it take itself off the list, or "
@@ -260,6 +266,18 @@ ADVICE: dict[str, Advice] = {
         "wait for room in its queue, which none empties any more?",
         _RACES,
     ),
+    "what is said while others leave arrives": Advice(
+        Harm.LOSES,
+        "a thread takes one off the list while another walks it: one lock around both, or walk a copy. "
+        "And a send may fail at any time: catch it at that one send, and go on with the next client",
+        _RACES,
+    ),
+    "a word that one says ends nobody else": Advice(
+        Harm.STALLS,
+        "a word such as `quit` ends the loop of the one who said it: not the program, not the loop that "
+        "accepts, and not the listener",
+        _GOODBYES,
+    ),
     "a goodbye in the handshake keeps nobody out": Advice(
         Harm.LOCKS_OUT,
         "recv may return nothing instead of a nickname: that ends this client's thread alone, and closes "
@@ -279,112 +297,6 @@ ADVICE: dict[str, Advice] = {
     ),
 }
 """By the name of the behaviour."""
-
-CAUSES = (
-    Cause(
-        "a loop that removes from the list it walks skips the next, or takes another off",
-        frozenset(
-            {
-                "nobody is skipped when several die",
-                "after a reset all others are still heard",
-                "after a goodbye nobody else is thrown out",
-            }
-        ),
-        "nobody is skipped when several die",
-    ),
-    Cause(
-        "after a goodbye recv returns nothing, and the server goes on and sends that to the others",
-        frozenset(
-            {
-                "a goodbye is noticed",
-                "nobody falls silent when people come and go",
-                "after a goodbye nobody else is thrown out",
-                "a goodbye in the handshake keeps nobody out",
-            }
-        ),
-        "a goodbye is noticed",
-        "speaks on",
-    ),
-    Cause(
-        "a client that leaves stops the room: its thread takes a lock that it has, or never gives it back",
-        frozenset(
-            {
-                "a goodbye is noticed",
-                "nobody falls silent when people come and go",
-                "after a reset all others are still heard",
-                "after a goodbye nobody else is thrown out",
-                "once one who did not read is gone, all go on",
-            }
-        ),
-        "nobody falls silent when people come and go",
-    ),
-    Cause(
-        "whoever sends to one that does not read waits: in `send`, or for room in its queue",
-        frozenset(
-            {
-                "one who stops reading holds up nobody",
-                "after a reset all others are still heard",
-                "after a goodbye nobody else is thrown out",
-                "once one who did not read is gone, all go on",
-            }
-        ),
-        "one who stops reading holds up nobody",
-    ),
-    Cause(
-        "the loop that accepts talks to the newcomer itself, and waits or dies with it",
-        frozenset(
-            {
-                "a silent newcomer keeps nobody out",
-                "a goodbye in the handshake keeps nobody out",
-                "a reset in the handshake keeps nobody out",
-                "a nickname that is not UTF-8 keeps nobody out",
-            }
-        ),
-        dies=True,
-    ),
-    Cause(
-        "any answer is taken for a nickname: nothing looks at it",
-        frozenset({"a nickname that is taken is refused", "an empty nickname is refused"}),
-    ),
-    Cause(
-        "what one recv brings is taken for a message",
-        frozenset(
-            {
-                "a line is a message, however TCP cuts it",
-                "what one says arrives whole",
-                "a CR before the LF is dropped",
-                "a long message in another alphabet throws nobody out",
-                "an over-long line is refused, and nobody thrown out",
-                "all hear the same lines in the same order",
-            }
-        ),
-        "a line is a message, however TCP cuts it",
-    ),
-    Cause(
-        "what is long is cut",
-        frozenset(
-            {
-                "what one says arrives whole",
-                "a long message in another alphabet throws nobody out",
-                "an over-long line is refused, and nobody thrown out",
-            }
-        ),
-        "what one says arrives whole",
-    ),
-    Cause(
-        "decoding raises for bytes that are not UTF-8, and ends the thread that does it",
-        frozenset(
-            {
-                "bytes that are not UTF-8 throw nobody out",
-                "a long message in another alphabet throws nobody out",
-                "a nickname that is not UTF-8 keeps nobody out",
-            }
-        ),
-        dies=True,
-    ),
-)
-"""Where several behaviours are missing for one fault. The first that fits has them."""
-
 
 _WHERE_IT_MAY_NOT = (
     "it reads or writes where it may not: an index beyond an array, a text longer than its buffer, a "
@@ -410,25 +322,3 @@ UNCAUGHT = "what it said names an error that nothing catches, which ends the who
 
 ENDS = "something ends the whole program: what it said last tells what"
 ENDS_BY_SIGNAL = "one thing ends the whole program"
-
-
-def causes_of(
-    missed: Mapping[str, str], advice: Mapping[str, Advice] = ADVICE, causes: Sequence[Cause] = CAUSES
-) -> list[tuple[Cause | None, list[str]]]:
-    """The missing behaviours, those of one cause together, the worst first. None: one by itself.
-
-    Args:
-        missed: by their names, the clue to each; mostly "".
-        advice, causes: what they mean.
-    """
-    left = list(missed)
-    found: list[tuple[Cause | None, list[str]]] = []
-    for cause in causes:
-        these = [name for name in left if name in cause.behaviours]
-        shown = cause.sign in these and missed[cause.sign].startswith(cause.clue)
-        if len(these) > 1 and (not cause.sign or shown):
-            found.append((cause, these))
-            left = [name for name in left if name not in these]
-    found += [(None, [name]) for name in left]
-    harm = {name: advice[name].harm for name in missed if name in advice}
-    return sorted(found, key=lambda one: min(harm.get(name, Harm.FORM) for name in one[1]))

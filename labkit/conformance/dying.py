@@ -14,7 +14,7 @@ import contextlib
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.naming import NOBODY_KEPT_OUT, still_asked
-from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest
+from labkit.conformance.server_under_test import CannotJoin, NotJudged, ServerUnderTest, letters
 from labkit.conformance.staying import TINY, flood, kernel_holds
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
@@ -24,6 +24,18 @@ from labkit.wire import sockets
 STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is
 tried, and it is not blamed."""
+
+TURNS = 24
+"""How often somebody leaves while another talks: threads must meet for a fault to show."""
+
+LEAVING_TAKES = 8.0
+"""Seconds that they may take, by the server's clock; of a slow one, fewer leave."""
+
+AT_ONCE = 40
+"""Lines that are said meanwhile: few enough for a server that lets only so many wait for each client."""
+
+FAREWELLS = ("quit", "exit", "bye", "q", "/quit", "/exit", "!quit", "{quit}")
+"""What many servers take for a goodbye."""
 
 DYING = Section()
 
@@ -166,3 +178,87 @@ def _(server: ServerUnderTest) -> None:
     odd = server.newcomer("odd")
     server.answer(odd, b"ren\xe9")
     still_asked(server, "after another answered b'ren\\xe9'")
+
+
+@DYING.has(
+    "what is said while others leave arrives",
+    "all in a room hear the same lines, whatever becomes of the others meanwhile",
+    not_raw="it takes many messages at once to show, and these run together there",
+    luck=True,
+)
+def _(server: ServerUnderTest) -> None:
+    alice, *here = server.join("alice", "bob", "carol", "dave", "erin")
+    for leave in (say_goodbye, RawClient.reset):  # one at a time: that is other behaviours' matter
+        leave(here.pop(0))
+        server.settle()
+        server.needs(alice, here[-1])
+    deadline = server.deadline(LEAVING_TAKES)
+    for turn in range(TURNS):
+        if deadline.passed():
+            return
+        here += server.join(letters(4), know=alice)
+        gone = here.pop(0)
+        for client in (alice, gone, *here):
+            client.forget()
+        texts = [unique("meanwhile") for _ in range(AT_ONCE)]
+        alice.push("".join(f"{text}\n" for text in texts).encode())
+        # The server is about to send these to it; it came before those who must hear them.
+        (RawClient.reset if turn % 2 else say_goodbye)(gone)
+        for listener in here:
+            _all_heard(server, alice, listener, texts)
+
+
+def _all_heard(server: ServerUnderTest, alice: RawClient, listener: RawClient, texts: list[str]) -> None:
+    """Raises:
+    CheckFailed: the listener does not hear all of these from alice.
+    """
+    *others, last = texts
+    expected = f"{listener.name} hears all {len(texts)} lines that alice says while another leaves"
+    before = len(listener.transcript)
+    reached = server.reaches(last, alice, listener)
+    heard = bytes(listener.passed_over if reached else listener.transcript[before:])
+    lost = [text for text in others if text.encode() not in heard]
+    if lost or not reached:
+        thrown = f"; alice was thrown out ({alice.end})" * bool(alice.end)
+        missing = lost[0] if lost else last
+        raise CheckFailed(expected, f"{missing!r} is missing{thrown}; {listener.seen()}")
+
+
+@DYING.has(
+    "a word that one says ends nobody else",
+    "what a client says may end its own connection, and no other",
+)
+def _(server: ServerUnderTest) -> None:
+    alice, bob = server.join("alice", "bob")
+    visitor, said = None, ""
+    for word in FAREWELLS:
+        after = f"after another said {word!r}"
+        if visitor is None or visitor.end:
+            try:
+                (visitor,) = server.join(letters(4), know=alice)
+            except CannotJoin as failed:
+                if not said:
+                    raise
+                expected = f"others can join after one has said {said!r}"
+                raise CheckFailed(expected, failed.seen) from None
+        said = word
+        visitor.send(word)
+        visitor.until_read()
+        visitor.ended(0)
+        _goes_on(server, alice, bob, after)
+    server.settle()  # what a word starts may take a moment
+    _goes_on(server, alice, bob, f"after another said {FAREWELLS}")
+    still_asked(server, f"after another said {FAREWELLS}")
+
+
+def _goes_on(server: ServerUnderTest, alice: RawClient, bob: RawClient, after: str) -> None:
+    """Raises:
+    CheckFailed: one of the two does not hear the other now.
+    """
+    for speaker, listener in ((alice, bob), (bob, alice)):
+        text = unique("still-here")
+        speaker.send(text)
+        if not server.reaches(text, speaker, listener):
+            seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
+            expected = f"{listener.name} hears {text!r} from {speaker.name} {after}"
+            raise CheckFailed(expected, seen + listener.seen())

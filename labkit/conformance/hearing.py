@@ -158,6 +158,25 @@ def _(server: ServerUnderTest) -> None:
     if Join(room).line().encode() in bob.transcript or room.encode() not in alice.transcript:
         raise NotOffered("nobody goes anywhere")
     if text.encode() in bob.transcript:
+        if _tells_of_any(alice, room):
+            raise NotOffered("`/join` is answered as what is no command is")
         raise CheckFailed(
             f"bob, in the lobby, does not hear {text!r}", f"bob heard {shown(bob.passed_over)}"
         )
+
+
+def _tells_of_any(alice: RawClient, room: str) -> bool:
+    """Whether what alice was told of her room is what she is told after a command that no server has:
+    "no such command", and her own words."""
+    told = _about(alice, room)
+    odd, word = letters(len("join")), letters(LONGEST_NAME)
+    alice.send(f"/{odd} {word}")
+    alice.hears(word)
+    alice.follows(0)
+    return _about(alice, word).replace(odd, "join").replace(word, room) == told
+
+
+def _about(client: RawClient, word: str) -> str:
+    """The first line that has this word, of all that the client was told."""
+    lines = client.transcript.decode(errors="replace").splitlines()
+    return next((line for line in lines if word in line), "")

@@ -149,6 +149,46 @@ def _gets(server: ServerUnderTest, form: Form, bob: RawClient, name: str, clue: 
 
 
 @LEAVING.has(
+    "each keeps its own name when others leave",
+    "`alice: TEXT` goes to the others when alice said TEXT, whoever has left",
+)
+def _(server: ServerUnderTest) -> None:
+    alice, gone, bob, carol = server.join("alice", "gone", "bob", "carol")
+    form = server.form_of(alice, bob)
+    server.quiet(alice, gone, bob, carol)
+    gone.hang_up()
+    if gone.ended() is None:
+        raise NotJudged(STAYS_OPEN)
+    server.settle()  # it may close first, and do the rest then
+    # Alice came before the one who left: whatever is wrong for her is another behaviour's matter.
+    server.needs(alice, carol)
+    for speaker in (bob, carol):
+        _own_name(server, form, speaker, alice)
+
+
+def _own_name(server: ServerUnderTest, form: Form, speaker: RawClient, listener: RawClient) -> None:
+    """What this one says is heard, and under its own name.
+
+    Raises:
+        CheckFailed: it was thrown out, or is heard under another's name.
+    """
+    nickname, text = server.nickname(speaker.name), unique("my-name")
+    expected = f"{listener.name} hears {text!r} from {nickname}, after one who came before has left"
+    listener.forget()
+    speaker.send(text)
+    if not server.reaches(text, speaker, listener):
+        if speaker.end:
+            raise CheckFailed(expected, f"{speaker.name} was thrown out ({speaker.end})")
+        raise NotJudged(f"{listener.name} does not hear {speaker.name}")
+    if not form.named:
+        return
+    heard = listener.passed_over.decode(errors="replace").rpartition("\n")[2] + text
+    names = server.said_by(form, heard, text)
+    if names and not is_from(nickname, names):
+        raise CheckFailed(expected, f"{listener.name} heard {heard[-80:]!r}")
+
+
+@LEAVING.has(
     "nobody falls silent when people come and go",
     "what is said reaches the others, whatever clients come, talk or leave meanwhile",
 )

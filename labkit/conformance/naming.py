@@ -53,6 +53,32 @@ def _(server: ServerUnderTest) -> None:
             )
         if speaks_as is None:
             _goes_on(server, alice, bob)
+    if speaks_as is None:
+        _refused_leaves(server, alice, bob, name)
+
+
+def _refused_leaves(server: ServerUnderTest, alice: RawClient, bob: RawClient, name: str) -> None:
+    """One that was refused hangs up. The nickname is alice's all the same, and so is her place.
+
+    Raises:
+        CheckFailed: with the one that was refused, alice was taken off.
+    """
+    refused = server.newcomer("refused")
+    server.answer(refused, name)
+    refused.hang_up()
+    refused.ended()
+    server.settle()
+    after = f"after another, whom {name!r} was refused, has left"
+    for speaker, listener in ((bob, alice), (alice, bob)):
+        text = unique("still-mine")
+        speaker.send(text)
+        if not server.reaches(text, speaker, listener):
+            expected = f"{listener.name} hears {text!r} from {speaker.name} {after}"
+            raise CheckFailed(expected, listener.seen(), "taken off")
+    late = server.newcomer("late")
+    speaks_as, heard = _speaks_as(server, alice, bob, late, name)
+    if speaks_as in (name, ""):
+        raise CheckFailed(f"{name!r} is refused {after}", f"bob heard {heard!r} from the next", "taken off")
 
 
 def _goes_on(server: ServerUnderTest, alice: RawClient, bob: RawClient) -> None:

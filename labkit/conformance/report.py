@@ -13,18 +13,16 @@ from typing import ClassVar, Self
 
 from labkit.conformance.advice import (
     ADVICE,
-    CAUSES,
     DEATHS,
     ENDS,
     ENDS_BY_SIGNAL,
     LAST_WORDS,
     UNCAUGHT,
     Advice,
-    Cause,
     Harm,
-    causes_of,
 )
 from labkit.conformance.behaviour import Behaviour
+from labkit.conformance.causes import CAUSES, Cause, causes_of
 from labkit.instruments.ladder import Ladder
 from labkit.journal import Event
 

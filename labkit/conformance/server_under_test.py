@@ -259,6 +259,10 @@ class ServerUnderTest:
         self._nameless.append(client)
         return client
 
+    def latest(self) -> RawClient:
+        """The one that connected last."""
+        return self._here[-1]
+
     def newcomer(self, name: str, receive_buffer: int | None = None) -> RawClient:
         """A client that was asked for a nickname, and has not answered.
 

@@ -6,6 +6,7 @@ How a behaviour is written, talking.py says.
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 from labkit.conformance.behaviour import Section
@@ -92,10 +93,12 @@ def _(server: ServerUnderTest) -> None:
     alice.push(lines)
     server.needs(alice, bob)  # so much at once goes well while all read
     (mallory,) = server.join("mallory", know=alice, receive_buffer=TINY)
+    texts: list[str] = []
     before, said, most = bob.received, 0, max(QUEUE, (server.holds or kernel_holds()) + MORE)
     while bob.received - before < most:
         # Bob has heard all before more is said: only mallory is behind.
         text = unique("so-far")
+        texts.append(text)
         if apart:
             said += alice.push(lines)
             sent = alice.until_read() and alice.send(text)
@@ -113,3 +116,27 @@ def _(server: ServerUnderTest) -> None:
         if said > SHORTENED * (bob.received - before):
             raise NotJudged("so little of what alice says arrives that nobody's buffer fills")
         alice.forget()
+    if server.framing == "lines":
+        _in_order(mallory, texts)
+
+
+def _in_order(mallory: RawClient, texts: list[str]) -> None:
+    """She reads at last, and hears in order what was kept for her; or she was let go.
+
+    Raises:
+        CheckFailed: what was said later came earlier.
+    """
+    mallory.widen()
+    latest = -1
+    while latest < len(texts) - 1:
+        try:
+            line = mallory.line()
+        except (TimeoutError, EOFError):
+            return
+        found = re.search(r"so-far-\d+", line)
+        if found and found[0] in texts:
+            place = texts.index(found[0])
+            if place < latest:
+                expected = "mallory, once she reads, hears in order what alice has said meanwhile"
+                raise CheckFailed(expected, f"{found[0]!r} came after {texts[latest]!r}", "order")
+            latest = place

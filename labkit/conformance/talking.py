@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from labkit.conformance.behaviour import Section
 from labkit.conformance.server_under_test import (
+    LONGEST_NAME,
+    CannotJoin,
     NotJudged,
     ServerUnderTest,
+    letters,
     told_something,
 )
 from labkit.probe.deadline import SLICE
 from labkit.probe.failed import CheckFailed
 from labkit.probe.raw_client import REQUEST, RawClient, unique
 from labkit.wire.framing import MAX_LINE
+
+MANY = 10
+"""Clients that are here at the same time: more than the threads of a small pool, or the places of a short
+array."""
 
 A_RECV = 600
 """Letters of a message that every server takes in one recv: most ask for 1024."""
@@ -64,6 +71,34 @@ def _(server: ServerUnderTest) -> None:
                     f"it came twice: {shown(text.encode() + listener.passed_over)}",
                     "twice",
                 )
+    _many(server, *clients)
+
+
+def _many(server: ServerUnderTest, alice: RawClient, *others: RawClient) -> None:
+    """As many as come get in, and all of them hear what one says.
+
+    Raises:
+        CheckFailed: one waits, or does not hear. One that is told why, and let go, is right.
+    """
+    here = [alice, *others]
+    while len(here) < MANY:
+        name = letters(LONGEST_NAME)
+        try:
+            here += server.join(name, know=alice)
+        except CannotJoin as failed:
+            late = server.latest()
+            was_asked = server.request and server.request.encode() in late.transcript
+            if late.ended() and not was_asked and told_something(late, 0):
+                return
+            expected = f"{MANY} clients can be here at the same time"
+            raise CheckFailed(expected, f"with {len(here)} here, the next: {failed.seen}", "room") from None
+    text = unique("all-of-you")
+    alice.send(text)
+    for listener in here[1:]:
+        if not server.reaches(text, alice, listener):
+            place = here.index(listener) + 1
+            expected = f"all {MANY} who are here hear {text!r} from alice"
+            raise CheckFailed(expected, f"number {place} of them heard nothing of it", "room")
 
 
 @TALKING.has(
@@ -192,7 +227,11 @@ def _(server: ServerUnderTest) -> None:
     _woven(server, alice, bob)
     form = server.form_of(alice, bob)
     alice.send("")
-    heard = _heard_of(server, alice, bob)
+    try:
+        heard = _heard_of(server, alice, bob)
+    except CheckFailed as failed:
+        clue = "ended" if alice.end else failed.clue
+        raise CheckFailed(f"{failed.expected}: an empty line", failed.seen, clue) from None
     # First comes the end of the line before, and last the start of what she said next.
     whole = heard[heard.find("\n") + 1 : heard.rfind("\n") + 1]
     if server.said_by(form, whole, ""):

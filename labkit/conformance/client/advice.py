@@ -4,7 +4,8 @@ and which of them have one cause.
 
 from __future__ import annotations
 
-from labkit.conformance.advice import Advice, Cause, Harm
+from labkit.conformance.advice import Advice, Harm
+from labkit.conformance.causes import Cause
 
 _BYTES, _THREADS, _NAMES = "01_bytes_on_a_wire", "02_a_thread_each", "03_who_are_you"
 _GOODBYES, _SLOW = "05_goodbyes", "07_slow_readers"

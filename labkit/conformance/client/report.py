@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from labkit.conformance.advice import Advice, Cause, causes_of
+from labkit.conformance.advice import Advice
+from labkit.conformance.causes import Cause, causes_of
 from labkit.conformance.client.advice import ADVICE, CAUSES
 from labkit.conformance.report import Report, Verdict
 
