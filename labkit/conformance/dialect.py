@@ -27,7 +27,9 @@ class Form:
     @property
     def shown(self) -> str:
         """An example, as alice would say it."""
-        return self.pattern.replace(NAME, "alice").replace(TEXT, "TEXT")
+        example = self.pattern.replace(NAME, "alice").replace(TEXT, "TEXT")
+        # A colour is told as the bytes that it is made of, and colours nobody's terminal.
+        return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in example)
 
     def speaker(self, before: str) -> str | None:
         """Whose words follow, if just this stands before them; None: that does not tell."""

@@ -54,3 +54,9 @@ def test_what_was_said(form: Form, heard: str, text: str, names: list[str]) -> N
 def test_what_was_said_in_messages_that_run_together() -> None:
     """Where one begins, nothing tells; a name is what stands right before the words."""
     assert Form("[{name}] {text}").said("[bob] hello[alice] hello", "hello", raw=True)[-1] == "alice"
+
+
+def test_a_colour_is_shown_as_its_bytes() -> None:
+    """An example of the form is for a terminal, whose colours it leaves alone; letters stay as they are."""
+    assert Form("\x1b[31m{name}\x1b[0m: {text}").shown == r"\x1b[31malice\x1b[0m: TEXT"
+    assert Form("«{name}» сказал {text}").shown == "«alice» сказал TEXT"
