@@ -6,7 +6,6 @@ instead; most are a line that a student forgot, or wrote in another way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -19,7 +18,6 @@ class Fault:
         missed: the numbers of the behaviours that are ✗ for it, in lines.
         raw: those in raw; None: there the fault is none, or does not show.
         look: what the report must say for a reader to find the line.
-        also: the numbers of those that are ✗ now and then, as luck has it.
     """
 
     name: str
@@ -27,18 +25,14 @@ class Fault:
     missed: frozenset[int]
     raw: frozenset[int] | None
     look: str
-    also: frozenset[int] = frozenset()
 
 
 FAULTS: list[Fault] = []
 
 
-def fault(
-    name: str, missed: set[int], raw: set[int] | None, look: str, *changes: str, also: Iterable[int] = ()
-) -> None:
+def fault(name: str, missed: set[int], raw: set[int] | None, look: str, *changes: str) -> None:
     pairs = tuple(zip(changes[::2], changes[1::2], strict=True))
-    in_raw = None if raw is None else frozenset(raw)
-    FAULTS.append(Fault(name, pairs, frozenset(missed), in_raw, look, frozenset(also)))
+    FAULTS.append(Fault(name, pairs, frozenset(missed), None if raw is None else frozenset(raw), look))
 
 
 PUT = "self.outbox.put((text + END).encode())"
@@ -443,21 +437,14 @@ fault(
             self.gone = True""",
 )
 fault(
-    "a thread for each send",
+    "what is behind waits on a stack",
     {21},
     None,
     "one sending thread for each client",
     PUT,
-    "threading.Thread(target=self.push, args=((text + END).encode(),), daemon=True).start()",
-    "    def close(self)",
-    """    def push(self, data: bytes) -> None:
-        try:
-            self.sock.sendall(data)
-        except OSError:
-            self.gone = True
-
-    def close(self)""",
-    also={2, 4, 9, 10, 11, 12, 14, 17, 18, 23, 30, 35},
+    """self.outbox.put((text + END).encode())
+        if self.outbox.qsize() > 10:
+            self.outbox.queue.reverse()""",
 )
 fault(
     "a full queue holds up all",

@@ -8,7 +8,8 @@ built on those before it:
 - behaviour.py           what a behaviour is
 - talking.py, hearing.py, naming.py, staying.py, leaving.py, dying.py   the behaviours
 - behaviours.py          all of them, in order
-- advice.py    what a miss means, and which of them have one cause
+- advice.py    what a miss means
+- causes.py    which misses have one cause
 - report.py              what was found, as text and as JSON
 - greeting.py  what a server does when somebody connects, if that is not what it should be
 - opening.py   what is learnt of a server before it is judged

@@ -127,14 +127,16 @@ def _in_order(mallory: RawClient, texts: list[str]) -> None:
         CheckFailed: what was said later came earlier.
     """
     mallory.widen()
+    awaited = texts.copy()  # what may still come
     latest = -1
-    while latest < len(texts) - 1:
+    while awaited:
         try:
             line = mallory.line()
         except (TimeoutError, EOFError):
             return
         found = re.search(r"so-far-\d+", line)
-        if found and found[0] in texts:
+        if found and found[0] in awaited:
+            awaited.remove(found[0])
             place = texts.index(found[0])
             if place < latest:
                 expected = "mallory, once she reads, hears in order what alice has said meanwhile"

@@ -84,9 +84,7 @@ def difference(job: Job, report: Report) -> str:
     expected = job.expected or frozenset()
     too_busy = {v.behaviour.number for v in report.verdicts if v.too_busy}
     untried = {v.behaviour.number for v in report.verdicts if v.verdict == NOT_TRIED}
-    also = job.fault.also if job.fault else frozenset()
-    wrongly = set(report.missed) - expected - also
-    not_seen = expected - set(report.missed) - too_busy
+    wrongly, not_seen = set(report.missed) - expected, expected - set(report.missed) - too_busy
     told = (("accused", wrongly), ("not seen", not_seen), ("not tried", untried))
     return ", ".join(f"{words} {sorted(numbers)}" for words, numbers in told if numbers)
 
