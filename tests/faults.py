@@ -638,19 +638,9 @@ fault(
     "    except UnicodeDecodeError:\n        os._exit(1)\n    finally:\n        leave",
 )
 fault(
-    "one is taken off the list that another thread walks",
-    {35},
-    None,
-    "one lock around both",
-    "lock = threading.Lock()",
-    "lock, walking = threading.Lock(), threading.Lock()",
-    "with lock:\n        for client in list(clients):\n",
-    "with walking:\n        for client in clients:\n            threading.Event().wait(0.0005)\n",
-)
-fault(
     "a word ends the program",
-    {36},
-    {36},
+    {35},
+    {35},
     "ends the loop of the one who said it",
     "        if message is None:\n",
     '        if text == "quit":\n            os._exit(0)\n        if message is None:\n',

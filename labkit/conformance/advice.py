@@ -266,12 +266,6 @@ ADVICE: dict[str, Advice] = {
         "wait for room in its queue, which none empties any more?",
         _RACES,
     ),
-    "what is said while others leave arrives": Advice(
-        Harm.LOSES,
-        "a thread takes one off the list while another walks it: one lock around both, or walk a copy. "
-        "And a send may fail at any time: catch it at that one send, and go on with the next client",
-        _RACES,
-    ),
     "a word that one says ends nobody else": Advice(
         Harm.STALLS,
         "a word such as `quit` ends the loop of the one who said it: not the program, not the loop that "

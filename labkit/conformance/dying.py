@@ -25,15 +25,6 @@ STUCK = 0.5
 """Seconds without any movement after which a server is taken to be stuck. If it is merely slow, less is
 tried, and it is not blamed."""
 
-TURNS = 24
-"""How often somebody leaves while another talks: threads must meet for a fault to show."""
-
-LEAVING_TAKES = 8.0
-"""Seconds that they may take, by the server's clock; of a slow one, fewer leave."""
-
-AT_ONCE = 40
-"""Lines that are said meanwhile: few enough for a server that lets only so many wait for each client."""
-
 FAREWELLS = ("quit", "exit", "bye", "q", "/quit", "/exit", "!quit", "{quit}")
 """What many servers take for a goodbye."""
 
@@ -178,50 +169,6 @@ def _(server: ServerUnderTest) -> None:
     odd = server.newcomer("odd")
     server.answer(odd, b"ren\xe9")
     still_asked(server, "after another answered b'ren\\xe9'")
-
-
-@DYING.has(
-    "what is said while others leave arrives",
-    "all in a room hear the same lines, whatever becomes of the others meanwhile",
-    not_raw="it takes many messages at once to show, and these run together there",
-    luck=True,
-)
-def _(server: ServerUnderTest) -> None:
-    alice, *here = server.join("alice", "bob", "carol", "dave", "erin")
-    for leave in (say_goodbye, RawClient.reset):  # one at a time: that is other behaviours' matter
-        leave(here.pop(0))
-        server.settle()
-        server.needs(alice, here[-1])
-    deadline = server.deadline(LEAVING_TAKES)
-    for turn in range(TURNS):
-        if deadline.passed():
-            return
-        here += server.join(letters(4), know=alice)
-        gone = here.pop(0)
-        for client in (alice, gone, *here):
-            client.forget()
-        texts = [unique("meanwhile") for _ in range(AT_ONCE)]
-        alice.push("".join(f"{text}\n" for text in texts).encode())
-        # The server is about to send these to it; it came before those who must hear them.
-        (RawClient.reset if turn % 2 else say_goodbye)(gone)
-        for listener in here:
-            _all_heard(server, alice, listener, texts)
-
-
-def _all_heard(server: ServerUnderTest, alice: RawClient, listener: RawClient, texts: list[str]) -> None:
-    """Raises:
-    CheckFailed: the listener does not hear all of these from alice.
-    """
-    *others, last = texts
-    expected = f"{listener.name} hears all {len(texts)} lines that alice says while another leaves"
-    before = len(listener.transcript)
-    reached = server.reaches(last, alice, listener)
-    heard = bytes(listener.passed_over if reached else listener.transcript[before:])
-    lost = [text for text in others if text.encode() not in heard]
-    if lost or not reached:
-        thrown = f"; alice was thrown out ({alice.end})" * bool(alice.end)
-        missing = lost[0] if lost else last
-        raise CheckFailed(expected, f"{missing!r} is missing{thrown}; {listener.seen()}")
 
 
 @DYING.has(

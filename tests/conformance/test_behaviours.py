@@ -1079,7 +1079,7 @@ def test_whether_a_server_is_stuck_with_one_that_does_not_read(
 def test_each_behaviour_has_a_number_a_name_and_a_clause() -> None:
     """All different, and to be found by name; and what it means to lack one."""
     assert sorted(behaviour.number for behaviour in BEHAVIOURS) == list(range(1, len(BEHAVIOURS) + 1))
-    assert len({behaviour.name for behaviour in BEHAVIOURS}) == len(BEHAVIOURS) == 36
+    assert len({behaviour.name for behaviour in BEHAVIOURS}) == len(BEHAVIOURS) == 35
     assert {behaviour.name for behaviour in BEHAVIOURS} == set(ADVICE)
     assert all(cause.behaviours <= set(ADVICE) for cause in CAUSES)
     assert all(Path("notebooks", f"{advice.chapter}.ipynb").exists() for advice in ADVICE.values())
