@@ -43,7 +43,7 @@ from labkit.probe import commands, kernel
 from labkit.probe.deadline import SLICE, Deadline, wait
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched, NotStarted
-from labkit.probe.patience import LATE, Patience, too_busy
+from labkit.probe.patience import LATE, Patience, cores, too_busy
 from labkit.probe.raw_client import REQUEST, TIMEOUT
 from labkit.wire import sockets
 
@@ -51,7 +51,7 @@ AT_A_TIME = 8
 """Servers that are tried at the same time."""
 
 LONGEST = 60.0
-"""Seconds that all behaviours may take, not counting those in which no processor of the machine was free. A
+"""Seconds that all behaviours may take, not counting those in which other programs had all processors. A
 server that answers takes a tenth of that."""
 
 LONGEST_TRY = 30.0
@@ -155,7 +155,7 @@ def check_command(
     """
     started = monotonic()
     try:
-        with _running(command, []) as (launched, clock):
+        with _running(command, Running()) as (launched, clock):
             server = ServerUnderTest(launched.address, framing, TIMEOUT, request=request, clock=clock)
             opening = opened(server, server.connect("first"), commands.join(command))
             server.leave()
@@ -213,6 +213,18 @@ def _one_after_the_other(
 # --- a command: started afresh, several at a time ---
 
 
+class Running(list[tuple[Launched, Patience]]):
+    """The servers that are tried just now, each with its clock. Needs no lock: each worker appends its own,
+    and removes it."""
+
+    used = 0.0
+    """Seconds of processor time that those before them have used …"""
+
+    def work(self) -> float:
+        """… and these, too."""
+        return self.used + sum(clock.used for _, clock in list(self))
+
+
 def _all_at_once(
     behaviours: list[Behaviour], command: list[str], server: ServerUnderTest, at_a_time: int
 ) -> Iterator[Verdict]:
@@ -220,9 +232,10 @@ def _all_at_once(
     changed = threading.Condition()  # guards to_do and done
     to_do = behaviours.copy()
     done: dict[int, Verdict] = {}
-    running: list[Launched] = []  # needs no lock: each worker appends its server, and removes it
+    running = Running()
     machine = Patience(())
-    over = Deadline(LONGEST, machine)
+    # While the servers themselves leave no processor free, the machine's clock hardly advances.
+    over = Deadline(LONGEST, lambda: machine() + running.work() / cores())
 
     broken: list[BaseException] = []  # a fault of ours
 
@@ -267,7 +280,7 @@ def _all_at_once(
     finally:  # after Ctrl-C, too: without their servers, the workers soon end
         with changed:
             to_do.clear()
-        for launched in list(running):
+        for launched, _ in list(running):
             launched.stop()
         for worker in workers:
             worker.join()
@@ -286,7 +299,7 @@ def _surely(
     behaviour: Behaviour,
     command: list[str],
     server: ServerUnderTest,
-    running: list[Launched],
+    running: Running,
     over: Deadline | None = None,
 ) -> Verdict:
     """The verdict; a ✗ that luck may have a part in only if it comes twice."""
@@ -300,7 +313,7 @@ def _afresh(
     behaviour: Behaviour,
     command: list[str],
     server: ServerUnderTest,
-    running: list[Launched],
+    running: Running,
     over: Deadline | None = None,
 ) -> Verdict:
     if server.framing == "raw" and behaviour.not_raw:  # no server is needed to say so
@@ -340,16 +353,18 @@ def _with_its_end(verdict: Verdict, launched: Launched) -> Verdict:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], running: list[Launched]) -> Iterator[tuple[Launched, Patience]]:
+def _running(command: list[str], running: Running) -> Iterator[tuple[Launched, Patience]]:
     """A server that this starts, and stops; and its clock."""
     server = Launched(command)
-    running.append(server)
+    clock = Patience((server.pid,))
+    running.append((server, clock))
     try:
-        with Patience((server.pid,)) as clock:
-            yield server, clock
+        yield server, clock
     finally:
+        clock.stop()
         server.stop()
-        running.remove(server)
+        running.remove((server, clock))
+        running.used += clock.used
 
 
 # --- one behaviour ---

@@ -13,6 +13,7 @@ processor of the machine was free: then no thread can have queued for long.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -271,6 +272,11 @@ class Patience:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def cores() -> int:
+    """How many processors this thread may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def family(pids: Iterable[int]) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from labkit.exercises.classroom.found import Submission
 from labkit.exercises.classroom.marking import Room, grade, graded
 from labkit.exercises.classroom.table import NOT_JUDGED, Row
 from labkit.exercises.grading.result import Result
+from labkit.probe.patience import cores
 
 FRAMING = exercise_called("framing")
 RIGHT = FRAMING.solution
@@ -326,12 +327,12 @@ def test_the_machine_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """One always; up to the cores at once; more while they are idle; none without memory."""
     monkeypatch.setattr(marking, "MEMORY", 0)  # whatever other programs have taken of it
     room = Room(None)
-    cores = marking._cores()
-    assert room.for_one_more(0) and (cores == 1 or room.for_one_more(cores - 1))
+    at_once = cores()
+    assert room.for_one_more(0) and (at_once == 1 or room.for_one_more(at_once - 1))
     monkeypatch.setattr(room, "_idle", lambda: True)
-    assert room.for_one_more(cores) and not room.for_one_more(room.most)
+    assert room.for_one_more(at_once) and not room.for_one_more(room.most)
     monkeypatch.setattr(room, "_idle", lambda: False)
-    assert not room.for_one_more(cores)
+    assert not room.for_one_more(at_once)
     monkeypatch.setattr(marking, "MEMORY", 1 << 62)
     assert room.for_one_more(0) and not room.for_one_more(1)
     assert Room(3).for_one_more(2) and not Room(3).for_one_more(3)

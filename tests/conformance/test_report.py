@@ -42,6 +42,7 @@ from labkit.journal import Journal
 from labkit.probe.deadline import Deadline
 from labkit.probe.failed import CheckFailed
 from labkit.probe.launch import Launched
+from labkit.probe.patience import cores
 from labkit.probe.raw_client import RawClient
 from labkit.wire.framing import FRAMINGS
 
@@ -625,9 +626,9 @@ def test_a_run_of_a_command(few: list[Behaviour]) -> None:
 def test_raw_needs_no_server_to_say_what_it_cannot_promise() -> None:
     """Nor does a server that does not start again stop a run."""
     raw, lines = (ServerUnderTest(("localhost", 0), framing) for framing in ("raw", "lines"))
-    verdict = run._afresh(behaviour(not_raw="mute"), ["no-such-program"], raw, [])
+    verdict = run._afresh(behaviour(not_raw="mute"), ["no-such-program"], raw, run.Running())
     assert (verdict.verdict, verdict.because, verdict.required) == (NOT_JUDGED, "mute", False)
-    running: list[Any] = []
+    running = run.Running()
     verdict = run._afresh(behaviour(), ["no-such-program"], lines, running)
     assert verdict.verdict == NOT_TRIED and running == []
     assert verdict.because.startswith("the server did not start again: cannot run 'no-such-program'")
@@ -674,7 +675,7 @@ def test_a_run_that_is_broken_off_ends_its_servers(
 
     def afresh(what: Behaviour, command: Any, server: Any, running: list[Any], _: object) -> Verdict:
         if what.number == 2:
-            running.append(SimpleNamespace(stop=stopped.set))
+            running.append((SimpleNamespace(stop=stopped.set), SimpleNamespace(used=0.0)))
         began.append(what.number)
         if what.number == 2:
             assert stopped.wait(SOON)
@@ -711,6 +712,27 @@ def test_a_behaviour_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (verdict.verdict, verdict.because) == (NOT_TRIED, "60 seconds are over")
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_servers_that_leave_no_processor_free(
+    few: list[Behaviour], monkeypatch: pytest.MonkeyPatch, still: bool
+) -> None:
+    """What they use themselves counts as time, those that run still and those that were stopped."""
+
+    def afresh(what: Behaviour, command: Any, server: Any, running: run.Running, _: object) -> Verdict:
+        used = run.LONGEST * cores()
+        if still:
+            running.append((cast(Any, Mock()), cast(Any, SimpleNamespace(used=used))))
+        else:
+            running.used += used
+        return run._not_tried(what, "lines", "x")
+
+    monkeypatch.setattr(run, "Patience", lambda pids: Mock(return_value=0.0))  # none is free
+    monkeypatch.setattr(run, "_afresh", afresh)
+    few += [behaviour(1), behaviour(2)]
+    verdicts = list(run._all_at_once(few, [], ServerUnderTest(("localhost", 0)), 1))
+    assert [verdict.because for verdict in verdicts] == ["x", "60 seconds are over"]
+
+
 def test_who_is_not_let_in_on_a_busy_machine_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is started again, a few times; then the behaviour is not judged."""
     tried: list[int] = []
@@ -725,7 +747,7 @@ def test_who_is_not_let_in_on_a_busy_machine_is_not_blamed(monkeypatch: pytest.M
         address=("localhost", 1), ended=None, ends=lambda seconds: True, last_lines=lambda: ""
     )
     monkeypatch.setattr(run, "_running", lambda *_: contextlib.nullcontext((server, clock)))
-    verdict = run._afresh(behaviour(tries=in_vain), [], ServerUnderTest(("localhost", 0)), [])
+    verdict = run._afresh(behaviour(tries=in_vain), [], ServerUnderTest(("localhost", 0)), run.Running())
     assert verdict.verdict == NOT_JUDGED and verdict.too_busy and len(tried) == run.ATTEMPTS
 
 

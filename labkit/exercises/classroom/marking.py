@@ -41,6 +41,7 @@ from labkit.exercises.grading.judging import Judgement, judge
 from labkit.exercises.grading.process import Place, stop_all
 from labkit.exercises.grading.result import Result
 from labkit.exercises.grading.submission import Source, Unreadable, read
+from labkit.probe.patience import cores
 
 MEMORY = 400_000_000
 """Bytes that must be free for one more check."""
@@ -118,7 +119,7 @@ class Room:
     """How many checks may run at once."""
 
     def __init__(self, jobs: int | None) -> None:
-        self._jobs, self._cores = jobs, _cores()
+        self._jobs, self._cores = jobs, cores()
         self.most = jobs or self._cores * MOST_PER_CORE
         self._looked, self._busy = monotonic(), 0.0
         psutil.cpu_percent()  # the next call tells of the time from here on
@@ -138,13 +139,6 @@ class Room:
             return False
         self._looked, self._busy = monotonic(), psutil.cpu_percent()
         return self._busy < BUSY_AT
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # --- one ---

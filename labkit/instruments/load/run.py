@@ -18,13 +18,13 @@ from labkit.instruments.load.servers import (
     RunningTarget,
     Target,
     Which,
-    cores,
     find,
     find_several,
     on_cores,
     running,
 )
 from labkit.instruments.load.times import Times
+from labkit.probe.patience import cores
 
 Shows = Callable[[str, float], None]
 """Is called with a server's name and how much is done, from 0 to 1."""

@@ -237,11 +237,6 @@ def running(target: Target, pid: int | None = None) -> Iterator[RunningTarget]:
         yield RunningTarget([one.address for one in started], [one.pid for one in started], started, redis)
 
 
-def cores() -> int:
-    """How many cores this thread may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def on_cores(which: slice) -> Iterator[bool]:
     """Keep this thread, and what it starts meanwhile, to these of the machine's cores; whether it has two
