@@ -64,7 +64,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add((node.module or "").partition(".")[0])
     # The data of a package is read without importing it.
-    found |= set(re.findall(r'files\("(\w+)"\)', path.read_text(encoding="utf-8")))
+    found |= set(re.findall(r'library = find_spec\("(\w+)"\)', path.read_text(encoding="utf-8")))
     others = found - sys.stdlib_module_names - {"labkit"} - NOT_OURS
     return {PACKAGES.get(name, name).replace("_", "-") for name in others}
 
