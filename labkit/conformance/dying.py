@@ -203,9 +203,7 @@ def _goes_on(server: ServerUnderTest, alice: RawClient, bob: RawClient, after: s
     CheckFailed: one of the two does not hear the other now.
     """
     for speaker, listener in ((alice, bob), (bob, alice)):
-        text = unique("still-here")
-        speaker.send(text)
-        if not server.reaches(text, speaker, listener):
-            seen = f"{speaker.name} was thrown out ({speaker.end}); " if speaker.end else ""
-            expected = f"{listener.name} hears {text!r} from {speaker.name} {after}"
-            raise CheckFailed(expected, seen + listener.seen())
+        try:
+            server.hears_from(speaker, listener, "still-here")
+        except CheckFailed as failed:
+            raise CheckFailed(f"{failed.expected} {after}", failed.seen) from None

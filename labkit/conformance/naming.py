@@ -70,11 +70,10 @@ def _refused_leaves(server: ServerUnderTest, alice: RawClient, bob: RawClient, n
     server.settle()
     after = f"after another, whom {name!r} was refused, has left"
     for speaker, listener in ((bob, alice), (alice, bob)):
-        text = unique("still-mine")
-        speaker.send(text)
-        if not server.reaches(text, speaker, listener):
-            expected = f"{listener.name} hears {text!r} from {speaker.name} {after}"
-            raise CheckFailed(expected, listener.seen(), "taken off")
+        try:
+            server.hears_from(speaker, listener, "still-mine")
+        except CheckFailed as failed:
+            raise CheckFailed(f"{failed.expected} {after}", failed.seen, "taken off") from None
     late = server.newcomer("late")
     speaks_as, heard = _speaks_as(server, alice, bob, late, name)
     if speaks_as in (name, ""):
